@@ -1,0 +1,11 @@
+{{/* Image reference: repository and tag, the chart's appVersion where no tag is given. */}}
+{{- define "terway.image" -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .version) -}}
+{{- end -}}
+
+{{/* Labels that every object of the chart carries. */}}
+{{- define "terway.labels" -}}
+app.kubernetes.io/part-of: terway
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end -}}

@@ -1,0 +1,85 @@
+//! The CNI binary, without its process: environment, input and output are arguments.
+//!
+//! It touches no network device and makes no decision. It checks what the runtime passed, hands the
+//! request and the sandbox's namespace to the agent, and prints the answer in the form that the
+//! configured `cniVersion` asks for. One file per verb.
+
+mod add;
+mod check;
+mod config;
+mod del;
+mod environment;
+mod error;
+mod gc;
+mod netns;
+mod result;
+mod status;
+mod version;
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+use terway_cni_protocol::{Failure, REPLY_TIMEOUT_MS, code};
+
+pub use config::{NetConf, VERSIONS};
+pub use environment::{Command, Environment};
+pub use error::CniError;
+
+/// The longest configuration that is read, in bytes. It holds the previous plugin's result and, for
+/// GC, every attachment of the node.
+const MAX_CONFIGURATION: u64 = 4 << 20;
+
+/// How long the binary waits for the agent.
+const REPLY_TIMEOUT: Duration = Duration::from_millis(REPLY_TIMEOUT_MS);
+
+/// Handle one call of the runtime. `variable` looks up an environment variable.
+pub fn run(
+    variable: &dyn Fn(&str) -> Option<String>,
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+) -> ExitCode {
+    // An error document carries a version too: the configured one as soon as it is known.
+    let mut version = config::LATEST.to_owned();
+    let (document, exit) = match answer(variable, input, &mut version) {
+        Ok(document) => (document, ExitCode::SUCCESS),
+        Err(error) => (Some(error.document(&version)), ExitCode::FAILURE),
+    };
+    let Some(document) = document else { return exit };
+    match writeln!(output, "{document}").and_then(|()| output.flush()) {
+        Ok(()) => exit,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn answer(
+    variable: &dyn Fn(&str) -> Option<String>,
+    input: &mut dyn Read,
+    version: &mut String,
+) -> Result<Option<Value>, CniError> {
+    let environment = Environment::read(variable)?;
+    let mut text = Vec::new();
+    input.take(MAX_CONFIGURATION).read_to_end(&mut text).map_err(CniError::Input)?;
+    if environment.command == Command::Version {
+        return version::answer(&text).map(Some);
+    }
+    let conf = NetConf::parse(&text)?;
+    version.clone_from(&conf.cni_version);
+    match environment.command {
+        Command::Add => add::answer(&environment, &conf).map(Some),
+        Command::Del => del::answer(&environment, &conf).map(|()| None),
+        Command::Check => check::answer(&environment, &conf).map(|()| None),
+        Command::Status => status::answer(&conf).map(|()| None),
+        Command::Gc => gc::answer(&conf).map(|()| None),
+        Command::Version => version::answer(&text).map(Some),
+    }
+}
+
+/// The failure for a reply that does not belong to the verb: a newer or broken agent.
+fn unexpected_reply() -> CniError {
+    CniError::Agent(Failure::new(
+        code::TRY_AGAIN_LATER,
+        "the terway agent gave an answer that does not belong to this request; finish the upgrade of the node",
+    ))
+}

@@ -1,0 +1,25 @@
+//! VERSION: which CNI versions are spoken.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::{LATEST, VERSIONS};
+use crate::error::CniError;
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(rename = "cniVersion")]
+    cni_version: Option<String>,
+}
+
+/// The versions. The answer is in the version of the question where we speak that one. Old
+/// runtimes ask without a configuration.
+pub fn answer(text: &[u8]) -> Result<Value, CniError> {
+    let asked = if text.iter().all(u8::is_ascii_whitespace) {
+        None
+    } else {
+        serde_json::from_slice::<Asked>(text).map_err(CniError::Decode)?.cni_version
+    };
+    let version = asked.filter(|version| VERSIONS.contains(&version.as_str()));
+    Ok(json!({ "cniVersion": version.as_deref().unwrap_or(LATEST), "supportedVersions": VERSIONS }))
+}

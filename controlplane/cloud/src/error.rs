@@ -1,0 +1,190 @@
+//! Errors of cloud calls, sorted by what a caller can do about them.
+
+use std::fmt;
+
+use crate::action::Action;
+
+/// What a failed call means for the one who planned it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// Nobody knows whether it was done: no answer, a 5xx, an answer that cannot be read, an answer without
+    /// the id it should carry. A create may be sent again only with the same token and parameters.
+    Unknown,
+    /// Not done, the cloud is too busy. The bucket of this action has already been slowed down.
+    Throttled,
+    /// Not done, the object is in the middle of something else. Look at it again before repeating.
+    Conflict,
+    /// The object does not exist (or, for a vSwitch or group named in a create, the reference).
+    NotFound,
+    /// Not done, the vSwitch has no address left. Choose another one.
+    Exhausted,
+    /// Not done, a limit of the instance, group, or account is reached.
+    Limit,
+    /// Not done, and never will be with these parameters.
+    Invalid,
+    /// Not done, keys or permissions are wrong. Nothing will work until somebody repairs them.
+    Forbidden,
+    /// The token was used with other parameters before. Look for the ENI by its tags.
+    TokenReused,
+    /// Not sent: the lease of this process would not outlive the call.
+    Fenced,
+}
+
+impl ErrorClass {
+    /// Whether the call certainly had no effect, so that the intent may be planned anew.
+    pub fn certainly_not_done(self) -> bool {
+        !matches!(self, ErrorClass::Unknown | ErrorClass::TokenReused)
+    }
+}
+
+/// One failed call.
+#[derive(Debug)]
+pub struct CloudError {
+    pub action: Action,
+    /// What the call was about, for example `ENI eni-1` or `vSwitch vsw-1`.
+    pub object: String,
+    /// The cloud's code, or our own word where the cloud said none.
+    pub code: String,
+    /// The cloud's own sentence.
+    pub message: String,
+    /// For a support ticket; absent when there was no answer.
+    pub request_id: Option<String>,
+    pub http_status: Option<u16>,
+    pub class: ErrorClass,
+    pub(crate) source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl CloudError {
+    /// An error of our own making or of the transport, without an answer of the cloud.
+    pub(crate) fn local(action: Action, object: &str, class: ErrorClass, code: &str, message: &str) -> Self {
+        CloudError {
+            action,
+            object: object.to_owned(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            request_id: None,
+            http_status: None,
+            class,
+            source: None,
+        }
+    }
+
+    pub(crate) fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.class {
+            ErrorClass::Unknown => {
+                "check that the endpoint can be reached; it is asked again with the same token"
+            }
+            ErrorClass::Throttled => {
+                "calls of this kind are slowed down; raise the account's quota if it lasts"
+            }
+            ErrorClass::Conflict => "it is looked at again when the other operation has ended",
+            ErrorClass::NotFound => "check that the id is right and in this region",
+            ErrorClass::Exhausted => "name another vSwitch or enlarge this one",
+            ErrorClass::Limit => "ask for a higher quota or use a larger instance type",
+            ErrorClass::Invalid => "correct the configuration that this value comes from",
+            ErrorClass::Forbidden => "check the access key, its RAM permissions and the clock",
+            ErrorClass::TokenReused => "the interface is looked up by its tags",
+            ErrorClass::Fenced => "the leader, if it is another process, does it instead",
+        }
+    }
+}
+
+impl fmt::Display for CloudError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}: {}", self.action, self.object, self.code)?;
+        if let Some(status) = self.http_status {
+            write!(f, " (HTTP {status})")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message.trim_end_matches('.'))?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, "; request id {id}")?;
+        }
+        write!(f, "; {}", self.advice())
+    }
+}
+
+impl std::error::Error for CloudError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Sorts an answer of the cloud. Services spell the same code in different ways (with and without dots, in
+/// another case), so only letters and digits count.
+pub(crate) fn classify(http_status: u16, code: &str) -> ErrorClass {
+    let code: String = code
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| code.starts_with(prefix));
+    let contains = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
+
+    if http_status == 429 || starts(&["throttling", "requestlimitexceeded"]) || contains(&["flowcontrol"]) {
+        return ErrorClass::Throttled;
+    }
+    // A repeated nonce or a token still being worked on tell of an earlier copy of this very request,
+    // whose outcome is not in this answer.
+    if http_status >= 500
+        || http_status == 408
+        || code.is_empty()
+        || starts(&[
+            "internalerror",
+            "serviceunavailable",
+            "idempotentprocessing",
+            "signaturenonceused",
+        ])
+    {
+        return ErrorClass::Unknown;
+    }
+    if starts(&["idempoten"]) {
+        return ErrorClass::TokenReused;
+    }
+    if http_status == 401
+        || starts(&[
+            "forbidden",
+            "nopermission",
+            "unauthorized",
+            "invalidaccesskey",
+            "inactiveaccesskey",
+            "invalidsecuritytoken",
+            "missingsecuritytoken",
+            "malformedsecuritytoken",
+            "signaturedoesnotmatch",
+            "incompletesignature",
+            "invalidsignature",
+            "invalidtimestamp",
+        ])
+    {
+        return ErrorClass::Forbidden;
+    }
+    if contains(&["ipnotenough", "quotaexceededprivateipaddress"]) {
+        return ErrorClass::Exhausted;
+    }
+    if contains(&["limitexceed", "countexceed", "quotaexceed", "quotaexceeded"]) {
+        return ErrorClass::Limit;
+    }
+    if starts(&[
+        "invalidoperationinvalidenistate",
+        "invalidoperationinvalidecsstate",
+        "incorrect",
+    ]) || contains(&["conflict", "lasttokenprocessing", "taskinprogress"])
+    {
+        return ErrorClass::Conflict;
+    }
+    let unknown_object = code.ends_with("notfound") && !starts(&["invalidaction", "invalidparameter"]);
+    if unknown_object || code == "invalidipipunassigned" {
+        return ErrorClass::NotFound;
+    }
+    ErrorClass::Invalid
+}
+
+#[cfg(test)]
+mod tests;

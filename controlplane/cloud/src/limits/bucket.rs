@@ -1,0 +1,273 @@
+//! One token bucket with a queue per priority: plain values, time passed in.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::Priority;
+
+/// A waiter of any class goes first once it has waited this long, so that a flood of urgent calls cannot
+/// keep the others out for good.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing is granted for this long after the cloud said it is too busy.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Answers to calls that were under way together count as one sign of overload.
+const SAME_BURST: Duration = Duration::from_secs(2);
+/// The bucket is never slowed below this share of its nominal rate.
+const LEAST_SHARE: f64 = 1.0 / 16.0;
+/// Time from the least share back to the nominal rate when nothing is throttled.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// A token bucket; `T` is how a waiter gets to know.
+#[derive(Debug)]
+pub(crate) struct Bucket<T> {
+    /// Tokens a second when all is well.
+    nominal: f64,
+    burst: f64,
+    tokens: f64,
+    /// Share of the nominal rate that the cloud seems to bear.
+    share: f64,
+    updated: Instant,
+    throttled_at: Option<Instant>,
+    waiting: [VecDeque<(Instant, T)>; Priority::ALL.len()],
+}
+
+impl<T> Bucket<T> {
+    /// A full bucket whose burst is one minute's worth.
+    pub(crate) fn new(per_minute: u32, now: Instant) -> Self {
+        let burst = f64::from(per_minute.max(1));
+        Bucket {
+            nominal: burst / 60.0,
+            burst,
+            tokens: burst,
+            share: 1.0,
+            updated: now,
+            throttled_at: None,
+            waiting: std::array::from_fn(|_| VecDeque::new()),
+        }
+    }
+
+    /// A token at once, unless somebody is already waiting for one.
+    pub(crate) fn try_take(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        let free = self.tokens >= 1.0 && !self.paused(now) && self.waiting.iter().all(VecDeque::is_empty);
+        if free {
+            self.tokens -= 1.0;
+        }
+        free
+    }
+
+    pub(crate) fn wait(&mut self, priority: Priority, now: Instant, waiter: T) {
+        self.waiting[priority.index()].push_back((now, waiter));
+    }
+
+    /// Hands out the tokens there are. `give` answers false when the waiter has gone away, which costs
+    /// nothing.
+    pub(crate) fn grant(&mut self, now: Instant, mut give: impl FnMut(T) -> bool) {
+        self.refill(now);
+        while self.tokens >= 1.0 && !self.paused(now) {
+            let Some(waiter) = self.pop(now) else { return };
+            if give(waiter) {
+                self.tokens -= 1.0;
+            }
+        }
+    }
+
+    /// When `grant` is worth calling again; `None` while nobody waits.
+    pub(crate) fn next_grant(&self) -> Option<Instant> {
+        if self.waiting.iter().all(VecDeque::is_empty) {
+            return None;
+        }
+        let missing = (1.0 - self.tokens).max(0.0);
+        // A little late rather than a rounding error early, which would spin.
+        let ready = self.updated + Duration::from_secs_f64(missing / self.rate()) + Duration::from_micros(50);
+        Some(self.throttled_at.map_or(ready, |at| ready.max(at + PAUSE)))
+    }
+
+    /// A token that was not used comes back.
+    pub(crate) fn give_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(self.burst);
+    }
+
+    /// The cloud refused a call of this kind as too many.
+    pub(crate) fn throttled(&mut self, now: Instant) {
+        self.refill(now);
+        if self
+            .throttled_at
+            .is_some_and(|at| now.duration_since(at) < SAME_BURST)
+        {
+            return;
+        }
+        self.throttled_at = Some(now);
+        self.share = (self.share / 2.0).max(LEAST_SHARE);
+        // Whatever was saved up is not there in the account's own count.
+        self.tokens = 0.0;
+    }
+
+    fn pop(&mut self, now: Instant) -> Option<T> {
+        let impatient = self
+            .waiting
+            .iter_mut()
+            .filter(|queue| {
+                queue
+                    .front()
+                    .is_some_and(|(since, _)| now.duration_since(*since) >= PATIENCE)
+            })
+            .min_by_key(|queue| queue.front().map(|(since, _)| *since));
+        let queue = match impatient {
+            Some(queue) => queue,
+            None => self.waiting.iter_mut().find(|queue| !queue.is_empty())?,
+        };
+        queue.pop_front().map(|(_, waiter)| waiter)
+    }
+
+    fn paused(&self, now: Instant) -> bool {
+        self.throttled_at.is_some_and(|at| now < at + PAUSE)
+    }
+
+    fn rate(&self) -> f64 {
+        self.nominal * self.share
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.updated).as_secs_f64();
+        self.updated = self.updated.max(now);
+        self.tokens = (self.tokens + passed * self.rate()).min(self.burst);
+        let regained = passed / RECOVERY.as_secs_f64() * (1.0 - LEAST_SHARE);
+        self.share = (self.share + regained).min(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn granted(bucket: &mut Bucket<u32>, now: Instant) -> Vec<u32> {
+        let mut got = Vec::new();
+        bucket.grant(now, |waiter| {
+            got.push(waiter);
+            true
+        });
+        got
+    }
+
+    fn drained(per_minute: u32, now: Instant) -> Bucket<u32> {
+        let mut bucket = Bucket::new(per_minute, now);
+        while bucket.try_take(now) {}
+        bucket
+    }
+
+    #[test]
+    fn a_minutes_worth_goes_at_once_and_then_the_rate_holds() {
+        let start = Instant::now();
+        let mut bucket: Bucket<u32> = Bucket::new(60, start);
+        assert_eq!((0..100).filter(|_| bucket.try_take(start)).count(), 60);
+        bucket.wait(Priority::Create, start, 1);
+        bucket.wait(Priority::Create, start, 2);
+        let next = bucket.next_grant().unwrap();
+        assert!(next - start >= Duration::from_millis(999), "{:?}", next - start);
+        assert_eq!(granted(&mut bucket, next), [1]);
+    }
+
+    #[test]
+    fn urgent_calls_overtake_and_equals_queue_up() {
+        let start = Instant::now();
+        let mut bucket = drained(60, start);
+        for (waiter, priority) in [(1, Priority::Read), (2, Priority::Fill), (3, Priority::Release)] {
+            bucket.wait(priority, start, waiter);
+        }
+        bucket.wait(Priority::Release, start, 4);
+        assert_eq!(
+            granted(&mut bucket, start + Duration::from_millis(4001)),
+            [3, 4, 2, 1]
+        );
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_behind_urgent_calls() {
+        let start = Instant::now();
+        let mut bucket = drained(60, start);
+        bucket.wait(Priority::Read, start, 1);
+        let later = start + PATIENCE;
+        let mut bucket = Bucket {
+            tokens: 0.0,
+            updated: later,
+            ..bucket
+        };
+        bucket.wait(Priority::Release, later, 2);
+        assert_eq!(granted(&mut bucket, later + Duration::from_millis(1001)), [1]);
+    }
+
+    #[test]
+    fn a_waiter_that_left_costs_no_token() {
+        let start = Instant::now();
+        let mut bucket = drained(60, start);
+        bucket.wait(Priority::Create, start, 1);
+        bucket.wait(Priority::Create, start, 2);
+        let mut got = Vec::new();
+        bucket.grant(start + Duration::from_millis(1001), |waiter| {
+            got.push(waiter);
+            waiter != 1
+        });
+        assert_eq!(got, [1, 2]);
+    }
+
+    #[test]
+    fn throttling_halves_once_per_burst_and_heals() {
+        let start = Instant::now();
+        let mut bucket: Bucket<u32> = Bucket::new(600, start);
+        for _ in 0..50 {
+            bucket.throttled(start);
+        }
+        assert!((bucket.share - 0.5).abs() < 0.01);
+        assert!(!bucket.try_take(start + Duration::from_millis(900)));
+        assert!(bucket.try_take(start + Duration::from_millis(1100)));
+        bucket.refill(start + RECOVERY);
+        assert!((bucket.share - 1.0).abs() < 1e-9);
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_burst_plus_rate(
+            per_minute in 1u32..1000,
+            steps in proptest::collection::vec((0u64..3000, 0usize..40, any::<bool>()), 1..40),
+        ) {
+            let start = Instant::now();
+            let mut bucket: Bucket<()> = Bucket::new(per_minute, start);
+            let (mut now, mut taken) = (start, 0u32);
+            for (millis, asks, throttle) in steps {
+                now += Duration::from_millis(millis);
+                if throttle {
+                    bucket.throttled(now);
+                }
+                taken += (0..asks).filter(|_| bucket.try_take(now)).count() as u32;
+                let bound = f64::from(per_minute) * (1.0 + (now - start).as_secs_f64() / 60.0);
+                prop_assert!(f64::from(taken) <= bound + 1.0);
+            }
+        }
+
+        #[test]
+        fn at_the_announced_time_somebody_is_served(
+            per_minute in 1u32..2000,
+            throttle in any::<bool>(),
+            waiters in 1u32..20,
+        ) {
+            let start = Instant::now();
+            let mut bucket = drained(per_minute, start);
+            if throttle {
+                bucket.throttled(start);
+            }
+            for waiter in 0..waiters {
+                bucket.wait(Priority::Create, start, waiter);
+            }
+            let mut served = 0;
+            while let Some(at) = bucket.next_grant() {
+                let got = granted(&mut bucket, at).len();
+                prop_assert!(got > 0);
+                served += got;
+            }
+            prop_assert_eq!(served as u32, waiters);
+        }
+    }
+}

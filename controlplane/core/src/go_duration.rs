@@ -1,0 +1,62 @@
+//! Durations as Go writes them: `90s`, `1h30m`, `1.5h`, `0`.
+
+use std::time::Duration;
+
+/// Reads a Go duration. `None` when it is none, or when it is negative: no setting of the product
+/// has a meaning for a negative time.
+pub fn parse(text: &str) -> Option<Duration> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total = 0f64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let value: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let unit_end = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
+        total += value * seconds_of(&rest[..unit_end])?;
+        rest = &rest[unit_end..];
+    }
+    if text.is_empty() {
+        return None;
+    }
+    Duration::try_from_secs_f64(total).ok()
+}
+
+fn seconds_of(unit: &str) -> Option<f64> {
+    match unit {
+        "ns" => Some(1e-9),
+        "us" | "µs" | "μs" => Some(1e-6),
+        "ms" => Some(1e-3),
+        "s" => Some(1.0),
+        "m" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_go_reads() {
+        assert_eq!(parse("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(parse("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse("1.5h"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(parse("0"), Some(Duration::ZERO));
+        assert_eq!(parse("+5m"), Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn refuses_what_go_refuses_and_what_is_negative() {
+        for text in ["", "5", "m", "5x", "1h 30m", "-5m", "..s", "5m3"] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Decisions of the control plane: sync functions over plain values.
+//!
+//! Nothing here knows a client, a clock, a random number or a logger: `now` and ids are
+//! arguments, so every decision can be tested by comparing values.
+
+pub mod cloud;
+pub mod conditions;
+pub mod gc;
+pub mod go_duration;
+pub mod intent;
+pub mod network_interface;
+pub mod node;
+pub mod pod;
+pub mod pod_eni;
+#[cfg(test)]
+mod testing;
+pub mod vswitch;
+pub mod webhook;

@@ -1,0 +1,295 @@
+//! The next step for one ENI, from what is wanted and what was seen.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use terway_crds::{AttachTo, NetworkInterface, NetworkInterfaceStatus, Phase};
+
+use crate::cloud::{CloudEni, EniObservation, EniStatus};
+use crate::intent::elapsed;
+
+/// After an accepted call, the state may for this long still say that nothing happened.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Reason of the condition on an ENI that the cloud does not know (any more).
+pub const ENI_NOT_FOUND: &str = "ENINotFound";
+
+/// Whether somebody may be using the ENI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The pod that the owner is for has, or may have, running containers.
+    Living,
+    /// Nobody: no owner, or the pod is gone or was given up.
+    Gone,
+}
+
+/// What this process did to the ENI. Nothing of it needs to survive the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// This process made the ENI and its object: it is attached nowhere.
+    pub made_here: bool,
+    pub attach_sent: Option<Timestamp>,
+    pub detach_sent: Option<Timestamp>,
+    pub delete_sent: Option<Timestamp>,
+    /// The cloud said that there is no such ENI, in answer to a call on it.
+    pub not_found: bool,
+    /// When the first of two complete answers without the ENI was seen.
+    pub absent_since: Option<Timestamp>,
+}
+
+/// What is known of one ENI.
+#[derive(Debug, Clone)]
+pub struct Observed<'a> {
+    pub interface: &'a NetworkInterface,
+    pub holder: Holder,
+    pub memory: &'a Memory,
+    /// What the poller saw last, and when.
+    pub seen: Option<(&'a EniObservation, Timestamp)>,
+    /// This term of leadership.
+    pub term: &'a str,
+    pub now: Timestamp,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Write the target that an object of upstream carries in its status into its spec.
+    AdoptTarget(AttachTo),
+    /// Let the poller look; it wakes us.
+    Watch,
+    /// Write this term into the status: the write that a newer leader would have refused us.
+    WriteTerm,
+    Attach(AttachTo),
+    /// Detach from what the ENI is attached to, as far as it is known.
+    Detach {
+        instance_id: String,
+        trunk_eni_id: String,
+    },
+    Delete,
+    /// Write that it is attached as wanted.
+    WriteAttached(Box<CloudEni>),
+    /// Write that it is attached nowhere.
+    WriteDetached,
+    /// The cloud has confirmed that it is gone.
+    DropFinalizer,
+}
+
+/// Why there is nothing to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// It is as wanted.
+    Done,
+    /// The cloud is at it; the poller will tell.
+    Cloud,
+    /// Look again after this time.
+    Later(Duration),
+    /// Somebody may still be using it.
+    HolderLives,
+    /// It is attached where nobody asked for, and it is not ours to say why.
+    Elsewhere { instance_id: String },
+    /// The cloud does not know it.
+    NotFound,
+}
+
+/// Plans the next step, or says why there is none.
+pub fn plan(observed: &Observed<'_>) -> Result<Step, Wait> {
+    let interface = observed.interface;
+    let default = NetworkInterfaceStatus::default();
+    let status = interface.status.as_ref().unwrap_or(&default);
+    let policy = &interface.spec.manage_policy;
+    let hands_off = policy.unmanaged || policy.cache;
+    if interface.metadata.deletion_timestamp.is_some() {
+        if hands_off {
+            return Ok(Step::DropFinalizer);
+        }
+        return remove(observed, status);
+    }
+    match &interface.spec.attach_to {
+        Some(target) => attach(observed, status, target),
+        None => match status.phase {
+            // Only upstream leaves an object with a target in its status and none in its spec,
+            // and it never writes observedGeneration.
+            Phase::Bind | Phase::Binding if status.observed_generation.is_none() => {
+                Ok(Step::AdoptTarget(target_of(status)))
+            }
+            Phase::Bind | Phase::Binding | Phase::Detaching if !hands_off => detach(observed, status),
+            _ => Err(Wait::Done),
+        },
+    }
+}
+
+fn target_of(status: &NetworkInterfaceStatus) -> AttachTo {
+    AttachTo {
+        instance_id: status.instance_id.clone(),
+        trunk_eni_id: status.trunk_eni_id.clone(),
+        node_name: status.node_name.clone(),
+        network_card_index: status.network_card_index,
+    }
+}
+
+fn is_at(status: &NetworkInterfaceStatus, target: &AttachTo) -> bool {
+    status.instance_id == target.instance_id && status.trunk_eni_id == target.trunk_eni_id
+}
+
+fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &AttachTo) -> Result<Step, Wait> {
+    if status.phase == Phase::Bind && is_at(status, target) {
+        return Err(Wait::Done);
+    }
+    let memory = observed.memory;
+    if memory.not_found {
+        return Err(Wait::NotFound);
+    }
+    let Some((seen, at)) = observed.seen else {
+        // What this process has just made is attached nowhere; all else is looked at first.
+        let untouched = memory.made_here && memory.attach_sent.is_none() && memory.detach_sent.is_none();
+        return if untouched {
+            Ok(Step::Attach(target.clone()))
+        } else {
+            Ok(Step::Watch)
+        };
+    };
+    let eni = match seen {
+        EniObservation::Present(eni) => eni,
+        EniObservation::Absent => return absent(observed),
+    };
+    match &eni.status {
+        EniStatus::InUse if is_attached_as(eni, target) => Ok(Step::WriteAttached(eni.clone())),
+        EniStatus::InUse => leave_other_place(observed, status, eni),
+        EniStatus::Available => match memory.attach_sent {
+            // The answer may be older than the call, or the call may not show yet.
+            Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
+            _ => Ok(Step::Attach(target.clone())),
+        },
+        EniStatus::Attaching | EniStatus::Detaching | EniStatus::Deleting | EniStatus::Other(_) => {
+            Err(Wait::Cloud)
+        }
+    }
+}
+
+fn is_attached_as(eni: &CloudEni, target: &AttachTo) -> bool {
+    let trunk = eni.trunk_eni_id.as_deref().unwrap_or_default();
+    eni.instance_id.as_deref() == Some(&target.instance_id)
+        && (target.trunk_eni_id.is_empty() || trunk == target.trunk_eni_id)
+}
+
+/// In use at a place that is not the target. Where our own status says that we put it there, it is
+/// taken away; otherwise somebody else did.
+fn leave_other_place(
+    observed: &Observed<'_>,
+    status: &NetworkInterfaceStatus,
+    eni: &CloudEni,
+) -> Result<Step, Wait> {
+    let instance_id = eni.instance_id.clone().unwrap_or_default();
+    let ours = !status.instance_id.is_empty() && status.instance_id == instance_id;
+    if !ours {
+        return Err(Wait::Elsewhere { instance_id });
+    }
+    send_detach(observed, status, Some(eni))
+}
+
+fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<Step, Wait> {
+    if observed.holder == Holder::Living {
+        return Err(Wait::HolderLives);
+    }
+    if observed.memory.not_found {
+        return Ok(Step::WriteDetached);
+    }
+    match observed.seen {
+        None if observed.memory.detach_sent.is_some() => Ok(Step::Watch),
+        None => send_detach(observed, status, None),
+        Some((EniObservation::Absent, _)) => match absent(observed) {
+            Err(Wait::NotFound) => Ok(Step::WriteDetached),
+            other => other,
+        },
+        Some((EniObservation::Present(eni), at)) => match &eni.status {
+            EniStatus::Available => Ok(Step::WriteDetached),
+            EniStatus::InUse => match observed.memory.detach_sent {
+                Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
+                _ => send_detach(observed, status, Some(eni)),
+            },
+            _ => Err(Wait::Cloud),
+        },
+    }
+}
+
+fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<Step, Wait> {
+    let memory = observed.memory;
+    if memory.not_found {
+        return Ok(Step::DropFinalizer);
+    }
+    if observed.holder == Holder::Living {
+        return Err(Wait::HolderLives);
+    }
+    let never_attached = memory.made_here && memory.attach_sent.is_none();
+    match observed.seen {
+        None if memory.delete_sent.is_some() || memory.detach_sent.is_some() => Ok(Step::Watch),
+        None if status.phase == Phase::Bind => send_detach(observed, status, None),
+        None if status.phase == Phase::Unbind || never_attached => send_delete(observed, status),
+        None => Ok(Step::Watch),
+        // Absence is believed at once only when our own Delete explains it; otherwise a Delete is
+        // sent, whose answer does not come from a stale view.
+        Some((EniObservation::Absent, _)) if memory.delete_sent.is_some() => Ok(Step::DropFinalizer),
+        Some((EniObservation::Absent, _)) => send_delete(observed, status),
+        Some((EniObservation::Present(eni), at)) => match &eni.status {
+            EniStatus::Available => match memory.delete_sent {
+                Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
+                _ => send_delete(observed, status),
+            },
+            EniStatus::InUse => match memory.detach_sent {
+                Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
+                _ => send_detach(observed, status, Some(eni)),
+            },
+            _ => Err(Wait::Cloud),
+        },
+    }
+}
+
+/// Two complete answers, apart in time, must agree that the ENI is not there.
+fn absent(observed: &Observed<'_>) -> Result<Step, Wait> {
+    let Some(since) = observed.memory.absent_since else {
+        return Err(Wait::Later(GRACE));
+    };
+    match GRACE.checked_sub(elapsed(since, observed.now)) {
+        Some(left) if !left.is_zero() => Err(Wait::Later(left)),
+        _ => Err(Wait::NotFound),
+    }
+}
+
+/// A call was accepted a moment ago: the poller tells when it shows, and when the grace is over
+/// the call is made again.
+fn settle(observed: &Observed<'_>, sent: Timestamp) -> Result<Step, Wait> {
+    let left = GRACE.saturating_sub(elapsed(sent, observed.now));
+    Err(Wait::Later(left.max(Duration::from_secs(1))))
+}
+
+fn send_detach(
+    observed: &Observed<'_>,
+    status: &NetworkInterfaceStatus,
+    eni: Option<&CloudEni>,
+) -> Result<Step, Wait> {
+    if status.term != observed.term {
+        return Ok(Step::WriteTerm);
+    }
+    let (instance_id, trunk_eni_id) = match eni {
+        Some(eni) => (
+            eni.instance_id.clone().unwrap_or_default(),
+            eni.trunk_eni_id.clone().unwrap_or_default(),
+        ),
+        None => (status.instance_id.clone(), status.trunk_eni_id.clone()),
+    };
+    if instance_id.is_empty() {
+        // An attached ENI of which we do not know where: the state tells.
+        return Ok(Step::Watch);
+    }
+    Ok(Step::Detach {
+        instance_id,
+        trunk_eni_id,
+    })
+}
+
+fn send_delete(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<Step, Wait> {
+    if status.term != observed.term {
+        return Ok(Step::WriteTerm);
+    }
+    Ok(Step::Delete)
+}

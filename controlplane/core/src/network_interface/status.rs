@@ -1,0 +1,106 @@
+//! The status of a NetworkInterface in each of its states.
+
+use jiff::Timestamp;
+use terway_crds::names::condition;
+use terway_crds::{AttachTo, BindStatus, EniInfo, EniKind, NetworkInterface, NetworkInterfaceStatus, Phase};
+
+use crate::cloud::{CloudEni, EniKind as CloudKind};
+use crate::conditions::{Statement, state};
+
+fn base(interface: &NetworkInterface) -> NetworkInterfaceStatus {
+    let mut status = interface.status.clone().unwrap_or_default();
+    if status.eni_info.id.is_empty() {
+        status.eni_info.id = interface.metadata.name.clone().unwrap_or_default();
+    }
+    status
+}
+
+/// Attached at `target`.
+pub fn attached(
+    interface: &NetworkInterface,
+    target: &AttachTo,
+    eni: &CloudEni,
+    now: Timestamp,
+) -> NetworkInterfaceStatus {
+    let mut status = base(interface);
+    status.phase = Phase::Bind;
+    status.instance_id = target.instance_id.clone();
+    status.trunk_eni_id = target.trunk_eni_id.clone();
+    status.node_name = target.node_name.clone();
+    status.network_card_index = target.network_card_index;
+    status.observed_generation = interface.metadata.generation;
+    status.eni_info = EniInfo {
+        id: eni.id.clone(),
+        kind: Some(kind_of(&eni.kind, target)),
+        vid: eni.device_index.map(i32::from),
+        status: BindStatus::Bind,
+        network_card_index: eni.network_card_index,
+        vf_id: None,
+    };
+    let ready = Statement {
+        kind: condition::READY,
+        holds: true,
+        reason: "Attached",
+        message: format!("attached to instance {}", target.instance_id),
+    };
+    state(&mut status.conditions, ready, interface.metadata.generation, now);
+    status
+}
+
+fn kind_of(kind: &CloudKind, target: &AttachTo) -> EniKind {
+    match kind {
+        CloudKind::Primary => EniKind::Primary,
+        CloudKind::Trunk => EniKind::Trunk,
+        CloudKind::Member => EniKind::Member,
+        // A member is listed as secondary by some endpoints; being on a trunk is what makes one.
+        CloudKind::Secondary | CloudKind::Other(_) if !target.trunk_eni_id.is_empty() => EniKind::Member,
+        CloudKind::Secondary | CloudKind::Other(_) => EniKind::Secondary,
+    }
+}
+
+/// Attached nowhere, and kept.
+pub fn detached(interface: &NetworkInterface, now: Timestamp) -> NetworkInterfaceStatus {
+    let mut status = base(interface);
+    status.phase = Phase::Unbind;
+    status.instance_id.clear();
+    status.trunk_eni_id.clear();
+    status.node_name.clear();
+    status.network_card_index = None;
+    status.observed_generation = interface.metadata.generation;
+    status.eni_info.status = BindStatus::Unbind;
+    status.eni_info.vid = None;
+    status.eni_info.vf_id = None;
+    status.eni_info.network_card_index = None;
+    let ready = Statement {
+        kind: condition::READY,
+        holds: false,
+        reason: "Detached",
+        message: "attached to no instance; kept for the next pod".into(),
+    };
+    state(&mut status.conditions, ready, interface.metadata.generation, now);
+    status
+}
+
+/// The state as it is, with the term that is about to detach or delete.
+pub fn with_term(interface: &NetworkInterface, term: &str) -> NetworkInterfaceStatus {
+    let mut status = base(interface);
+    status.term = term.to_owned();
+    status
+}
+
+/// The state as it is, with a reason why it does not get further; `None` when it says so already.
+pub fn not_ready(
+    interface: &NetworkInterface,
+    reason: &str,
+    message: String,
+    now: Timestamp,
+) -> Option<NetworkInterfaceStatus> {
+    let mut status = base(interface);
+    let ready = Statement {
+        kind: condition::READY,
+        holds: false,
+        reason,
+        message,
+    };
+    state(&mut status.conditions, ready, interface.metadata.generation, now).then_some(status)
+}

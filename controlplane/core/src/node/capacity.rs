@@ -1,0 +1,72 @@
+//! Limits of a node, from its instance type, and the spec of its Node object.
+
+use terway_crds::node::{NetworkCard, NodeCap, NodeMetadata};
+use terway_crds::{TerwayNode, TerwayNodeSpec};
+
+use super::NodeFacts;
+use crate::cloud::InstanceTypeLimits;
+
+/// What an instance type allows.
+pub fn node_cap(limits: &InstanceTypeLimits) -> NodeCap {
+    let members = if limits.trunk_supported {
+        limits.eni_total_quantity - limits.eni_quantity
+    } else {
+        0
+    };
+    let cards = limits.network_cards.max(1);
+    NodeCap {
+        adapters: limits.eni_quantity,
+        total_adapters: limits.eni_total_quantity,
+        eri_quantity: limits.eri_quantity,
+        ipv4_per_adapter: limits.private_ips_per_eni,
+        ipv6_per_adapter: limits.ipv6_per_eni,
+        member_adapter_limit: members.max(0),
+        max_member_adapter_limit: (limits.eni_total_quantity - 2).max(0),
+        instance_bandwidth_rx: 0,
+        instance_bandwidth_tx: 0,
+        network_cards: (0..cards).map(|index| NetworkCard { index }).collect(),
+        network_cards_count: Some(cards),
+    }
+}
+
+/// What to do about the spec of a Node object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NodeSpecPlan {
+    /// It says what it must.
+    Unchanged,
+    /// The limits of this instance type are needed first.
+    NeedsLimits(String),
+    /// Write this.
+    Write(Box<TerwayNodeSpec>),
+}
+
+/// Plans metadata and capacities; everything else in the spec stays as it is.
+pub fn plan_spec(node: &NodeFacts, record: &TerwayNode, limits: Option<&InstanceTypeLimits>) -> NodeSpecPlan {
+    let metadata = NodeMetadata {
+        region_id: node.region.clone(),
+        instance_type: node.instance_type.clone(),
+        instance_id: node.instance_id.clone(),
+        zone_id: node.zone.clone(),
+    };
+    let known = record.spec.node_metadata == metadata && record.spec.node_cap.network_cards_count.is_some();
+    if known {
+        return NodeSpecPlan::Unchanged;
+    }
+    match limits {
+        Some(limits) => {
+            let mut spec = record.spec.clone();
+            spec.node_metadata = metadata;
+            let bandwidth = (
+                spec.node_cap.instance_bandwidth_rx,
+                spec.node_cap.instance_bandwidth_tx,
+            );
+            spec.node_cap = node_cap(limits);
+            (
+                spec.node_cap.instance_bandwidth_rx,
+                spec.node_cap.instance_bandwidth_tx,
+            ) = bandwidth;
+            NodeSpecPlan::Write(Box::new(spec))
+        }
+        None => NodeSpecPlan::NeedsLimits(node.instance_type.clone()),
+    }
+}

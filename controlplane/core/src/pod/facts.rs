@@ -1,0 +1,78 @@
+//! What the controllers need of a pod.
+
+use k8s_openapi::api::core::v1::Pod;
+use terway_crds::names::{annotation, label};
+
+/// A pod, trimmed: a cluster has a hundred thousand of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodFacts {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    /// resourceVersion.
+    pub version: u64,
+    /// Empty until it is scheduled.
+    pub node: String,
+    pub host_network: bool,
+    /// Labelled to be left alone.
+    pub ignored: bool,
+    /// Succeeded or Failed: its containers do not run any more.
+    pub exited: bool,
+    pub deleting: bool,
+    /// Scheduled, and still without an address.
+    pub waits_for_ip: bool,
+    /// Asks for ENIs of its own.
+    pub wants_pod_eni: bool,
+    /// Annotation with the networks in full; kept only for pods that want ENIs.
+    pub networks: Option<String>,
+    /// Annotation with the name of the PodNetworking.
+    pub pod_networking: Option<String>,
+    /// Its name outlives it, so a Fixed allocation has a meaning.
+    pub fixed_name: bool,
+}
+
+impl PodFacts {
+    /// Trims a pod. `stateful_kinds` are owner kinds whose pods keep their names.
+    pub fn from_pod(pod: &Pod, stateful_kinds: &[String]) -> Self {
+        let meta = &pod.metadata;
+        let spec = pod.spec.as_ref();
+        let status = pod.status.as_ref();
+        let label = |name: &str| meta.labels.as_ref().and_then(|l| l.get(name));
+        let annotation = |name: &str| meta.annotations.as_ref().and_then(|a| a.get(name));
+        let wants = annotation(annotation::POD_ENI).is_some_and(|value| value == "true");
+        let phase = status.and_then(|s| s.phase.as_deref()).unwrap_or_default();
+        let node = spec.and_then(|s| s.node_name.clone()).unwrap_or_default();
+        let owners = meta.owner_references.as_deref().unwrap_or_default();
+        let stateful = |kind: &str| kind == "StatefulSet" || stateful_kinds.iter().any(|k| k == kind);
+        Self {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            version: meta
+                .resource_version
+                .as_deref()
+                .and_then(|v| v.parse().ok())
+                .unwrap_or(0),
+            waits_for_ip: !node.is_empty()
+                && status.is_none_or(|s| s.pod_ip.as_deref().unwrap_or_default().is_empty()),
+            node,
+            host_network: spec.and_then(|s| s.host_network).unwrap_or(false),
+            ignored: label(label::IGNORE).is_some_and(|value| value == "true"),
+            exited: matches!(phase, "Succeeded" | "Failed"),
+            deleting: meta.deletion_timestamp.is_some(),
+            wants_pod_eni: wants,
+            networks: wants
+                .then(|| annotation(annotation::POD_NETWORKS).cloned())
+                .flatten(),
+            pod_networking: wants
+                .then(|| annotation(annotation::POD_NETWORKING).cloned())
+                .flatten(),
+            fixed_name: owners.is_empty() || owners.iter().any(|owner| stateful(&owner.kind)),
+        }
+    }
+
+    /// Whether it needs ENIs of its own now: its containers run or are to run.
+    pub fn needs_pod_eni(&self) -> bool {
+        self.wants_pod_eni && !self.host_network && !self.ignored && !self.exited
+    }
+}

@@ -1,0 +1,11 @@
+//! Pods: who needs ENIs of its own, and what happens to the record of one that is gone.
+
+mod build;
+mod facts;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+pub use build::{BuildError, Settings, build, uses_trunk};
+pub use facts::PodFacts;
+pub use plan::{Action, Idle, is_fixed, node_name, plan, pod_uid};

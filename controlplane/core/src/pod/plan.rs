@@ -1,0 +1,190 @@
+//! What to do about a pod and the PodENI of its name.
+
+use terway_crds::names::{annotation, label};
+use terway_crds::{Phase, PodEni};
+
+use super::PodFacts;
+use crate::node::NodeFacts;
+
+/// One action on the PodENI of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing to do now.
+    Nothing(Idle),
+    /// Write a PodENI with an intent for each network.
+    Create,
+    /// Write the new pod's UID and node into the PodENI of its predecessor.
+    Rebind,
+    /// Write this phase.
+    SetPhase(Phase),
+    /// Delete the PodENI that was read, and no other.
+    Delete,
+}
+
+/// Why there is nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// No pod, no record.
+    NoRecord,
+    /// The pod does not ask for ENIs of its own.
+    NotWanted,
+    /// Not scheduled yet.
+    NotScheduled,
+    /// Its node is not known yet, or not looked after.
+    NodeUnknown,
+    /// The record is for this pod and on its way.
+    InProgress,
+    /// The record is for this pod and attached.
+    Bound,
+    /// The pod is being deleted; its containers may still run.
+    SandboxMayLive,
+    /// The record is on its way out; a new one can be made when it is gone.
+    RecordBeingDeleted,
+    /// The ENIs are being detached from the pod before.
+    BeingDetached,
+    /// A Fixed record waits for the next pod of its name.
+    Kept,
+    /// A Fixed record is there, but this pod has no name that lasts.
+    NameNotFixed,
+    /// The kept ENIs are in another zone than the pod's node.
+    OtherZone,
+}
+
+/// Decides. `pod` is `None` only when it is certain that no pod of that name exists.
+pub fn plan(pod: Option<&PodFacts>, record: Option<&PodEni>, node: Option<&NodeFacts>) -> Action {
+    let Some(record) = record else {
+        return plan_new(pod, node);
+    };
+    if record.metadata.deletion_timestamp.is_some() || phase(record) == &Phase::Deleting {
+        return Action::Nothing(Idle::RecordBeingDeleted);
+    }
+    let Some(pod) = pod else {
+        return plan_gone(record);
+    };
+    if pod.uid == pod_uid(record) {
+        return plan_same(pod, record, node);
+    }
+    // The pod that the record was for is gone: two pods of one name never exist together.
+    if !pod.needs_pod_eni() || !is_fixed(record) {
+        return plan_gone(record);
+    }
+    match phase(record) {
+        Phase::Unbind => plan_rebind(pod, record, node),
+        Phase::Detaching => Action::Nothing(Idle::BeingDetached),
+        _ => plan_gone(record),
+    }
+}
+
+fn plan_new(pod: Option<&PodFacts>, node: Option<&NodeFacts>) -> Action {
+    let Some(pod) = pod else {
+        return Action::Nothing(Idle::NoRecord);
+    };
+    if !pod.needs_pod_eni() {
+        return Action::Nothing(Idle::NotWanted);
+    }
+    if pod.node.is_empty() {
+        return Action::Nothing(Idle::NotScheduled);
+    }
+    // A pod on its way out gets nothing new.
+    if pod.deleting {
+        return Action::Nothing(Idle::SandboxMayLive);
+    }
+    match node {
+        Some(node) if !node.ignored => Action::Create,
+        _ => Action::Nothing(Idle::NodeUnknown),
+    }
+}
+
+fn plan_same(pod: &PodFacts, record: &PodEni, node: Option<&NodeFacts>) -> Action {
+    if pod.exited {
+        return plan_gone(record);
+    }
+    match phase(record) {
+        Phase::Bind => Action::Nothing(Idle::Bound),
+        Phase::Detaching => Action::Nothing(Idle::BeingDetached),
+        Phase::Unbind if pod.deleting => Action::Nothing(Idle::SandboxMayLive),
+        Phase::Unbind => plan_rebind(pod, record, node),
+        _ if pod.deleting => Action::Nothing(Idle::SandboxMayLive),
+        _ => Action::Nothing(Idle::InProgress),
+    }
+}
+
+/// The ENIs are detached and kept: they go to this pod.
+fn plan_rebind(pod: &PodFacts, record: &PodEni, node: Option<&NodeFacts>) -> Action {
+    if !pod.fixed_name {
+        return Action::Nothing(Idle::NameNotFixed);
+    }
+    if pod.node.is_empty() {
+        return Action::Nothing(Idle::NotScheduled);
+    }
+    if pod.deleting {
+        return Action::Nothing(Idle::SandboxMayLive);
+    }
+    let Some(node) = node else {
+        return Action::Nothing(Idle::NodeUnknown);
+    };
+    if !record.spec.zone.is_empty() && record.spec.zone != node.zone {
+        return Action::Nothing(Idle::OtherZone);
+    }
+    if pod_uid(record) != pod.uid || node_name(record) != pod.node {
+        return Action::Rebind;
+    }
+    Action::SetPhase(Phase::Binding)
+}
+
+/// The pod that the record is for does not run any more.
+fn plan_gone(record: &PodEni) -> Action {
+    if !is_fixed(record) {
+        return Action::Delete;
+    }
+    match phase(record) {
+        Phase::Unbind => Action::Nothing(Idle::Kept),
+        Phase::Detaching => Action::Nothing(Idle::BeingDetached),
+        // Nothing was made yet that could be kept.
+        _ if record
+            .spec
+            .allocations
+            .iter()
+            .all(|allocation| allocation.eni.id.is_empty()) =>
+        {
+            Action::Delete
+        }
+        _ => Action::SetPhase(Phase::Detaching),
+    }
+}
+
+fn phase(record: &PodEni) -> &Phase {
+    record
+        .status
+        .as_ref()
+        .map_or(&Phase::Initial, |status| &status.phase)
+}
+
+/// UID of the pod that a record is for.
+pub fn pod_uid(record: &PodEni) -> &str {
+    record
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|a| a.get(annotation::POD_UID))
+        .map_or("", String::as_str)
+}
+
+/// Node that a record is for.
+pub fn node_name(record: &PodEni) -> &str {
+    record
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|l| l.get(label::NODE))
+        .map_or("", String::as_str)
+}
+
+/// Whether the ENIs outlive the pod: one Fixed allocation keeps all of them.
+pub fn is_fixed(record: &PodEni) -> bool {
+    record
+        .spec
+        .allocations
+        .iter()
+        .any(|allocation| allocation.allocation_type.is_fixed())
+}

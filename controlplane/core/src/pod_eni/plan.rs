@@ -1,0 +1,470 @@
+//! What to do about a PodENI, from the record, its NetworkInterfaces, its pod and its node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use terway_crds::names::finalizer;
+use terway_crds::{Allocation, AttachTo, NetworkInterface, Phase, PodEni, PodEniStatus};
+
+use super::record::open_intent;
+use super::status;
+use crate::cloud::CloudEni;
+use crate::conditions::failing_reason;
+use crate::intent::{self, Evidence, Limits, Refusal, Resolution, elapsed};
+use crate::network_interface::ENI_NOT_FOUND;
+use crate::node::NodeFacts;
+use crate::pod::node_name;
+
+/// The pod that the record is for, told by its UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodState {
+    /// Its containers run, or may.
+    Living,
+    /// It is on its way out, but its containers may still run.
+    Leaving,
+    /// It does not exist any more, or its containers have ended.
+    Gone,
+}
+
+/// What is known of a PodENI.
+#[derive(Debug, Clone)]
+pub struct Observed<'a> {
+    pub record: &'a PodEni,
+    /// The NetworkInterface of each allocation that has an ENI id.
+    pub interfaces: &'a [Option<Arc<NetworkInterface>>],
+    pub pod: PodState,
+    /// The node that the record is for.
+    pub node: Option<&'a NodeFacts>,
+    /// What is known of each allocation's intent.
+    pub evidence: &'a [Evidence],
+    /// When the last request of a process before this one can have been under way.
+    pub quiet_since: Timestamp,
+    pub now: Timestamp,
+    pub limits: &'a Limits,
+}
+
+/// One step. Steps of different allocations do not depend on each other.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Send CreateNetworkInterface for this allocation's intent.
+    Create {
+        index: usize,
+    },
+    LookUpByTag {
+        index: usize,
+    },
+    LookUpById {
+        index: usize,
+        id: String,
+    },
+    /// Make the NetworkInterface of this ENI (first: it owns the ENI), then write the ENI down.
+    Record {
+        index: usize,
+        eni: Box<CloudEni>,
+        attach_to: Option<AttachTo>,
+    },
+    /// Choose again and count the attempt on, in one write.
+    NextAttempt {
+        index: usize,
+        refusal: Option<Refusal>,
+    },
+    /// The cloud lost the ENI before it was ever used: forget it and make another.
+    Replace {
+        index: usize,
+    },
+    /// The record has an ENI that no NetworkInterface owns: make one.
+    MakeInterface {
+        index: usize,
+        attach_to: Option<AttachTo>,
+    },
+    /// Write where the ENI is to be attached; nowhere for `None`.
+    SetTarget {
+        index: usize,
+        attach_to: Option<AttachTo>,
+    },
+    DeleteInterface {
+        index: usize,
+    },
+    SetStatus(Box<PodEniStatus>),
+    /// Delete the object that was read, and no other.
+    DeleteRecord,
+    DropFinalizers,
+}
+
+/// Why there is nothing (more) to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// Everything is as wanted.
+    Done,
+    /// NetworkInterfaces are on their way; each change wakes us.
+    Interfaces,
+    /// Look again after this time.
+    Later(Duration),
+    /// The next attempt begins after this time.
+    Refused {
+        delay: Duration,
+        code: String,
+        message: String,
+    },
+    /// The node has no trunk yet.
+    NoTrunk,
+    /// The node is not known.
+    NoNode,
+    /// Whole ENIs are not served on this node.
+    NotServed,
+    /// A record without allocations, or one with neither ENI nor intent.
+    Malformed,
+    /// The pod is not the one the record is for, or is leaving: the pod controller decides.
+    Pod,
+    /// Deleted by somebody while the pod lives: kept until the pod is gone.
+    PodLives,
+}
+
+/// Steps to take now, and what is waited for after them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    pub wait: Wait,
+}
+
+impl Plan {
+    fn wait(wait: Wait) -> Self {
+        Self {
+            steps: Vec::new(),
+            wait,
+        }
+    }
+
+    fn step(step: Step, wait: Wait) -> Self {
+        Self {
+            steps: vec![step],
+            wait,
+        }
+    }
+}
+
+/// Decides.
+pub fn plan(observed: &Observed<'_>) -> Plan {
+    let record = observed.record;
+    if record.metadata.deletion_timestamp.is_some() {
+        return plan_deletion(observed);
+    }
+    let phase = record
+        .status
+        .as_ref()
+        .map_or(&Phase::Initial, |status| &status.phase);
+    match phase {
+        Phase::Initial | Phase::Binding => plan_binding(observed),
+        Phase::Bind => plan_bound(observed),
+        Phase::Detaching => plan_detaching(observed),
+        Phase::Unbind => Plan::wait(Wait::Done),
+        Phase::Deleting => Plan::step(Step::DeleteRecord, Wait::Done),
+        Phase::Other(_) => Plan::wait(Wait::Malformed),
+    }
+}
+
+/// Where an allocation is to be attached.
+fn target(allocation: &Allocation, node: Option<&NodeFacts>, record: &PodEni) -> Result<AttachTo, Wait> {
+    let node = node.ok_or(Wait::NoNode)?;
+    if node.instance_id.is_empty() {
+        return Err(Wait::NoNode);
+    }
+    let trunk = allocation.eni.attachment_options.trunk.unwrap_or(!node.eni_only);
+    let trunk_eni_id = match (trunk, &node.trunk_on) {
+        (true, Some(id)) => id.clone(),
+        (true, None) => return Err(Wait::NoTrunk),
+        (false, _) if node.eni_only => String::new(),
+        (false, _) => return Err(Wait::NotServed),
+    };
+    Ok(AttachTo {
+        instance_id: node.instance_id.clone(),
+        trunk_eni_id,
+        node_name: node_name(record).to_owned(),
+        network_card_index: None,
+    })
+}
+
+fn plan_binding(observed: &Observed<'_>) -> Plan {
+    let record = observed.record;
+    if record.spec.allocations.is_empty() {
+        return Plan::wait(Wait::Malformed);
+    }
+    if observed.pod != PodState::Living {
+        return Plan::wait(Wait::Pod);
+    }
+    let mut steps = Vec::new();
+    let mut wait = Wait::Done;
+    for (index, allocation) in record.spec.allocations.iter().enumerate() {
+        let target = match target(allocation, observed.node, record) {
+            Ok(target) => target,
+            Err(reason) => {
+                wait = worse(wait, reason);
+                continue;
+            }
+        };
+        match bind_one(observed, index, allocation, target) {
+            Ok(Some(step)) => {
+                steps.push(step);
+                wait = worse(wait, Wait::Interfaces);
+            }
+            Ok(None) => {}
+            Err(reason) => wait = worse(wait, reason),
+        }
+    }
+    if steps.is_empty() && wait == Wait::Done {
+        return Plan {
+            steps: set_status(observed, status::bound),
+            wait: Wait::Done,
+        };
+    }
+    Plan { steps, wait }
+}
+
+/// The next step of one allocation towards being attached; `None` when it is.
+fn bind_one(
+    observed: &Observed<'_>,
+    index: usize,
+    allocation: &Allocation,
+    target: AttachTo,
+) -> Result<Option<Step>, Wait> {
+    if allocation.eni.id.is_empty() {
+        return make_one(observed, index, allocation, target).map(Some);
+    }
+    let Some(interface) = interface(observed, index) else {
+        return Ok(Some(Step::MakeInterface {
+            index,
+            attach_to: Some(target),
+        }));
+    };
+    if interface.metadata.deletion_timestamp.is_some() {
+        return Err(Wait::Interfaces);
+    }
+    if interface.spec.attach_to.as_ref() != Some(&target) {
+        return Ok(Some(Step::SetTarget {
+            index,
+            attach_to: Some(target),
+        }));
+    }
+    let Some(status) = &interface.status else {
+        return Err(Wait::Interfaces);
+    };
+    if status.phase == Phase::Bind
+        && status.instance_id == target.instance_id
+        && status.trunk_eni_id == target.trunk_eni_id
+    {
+        return Ok(None);
+    }
+    let lost =
+        failing_reason(&status.conditions, terway_crds::names::condition::READY) == Some(ENI_NOT_FOUND);
+    if lost && allocation.creation.is_some() && !allocation.allocation_type.is_fixed() {
+        return Ok(Some(Step::Replace { index }));
+    }
+    Err(Wait::Interfaces)
+}
+
+/// The next step towards an allocation's ENI.
+fn make_one(
+    observed: &Observed<'_>,
+    index: usize,
+    allocation: &Allocation,
+    target: AttachTo,
+) -> Result<Step, Wait> {
+    let creation = allocation.creation.as_ref().ok_or(Wait::Malformed)?;
+    let evidence = observed.evidence.get(index).ok_or(Wait::Malformed)?;
+    let started = creation.started_at.as_ref().map(|time| time.0);
+    let delay = started.map_or(Duration::ZERO, |started| elapsed(observed.now, started));
+    if !delay.is_zero() {
+        let error = creation.last_error.clone().unwrap_or_default();
+        return Err(Wait::Refused {
+            delay,
+            code: error.code,
+            message: error.message,
+        });
+    }
+    match intent::next(started, evidence, observed.now, observed.limits) {
+        intent::Step::Send => Ok(Step::Create { index }),
+        intent::Step::LookUpByTag => Ok(Step::LookUpByTag { index }),
+        intent::Step::LookUpById(id) => Ok(Step::LookUpById { index, id }),
+        intent::Step::Record(eni) => Ok(Step::Record {
+            index,
+            eni,
+            attach_to: Some(target),
+        }),
+        intent::Step::NextAttempt(refusal) => Ok(Step::NextAttempt { index, refusal }),
+        intent::Step::Wait(time) => Err(Wait::Later(time)),
+    }
+}
+
+/// Bound: only what somebody took away is put back.
+fn plan_bound(observed: &Observed<'_>) -> Plan {
+    let record = observed.record;
+    let mut steps = Vec::new();
+    for (index, allocation) in record.spec.allocations.iter().enumerate() {
+        if allocation.eni.id.is_empty() || interface(observed, index).is_some() {
+            continue;
+        }
+        // Objects from before NetworkInterfaces existed: the record's own status says where.
+        let Ok(target) = target(allocation, observed.node, record) else {
+            continue;
+        };
+        let status = record.status.clone().unwrap_or_default();
+        if target.instance_id == status.instance_id {
+            steps.push(Step::MakeInterface {
+                index,
+                attach_to: Some(target),
+            });
+        }
+    }
+    if steps.is_empty() && all_attached(observed) {
+        steps = set_status(observed, status::bound);
+    }
+    Plan {
+        steps,
+        wait: Wait::Done,
+    }
+}
+
+fn all_attached(observed: &Observed<'_>) -> bool {
+    (0..observed.record.spec.allocations.len()).all(|index| {
+        interface(observed, index)
+            .and_then(|interface| interface.status.as_ref())
+            .is_some_and(|status| status.phase == Phase::Bind)
+    })
+}
+
+fn plan_detaching(observed: &Observed<'_>) -> Plan {
+    if observed.pod != PodState::Gone {
+        return Plan::wait(Wait::PodLives);
+    }
+    let mut steps = Vec::new();
+    let mut attached = false;
+    for index in 0..observed.record.spec.allocations.len() {
+        let Some(interface) = interface(observed, index) else {
+            continue;
+        };
+        if interface.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        if interface.spec.attach_to.is_some() {
+            steps.push(Step::SetTarget {
+                index,
+                attach_to: None,
+            });
+        }
+        let phase = interface
+            .status
+            .as_ref()
+            .map_or(&Phase::Initial, |status| &status.phase);
+        // Attached, or an attach may be under way: the NetworkInterface tells when it is over.
+        attached |= interface.spec.attach_to.is_some() || !matches!(phase, Phase::Unbind | Phase::Initial);
+    }
+    if steps.is_empty() && !attached {
+        return Plan {
+            steps: set_status(observed, status::unbound),
+            wait: Wait::Done,
+        };
+    }
+    Plan {
+        steps,
+        wait: Wait::Interfaces,
+    }
+}
+
+/// The finalizer goes when every intent is resolved and each ENI is owned by a NetworkInterface
+/// that is being deleted. That object waits for the cloud; the record, and with it a new pod of
+/// the same name, does not.
+fn plan_deletion(observed: &Observed<'_>) -> Plan {
+    let record = observed.record;
+    let finalizers = record.metadata.finalizers.as_deref().unwrap_or_default();
+    if !finalizers
+        .iter()
+        .any(|f| f == finalizer::POD_ENI || f == finalizer::POD_ENI_OLD)
+    {
+        return Plan::wait(Wait::Done);
+    }
+    if observed.pod != PodState::Gone {
+        return Plan::wait(Wait::PodLives);
+    }
+    let mut steps = Vec::new();
+    let mut wait = Wait::Done;
+    for (index, allocation) in record.spec.allocations.iter().enumerate() {
+        match release_one(observed, index, allocation) {
+            Ok(Some(step)) => steps.push(step),
+            Ok(None) => {}
+            Err(reason) => wait = worse(wait, reason),
+        }
+    }
+    // Deleting the interfaces and letting the record go are separate rounds only when something
+    // is unknown; a NetworkInterface that was told to go cannot come back.
+    let only_deletes = steps
+        .iter()
+        .all(|step| matches!(step, Step::DeleteInterface { .. }));
+    if wait == Wait::Done && only_deletes {
+        steps.push(Step::DropFinalizers);
+    }
+    Plan { steps, wait }
+}
+
+fn release_one(observed: &Observed<'_>, index: usize, allocation: &Allocation) -> Result<Option<Step>, Wait> {
+    if open_intent(allocation).is_some() {
+        let evidence = observed.evidence.get(index).ok_or(Wait::Malformed)?;
+        return match intent::resolve(evidence, observed.quiet_since, observed.now, observed.limits) {
+            Resolution::Nothing => Ok(None),
+            Resolution::Eni(eni) => Ok(Some(Step::Record {
+                index,
+                eni,
+                attach_to: None,
+            })),
+            Resolution::LookUpByTag => Ok(Some(Step::LookUpByTag { index })),
+            Resolution::Wait(time) => Err(Wait::Later(time)),
+        };
+    }
+    if allocation.eni.id.is_empty() {
+        return Ok(None);
+    }
+    match interface(observed, index) {
+        // Nobody owns the ENI, or it is gone already: an object made for it finds out.
+        None => Ok(Some(Step::MakeInterface {
+            index,
+            attach_to: None,
+        })),
+        Some(interface) if interface.metadata.deletion_timestamp.is_some() => Ok(None),
+        Some(_) => Ok(Some(Step::DeleteInterface { index })),
+    }
+}
+
+fn interface<'a>(observed: &'a Observed<'_>, index: usize) -> Option<&'a NetworkInterface> {
+    observed.interfaces.get(index)?.as_deref()
+}
+
+fn set_status(
+    observed: &Observed<'_>,
+    make: fn(&PodEni, &[Option<Arc<NetworkInterface>>], Timestamp) -> PodEniStatus,
+) -> Vec<Step> {
+    let status = make(observed.record, observed.interfaces, observed.now);
+    if observed.record.status.as_ref() == Some(&status) {
+        return Vec::new();
+    }
+    vec![Step::SetStatus(Box::new(status))]
+}
+
+/// Of two reasons the one a person should be told.
+fn worse(one: Wait, other: Wait) -> Wait {
+    if rank(&other) > rank(&one) { other } else { one }
+}
+
+fn rank(wait: &Wait) -> u8 {
+    match wait {
+        Wait::Done => 0,
+        Wait::Interfaces => 1,
+        Wait::Later(_) => 2,
+        Wait::Pod => 3,
+        Wait::Refused { .. } => 4,
+        Wait::NoNode => 5,
+        Wait::NoTrunk => 6,
+        Wait::NotServed => 7,
+        Wait::Malformed => 8,
+        Wait::PodLives => 9,
+    }
+}

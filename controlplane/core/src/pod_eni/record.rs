@@ -1,0 +1,103 @@
+//! Changes to the allocations of a PodENI.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use terway_crds::{Allocation, CloudFailure, Creation, PodEni};
+
+use crate::cloud::CloudEni;
+use crate::intent::{IntentId, Refusal};
+use crate::node::backoff;
+use crate::vswitch::Candidate;
+
+/// Identity of the intent of allocation `index`, as it is recorded.
+pub fn intent_id(record: &PodEni, index: usize) -> Option<IntentId> {
+    let creation = record.spec.allocations.get(index)?.creation.as_ref()?;
+    Some(IntentId {
+        owner_uid: record.metadata.uid.clone()?,
+        index: index.to_string(),
+        attempt: creation.attempt,
+    })
+}
+
+/// The allocation with the ENI that was made for it. `cidr` is that of the ENI's vSwitch.
+pub fn with_eni(allocation: &Allocation, eni: &CloudEni, cidr: Option<&str>) -> Allocation {
+    let mut changed = allocation.clone();
+    changed.eni.id = eni.id.clone();
+    changed.eni.mac = eni.mac.clone();
+    // Create answers leave some of these out; what was asked for stands then.
+    for (known, told) in [
+        (&mut changed.eni.zone, &eni.zone_id),
+        (&mut changed.eni.vpc_id, &eni.vpc_id),
+        (&mut changed.eni.vswitch_id, &eni.vswitch_id),
+        (&mut changed.eni.resource_group_id, &eni.resource_group_id),
+    ] {
+        if !told.is_empty() {
+            known.clone_from(told);
+        }
+    }
+    if !eni.security_group_ids.is_empty() {
+        changed.eni.security_group_ids.clone_from(&eni.security_group_ids);
+    }
+    changed.ipv4 = eni.primary_ip.map(|ip| ip.to_string()).unwrap_or_default();
+    if let Some(cidr) = cidr {
+        changed.ipv4_cidr = cidr.to_owned();
+    }
+    changed
+}
+
+/// The allocation with the next attempt of its intent. `vswitch` is the newly chosen one, `None`
+/// when there is no other. An attempt after a refusal begins later, unless another vSwitch is
+/// tried: its begin is written down, so that no restart forgets to wait.
+pub fn next_attempt(
+    allocation: &Allocation,
+    vswitch: Option<&Candidate>,
+    refusal: Option<&Refusal>,
+    now: Timestamp,
+) -> Allocation {
+    let mut changed = allocation.clone();
+    let mut creation = changed.creation.take().unwrap_or_default();
+    let tries_other = vswitch.is_some_and(|v| v.id != creation.parameters.vswitch_id);
+    creation.attempt += 1;
+    if let Some(vswitch) = vswitch {
+        creation.parameters.vswitch_id = vswitch.id.clone();
+        changed.eni.vswitch_id = vswitch.id.clone();
+        changed.ipv4_cidr = vswitch.cidr.clone();
+    }
+    let begin = match refusal {
+        Some(_) if !tries_other => now + backoff(creation.attempt),
+        _ => now,
+    };
+    creation.started_at = Some(Time(begin));
+    creation.last_error = refusal.map(|refusal| failure(refusal, now));
+    changed.creation = Some(creation);
+    changed
+}
+
+/// The allocation without the ENI that is gone, and with a new attempt to make one.
+pub fn replaced(allocation: &Allocation, now: Timestamp) -> Allocation {
+    let mut changed = next_attempt(allocation, None, None, now);
+    changed.eni.id.clear();
+    changed.eni.mac.clear();
+    changed.ipv4.clear();
+    changed.ipv6.clear();
+    changed
+}
+
+/// A refusal as it is recorded.
+pub fn failure(refusal: &Refusal, now: Timestamp) -> CloudFailure {
+    CloudFailure {
+        code: refusal.code.clone(),
+        message: refusal.message.clone(),
+        request_id: refusal.request_id.clone(),
+        at: Some(Time(now)),
+    }
+}
+
+/// The intent of an allocation that has no ENI yet.
+pub(super) fn open_intent(allocation: &Allocation) -> Option<&Creation> {
+    if allocation.eni.id.is_empty() {
+        allocation.creation.as_ref()
+    } else {
+        None
+    }
+}

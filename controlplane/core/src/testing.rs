@@ -1,0 +1,28 @@
+//! Values for the tests of several planners.
+
+use std::collections::BTreeMap;
+
+use crate::cloud::{CloudEni, EniKind, EniStatus};
+
+/// A free secondary ENI.
+pub(crate) fn cloud_eni(id: &str) -> CloudEni {
+    CloudEni {
+        id: id.into(),
+        status: EniStatus::Available,
+        kind: EniKind::Secondary,
+        mac: "00:16:3e:00:00:01".into(),
+        zone_id: "cn-hangzhou-h".into(),
+        vpc_id: "vpc-lab".into(),
+        vswitch_id: "vsw-pod-h".into(),
+        security_group_ids: vec!["sg-web".into()],
+        resource_group_id: String::new(),
+        instance_id: None,
+        trunk_eni_id: None,
+        device_index: None,
+        network_card_index: None,
+        primary_ip: Some([10, 0, 16, 5].into()),
+        private_ips: vec![[10, 0, 16, 5].into()],
+        tags: BTreeMap::new(),
+        creation_time: "2026-01-01T00:00:00Z".into(),
+    }
+}

@@ -1,0 +1,160 @@
+//! Choosing the vSwitch an ENI is made in.
+
+use terway_crds::VSwitchSelectionPolicy;
+
+/// A candidate: what is known of a vSwitch now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    pub id: String,
+    pub zone: String,
+    /// IPv4 CIDR.
+    pub cidr: String,
+    /// Addresses left; 0 while the vSwitch is blocked because an allocation found it exhausted.
+    pub available: i64,
+}
+
+/// Why there is no vSwitch to choose.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoVSwitch {
+    /// None of the candidates is in the zone.
+    #[error(
+        "none of the vSwitches {candidates} is in zone {zone}: add a vSwitch of that zone to the PodNetworking"
+    )]
+    NotInZone { zone: String, candidates: String },
+    /// Those in the zone have no addresses left.
+    #[error(
+        "vSwitches {candidates} of zone {zone} have no free address left: add a vSwitch or free addresses"
+    )]
+    Exhausted { zone: String, candidates: String },
+}
+
+/// Chooses among `candidates`, which are in the order the user gave. `seed` makes `random`
+/// repeatable: the same pod always draws the same.
+///
+/// # Errors
+/// When no candidate is in the zone, or none of them has addresses left.
+pub fn choose<'a>(
+    policy: &VSwitchSelectionPolicy,
+    zone: &str,
+    candidates: &'a [Candidate],
+    seed: u64,
+) -> Result<&'a Candidate, NoVSwitch> {
+    let in_zone: Vec<&Candidate> = candidates
+        .iter()
+        .filter(|candidate| candidate.zone == zone)
+        .collect();
+    if in_zone.is_empty() {
+        return Err(NoVSwitch::NotInZone {
+            zone: zone.into(),
+            candidates: names(candidates.iter()),
+        });
+    }
+    let usable: Vec<&Candidate> = in_zone
+        .iter()
+        .copied()
+        .filter(|candidate| candidate.available > 0)
+        .collect();
+    let chosen = match policy {
+        VSwitchSelectionPolicy::Random => usable.get((seed % usable.len().max(1) as u64) as usize).copied(),
+        // The first of those with most, so that equals are taken in the user's order.
+        VSwitchSelectionPolicy::Most => usable
+            .iter()
+            .copied()
+            .rev()
+            .max_by_key(|candidate| candidate.available),
+        VSwitchSelectionPolicy::Ordered | VSwitchSelectionPolicy::Other(_) => usable.first().copied(),
+    };
+    chosen.ok_or_else(|| NoVSwitch::Exhausted {
+        zone: zone.into(),
+        candidates: names(in_zone.into_iter()),
+    })
+}
+
+fn names<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> String {
+    candidates
+        .map(|candidate| candidate.id.as_str())
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn candidate(id: &str, zone: &str, available: i64) -> Candidate {
+        Candidate {
+            id: id.into(),
+            zone: zone.into(),
+            cidr: "10.0.0.0/24".into(),
+            available,
+        }
+    }
+
+    fn chosen(
+        policy: VSwitchSelectionPolicy,
+        candidates: &[Candidate],
+        seed: u64,
+    ) -> Result<String, NoVSwitch> {
+        choose(&policy, "h", candidates, seed).map(|candidate| candidate.id.clone())
+    }
+
+    #[test]
+    fn ordered_takes_the_first_of_the_zone_that_has_addresses() {
+        let all = [
+            candidate("a", "i", 9),
+            candidate("b", "h", 0),
+            candidate("c", "h", 1),
+            candidate("d", "h", 9),
+        ];
+        assert_eq!(chosen(VSwitchSelectionPolicy::Ordered, &all, 0), Ok("c".into()));
+    }
+
+    #[test]
+    fn most_takes_the_fullest_and_the_first_of_equals() {
+        let all = [
+            candidate("a", "h", 5),
+            candidate("b", "h", 9),
+            candidate("c", "h", 9),
+        ];
+        assert_eq!(chosen(VSwitchSelectionPolicy::Most, &all, 0), Ok("b".into()));
+    }
+
+    #[test]
+    fn a_zone_without_candidates_is_told_apart_from_exhaustion() {
+        assert!(matches!(
+            chosen(VSwitchSelectionPolicy::Ordered, &[candidate("a", "i", 1)], 0),
+            Err(NoVSwitch::NotInZone { .. })
+        ));
+        assert!(matches!(
+            chosen(VSwitchSelectionPolicy::Random, &[candidate("a", "h", 0)], 7),
+            Err(NoVSwitch::Exhausted { .. })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_chosen_is_in_the_zone_and_has_addresses(
+            all in proptest::collection::vec((0..3u8, 0..3i64), 0..6),
+            policy in prop_oneof![
+                Just(VSwitchSelectionPolicy::Ordered),
+                Just(VSwitchSelectionPolicy::Random),
+                Just(VSwitchSelectionPolicy::Most)
+            ],
+            seed: u64,
+        ) {
+            let all: Vec<Candidate> = all
+                .iter()
+                .enumerate()
+                .map(|(i, (zone, available))| {
+                    candidate(&format!("v{i}"), if *zone == 0 { "h" } else { "i" }, *available)
+                })
+                .collect();
+            let possible = all.iter().any(|c| c.zone == "h" && c.available > 0);
+            match choose(&policy, "h", &all, seed) {
+                Ok(c) => prop_assert!(c.zone == "h" && c.available > 0),
+                Err(_) => prop_assert!(!possible),
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Admission: what is written into a new pod, and which PodNetworkings are accepted.
+//!
+//! Reviews are sync functions over what was read; their results are values: operations of a JSON
+//! patch, warnings, or a refusal whose sentence says what to change.
+
+mod allocation;
+mod defaults;
+mod matching;
+mod networks;
+mod patch;
+mod placement;
+mod pod;
+mod pod_networking;
+mod refusal;
+mod resources;
+
+pub use allocation::AllocationProblem;
+pub use defaults::{DefaultsError, NetworkDefaults};
+pub use matching::{PassedOver, Reason, Selection, select, selects};
+pub use patch::PatchOperation;
+pub use pod::{PodMutation, PodReview, PodSettings, PodVerdict, Untouched, review};
+pub use pod_networking::{PodNetworkingProblem, PodNetworkingRules, fill, validate};
+pub use refusal::Refusal;

@@ -1,0 +1,270 @@
+//! The networks of a pod: where they come from, and what they must fulfil.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use kube::ResourceExt;
+use terway_crds::names::annotation;
+use terway_crds::{EniType, NetworkRequest, PodNetwork, PodNetworking, PodNetworks, VSwitchSelectionPolicy};
+
+use super::{NetworkDefaults, Refusal, allocation, matching};
+
+/// The interface every pod has; only it takes the cluster's defaults.
+pub(super) const FIRST_INTERFACE: &str = "eth0";
+/// The cloud's limit for one ENI.
+pub(super) const MAX_SECURITY_GROUPS: usize = 10;
+/// Longer names are refused by upstream's daemon too.
+const MAX_INTERFACE_NAME: usize = 5;
+
+/// Networks, and the zones in which they have vSwitches (empty: anywhere).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Asked {
+    pub networks: Vec<PodNetwork>,
+    pub zones: BTreeSet<String>,
+}
+
+/// Networks that the pod's author wrote in full.
+pub(super) fn written(text: &str) -> Result<Asked, Refusal> {
+    let parsed: PodNetworks = serde_json::from_str(text).map_err(|error| Refusal::BadAnnotation {
+        annotation: annotation::POD_NETWORKS,
+        problem: error.to_string(),
+    })?;
+    if parsed.pod_networks.is_empty() {
+        return Err(Refusal::NoNetwork(annotation::POD_NETWORKS));
+    }
+    Ok(Asked {
+        networks: parsed.pod_networks,
+        zones: BTreeSet::new(),
+    })
+}
+
+/// Networks asked for by name.
+pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Result<Asked, Refusal> {
+    let requests: Vec<NetworkRequest> =
+        serde_json::from_str(text).map_err(|error| Refusal::BadAnnotation {
+            annotation: annotation::POD_NETWORKS_REQUEST,
+            problem: error.to_string(),
+        })?;
+    if requests.is_empty() {
+        return Err(Refusal::NoNetwork(annotation::POD_NETWORKS_REQUEST));
+    }
+    let found = requests
+        .iter()
+        .map(|request| usable(&request.network, known))
+        .collect::<Result<Vec<&PodNetworking>, _>>()?;
+    let names = || requests.iter().map(|request| request.network.clone()).collect();
+    let kinds: BTreeSet<&EniType> = found.iter().map(|n| &n.spec.eni_options.eni_type).collect();
+    if kinds.len() > 1 {
+        return Err(Refusal::MixedEniTypes { networks: names() });
+    }
+    let zones = common_zones(&found).ok_or_else(|| Refusal::NoCommonZone { networks: names() })?;
+    let networks = requests
+        .into_iter()
+        .zip(found)
+        .map(|(request, networking)| PodNetwork {
+            interface: request.interface_name,
+            default_route: request.default_route,
+            extra_routes: request.routes,
+            ..from_networking(networking)
+        })
+        .collect();
+    Ok(Asked { networks, zones })
+}
+
+fn usable<'a, N: Borrow<PodNetworking>>(name: &str, known: &'a [N]) -> Result<&'a PodNetworking, Refusal> {
+    let networking = known
+        .iter()
+        .map(Borrow::borrow)
+        .find(|networking| networking.name_any() == name)
+        .ok_or_else(|| Refusal::UnknownNetwork {
+            network: name.to_owned(),
+        })?;
+    if !networking.spec.selector.is_empty() {
+        return Err(Refusal::NetworkHasSelector {
+            network: name.to_owned(),
+        });
+    }
+    matching::readiness(networking).map_err(|reason| Refusal::NetworkNotReady {
+        network: name.to_owned(),
+        reason,
+    })?;
+    Ok(networking)
+}
+
+/// Zones that all of them serve. `None` when there are some, and none in common.
+fn common_zones(networkings: &[&PodNetworking]) -> Option<BTreeSet<String>> {
+    let mut common: Option<BTreeSet<String>> = None;
+    for zones in networkings
+        .iter()
+        .map(|n| zones_of(n))
+        .filter(|zones| !zones.is_empty())
+    {
+        common = Some(match common {
+            None => zones,
+            Some(before) => before.intersection(&zones).cloned().collect(),
+        });
+    }
+    match common {
+        Some(zones) if zones.is_empty() => None,
+        other => Some(other.unwrap_or_default()),
+    }
+}
+
+/// Zones of the vSwitches that the PodNetworking still names.
+fn zones_of(networking: &PodNetworking) -> BTreeSet<String> {
+    let resolved = networking.status.iter().flat_map(|status| &status.vswitches);
+    resolved
+        .filter(|vswitch| networking.spec.vswitch_options.contains(&vswitch.id) && !vswitch.zone.is_empty())
+        .map(|vswitch| vswitch.zone.clone())
+        .collect()
+}
+
+/// The one network of a pod that a PodNetworking selects.
+pub(super) fn selected(networking: &PodNetworking) -> Asked {
+    let network = PodNetwork {
+        interface: FIRST_INTERFACE.to_owned(),
+        ..from_networking(networking)
+    };
+    Asked {
+        networks: vec![network],
+        zones: zones_of(networking),
+    }
+}
+
+/// The one network of a pod that only says it wants an ENI.
+pub(super) fn plain() -> Asked {
+    let network = PodNetwork {
+        interface: FIRST_INTERFACE.to_owned(),
+        ..PodNetwork::default()
+    };
+    Asked {
+        networks: vec![network],
+        zones: BTreeSet::new(),
+    }
+}
+
+fn from_networking(networking: &PodNetworking) -> PodNetwork {
+    let spec = &networking.spec;
+    PodNetwork {
+        vswitch_options: spec.vswitch_options.clone(),
+        security_group_ids: spec.security_group_ids.clone(),
+        eni_options: spec.eni_options.clone(),
+        vswitch_select_options: spec.vswitch_select_options.clone(),
+        allocation_type: Some(spec.allocation_type.clone()),
+        ..PodNetwork::default()
+    }
+}
+
+/// Fills in what the cluster has a default for, and checks the rest.
+pub(super) fn complete(
+    networks: &mut [PodNetwork],
+    defaults: Option<&NetworkDefaults>,
+    owner_without_names: Option<&str>,
+) -> Result<(), Refusal> {
+    for network in networks.iter_mut() {
+        network.allocation_type.get_or_insert_default();
+        if let Some(defaults) = defaults.filter(|_| network.interface == FIRST_INTERFACE) {
+            if network.vswitch_options.is_empty() {
+                network.vswitch_options = defaults.all_vswitches();
+            }
+            if network.security_group_ids.is_empty() {
+                network.security_group_ids = defaults.security_groups.clone();
+            }
+        }
+        check(network, owner_without_names)?;
+    }
+    check_together(networks)
+}
+
+fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), Refusal> {
+    let name = network.interface.as_str();
+    let interface = || name.to_owned();
+    if name.is_empty() || name.len() > MAX_INTERFACE_NAME || !name.chars().all(|c| c.is_ascii_alphanumeric())
+    {
+        return Err(Refusal::InterfaceName { name: interface() });
+    }
+    if network.vswitch_options.is_empty() {
+        return Err(Refusal::NoVSwitch {
+            interface: interface(),
+        });
+    }
+    if network.security_group_ids.is_empty() {
+        return Err(Refusal::NoSecurityGroup {
+            interface: interface(),
+        });
+    }
+    if network.security_group_ids.len() > MAX_SECURITY_GROUPS {
+        let count = network.security_group_ids.len();
+        return Err(Refusal::TooManySecurityGroups {
+            interface: interface(),
+            count,
+        });
+    }
+    if let EniType::Other(word) = &network.eni_options.eni_type {
+        let (word, known) = (word.clone(), EniType::KNOWN);
+        return Err(Refusal::UnknownWord {
+            interface: interface(),
+            field: "eniType",
+            word,
+            known,
+        });
+    }
+    if let VSwitchSelectionPolicy::Other(word) = &network.vswitch_select_options.policy {
+        let (word, known) = (word.clone(), VSwitchSelectionPolicy::KNOWN);
+        return Err(Refusal::UnknownWord {
+            interface: interface(),
+            field: "vSwitchSelectionPolicy",
+            word,
+            known,
+        });
+    }
+    let allocation = network.allocation_type.as_ref();
+    if let (Some(owner), true) = (owner_without_names, allocation.is_some_and(|a| a.is_fixed())) {
+        return Err(Refusal::NameNotKept {
+            interface: interface(),
+            owner: owner.to_owned(),
+        });
+    }
+    // The minimum holds for what is written now, in PodNetworkings; a workload written for a shorter
+    // one must not stop making pods.
+    allocation
+        .map_or(Ok(()), |allocation| allocation::check(allocation, Duration::ZERO))
+        .map_err(|problem| Refusal::Allocation {
+            interface: interface(),
+            problem,
+        })?;
+    match network
+        .extra_routes
+        .iter()
+        .find(|route| route.dst.parse::<IpNet>().is_err())
+    {
+        Some(route) => Err(Refusal::BadRoute {
+            interface: interface(),
+            dst: route.dst.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn check_together(networks: &[PodNetwork]) -> Result<(), Refusal> {
+    let mut seen: BTreeMap<&str, ()> = BTreeMap::new();
+    for network in networks {
+        if seen.insert(&network.interface, ()).is_some() {
+            return Err(Refusal::DuplicateInterface {
+                name: network.interface.clone(),
+            });
+        }
+    }
+    let interfaces: Vec<String> = networks
+        .iter()
+        .filter(|n| n.default_route)
+        .map(|n| n.interface.clone())
+        .collect();
+    if interfaces.len() > 1 {
+        Err(Refusal::TwoDefaultRoutes { interfaces })
+    } else {
+        Ok(())
+    }
+}

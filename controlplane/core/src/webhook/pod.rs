@@ -1,0 +1,258 @@
+//! The review of a new pod: find its networks, check them, write them into the pod.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use serde_json::{Map, Value, json};
+use terway_crds::names::annotation;
+use terway_crds::{PodEni, PodNetwork, PodNetworking, PodNetworks};
+
+use super::networks::Asked;
+use super::patch::PatchOperation;
+use super::{NetworkDefaults, Refusal, matching, networks, placement, resources};
+use crate::pod::PodFacts;
+
+/// Settings of the cluster that the review follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodSettings {
+    /// Members of the trunk are the default.
+    pub enable_trunk: bool,
+    /// Write the extended resources into the pod.
+    pub inject_resources: bool,
+    /// The deprecated mode in which every pod has an ENI of its own.
+    pub every_pod: bool,
+    /// Owner kinds, beside StatefulSet, whose pods keep their names.
+    pub stateful_kinds: Vec<String>,
+}
+
+/// Everything the review looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct PodReview<'a, N> {
+    pub pod: &'a Pod,
+    pub namespace_labels: &'a BTreeMap<String, String>,
+    pub networkings: &'a [N],
+    /// PodENI of the pod's own namespace and name, when there is one.
+    pub previous: Option<&'a PodEni>,
+    pub defaults: Option<&'a NetworkDefaults>,
+    pub settings: &'a PodSettings,
+}
+
+/// What becomes of a new pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PodVerdict {
+    /// Nothing is written into it.
+    Untouched {
+        reason: Untouched,
+        warnings: Vec<String>,
+    },
+    /// Its networks are written into it.
+    Mutated(PodMutation),
+    /// It must not be created like this.
+    Refused(Refusal),
+}
+
+/// Why nothing is written into a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untouched {
+    HostNetwork,
+    NoContainers,
+    LabelledToBeIgnored,
+    /// It takes a shared ENI.
+    NoNetworkSelectsIt,
+}
+
+/// What is written into a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodMutation {
+    pub networks: Vec<PodNetwork>,
+    pub patch: Vec<PatchOperation>,
+    pub warnings: Vec<String>,
+}
+
+/// Reviews a new pod.
+pub fn review<N: Borrow<PodNetworking>>(input: &PodReview<'_, N>) -> PodVerdict {
+    let untouched = |reason| PodVerdict::Untouched {
+        reason,
+        warnings: Vec::new(),
+    };
+    let facts = PodFacts::from_pod(input.pod, &input.settings.stateful_kinds);
+    let Some(spec) = input.pod.spec.as_ref().filter(|spec| !spec.containers.is_empty()) else {
+        return untouched(Untouched::NoContainers);
+    };
+    if facts.host_network {
+        return untouched(Untouched::HostNetwork);
+    }
+    if facts.ignored {
+        return untouched(Untouched::LabelledToBeIgnored);
+    }
+    match find(input, &facts) {
+        Err(refusal) => PodVerdict::Refused(refusal),
+        Ok(Found {
+            asked: None,
+            warnings,
+            ..
+        }) => PodVerdict::Untouched {
+            reason: Untouched::NoNetworkSelectsIt,
+            warnings,
+        },
+        Ok(Found {
+            asked: Some(mut asked),
+            networking,
+            warnings,
+        }) => {
+            let owner = (!facts.fixed_name).then(|| owner_kind(input.pod));
+            match networks::complete(&mut asked.networks, input.defaults, owner.as_deref()) {
+                Err(refusal) => PodVerdict::Refused(refusal),
+                Ok(()) => {
+                    let patch = write(input, spec, &asked, networking);
+                    PodVerdict::Mutated(PodMutation {
+                        networks: asked.networks,
+                        patch,
+                        warnings,
+                    })
+                }
+            }
+        }
+    }
+}
+
+/// Where a pod's networks come from.
+struct Found<'a> {
+    asked: Option<Asked>,
+    /// The PodNetworking whose selector chose the pod.
+    networking: Option<&'a str>,
+    warnings: Vec<String>,
+}
+
+fn find<'a, N: Borrow<PodNetworking>>(
+    input: &PodReview<'a, N>,
+    facts: &PodFacts,
+) -> Result<Found<'a>, Refusal> {
+    let annotations = input.pod.metadata.annotations.as_ref();
+    let value = |name: &str| annotations.and_then(|all| all.get(name)).map(String::as_str);
+    let exclusive = [
+        annotation::POD_NETWORKS,
+        annotation::POD_NETWORKS_REQUEST,
+        annotation::POD_NETWORKING,
+    ];
+    let present: Vec<&'static str> = exclusive
+        .into_iter()
+        .filter(|name| value(name).is_some())
+        .collect();
+    if present.len() > 1 {
+        return Err(Refusal::ConflictingAnnotations(present));
+    }
+    let found = |asked| Found {
+        asked,
+        networking: None,
+        warnings: Vec::new(),
+    };
+    if let Some(text) = value(annotation::POD_NETWORKS) {
+        return networks::written(text).map(|asked| found(Some(asked)));
+    }
+    if let Some(text) = value(annotation::POD_NETWORKS_REQUEST) {
+        return networks::requested(text, input.networkings).map(|asked| found(Some(asked)));
+    }
+    let none = BTreeMap::new();
+    let labels = input.pod.metadata.labels.as_ref().unwrap_or(&none);
+    let selection = matching::select(
+        input.networkings,
+        labels,
+        input.namespace_labels,
+        facts.fixed_name,
+    );
+    let warnings = selection.passed_over.iter().map(ToString::to_string).collect();
+    Ok(match selection.networking {
+        Some(networking) => Found {
+            asked: Some(networks::selected(networking)),
+            networking: networking.metadata.name.as_deref(),
+            warnings,
+        },
+        None if input.settings.every_pod || facts.wants_pod_eni => Found {
+            asked: Some(networks::plain()),
+            networking: None,
+            warnings,
+        },
+        None => Found {
+            asked: None,
+            networking: None,
+            warnings,
+        },
+    })
+}
+
+fn write<N>(
+    input: &PodReview<'_, N>,
+    spec: &PodSpec,
+    asked: &Asked,
+    networking: Option<&str>,
+) -> Vec<PatchOperation> {
+    let mut patch = annotate(input.pod, &asked.networks, networking);
+    if let Some(container) = spec
+        .containers
+        .first()
+        .filter(|_| input.settings.inject_resources)
+    {
+        let resource = resources::resource_of(&asked.networks, input.settings.enable_trunk);
+        patch.extend(resources::inject(container, resource, asked.networks.len()));
+    }
+    // A DaemonSet's pod is bound to its node already.
+    if owner_kind(input.pod) != "DaemonSet" {
+        let requirements =
+            placement::requirements(previous_zone(input.previous, &asked.networks), &asked.zones);
+        patch.extend(placement::restrict(spec, &requirements));
+    }
+    patch
+}
+
+/// Zone of the ENI that a Fixed network finds again.
+fn previous_zone<'a>(previous: Option<&'a PodEni>, networks: &[PodNetwork]) -> Option<&'a str> {
+    let fixed = networks
+        .iter()
+        .any(|n| n.allocation_type.as_ref().is_some_and(|a| a.is_fixed()));
+    let previous = previous.filter(|old| {
+        fixed && old.metadata.deletion_timestamp.is_none() && !old.spec.allocations.is_empty()
+    })?;
+    Some(previous.spec.zone.as_str()).filter(|zone| !zone.is_empty())
+}
+
+fn annotate(pod: &Pod, networks: &[PodNetwork], networking: Option<&str>) -> Vec<PatchOperation> {
+    let whole = PodNetworks {
+        pod_networks: networks.to_vec(),
+    };
+    // Plain strings, lists and flags: writing them as JSON cannot fail, and an empty annotation would
+    // be refused by the pod controller with a reason.
+    let text = serde_json::to_string(&whole).unwrap_or_default();
+    let mut values = vec![
+        (annotation::POD_ENI, json!("true")),
+        (annotation::POD_NETWORKS, json!(text)),
+    ];
+    values.extend(networking.map(|name| (annotation::POD_NETWORKING, json!(name))));
+    if pod.metadata.annotations.is_none() {
+        let all: Map<String, Value> = values
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        return vec![PatchOperation::add(
+            ["metadata", "annotations"],
+            Value::Object(all),
+        )];
+    }
+    values
+        .into_iter()
+        .map(|(key, value)| PatchOperation::add(["metadata", "annotations", key], value))
+        .collect()
+}
+
+fn owner_kind(pod: &Pod) -> String {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    let owner = owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .or(owners.first());
+    owner.map_or_else(String::new, |owner| owner.kind.clone())
+}
+
+#[cfg(test)]
+mod tests;

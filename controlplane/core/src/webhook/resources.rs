@@ -1,0 +1,48 @@
+//! Extended resources: the scheduler counts ENIs only where a container asks for them.
+
+use k8s_openapi::api::core::v1::Container;
+use serde_json::{Map, Value, json};
+use terway_crds::names::resource;
+use terway_crds::{EniType, PodNetwork};
+
+use super::patch::PatchOperation;
+
+/// The resource that a pod with these networks takes from its node.
+pub(super) fn resource_of(networks: &[PodNetwork], trunk: bool) -> &'static str {
+    let whole = networks
+        .iter()
+        .any(|network| network.eni_options.eni_type == EniType::Eni);
+    if trunk && !whole {
+        resource::MEMBER_ENI
+    } else {
+        resource::ENI
+    }
+}
+
+/// Asks for `count` of a resource in the first container. Extended resources are never
+/// overcommitted, so the request and the limit must be the same.
+pub(super) fn inject(container: &Container, name: &str, count: usize) -> Vec<PatchOperation> {
+    let amount = json!(count.to_string());
+    let only = || Value::Object(Map::from_iter([(name.to_owned(), amount.clone())]));
+    let base = ["spec", "containers", "0", "resources"];
+    let Some(resources) = &container.resources else {
+        return vec![PatchOperation::add(
+            base,
+            json!({ "requests": only(), "limits": only() }),
+        )];
+    };
+    [
+        ("requests", resources.requests.is_some()),
+        ("limits", resources.limits.is_some()),
+    ]
+    .into_iter()
+    .map(|(field, present)| {
+        let parent = base.into_iter().chain([field]);
+        if present {
+            PatchOperation::add(parent.chain([name]), amount.clone())
+        } else {
+            PatchOperation::add(parent, only())
+        }
+    })
+    .collect()
+}

@@ -1,0 +1,108 @@
+//! Why a step of a controller failed, and how soon to try again.
+
+use terway_cloud::{CloudError, ErrorClass};
+use terway_core::pod::BuildError;
+use terway_core::vswitch::NoVSwitch;
+
+use crate::runtime::Key;
+
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The API server refused, or could not be reached.
+    #[error("{act} {kind} {key}")]
+    Api {
+        act: &'static str,
+        kind: &'static str,
+        key: Key,
+        #[source]
+        source: kube::Error,
+    },
+    /// The cloud refused, or could not be reached.
+    #[error("asking the cloud")]
+    Cloud(#[from] CloudError),
+    /// The pod's networks cannot be served.
+    #[error("working out the networks of the pod")]
+    Networks(#[from] NetworksError),
+}
+
+/// Why the networks of a pod cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworksError {
+    #[error("the annotation {annotation} is no list of networks: correct its JSON")]
+    Annotation {
+        annotation: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("the pod has the annotation k8s.aliyun.com/pod-eni but no network: name a PodNetworking")]
+    Missing,
+    #[error("PodNetworking {name} does not exist: create it, or delete the pod")]
+    UnknownNetworking { name: String },
+    #[error("vSwitch {id} is not known to the cloud: correct the PodNetworking")]
+    UnknownVSwitch { id: String },
+    #[error(transparent)]
+    VSwitch(#[from] NoVSwitch),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// How soon to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// At once: somebody else wrote the object, and the plan was made on its old state.
+    Conflict,
+    /// Soon, with a growing delay.
+    Transient,
+    /// Later: it will go on failing until somebody changes something.
+    Slow,
+}
+
+impl ReconcileError {
+    /// How soon to try again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Api { source, .. } => match status_code(source) {
+                Some(404 | 409) => Retry::Conflict,
+                Some(400 | 401 | 403 | 405 | 413 | 422) => Retry::Slow,
+                _ => Retry::Transient,
+            },
+            Self::Cloud(error) => match error.class {
+                ErrorClass::Unknown | ErrorClass::Throttled | ErrorClass::Conflict | ErrorClass::Fenced => {
+                    Retry::Transient
+                }
+                ErrorClass::NotFound
+                | ErrorClass::Exhausted
+                | ErrorClass::Limit
+                | ErrorClass::Invalid
+                | ErrorClass::Forbidden
+                | ErrorClass::TokenReused => Retry::Slow,
+            },
+            // Repaired by somebody who is waiting for it: look again within half a minute.
+            Self::Networks(_) => Retry::Transient,
+        }
+    }
+}
+
+/// HTTP status of an answer of the API server.
+pub fn status_code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// An error with all its causes, for an event.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,209 @@
+//! Who decides: a Lease that gates writes, and the time left on it as a fence for cloud calls.
+
+mod plan;
+mod record;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use parking_lot::Mutex;
+use terway_cloud::Fence;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::error::status_code;
+use plan::{Action, Seen};
+
+/// Times of the lease, upstream's keys and meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// A lease that was not renewed for this long may be taken.
+    pub lease_duration: Duration,
+    /// The holder gives up when it could not renew for this long.
+    pub renew_deadline: Duration,
+    /// Time between two looks.
+    pub retry_period: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+        }
+    }
+}
+
+/// One period of leadership of one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// Holder and number of the period: different for every period there ever was.
+    pub id: String,
+    /// Since when no other process decides.
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// The lease is surely ours until then.
+    until: Option<Instant>,
+    /// Nobody else competes: there is no lease.
+    alone: bool,
+}
+
+/// This process's part in the election.
+pub struct Leadership {
+    held: Mutex<Held>,
+    term: watch::Sender<Option<Term>>,
+}
+
+impl Fence for Leadership {
+    fn remaining(&self) -> Duration {
+        let held = self.held.lock();
+        if held.alone {
+            return Duration::MAX;
+        }
+        held.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// The lease and who wants it.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub namespace: String,
+    pub lease: String,
+    /// Pod name and pod UID, so that a pod of the same name is another holder.
+    pub identity: String,
+    pub times: Times,
+}
+
+/// The lease was lost while it was needed.
+#[derive(Debug, thiserror::Error)]
+#[error("the lease {lease} was not renewed in time: another process may decide now, so this one ends")]
+pub struct LeaseLost {
+    lease: String,
+}
+
+impl Leadership {
+    /// Nobody leads yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { held: Mutex::new(Held::default()), term: watch::Sender::new(None) })
+    }
+
+    /// Leads without a lease, when leader election is switched off.
+    pub fn lead_alone(&self, identity: &str) {
+        self.held.lock().alone = true;
+        let id = format!("{identity}/{}", Timestamp::now().as_millisecond());
+        self.term.send_replace(Some(Term { id, since: Timestamp::now() }));
+    }
+
+    /// Waits for this process's turn. Cancel-safe.
+    pub async fn wait_for_term(&self) -> Term {
+        let mut receiver = self.term.subscribe();
+        loop {
+            if let Some(term) = receiver.borrow_and_update().clone() {
+                return term;
+            }
+            // The sender lives as long as self.
+            let _ = receiver.changed().await;
+        }
+    }
+
+    /// Whether this process leads now.
+    pub fn leads(&self) -> bool {
+        self.term.borrow().is_some()
+    }
+
+    /// Competes for the lease and renews it until `release` is cancelled; then gives it back.
+    ///
+    /// # Errors
+    /// When the lease was held and lost.
+    pub async fn compete(
+        &self,
+        client: Client,
+        candidate: Candidate,
+        release: CancellationToken,
+    ) -> Result<(), LeaseLost> {
+        let api: Api<Lease> = Api::namespaced(client, &candidate.namespace);
+        let mut seen = Seen::default();
+        loop {
+            let step = self.step(&api, &candidate, &mut seen);
+            // Cancel-safe: a renewal that is cut off is followed by the release below, which reads
+            // the lease anew.
+            tokio::select! {
+                () = release.cancelled() => break,
+                () = step => {}
+            }
+            if self.leads() && self.remaining() <= candidate.times.lease_duration - candidate.times.renew_deadline {
+                return Err(LeaseLost { lease: candidate.lease });
+            }
+            tokio::select! {
+                () = release.cancelled() => break,
+                () = tokio::time::sleep(candidate.times.retry_period) => {}
+            }
+        }
+        self.give_back(&api, &candidate).await;
+        Ok(())
+    }
+
+    /// One look at the lease, and one write if it is ours or free.
+    async fn step(&self, api: &Api<Lease>, candidate: &Candidate, seen: &mut Seen) {
+        let began = Instant::now();
+        let lease = match tokio::time::timeout(candidate.times.renew_deadline, api.get_opt(&candidate.lease)).await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(error)) => return warn!(error = &error as &dyn std::error::Error, "reading the lease"),
+            Err(_) => return warn!("reading the lease took too long"),
+        };
+        let leads = self.leads();
+        let written = match plan::plan(lease.as_ref(), seen, &candidate.identity, leads, Instant::now()) {
+            Action::Stand => return,
+            Action::Create => {
+                let lease = record::new(candidate, Timestamp::now());
+                api.create(&PostParams::default(), &lease).await
+            }
+            Action::Write { transitions } => {
+                let Some(lease) = lease else { return };
+                let lease = record::held(lease, candidate, transitions, Timestamp::now());
+                api.replace(&candidate.lease, &PostParams::default(), &lease).await
+            }
+        };
+        match written {
+            Ok(lease) => self.renewed(&lease, candidate, began),
+            Err(error) if status_code(&error) == Some(409) => {}
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "writing the lease"),
+        }
+    }
+
+    /// The lease is ours for its duration from before the write was sent.
+    fn renewed(&self, lease: &Lease, candidate: &Candidate, began: Instant) {
+        self.held.lock().until = Some(began + candidate.times.lease_duration);
+        if !self.leads() {
+            let number = record::transitions(lease);
+            let term = Term { id: format!("{}/{number}", candidate.identity), since: Timestamp::now() };
+            info!(term = term.id, "leads");
+            self.term.send_replace(Some(term));
+        }
+    }
+
+    async fn give_back(&self, api: &Api<Lease>, candidate: &Candidate) {
+        if !self.leads() {
+            return;
+        }
+        self.held.lock().until = None;
+        let Ok(Some(lease)) = api.get_opt(&candidate.lease).await else { return };
+        if record::holder(&lease) != candidate.identity {
+            return;
+        }
+        let free = record::free(lease, Timestamp::now());
+        match api.replace(&candidate.lease, &PostParams::default(), &free).await {
+            Ok(_) => info!("gave the lease back"),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "giving the lease back"),
+        }
+    }
+}

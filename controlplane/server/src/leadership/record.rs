@@ -1,0 +1,59 @@
+//! The Lease object as the election writes it; the form is that of Kubernetes' own components.
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+
+use super::Candidate;
+
+/// Who holds it; empty when nobody does.
+pub fn holder(lease: &Lease) -> &str {
+    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
+}
+
+/// How often the holder changed.
+pub fn transitions(lease: &Lease) -> i32 {
+    lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0)
+}
+
+/// A lease that nobody had before.
+pub fn new(candidate: &Candidate, now: Timestamp) -> Lease {
+    let lease = Lease {
+        metadata: ObjectMeta {
+            name: Some(candidate.lease.clone()),
+            namespace: Some(candidate.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        spec: None,
+    };
+    held(lease, candidate, 0, now)
+}
+
+/// The lease, taken or renewed by `candidate`.
+pub fn held(mut lease: Lease, candidate: &Candidate, number: i32, now: Timestamp) -> Lease {
+    let known = lease.spec.take().unwrap_or_default();
+    let renewal = known.holder_identity.as_deref() == Some(&candidate.identity)
+        && known.lease_transitions == Some(number);
+    let acquired = known.acquire_time.filter(|_| renewal);
+    lease.spec = Some(LeaseSpec {
+        holder_identity: Some(candidate.identity.clone()),
+        lease_duration_seconds: i32::try_from(candidate.times.lease_duration.as_secs().max(1)).ok(),
+        acquire_time: acquired.or(Some(MicroTime(now))),
+        renew_time: Some(MicroTime(now)),
+        lease_transitions: Some(number),
+        ..known
+    });
+    lease
+}
+
+/// The lease, held by nobody: the next candidate need not wait.
+pub fn free(mut lease: Lease, now: Timestamp) -> Lease {
+    let known = lease.spec.take().unwrap_or_default();
+    lease.spec = Some(LeaseSpec {
+        holder_identity: Some(String::new()),
+        lease_duration_seconds: Some(1),
+        renew_time: Some(MicroTime(now)),
+        ..known
+    });
+    lease
+}

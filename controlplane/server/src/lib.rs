@@ -1,0 +1,1 @@
+//! Controllers, webhook, leadership and metrics of the control plane.

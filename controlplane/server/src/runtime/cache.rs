@@ -1,0 +1,274 @@
+//! A read cache of one kind, kept by a watch and by the answers of our own writes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::Key;
+
+/// How long a deletion is remembered, so that the late answer of an earlier write does not bring
+/// the object back. Far longer than any request of ours can take.
+const TOMBSTONE_AGE: Duration = Duration::from_secs(120);
+
+/// What the cache must know of an object.
+pub trait Cached: Send + Sync + 'static {
+    /// Its name.
+    fn key(&self) -> Key;
+    /// Its resourceVersion as a number. API servers hand out etcd revisions, and comparing them
+    /// as numbers is what Kubernetes itself documents since 1.35; 0 when it is not a number.
+    fn version(&self) -> u64;
+}
+
+type Listener<T> = Box<dyn Fn(&Key, Option<&Arc<T>>, Option<&Arc<T>>) + Send + Sync>;
+
+struct State<T> {
+    objects: HashMap<Key, Arc<T>>,
+    tombstones: HashMap<Key, (u64, Instant)>,
+    /// Keys that the running list must not remove: written by ourselves since it began (the list
+    /// may be older than the write), or listed in a form that cannot be read.
+    kept: HashSet<Key>,
+    /// Objects of which a version could not be read; few, if any.
+    unreadable: HashMap<Key, u64>,
+    listing: bool,
+}
+
+/// All objects of one kind, by key.
+pub struct Cache<T> {
+    state: RwLock<State<T>>,
+    listeners: Mutex<Vec<Listener<T>>>,
+    synced: watch::Sender<bool>,
+    /// Counts changes; waiting for a change of the cache is waiting for this.
+    changes: watch::Sender<u64>,
+}
+
+impl<T: Cached> Default for Cache<T> {
+    fn default() -> Self {
+        Self {
+            state: RwLock::new(State {
+                objects: HashMap::new(),
+                tombstones: HashMap::new(),
+                kept: HashSet::new(),
+                unreadable: HashMap::new(),
+                listing: false,
+            }),
+            listeners: Mutex::new(Vec::new()),
+            synced: watch::Sender::new(false),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl<T: Cached> Cache<T> {
+    /// The object, if it is known.
+    pub fn get(&self, key: &Key) -> Option<Arc<T>> {
+        self.state.read().objects.get(key).cloned()
+    }
+
+    /// Every object, in no order.
+    pub fn all(&self) -> Vec<Arc<T>> {
+        self.state.read().objects.values().cloned().collect()
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.state.read().objects.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Calls `listener(key, before, after)` at every change from now on. It must be quick: it runs
+    /// in the watch, and its work is to put keys into queues.
+    pub fn on_change(
+        &self,
+        listener: impl Fn(&Key, Option<&Arc<T>>, Option<&Arc<T>>) + Send + Sync + 'static,
+    ) {
+        self.listeners.lock().push(Box::new(listener));
+    }
+
+    /// Waits until a first complete list has arrived.
+    pub async fn wait_synced(&self) {
+        let mut synced = self.synced.subscribe();
+        // The sender lives in self, so this cannot fail while we are borrowed.
+        let _ = synced.wait_for(|done| *done).await;
+    }
+
+    /// Whether a first complete list has arrived.
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    /// A receiver that wakes at every change.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Takes in an object from the watch or from the answer of a write; older ones are ignored.
+    pub fn apply(&self, object: T, own_write: bool) -> Arc<T> {
+        let key = object.key();
+        let object = Arc::new(object);
+        let before = {
+            let mut state = self.state.write();
+            if own_write && state.listing {
+                state.kept.insert(key.clone());
+            }
+            let known = state.objects.get(&key).map_or(0, |o| o.version());
+            let buried = state.tombstones.get(&key).map_or(0, |(version, _)| *version);
+            if object.version() != 0 && object.version() <= known.max(buried) {
+                return object;
+            }
+            state.objects.insert(key.clone(), object.clone())
+        };
+        self.notify(&key, before.as_ref(), Some(&object));
+        object
+    }
+
+    /// Takes in a deletion; `version` is the resourceVersion at which the object went.
+    pub fn remove(&self, key: &Key, version: u64) {
+        let before = {
+            let mut state = self.state.write();
+            let known = state.objects.get(key).map_or(0, |o| o.version());
+            if version != 0 && known > version {
+                return;
+            }
+            let now = Instant::now();
+            if state.tombstones.len() > 1024 {
+                state.tombstones.retain(|_, (_, at)| now - *at < TOMBSTONE_AGE);
+            }
+            state.unreadable.remove(key);
+            state.tombstones.insert(key.clone(), (version.max(known), now));
+            state.objects.remove(key)
+        };
+        if before.is_some() {
+            self.notify(key, before.as_ref(), None);
+        }
+    }
+
+    /// Whether what happened to the object up to `version` has been taken in.
+    pub fn has_reached(&self, key: &Key, version: u64) -> bool {
+        let state = self.state.read();
+        let held = state.objects.get(key).map_or(0, |object| object.version());
+        let gone = state.tombstones.get(key).map_or(0, |(gone, _)| *gone);
+        let unreadable = state.unreadable.get(key).copied().unwrap_or(0);
+        held.max(gone).max(unreadable) >= version
+    }
+
+    /// A list begins.
+    pub fn begin_list(&self) {
+        let mut state = self.state.write();
+        state.listing = true;
+        state.kept.clear();
+    }
+
+    /// The object exists at `version` in a form that cannot be read: what is known of it stays.
+    pub fn mark_unreadable(&self, key: Key, version: u64) {
+        let mut state = self.state.write();
+        state.kept.insert(key.clone());
+        state.unreadable.insert(key, version);
+        drop(state);
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// A complete list has arrived: what it does not hold is gone.
+    pub fn end_list(&self, listed: Vec<T>) {
+        let mut keep: HashSet<Key> = HashSet::with_capacity(listed.len());
+        for object in listed {
+            keep.insert(object.key());
+            self.apply(object, false);
+        }
+        let gone: Vec<(Key, u64)> = {
+            let mut state = self.state.write();
+            state.listing = false;
+            let kept = std::mem::take(&mut state.kept);
+            state
+                .objects
+                .iter()
+                .filter(|(key, _)| !keep.contains(*key) && !kept.contains(*key))
+                .map(|(key, object)| (key.clone(), object.version()))
+                .collect()
+        };
+        for (key, version) in gone {
+            self.remove(&key, version);
+        }
+        self.synced.send_replace(true);
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    fn notify(&self, key: &Key, before: Option<&Arc<T>>, after: Option<&Arc<T>>) {
+        for listener in self.listeners.lock().iter() {
+            listener(key, before, after);
+        }
+        self.changes.send_modify(|n| *n += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Thing(&'static str, u64);
+    impl Cached for Thing {
+        fn key(&self) -> Key {
+            Key::cluster(self.0)
+        }
+        fn version(&self) -> u64 {
+            self.1
+        }
+    }
+
+    fn version(cache: &Cache<Thing>, name: &str) -> Option<u64> {
+        cache.get(&Key::cluster(name)).map(|t| t.1)
+    }
+
+    #[test]
+    fn an_older_watch_event_does_not_undo_our_own_write() {
+        let cache = Cache::default();
+        cache.apply(Thing("a", 5), true);
+        cache.apply(Thing("a", 4), false);
+        assert_eq!(version(&cache, "a"), Some(5));
+    }
+
+    #[test]
+    fn the_late_answer_of_a_write_does_not_bring_a_deleted_object_back() {
+        let cache = Cache::default();
+        cache.apply(Thing("a", 5), false);
+        cache.remove(&Key::cluster("a"), 7);
+        cache.apply(Thing("a", 6), true);
+        assert_eq!(version(&cache, "a"), None);
+        cache.apply(Thing("a", 8), false);
+        assert_eq!(version(&cache, "a"), Some(8));
+    }
+
+    #[test]
+    fn a_list_removes_what_it_does_not_hold_but_not_what_was_written_meanwhile() {
+        let cache = Cache::default();
+        cache.apply(Thing("old", 1), false);
+        cache.begin_list();
+        cache.apply(Thing("new", 9), true);
+        cache.end_list(vec![Thing("listed", 3)]);
+        assert_eq!(version(&cache, "old"), None);
+        assert_eq!(version(&cache, "new"), Some(9));
+        assert_eq!(version(&cache, "listed"), Some(3));
+        assert!(cache.is_synced());
+    }
+
+    #[test]
+    fn listeners_see_before_and_after() {
+        let cache = Cache::default();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        cache.on_change(move |_, before: Option<&Arc<Thing>>, after| {
+            log.lock().push((before.map(|t| t.1), after.map(|t| t.1)));
+        });
+        cache.apply(Thing("a", 1), false);
+        cache.apply(Thing("a", 2), false);
+        cache.apply(Thing("a", 2), false);
+        cache.remove(&Key::cluster("a"), 3);
+        assert_eq!(*seen.lock(), vec![(None, Some(1)), (Some(1), Some(2)), (Some(2), None)]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Workers: take a key, reconcile it, say when to look again.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::{Key, Queue};
+use crate::error::{ReconcileError, Retry};
+use crate::metrics::WorkerMetrics;
+
+/// When to look at a key again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// When something it depends on changes.
+    OnChange,
+    /// After this time, or when something changes.
+    After(Duration),
+}
+
+/// One controller's work on one key.
+pub trait Reconciler: Send + Sync + 'static {
+    /// Name for logs and metrics.
+    const NAME: &'static str;
+
+    /// Brings the object named by `key` one step further. It may be called at any time and any
+    /// number of times; two calls for the same key never overlap.
+    fn reconcile(&self, key: &Key, slot: &mut Slot) -> impl Future<Output = Result<Next, ReconcileError>> + Send;
+}
+
+/// A worker's place. Given back while the work waits for something that may take long, so that
+/// what is stuck does not stop the rest.
+pub struct Slot {
+    places: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Slot {
+    /// Waits for `future` without occupying a place.
+    pub async fn released_while<T>(&mut self, future: impl Future<Output = T>) -> T {
+        self.held = None;
+        let value = future.await;
+        // The semaphore is never closed; without a place the work would merely be unbounded.
+        self.held = self.places.clone().acquire_owned().await.ok();
+        value
+    }
+}
+
+/// Runs `reconciler` on the keys of `queue` with `places` workers until `stop`. Work that has
+/// begun is finished: half a step is what the design of the steps allows for, not what it aims at.
+pub async fn run<R: Reconciler>(
+    reconciler: Arc<R>,
+    queue: Arc<Queue>,
+    places: usize,
+    metrics: WorkerMetrics,
+    stop: CancellationToken,
+) {
+    let semaphore = Arc::new(Semaphore::new(places.max(1)));
+    let tasks = TaskTracker::new();
+    loop {
+        // Cancel-safe: acquire and next lose nothing when the other branch wins.
+        let (held, key) = tokio::select! {
+            () = stop.cancelled() => break,
+            taken = async {
+                let held = semaphore.clone().acquire_owned().await.ok();
+                (held, queue.next().await)
+            } => taken,
+        };
+        let slot = Slot { places: semaphore.clone(), held };
+        let span = info_span!("reconcile", controller = R::NAME, %key);
+        let work = work(reconciler.clone(), queue.clone(), key, slot, metrics.clone());
+        let stop = stop.clone();
+        tasks.spawn(
+            async move {
+                // Work that waits for a token or a timer is dropped at the stop; each await of a
+                // cloud call or write is short and shielded by `work` being re-runnable.
+                tokio::select! {
+                    () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {}
+                    () = work => {}
+                }
+            }
+            .instrument(span),
+        );
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// How long work in flight may take after the stop was asked for: a cloud call has a timeout of
+/// 10 s, and what it did must still be written down, or at least its intent replayed later.
+const DRAIN: Duration = Duration::from_secs(12);
+
+async fn work<R: Reconciler>(
+    reconciler: Arc<R>,
+    queue: Arc<Queue>,
+    key: Key,
+    mut slot: Slot,
+    metrics: WorkerMetrics,
+) {
+    let timer = metrics.start();
+    let result = reconciler.reconcile(&key, &mut slot).await;
+    drop(slot);
+    timer.finish(result.is_ok());
+    match result {
+        Ok(Next::OnChange) => queue.succeeded(&key),
+        Ok(Next::After(delay)) => {
+            queue.succeeded(&key);
+            queue.add_after(key.clone(), delay);
+        }
+        Err(error) => requeue(&queue, &key, &error),
+    }
+    queue.done(&key);
+}
+
+fn requeue(queue: &Queue, key: &Key, error: &ReconcileError) {
+    let (first, max) = match error.retry() {
+        // The cache is about to change, or has: look again soon.
+        Retry::Conflict => (Duration::from_millis(20), Duration::from_secs(1)),
+        Retry::Transient => (Duration::from_millis(500), Duration::from_secs(30)),
+        Retry::Slow => (Duration::from_secs(5), Duration::from_secs(300)),
+    };
+    let delay = queue.add_after_failure(key.clone(), first, max);
+    let error: &(dyn Error + 'static) = error;
+    match first < Duration::from_millis(100) {
+        true => debug!(error, ?delay, "planned on an outdated state, planning again"),
+        false => warn!(error, ?delay, "did not get further, trying again"),
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong when the fabric is changed from outside.
+
+use std::{io, net::Ipv4Addr, path::PathBuf};
+
+/// A change of the fabric that was refused or failed; nothing of it remains.
+#[derive(Debug, thiserror::Error)]
+pub enum FabricError {
+    /// The ENI has a port already.
+    #[error("plug {eni_id}: the ENI is plugged already; unplug it first")]
+    AlreadyPlugged {
+        /// The ENI.
+        eni_id: String,
+    },
+    /// The ENI has no port.
+    #[error("change {eni_id}: the ENI is not plugged")]
+    NotPlugged {
+        /// The ENI.
+        eni_id: String,
+    },
+    /// An address can have one owner only, or routing would be a matter of luck.
+    #[error("give {address} to {eni_id}: the address belongs to {owner}; free it there first")]
+    AddressTaken {
+        /// The ENI that wanted it.
+        eni_id: String,
+        /// The address.
+        address: Ipv4Addr,
+        /// The ENI that has it.
+        owner: String,
+    },
+    /// The vSwitch is not part of the topology.
+    #[error("plug {eni_id}: vSwitch {vswitch_id} is unknown; add it to the topology first")]
+    UnknownVSwitch {
+        /// The ENI.
+        eni_id: String,
+        /// The missing vSwitch.
+        vswitch_id: String,
+    },
+    /// A member needs a trunk that is there and is not a member itself.
+    #[error("plug member {eni_id}: trunk {trunk} is not plugged as a NIC of its own")]
+    UnknownTrunk {
+        /// The member.
+        eni_id: String,
+        /// The trunk it names.
+        trunk: String,
+    },
+    /// 802.1Q leaves 1 to 4094 for use.
+    #[error("plug member {eni_id}: VLAN id {vlan} is not between 1 and 4094")]
+    BadVlan {
+        /// The member.
+        eni_id: String,
+        /// The id asked for.
+        vlan: u16,
+    },
+    /// Two members cannot share a VLAN id on one trunk.
+    #[error("plug member {eni_id}: VLAN id {vlan} of trunk {trunk} is used by {owner}")]
+    VlanTaken {
+        /// The member.
+        eni_id: String,
+        /// Its trunk.
+        trunk: String,
+        /// The id asked for.
+        vlan: u16,
+        /// The member that has it.
+        owner: String,
+    },
+    /// The instance's namespace could not be opened.
+    #[error("plug {eni_id}: open network namespace {}; is the instance running?", path.display())]
+    Netns {
+        /// The ENI.
+        eni_id: String,
+        /// The namespace.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The TAP could not be made or brought into the namespace.
+    #[error("plug {eni_id}: make its TAP ({step}); this needs CAP_NET_ADMIN and /dev/net/tun")]
+    Tap {
+        /// The ENI.
+        eni_id: String,
+        /// The act that failed.
+        step: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The capture file could not be made.
+    #[error("capture {eni_id} to {}", path.display())]
+    Capture {
+        /// The ENI.
+        eni_id: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,205 @@
+//! The table of plugged ENIs: who has which address, and which VLAN of which trunk.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::Ipv4Addr,
+};
+
+use super::{
+    error::FabricError,
+    model::{Port, PortKind},
+    wire::ethernet::Mac,
+};
+
+/// Names a plugged port; never used again after it was unplugged.
+pub type PortId = u64;
+
+/// A plugged port.
+#[derive(Debug)]
+pub struct Entry {
+    pub eni_id: String,
+    pub mac: Mac,
+    pub addresses: Vec<Ipv4Addr>,
+    pub vswitch_id: String,
+    pub groups: Vec<String>,
+    pub place: Place,
+}
+
+/// Where the frames of a port go in and out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A TAP of its own.
+    Direct,
+    /// Tagged, on the TAP of another port.
+    Member { trunk: PortId, vlan: u16 },
+}
+
+/// All plugged ports. The indexes below hold exactly what the entries say.
+#[derive(Debug, Default)]
+pub struct PortTable {
+    entries: HashMap<PortId, Entry>,
+    by_eni: HashMap<String, PortId>,
+    by_address: HashMap<Ipv4Addr, PortId>,
+    members: HashMap<(PortId, u16), PortId>,
+    last: PortId,
+}
+
+impl PortTable {
+    /// Adds a port, or says what stands in its way and adds nothing.
+    pub fn plug(&mut self, port: &Port) -> Result<PortId, FabricError> {
+        let eni_id = port.eni_id.clone();
+        if self.by_eni.contains_key(&eni_id) {
+            return Err(FabricError::AlreadyPlugged { eni_id });
+        }
+        let place = self.place(port)?;
+        self.check_addresses(&eni_id, None, &port.addresses)?;
+
+        self.last += 1;
+        let id = self.last;
+        if let Place::Member { trunk, vlan } = place {
+            self.members.insert((trunk, vlan), id);
+        }
+        self.by_address
+            .extend(port.addresses.iter().map(|address| (*address, id)));
+        self.by_eni.insert(eni_id.clone(), id);
+        let entry = Entry {
+            eni_id,
+            mac: port.mac,
+            addresses: port.addresses.clone(),
+            vswitch_id: port.vswitch_id.clone(),
+            groups: port.security_groups.clone(),
+            place,
+        };
+        self.entries.insert(id, entry);
+        Ok(id)
+    }
+
+    fn place(&self, port: &Port) -> Result<Place, FabricError> {
+        let PortKind::Member {
+            trunk: trunk_eni,
+            vlan,
+        } = &port.kind
+        else {
+            return Ok(Place::Direct);
+        };
+        let eni_id = port.eni_id.clone();
+        if !(1..=4094).contains(vlan) {
+            return Err(FabricError::BadVlan { eni_id, vlan: *vlan });
+        }
+        let trunk = self.by_eni.get(trunk_eni).filter(|id| {
+            self.entries
+                .get(id)
+                .is_some_and(|entry| entry.place == Place::Direct)
+        });
+        let Some(&trunk) = trunk else {
+            return Err(FabricError::UnknownTrunk {
+                eni_id,
+                trunk: trunk_eni.clone(),
+            });
+        };
+        if let Some(owner) = self.member(trunk, *vlan).and_then(|id| self.get(id)) {
+            let owner = owner.eni_id.clone();
+            return Err(FabricError::VlanTaken {
+                eni_id,
+                trunk: trunk_eni.clone(),
+                vlan: *vlan,
+                owner,
+            });
+        }
+        Ok(Place::Member { trunk, vlan: *vlan })
+    }
+
+    fn check_addresses(
+        &self,
+        eni_id: &str,
+        own: Option<PortId>,
+        addresses: &[Ipv4Addr],
+    ) -> Result<(), FabricError> {
+        for address in addresses {
+            let other = self.by_address.get(address).filter(|id| Some(**id) != own);
+            if let Some(owner) = other.and_then(|id| self.get(*id)) {
+                return Err(FabricError::AddressTaken {
+                    eni_id: eni_id.to_owned(),
+                    address: *address,
+                    owner: owner.eni_id.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a port, and with a trunk its members. Returns what was removed.
+    pub fn unplug(&mut self, eni_id: &str) -> BTreeSet<PortId> {
+        let Some(&id) = self.by_eni.get(eni_id) else {
+            return BTreeSet::new();
+        };
+        let members = self
+            .members
+            .iter()
+            .filter(|((trunk, _), _)| *trunk == id)
+            .map(|(_, member)| *member);
+        let gone: BTreeSet<PortId> = members.chain([id]).collect();
+        self.entries.retain(|id, _| !gone.contains(id));
+        self.by_eni.retain(|_, id| !gone.contains(id));
+        self.by_address.retain(|_, id| !gone.contains(id));
+        self.members.retain(|_, id| !gone.contains(id));
+        gone
+    }
+
+    /// Gives a port other addresses and groups.
+    pub fn update(
+        &mut self,
+        eni_id: &str,
+        addresses: Vec<Ipv4Addr>,
+        groups: Vec<String>,
+    ) -> Result<(), FabricError> {
+        let not_plugged = || FabricError::NotPlugged {
+            eni_id: eni_id.to_owned(),
+        };
+        let id = self.find(eni_id).ok_or_else(not_plugged)?;
+        self.check_addresses(eni_id, Some(id), &addresses)?;
+        self.by_address.retain(|_, owner| *owner != id);
+        self.by_address
+            .extend(addresses.iter().map(|address| (*address, id)));
+        let entry = self.entries.get_mut(&id).ok_or_else(not_plugged)?;
+        entry.addresses = addresses;
+        entry.groups = groups;
+        Ok(())
+    }
+
+    pub fn find(&self, eni_id: &str) -> Option<PortId> {
+        self.by_eni.get(eni_id).copied()
+    }
+
+    pub fn get(&self, id: PortId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (PortId, &Entry)> {
+        self.entries.iter().map(|(id, entry)| (*id, entry))
+    }
+
+    /// The port that owns an address.
+    pub fn owner(&self, address: Ipv4Addr) -> Option<(PortId, &Entry)> {
+        let id = *self.by_address.get(&address)?;
+        Some((id, self.get(id)?))
+    }
+
+    /// Groups of the ENI that owns an address; none when nobody does.
+    pub fn groups_of(&self, address: Ipv4Addr) -> &[String] {
+        self.owner(address).map_or(&[], |(_, entry)| &entry.groups)
+    }
+
+    /// The member with this VLAN id on this trunk.
+    pub fn member(&self, trunk: PortId, vlan: u16) -> Option<PortId> {
+        self.members.get(&(trunk, vlan)).copied()
+    }
+
+    /// The port whose TAP carries the frames of `id`.
+    pub fn carrier(&self, id: PortId) -> PortId {
+        match self.get(id).map(|entry| entry.place) {
+            Some(Place::Member { trunk, .. }) => trunk,
+            Some(Place::Direct) | None => id,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Counting: every frame once, when its outcome is final.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Dropped, Outcome, Switch, Verdict};
+use crate::fabric::{
+    counters::{Counters, EniCounters, Reason},
+    ports::PortId,
+};
+
+/// Running totals.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    received: u64,
+    forwarded: u64,
+    answered: u64,
+    dropped: BTreeMap<Reason, u64>,
+    ports: HashMap<PortId, EniCounters>,
+}
+
+impl Tally {
+    pub fn forget(&mut self, gone: &BTreeSet<PortId>) {
+        self.ports.retain(|port, _| !gone.contains(port));
+    }
+
+    fn drop(&mut self, drop: Dropped, known: bool) {
+        *self.dropped.entry(drop.reason).or_default() += 1;
+        if known {
+            *self
+                .ports
+                .entry(drop.at)
+                .or_default()
+                .dropped
+                .entry(drop.reason)
+                .or_default() += 1;
+        }
+    }
+
+    fn delivered(&mut self, port: PortId, bytes: usize) {
+        let counters = self.ports.entry(port).or_default();
+        counters.delivered += 1;
+        counters.delivered_bytes += bytes as u64;
+    }
+}
+
+impl Switch {
+    /// Counts a frame of `length` bytes. `written` says how writing ended, for a verdict that
+    /// wanted something written; a failed write makes it a drop at the receiver.
+    pub fn settle(&mut self, outcome: &Outcome<'_>, length: usize, written: Result<(), Reason>) {
+        let from = outcome.from;
+        self.tally.received += 1;
+        if self.ports.get(from).is_some() {
+            let counters = self.tally.ports.entry(from).or_default();
+            counters.sent += 1;
+            counters.sent_bytes += length as u64;
+        }
+        match (&outcome.verdict, written) {
+            (Verdict::Drop(drop), _) => {
+                let known = self.ports.get(drop.at).is_some();
+                self.tally.drop(*drop, known);
+            }
+            (Verdict::Forward { to, .. }, Err(reason)) => self.tally.drop(Dropped { reason, at: *to }, true),
+            (Verdict::Answer { .. }, Err(reason)) => self.tally.drop(Dropped { reason, at: from }, true),
+            (Verdict::Forward { to, header, payload }, Ok(())) => {
+                self.tally.forwarded += 1;
+                self.tally.delivered(*to, header.as_bytes().len() + payload.len());
+            }
+            (Verdict::Answer { header, payload }, Ok(())) => {
+                self.tally.answered += 1;
+                self.tally
+                    .delivered(from, header.as_bytes().len() + payload.len());
+            }
+        }
+    }
+
+    /// A copy of all counters. `nic` tells the name of a port's NIC while there is one.
+    pub fn counters(&self, nic: impl Fn(PortId) -> Option<String>) -> Counters {
+        let enis = self.ports.iter().map(|(id, entry)| {
+            let mut counters = self.tally.ports.get(&id).cloned().unwrap_or_default();
+            counters.ifname = nic(id);
+            counters.connected = nic(self.ports.carrier(id)).is_some();
+            (entry.eni_id.clone(), counters)
+        });
+        Counters {
+            received: self.tally.received,
+            forwarded: self.tally.forwarded,
+            answered: self.tally.answered,
+            dropped: self.tally.dropped.clone(),
+            sessions: self.guard.sessions(),
+            enis: enis.collect(),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Faults that a world or a test puts into the cloud's way: which calls they hit, and
+//! what happens to those.
+
+use std::borrow::Cow;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+
+use crate::model::error::{self, ApiError};
+use crate::world::Span;
+
+/// One fault. The first half says which calls it hits, the second what befalls them;
+/// effects can be combined (`delay` with `code`, `stuck` with `reset`).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Fault {
+    /// Action it hits; every action when absent.
+    pub action: Option<String>,
+    /// Only calls that name this ENI.
+    pub eni: Option<String>,
+    /// Only the n-th matching call, counted from 1 since the fault was added.
+    pub nth: Option<u64>,
+    /// Only this share of the matching calls, 0 to 1.
+    pub probability: Option<f64>,
+    /// How many calls it hits before it is gone; for ever when absent.
+    pub times: Option<u64>,
+
+    /// Answer with this error code instead of acting.
+    pub code: Option<String>,
+    /// HTTP status of `code`; the usual one of that code when absent.
+    pub status: Option<u16>,
+    pub message: Option<String>,
+    /// Wait before acting.
+    pub delay: Option<Span>,
+    /// Act, then wait before answering.
+    pub delay_reply: Option<Span>,
+    /// Reset the connection before or after the act.
+    pub reset: Option<Reset>,
+    /// Act, then send half of the answer.
+    pub half_reply: bool,
+    /// Accept an asynchronous action that never completes.
+    pub stuck: bool,
+}
+
+/// When a connection is reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reset {
+    /// Nothing was done.
+    Before,
+    /// It was done, and the reply is lost.
+    After,
+}
+
+/// A fault in force, with its counters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveFault {
+    pub id: u64,
+    pub fault: Fault,
+    /// Calls that matched action and ENI.
+    pub seen: u64,
+    /// Calls that were hit.
+    pub hit: u64,
+}
+
+/// What befalls one call.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Verdict {
+    pub error: Option<ApiError>,
+    pub delay: Span,
+    pub delay_reply: Span,
+    pub reset: Option<Reset>,
+    pub half_reply: bool,
+    pub stuck: bool,
+    /// Ids of the faults that hit, for the call log.
+    pub faults: Vec<u64>,
+}
+
+/// All faults in force.
+#[derive(Debug, Default)]
+pub struct FaultTable {
+    faults: Vec<ActiveFault>,
+    last_id: u64,
+}
+
+impl FaultTable {
+    /// A table with the faults a world starts with.
+    pub fn new(initial: &[Fault]) -> FaultTable {
+        let mut table = FaultTable::default();
+        for fault in initial {
+            table.add(fault.clone());
+        }
+        table
+    }
+
+    /// Puts a fault in force and returns its id.
+    pub fn add(&mut self, fault: Fault) -> u64 {
+        self.last_id += 1;
+        self.faults.push(ActiveFault { id: self.last_id, fault, seen: 0, hit: 0 });
+        self.last_id
+    }
+
+    /// Ends one fault; whether it was there.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let before = self.faults.len();
+        self.faults.retain(|active| active.id != id);
+        self.faults.len() != before
+    }
+
+    /// Ends all faults.
+    pub fn clear(&mut self) {
+        self.faults.clear();
+    }
+
+    /// The faults in force.
+    pub fn list(&self) -> &[ActiveFault] {
+        &self.faults
+    }
+
+    /// Counts a call and decides what befalls it.
+    pub fn judge(&mut self, action: &str, enis: &[&str], random: &mut StdRng) -> Verdict {
+        let mut verdict = Verdict::default();
+        for active in &mut self.faults {
+            if active.matches(action, enis) && active.strikes(random) {
+                verdict.add(active.id, &active.fault);
+            }
+        }
+        self.faults.retain(|active| active.fault.times.is_none_or(|times| active.hit < times));
+        verdict
+    }
+}
+
+impl ActiveFault {
+    fn matches(&self, action: &str, enis: &[&str]) -> bool {
+        self.fault.action.as_deref().is_none_or(|wanted| wanted == action)
+            && self.fault.eni.as_deref().is_none_or(|wanted| enis.contains(&wanted))
+    }
+
+    fn strikes(&mut self, random: &mut StdRng) -> bool {
+        self.seen += 1;
+        let struck = self.fault.nth.is_none_or(|nth| nth == self.seen)
+            && self.fault.probability.is_none_or(|share| random.random::<f64>() < share);
+        self.hit += u64::from(struck);
+        struck
+    }
+}
+
+impl Verdict {
+    fn add(&mut self, id: u64, fault: &Fault) {
+        self.faults.push(id);
+        if let (None, Some(code)) = (&self.error, &fault.code) {
+            self.error = Some(ApiError {
+                status: fault.status.unwrap_or_else(|| error::usual_status(code)),
+                code: Cow::Owned(code.clone()),
+                message: fault.message.clone().unwrap_or_else(|| "Injected by the simulator.".to_owned()),
+            });
+        }
+        self.delay = self.delay.max(fault.delay.unwrap_or_default());
+        self.delay_reply = self.delay_reply.max(fault.delay_reply.unwrap_or_default());
+        self.reset = self.reset.or(fault.reset);
+        self.half_reply |= fault.half_reply;
+        self.stuck |= fault.stuck;
+    }
+}

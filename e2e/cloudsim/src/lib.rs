@@ -1,0 +1,19 @@
+//! Alibaba Cloud simulator: OpenAPI, metadata service and VPC fabric.
+
+pub mod admin;
+pub mod api;
+pub mod call_log;
+pub mod cli;
+pub mod clock;
+pub mod fabric;
+pub mod fault;
+pub mod machines;
+pub mod metadata;
+pub mod model;
+pub mod simulator;
+pub mod state;
+pub mod world;
+
+pub use fault::{Fault, Reset};
+pub use simulator::{Options, Running, Simulator, StartError};
+pub use world::World;

@@ -1,0 +1,126 @@
+//! What stands under a metadata path.
+
+use serde_json::json;
+
+use crate::model::{AddressSpace, Cloud, Eni, EniStatus, InstanceState};
+use crate::state::State;
+
+/// The text at `path`, if there is something.
+pub fn lookup(state: &State, instance_id: &str, path: &str) -> Option<String> {
+    let path = path.strip_prefix("/latest/meta-data")?.trim_matches('/');
+    if let Some(role_path) = path.strip_prefix("ram/security-credentials") {
+        return credentials(state, instance_id, role_path.trim_matches('/'));
+    }
+    state.with_cloud(|cloud, _| {
+        let instance = cloud.instance(instance_id)?;
+        match path.strip_prefix("network/interfaces/macs") {
+            Some(rest) => interface(cloud, instance_id, rest.trim_matches('/')),
+            None => own(cloud, &state.region, instance, path),
+        }
+    })
+}
+
+/// Facts of the instance itself and of its primary ENI.
+fn own(cloud: &Cloud, region: &str, instance: &InstanceState, path: &str) -> Option<String> {
+    let primary = cloud.eni(&instance.primary)?;
+    Some(match path {
+        "" => {
+            let entries = [
+                "hostname",
+                "instance-id",
+                "instance/",
+                "mac",
+                "network/",
+                "private-ipv4",
+                "ram/",
+                "region-id",
+                "vpc-cidr-block",
+                "vpc-id",
+                "vswitch-cidr-block",
+                "vswitch-id",
+                "zone-id",
+            ];
+            entries.join("\n")
+        }
+        "hostname" | "instance-id" => instance.spec.id.clone(),
+        "instance/instance-type" => instance.spec.instance_type.clone(),
+        "mac" => primary.mac.to_string(),
+        "private-ipv4" => primary.primary_ip.to_string(),
+        "region-id" => region.to_owned(),
+        "zone-id" => instance.zone.clone(),
+        "vswitch-id" => primary.vswitch_id.to_string(),
+        "vswitch-cidr-block" => cloud.vswitch(&primary.vswitch_id)?.spec.cidr.to_string(),
+        "vpc-id" => instance.vpc.clone(),
+        "vpc-cidr-block" => cloud.vpc(&instance.vpc)?.cidr.to_string(),
+        _ => return None,
+    })
+}
+
+/// Facts of an attached ENI, by its MAC. Members do not show: they are no NICs.
+fn interface(cloud: &Cloud, instance_id: &str, path: &str) -> Option<String> {
+    let nics = || {
+        cloud.enis_of(instance_id).filter(|eni| eni.trunk().is_none() && eni.status == EniStatus::InUse)
+    };
+    if path.is_empty() {
+        let macs: Vec<String> = nics().map(|eni| format!("{}/", eni.mac)).collect();
+        return Some(macs.join("\n"));
+    }
+    let (mac, field) = path.split_once('/').unwrap_or((path, ""));
+    let eni = nics().find(|eni| eni.mac.to_string() == mac)?;
+    interface_field(cloud, eni, field)
+}
+
+fn interface_field(cloud: &Cloud, eni: &Eni, field: &str) -> Option<String> {
+    let cidr = cloud.vswitch(&eni.vswitch_id)?.spec.cidr;
+    Some(match field {
+        "" => {
+            let entries = [
+                "gateway",
+                "netmask",
+                "network-interface-id",
+                "primary-ip-address",
+                "private-ipv4s",
+                "vpc-id",
+                "vswitch-cidr-block",
+                "vswitch-id",
+            ];
+            entries.join("\n")
+        }
+        "network-interface-id" => eni.id.to_string(),
+        "primary-ip-address" => eni.primary_ip.to_string(),
+        "private-ipv4s" => json!(eni.addresses().map(|ip| ip.to_string()).collect::<Vec<_>>()).to_string(),
+        "gateway" => AddressSpace::gateway(cidr).to_string(),
+        "netmask" => cidr.netmask().to_string(),
+        "vswitch-id" => eni.vswitch_id.to_string(),
+        "vswitch-cidr-block" => cidr.to_string(),
+        "vpc-id" => eni.vpc_id.to_string(),
+        _ => return None,
+    })
+}
+
+/// Credentials of the instance's RAM role.
+fn credentials(state: &State, instance_id: &str, role: &str) -> Option<String> {
+    let (own_role, now) = state.with_cloud(|cloud, now| {
+        (cloud.instance(instance_id).and_then(|instance| instance.spec.ram_role.clone()), now)
+    });
+    let own_role = own_role?;
+    if role.is_empty() {
+        return Some(own_role);
+    }
+    if role != own_role {
+        return None;
+    }
+    let credential = state.keys.lock().role_credential(role, now)?;
+    let time = |at: jiff::Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    Some(
+        json!({
+            "AccessKeyId": credential.access_key_id,
+            "AccessKeySecret": credential.access_key_secret,
+            "SecurityToken": credential.security_token,
+            "Expiration": time(credential.expires),
+            "LastUpdated": time(now),
+            "Code": "Success",
+        })
+        .to_string(),
+    )
+}

@@ -1,0 +1,143 @@
+//! From a world file to a running model.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::create::{CreateEni, NewEniKind};
+use super::space::AddressSpace;
+use super::table::EniTable;
+use super::tokens::TokenLedger;
+use super::{ApiError, Attachment, Cloud, Eni, EniKind, EniStatus, IdMaker, InstanceState, InstanceStatus};
+use super::{HostPort, VSwitchState, error};
+use crate::world::{Instance, PresetEni, World, WorldError};
+
+impl Cloud {
+    /// A cloud as `world` describes it. `record_changes` keeps a list of what a fabric has
+    /// to follow; without a fabric nobody would take it.
+    pub fn new(
+        world: &World,
+        seed: u64,
+        record_changes: bool,
+        now: Timestamp,
+    ) -> Result<Cloud, WorldError> {
+        let mut cloud = Cloud {
+            region: world.region.clone(),
+            vpcs: world.vpcs.iter().map(|vpc| (vpc.id.clone(), vpc.clone())).collect(),
+            hosts: Vec::new(),
+            vswitches: world
+                .v_switches
+                .iter()
+                .map(|spec| {
+                    let space = AddressSpace::new(spec.cidr, spec.withheld);
+                    (spec.id.clone(), VSwitchState { spec: spec.clone(), space })
+                })
+                .collect(),
+            groups: world.security_groups.iter().map(|group| (group.id.clone(), group.clone())).collect(),
+            types: world.instance_types.iter().map(|kind| (kind.id.clone(), kind.clone())).collect(),
+            instances: BTreeMap::new(),
+            enis: EniTable::default(),
+            account_limit: None,
+            tokens: TokenLedger::new(world.rules.client_token_life.0, world.rules.client_token_reuse),
+            ids: IdMaker::new(seed),
+            due: BTreeMap::new(),
+            pending: HashMap::new(),
+            last_due: 0,
+            changes: Vec::new(),
+            record_changes,
+        };
+        cloud.populate(world, now)?;
+        // The account's quota is for what comes later: a world may start above it.
+        cloud.account_limit = world.quotas.network_interfaces;
+        Ok(cloud)
+    }
+
+    fn populate(&mut self, world: &World, now: Timestamp) -> Result<(), WorldError> {
+        for host in &world.hosts {
+            let holder = || format!("host {}", host.name);
+            let vswitch = self.vswitches.get_mut(&host.v_switch).ok_or_else(|| WorldError::Unknown {
+                holder: holder(),
+                kind: "vSwitch",
+                id: host.v_switch.clone(),
+            })?;
+            vswitch.space.take(host.address).map_err(|_| WorldError::Address {
+                holder: holder(),
+                address: host.address.to_string(),
+                reason: "is outside its vSwitch, reserved or taken",
+            })?;
+            let serial = self.ids.serial();
+            self.hosts.push(HostPort { spec: host.clone(), mac: self.ids.mac(serial) });
+        }
+        // Named addresses first, so that none of them is given away as the next free one.
+        let (named, unnamed): (Vec<_>, Vec<_>) = world.instances.iter().partition(|i| i.address.is_some());
+        for instance in named.into_iter().chain(unnamed) {
+            self.add_instance(instance, now).map_err(|_| WorldError::Address {
+                holder: format!("instance {}", instance.id),
+                address: instance.address.map_or("(the next free one)".into(), |address| address.to_string()),
+                reason: "is outside its vSwitch, reserved, taken, or there is none left",
+            })?;
+        }
+        world.network_interfaces.iter().try_for_each(|preset| self.preset(preset, now))
+    }
+
+    fn preset(&mut self, preset: &PresetEni, now: Timestamp) -> Result<(), WorldError> {
+        let request = CreateEni {
+            vswitch_id: preset.v_switch.clone(),
+            security_group_ids: preset.security_groups.clone(),
+            kind: NewEniKind::Secondary,
+            tags: preset.tags.clone().into_iter().collect(),
+            ..CreateEni::default()
+        };
+        for _ in 0..preset.count {
+            self.create_network_interface(&request, now).map_err(|_| WorldError::Address {
+                holder: format!("networkInterfaces in {}", preset.v_switch),
+                address: "(the next free one)".into(),
+                reason: "cannot be had: the vSwitch is too small",
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Adds an instance with its primary ENI; it runs at once.
+    pub fn add_instance(&mut self, spec: &Instance, now: Timestamp) -> Result<(), ApiError> {
+        if self.instances.contains_key(&spec.id) {
+            return Err(error::invalid("id", "an instance of this id exists"));
+        }
+        if !self.types.contains_key(&spec.instance_type) {
+            return Err(error::invalid("type", "the world has no such instance type"));
+        }
+        if spec.primary_eni.as_deref().is_some_and(|id| self.enis.get(id).is_some()) {
+            return Err(error::invalid("primaryEni", "an ENI of this id exists"));
+        }
+        let request = CreateEni {
+            vswitch_id: spec.v_switch.clone(),
+            security_group_ids: spec.security_groups.clone(),
+            primary_ip: spec.address,
+            ..CreateEni::default()
+        };
+        let mut eni = self.build_eni(&request, spec.primary_eni.as_deref(), now)?;
+        eni.kind = EniKind::Primary;
+        eni.status = EniStatus::InUse;
+        eni.delete_on_release = true;
+        eni.attachment = Some(Attachment {
+            instance_id: spec.id.as_str().into(),
+            trunk_eni_id: None,
+            device_index: 0,
+            network_card_index: 0,
+        });
+        self.instances.insert(spec.id.clone(), instance_state(spec, &eni, now));
+        self.enis.insert(eni);
+        Ok(())
+    }
+}
+
+fn instance_state(spec: &Instance, primary: &Eni, now: Timestamp) -> InstanceState {
+    InstanceState {
+        spec: spec.clone(),
+        status: InstanceStatus::Running,
+        zone: primary.zone_id.to_string(),
+        vpc: primary.vpc_id.to_string(),
+        primary: primary.id.clone(),
+        created: now,
+    }
+}

@@ -1,0 +1,196 @@
+//! The cloud itself: a synchronous, deterministic model of ENIs, instances, vSwitches and
+//! security groups. It does no I/O, reads no clock and waits for nothing: `now` comes in,
+//! answers and changes go out.
+
+pub mod admin;
+mod attach;
+mod build;
+mod create;
+pub mod describe;
+mod detach;
+pub mod eni;
+pub mod error;
+mod identity;
+mod settle;
+mod space;
+mod table;
+mod tokens;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use attach::AttachEni;
+pub use create::{CreateEni, NewEniKind};
+pub use detach::{DeleteEni, DetachEni};
+pub use eni::{Attachment, Eni, EniKind, EniStatus, Mac};
+pub use error::ApiError;
+pub use identity::IdMaker;
+pub use space::AddressSpace;
+
+use crate::world::{Host, Instance, InstanceType, SecurityGroup, VSwitch, Vpc};
+use table::EniTable;
+use tokens::TokenLedger;
+
+/// The state of one region.
+#[derive(Debug)]
+pub struct Cloud {
+    region: String,
+    vpcs: BTreeMap<String, Vpc>,
+    hosts: Vec<HostPort>,
+    vswitches: BTreeMap<String, VSwitchState>,
+    groups: BTreeMap<String, SecurityGroup>,
+    types: BTreeMap<String, InstanceType>,
+    instances: BTreeMap<String, InstanceState>,
+    enis: EniTable,
+    account_limit: Option<u32>,
+    tokens: TokenLedger,
+    ids: IdMaker,
+    /// Asynchronous actions on their way, by the time they complete.
+    due: BTreeMap<(Timestamp, u64), Arc<str>>,
+    /// The completion each moving ENI waits for; one that is stuck has none.
+    pending: HashMap<Arc<str>, (Timestamp, u64)>,
+    last_due: u64,
+    changes: Vec<Change>,
+    record_changes: bool,
+}
+
+/// The port of a host that is no instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    pub spec: Host,
+    pub mac: Mac,
+}
+
+/// A vSwitch and its addresses.
+#[derive(Debug, Clone)]
+pub struct VSwitchState {
+    pub spec: VSwitch,
+    pub space: AddressSpace,
+}
+
+/// An instance and whether it runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceState {
+    #[serde(flatten)]
+    pub spec: Instance,
+    pub status: InstanceStatus,
+    pub zone: String,
+    pub vpc: String,
+    /// Id of the primary ENI.
+    pub primary: Arc<str>,
+    pub created: Timestamp,
+}
+
+/// Power state of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum InstanceStatus {
+    Running,
+    Stopped,
+}
+
+/// When an accepted asynchronous action completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    After(Duration),
+    /// Not until somebody settles it by the admin API.
+    Never,
+}
+
+/// What the fabric must follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The ENI is in use on an instance.
+    Attached(Eni),
+    /// The ENI has left an instance.
+    Detached { eni_id: Arc<str>, instance_id: Arc<str> },
+    /// Addresses or groups of an attached ENI changed.
+    Altered(Eni),
+}
+
+impl Cloud {
+    /// Region the cloud is.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// An ENI by id.
+    pub fn eni(&self, id: &str) -> Option<&Eni> {
+        self.enis.get(id)
+    }
+
+    /// All ENIs in order of creation.
+    pub fn enis(&self) -> impl Iterator<Item = &Eni> {
+        self.enis.iter()
+    }
+
+    /// Number of ENIs.
+    pub fn eni_count(&self) -> usize {
+        self.enis.count()
+    }
+
+    /// ENIs attached to an instance, or moving to or from it, members included.
+    pub fn enis_of(&self, instance: &str) -> impl Iterator<Item = &Eni> {
+        self.enis.of_instance(instance)
+    }
+
+    /// An instance by id.
+    pub fn instance(&self, id: &str) -> Option<&InstanceState> {
+        self.instances.get(id)
+    }
+
+    /// All instances by id.
+    pub fn instances(&self) -> impl Iterator<Item = &InstanceState> {
+        self.instances.values()
+    }
+
+    /// A vSwitch by id.
+    pub fn vswitch(&self, id: &str) -> Option<&VSwitchState> {
+        self.vswitches.get(id)
+    }
+
+    /// All vSwitches by id.
+    pub fn vswitches(&self) -> impl Iterator<Item = &VSwitchState> {
+        self.vswitches.values()
+    }
+
+    /// Hosts of the VPC that are no instances.
+    pub fn hosts(&self) -> &[HostPort] {
+        &self.hosts
+    }
+
+    /// A VPC by id.
+    pub fn vpc(&self, id: &str) -> Option<&Vpc> {
+        self.vpcs.get(id)
+    }
+
+    /// All VPCs by id.
+    pub fn vpcs(&self) -> impl Iterator<Item = &Vpc> {
+        self.vpcs.values()
+    }
+
+    /// All security groups by id.
+    pub fn groups(&self) -> impl Iterator<Item = &SecurityGroup> {
+        self.groups.values()
+    }
+
+    /// Limits of an instance's type. The type is there: worlds and additions are checked.
+    fn limits(&self, instance: &InstanceState) -> Option<&InstanceType> {
+        self.types.get(&instance.spec.instance_type)
+    }
+
+    /// Takes what the fabric has to follow since the last time.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn note(&mut self, change: impl FnOnce() -> Change) {
+        if self.record_changes {
+            self.changes.push(change());
+        }
+    }
+}

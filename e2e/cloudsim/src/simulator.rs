@@ -1,0 +1,235 @@
+//! A running simulator: its listeners and the clockwork that completes asynchronous actions.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin;
+use crate::api;
+use crate::call_log::CallRecord;
+use crate::fabric::{Fabric, FabricError, Port, PortKind, VSwitchNet};
+use crate::fault::Fault;
+use crate::machines::{HostAddressError, Machines, give_host_address};
+use crate::metadata;
+use crate::model::{AddressSpace, Cloud, Eni};
+use crate::state::{State, StateError};
+use crate::world::World;
+use ipnet::Ipv4Net;
+
+/// The simulator.
+pub struct Simulator;
+
+/// How a simulator runs.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where the OpenAPI listens; a free port of loopback when absent.
+    pub listen: Option<SocketAddr>,
+    /// Where the admin API listens, `unix:/path` or `host:port`; a free port of loopback
+    /// when absent.
+    pub admin: Option<admin::Address>,
+    /// File that gets a line for every call.
+    pub call_log: Option<PathBuf>,
+    /// Ids, MAC addresses and drawn latencies depend on it.
+    pub seed: u64,
+    /// Carry packets: attached ENIs appear as devices of powered-on instances.
+    pub fabric: bool,
+}
+
+/// Why a simulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot set the world up")]
+    State(#[from] StateError),
+    #[error("cannot listen on {address} for the OpenAPI; free it or choose another with --listen")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot listen on {address} for the admin API; free it or choose another with --admin")]
+    Admin {
+        address: admin::Address,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    #[error("cannot connect the VPC host {host}")]
+    PlugHost {
+        host: String,
+        #[source]
+        source: FabricError,
+    },
+    #[error("cannot give the VPC host {host} its address")]
+    HostAddress {
+        host: String,
+        #[source]
+        source: HostAddressError,
+    },
+}
+
+/// A simulator that runs until [`Running::shutdown`], or until it is dropped.
+pub struct Running {
+    state: Arc<State>,
+    machines: Arc<Machines>,
+    address: SocketAddr,
+    admin: admin::Address,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Simulator {
+    /// Starts a world on the current tokio runtime.
+    pub async fn start(world: World, options: Options) -> Result<Running, StartError> {
+        let call_log = options.call_log.as_deref();
+        let state = Arc::new(State::new(&world, options.seed, options.fabric, call_log)?);
+        let wanted = options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let unheard = |source| StartError::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(unheard)?;
+        let address = listener.local_addr().map_err(unheard)?;
+        let wanted = options.admin.unwrap_or_default();
+        let unheard = |source| StartError::Admin { address: wanted.clone(), source };
+        let admin_listener = admin::Listener::bind(&wanted).await.map_err(unheard)?;
+        let admin = admin_listener.address().clone();
+        let fabric = match options.fabric {
+            true => Some(start_fabric(&world, &state).await?),
+            false => None,
+        };
+        let machines =
+            Arc::new(Machines::start(state.clone(), fabric.clone()).map_err(StartError::Thread)?);
+
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(api::server::serve(listener, state.clone(), stop.clone(), tasks.clone()));
+        let admin_app = admin::App { state: state.clone(), machines: machines.clone(), fabric };
+        tasks.spawn(admin::serve(admin_listener, admin_app, stop.clone()));
+        tasks.spawn(clockwork(state.clone(), machines.clone(), stop.clone()));
+        tasks.close();
+        Ok(Running { state, machines, address, admin, stop, tasks })
+    }
+}
+
+/// Starts the fabric with the world's topology, and connects the hosts of the VPC that
+/// live in this process's own namespace.
+async fn start_fabric(world: &World, state: &State) -> Result<Fabric, StartError> {
+    let fabric = Fabric::start(world.fabric.clone()).map_err(StartError::Thread)?;
+    let nets = world.v_switches.iter().map(|spec| VSwitchNet { id: spec.id.clone(), cidr: spec.cidr });
+    fabric.set_topology(nets.collect(), world.security_groups.clone());
+    let hosts = state.with_cloud(|cloud, _| cloud.hosts().to_vec());
+    for (index, host) in hosts.into_iter().enumerate() {
+        let (spec, ifname) = (host.spec, format!("eth{index}"));
+        let port = Port {
+            eni_id: format!("host-{}", spec.name),
+            mac: host.mac.0,
+            addresses: vec![spec.address],
+            vswitch_id: spec.v_switch.clone(),
+            security_groups: spec.security_groups.clone(),
+            kind: PortKind::Direct { netns: "/proc/self/ns/net".into(), ifname: Some(ifname.clone()) },
+        };
+        fabric.plug(port).map_err(|source| StartError::PlugHost { host: spec.name.clone(), source })?;
+        let Some(net) = world.v_switches.iter().find(|net| net.id == spec.v_switch) else { continue };
+        // One way out is enough for a machine with several NICs.
+        let gateway = (index == 0).then(|| AddressSpace::gateway(net.cidr));
+        let address = Ipv4Net::new_assert(spec.address, net.cidr.prefix_len());
+        give_host_address(&ifname, address, gateway)
+            .await
+            .map_err(|source| StartError::HostAddress { host: spec.name, source })?;
+    }
+    Ok(fabric)
+}
+
+impl Running {
+    /// Address of the OpenAPI.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Base URL of the OpenAPI, for ECS and VPC alike.
+    pub fn ecs_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where the admin API listens.
+    pub fn admin(&self) -> &admin::Address {
+        &self.admin
+    }
+
+    /// Calls after number `since`, at most the last 200,000.
+    pub fn calls_since(&self, since: u64) -> Vec<CallRecord> {
+        self.state.log.since(since)
+    }
+
+    /// Number of calls so far.
+    pub fn call_count(&self) -> u64 {
+        self.state.log.count()
+    }
+
+    /// All ENIs of this moment, in order of creation.
+    pub fn enis(&self) -> Vec<Eni> {
+        self.with_cloud(|cloud| cloud.enis().cloned().collect())
+    }
+
+    /// Looks at the cloud, or changes it behind everybody's back.
+    pub fn with_cloud<R>(&self, use_it: impl FnOnce(&mut Cloud) -> R) -> R {
+        let result = self.state.with_cloud(|cloud, _| use_it(cloud));
+        self.state.changed.notify_one();
+        result
+    }
+
+    /// Puts a fault in force and returns its id.
+    pub fn inject(&self, fault: Fault) -> u64 {
+        self.state.faults.lock().add(fault)
+    }
+
+    /// Ends all faults.
+    pub fn clear_faults(&self) {
+        self.state.faults.lock().clear();
+    }
+
+    /// Serves an instance's metadata on a free port of loopback, for tests of clients that
+    /// have no machine to run in. Returns the base URL.
+    pub async fn serve_metadata(&self, instance: &str) -> io::Result<String> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let state = self.state.clone();
+        self.tasks.spawn(metadata::serve(listener, state, instance.to_owned(), self.stop.clone()));
+        Ok(url)
+    }
+
+    /// Ends all listeners and connections, powers the machines off, and waits for it.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        let machines = self.machines.clone();
+        // A panic in there is told by the machines themselves.
+        let _ = tokio::task::spawn_blocking(move || machines.stop()).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Completes asynchronous actions when their time comes.
+async fn clockwork(state: Arc<State>, machines: Arc<Machines>, stop: CancellationToken) {
+    /// Long enough to be idle, short enough not to matter if a wake-up were missed.
+    const IDLE: Duration = Duration::from_secs(60);
+    loop {
+        let (next, changes) = state.with_cloud(|cloud, _| (cloud.next_due(), cloud.take_changes()));
+        machines.follow(changes);
+        let pause = next.map_or(IDLE, |at| state.clock.until(at).min(IDLE));
+        // Cancel safe: all three only wait, and what is due is looked up afresh.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = state.changed.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}

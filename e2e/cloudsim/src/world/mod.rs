@@ -1,0 +1,221 @@
+//! The world file: everything the simulated cloud starts from. Unknown keys are refused
+//! by name, so that a typing mistake never becomes a silent default.
+
+pub mod generate;
+mod read;
+pub mod security_group;
+pub mod timing;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::fabric::FabricOptions;
+use crate::fault::Fault;
+pub use read::WorldError;
+pub use security_group::{GroupKind, PortRange, Protocol, Rule, SecurityGroup};
+pub use timing::{ActionTiming, Latency, Span};
+
+/// A whole simulated region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct World {
+    pub region: String,
+    /// Access keys that may sign requests.
+    pub credentials: Vec<Credential>,
+    /// RAM roles that instances hand out credentials for.
+    #[serde(default)]
+    pub ram_roles: Vec<RamRole>,
+    pub vpcs: Vec<Vpc>,
+    pub v_switches: Vec<VSwitch>,
+    #[serde(default)]
+    pub security_groups: Vec<SecurityGroup>,
+    #[serde(default)]
+    pub instance_types: Vec<InstanceType>,
+    #[serde(default)]
+    pub instances: Vec<Instance>,
+    /// Free ENIs that exist from the start; `world generate` fills a big world with them.
+    #[serde(default)]
+    pub network_interfaces: Vec<PresetEni>,
+    /// Hosts of the VPC that are no instances, such as the OpenAPI endpoint.
+    #[serde(default)]
+    pub hosts: Vec<Host>,
+    /// Time per action; `default` is for those not named.
+    #[serde(default)]
+    pub latency: BTreeMap<String, ActionTiming>,
+    #[serde(default)]
+    pub quotas: Quotas,
+    #[serde(default)]
+    pub rules: Rules,
+    #[serde(default)]
+    pub fabric: FabricOptions,
+    /// Faults in force from the start; more can be added by the admin API.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// An access key pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credential {
+    pub access_key_id: String,
+    pub access_key_secret: String,
+}
+
+/// A RAM role; the metadata service mints STS credentials for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RamRole {
+    pub name: String,
+    /// Life of one set of credentials.
+    #[serde(default = "role_life")]
+    pub life: Span,
+}
+
+fn role_life() -> Span {
+    Span::secs(6 * 3600)
+}
+
+/// A VPC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Vpc {
+    pub id: String,
+    pub cidr: Ipv4Net,
+}
+
+/// A vSwitch: a subnet of a VPC in one zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VSwitch {
+    pub id: String,
+    pub vpc: String,
+    pub zone: String,
+    pub cidr: Ipv4Net,
+    /// Free addresses that nobody gets, to play a vSwitch that runs out; the admin API
+    /// changes it.
+    #[serde(default)]
+    pub withheld: u32,
+}
+
+/// Limits of an instance type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InstanceType {
+    pub id: String,
+    /// ENIs attached directly, the primary included.
+    pub eni_quantity: u32,
+    /// ENIs in all; what exceeds `eniQuantity` are member slots of a trunk.
+    pub eni_total_quantity: u32,
+    /// Private IPv4 addresses per ENI, the primary address included.
+    pub private_ips_per_eni: u32,
+    #[serde(default)]
+    pub ipv6_per_eni: u32,
+    #[serde(default)]
+    pub trunk_supported: bool,
+    #[serde(default)]
+    pub eri_quantity: u32,
+    #[serde(default = "one")]
+    pub network_cards: u32,
+    #[serde(default = "one")]
+    pub cpu: u32,
+    #[serde(default = "one")]
+    pub memory_gib: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// An ECS instance with its primary ENI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Instance {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub instance_type: String,
+    pub v_switch: String,
+    /// Primary address; the next free one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// Id of the primary ENI; made up when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_eni: Option<String>,
+    pub security_groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_role: Option<String>,
+    /// Whether the metadata service insists on a token.
+    #[serde(default)]
+    pub metadata_token_required: bool,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A number of equal free ENIs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PresetEni {
+    #[serde(default = "one")]
+    pub count: u32,
+    pub v_switch: String,
+    pub security_groups: Vec<String>,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A host of the VPC without an instance; with `--fabric` its port appears in the
+/// simulator's own network namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Host {
+    pub name: String,
+    pub v_switch: String,
+    pub address: Ipv4Addr,
+    pub security_groups: Vec<String>,
+}
+
+/// Calls a minute and action; absent means unlimited.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Quotas {
+    /// For actions that `perMinute` does not name.
+    pub default_per_minute: Option<u32>,
+    pub per_minute: BTreeMap<String, u32>,
+    /// ENIs of the account in the region.
+    pub network_interfaces: Option<u32>,
+}
+
+/// Rules of the API that could not be verified, or that a test wants otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rules {
+    /// How long a ClientToken is remembered.
+    pub client_token_life: Span,
+    /// Code for a token that comes again with other parameters.
+    pub client_token_reuse: ClientTokenReuse,
+    /// Tolerated distance of a request's time stamp from the cloud's clock, either way.
+    pub timestamp_tolerance: Span,
+    /// Whether signatures, time stamps and nonces are checked at all.
+    pub verify_signatures: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            client_token_life: Span::secs(24 * 3600),
+            client_token_reuse: ClientTokenReuse::default(),
+            timestamp_tolerance: Span::secs(31 * 60),
+            verify_signatures: true,
+        }
+    }
+}
+
+/// Both codes are seen in the wild.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ClientTokenReuse {
+    #[default]
+    IdempotentParameterMismatch,
+    IdempotentFailed,
+}

@@ -1,0 +1,114 @@
+//! How long things take in a world: spans written as `250ms`, and latencies that are a
+//! fixed span or drawn from a distribution.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// A span of time, written `250ms`, `1.5s`, `24h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// A span of whole milliseconds.
+    pub const fn millis(ms: u64) -> Span {
+        Span(Duration::from_millis(ms))
+    }
+
+    /// A span of whole seconds.
+    pub const fn secs(seconds: u64) -> Span {
+        Span(Duration::from_secs(seconds))
+    }
+}
+
+/// A span that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a span of time such as 250ms, 1.5s or 24h")]
+pub struct SpanError(String);
+
+impl FromStr for Span {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || SpanError(text.to_owned());
+        let signed: SignedDuration = text.parse().map_err(|_| bad())?;
+        Duration::try_from(signed).map(Span).map_err(|_| bad())
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = SpanError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match SignedDuration::try_from(self.0) {
+            Ok(signed) => write!(f, "{signed:#}"),
+            Err(_) => write!(f, "{}s", self.0.as_secs()),
+        }
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A span (`250ms`), or a distribution of spans (`{min: 200ms, max: 300ms}` is uniform,
+/// `{median: 200ms, sigma: 0.4}` log-normal).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Latency {
+    Fixed(Span),
+    Uniform { min: Span, max: Span },
+    LogNormal { median: Span, sigma: f64 },
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Latency::Fixed(Span::default())
+    }
+}
+
+impl Latency {
+    /// One draw.
+    pub fn sample(&self, random: &mut impl Rng) -> Duration {
+        match *self {
+            Latency::Fixed(span) => span.0,
+            Latency::Uniform { min, max } => {
+                if min >= max {
+                    min.0
+                } else {
+                    random.random_range(min.0..=max.0)
+                }
+            }
+            Latency::LogNormal { median, sigma } => {
+                // Box–Muller: one standard normal draw out of two uniform ones.
+                let (first, second): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
+                let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
+                // An hour bounds the tail, so that no draw can overflow a clock.
+                median.0.mul_f64((sigma * normal).exp().min(1e6)).min(Duration::from_secs(3600))
+            }
+        }
+    }
+}
+
+/// What one API action costs in time.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ActionTiming {
+    /// From the request to its answer; the act itself happens at the end of it.
+    pub answer: Latency,
+    /// From the answer of an asynchronous action to its completion.
+    pub done: Latency,
+}

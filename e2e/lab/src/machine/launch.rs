@@ -1,0 +1,104 @@
+//! From a plan to a machine's first process: cgroups, namespaces, and who dies with whom.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::mount::{MsFlags, mount};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+
+use super::{Spec, mounts, network, tasks};
+use crate::cgroup::CgroupError;
+use crate::process::die_with_thread;
+use crate::state::{self, StateError};
+
+/// Starting a machine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("{} is not the plan of a machine", path.display())]
+    Spec {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error("cannot {act}; the lab needs root")]
+    System {
+        act: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Mount(#[from] mounts::MountError),
+    #[error(transparent)]
+    Network(#[from] network::NetworkError),
+    #[error(transparent)]
+    Tasks(#[from] tasks::TaskError),
+    #[error("the first process of the machine ended: {status}")]
+    Ended { status: String },
+    #[error("the launcher of this machine is gone")]
+    Orphan,
+}
+
+fn system(act: &'static str) -> impl Fn(nix::Error) -> LaunchError {
+    move |source| LaunchError::System { act, source: source.into() }
+}
+
+/// The launcher: makes the namespaces, starts the first process in them and waits for its end. It has
+/// one thread only, because a process that began a PID namespace for its children can make none.
+pub fn launch(spec_path: &Path) -> Result<Infallible, LaunchError> {
+    let spec = load(spec_path)?;
+    spec.layout.create(&spec.cgroup)?;
+    spec.layout.enter(&spec.cgroup, || {
+        let all = CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWCGROUP;
+        unshare(all).map_err(system("begin the namespaces of a machine"))
+    })?;
+    // Nothing that the machine mounts may appear on the host.
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
+        .map_err(system("separate the machine's mounts from the host's"))?;
+
+    let mut command = Command::new("/proc/self/exe");
+    // The pipe tells the child whether we still live; nothing is ever written to it.
+    command.arg("machine-init").arg(spec_path).stdin(Stdio::piped());
+    die_with_thread(&mut command);
+    let io = |act| move |source| LaunchError::System { act, source };
+    let mut child = command.spawn().map_err(io("start the first process of a machine"))?;
+    // `Child::wait` would close the pipe; it has to stay open.
+    let _alive = child.stdin.take();
+    state::write(&spec.pid_file, &child.id().to_string())?;
+    let status = child.wait().map_err(io("wait for the first process of a machine"))?;
+    Err(LaunchError::Ended { status: status.to_string() })
+}
+
+/// The first process of a machine.
+pub fn init(spec_path: &Path) -> Result<Infallible, LaunchError> {
+    // The launcher may have died before the parent-death signal was set; its end of the pipe tells.
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).map_err(system("poll the launcher's pipe"))?;
+    if fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP)) {
+        return Err(LaunchError::Orphan);
+    }
+    let spec = load(spec_path)?;
+    nix::unistd::sethostname(&spec.name).map_err(system("set the machine's host name"))?;
+    mounts::arrange(&spec)?;
+    network::configure(spec.address, spec.gateway)?;
+    Ok(tasks::run(&spec.tasks)?)
+}
+
+fn load(path: &Path) -> Result<Spec, LaunchError> {
+    let text = state::read(path)?;
+    serde_json::from_str(&text).map_err(|source| LaunchError::Spec { path: path.to_path_buf(), source })
+}

@@ -1,0 +1,184 @@
+//! The process that holds a lab together: it starts the simulator and the machines, serves the relay to
+//! the API server, and takes everything down when it is told to, or when its caller is gone.
+//!
+//! Its standard input is a lease: while it is being brought up, the end of that pipe means that the
+//! caller died, and the lab goes. A byte on it means that the lab is to stay on its own.
+
+mod bring_up;
+mod cloud;
+mod control;
+mod credentials;
+mod node;
+mod plan;
+mod relay;
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::{CgroupError, Layout};
+use crate::options::Options;
+use crate::process::Tied;
+use crate::state::{self, StateDir, StateError};
+
+pub use bring_up::BringUpError;
+pub use cloud::{Admin, CloudError, become_in_own_network};
+pub use credentials::APISERVER_PORT;
+
+/// One line of the supervisor's standard output, JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Progress {
+    Step(String),
+    Ready { port: u16 },
+    Failed(String),
+}
+
+/// The byte on the lease that lets the lab outlive its caller.
+pub const KEEP: u8 = b'k';
+
+/// The supervisor cannot do its work at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    BringUp(#[from] BringUpError),
+    #[error("{} does not hold the options of a lab", path.display())]
+    Options {
+        path: std::path::PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("cannot receive signals")]
+    Signals(#[source] nix::Error),
+}
+
+/// Why the supervisor stops waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// The caller closed the lease, or is dead.
+    CallerGone,
+    /// SIGTERM or SIGINT.
+    Told,
+}
+
+/// How long the processes of a lab may take to vanish from their cgroups once they are killed.
+pub(crate) const SWEEP_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What runs, in the order in which it is to be dropped: machines before the cloud whose NICs they use.
+#[derive(Default)]
+struct Parts {
+    machines: Vec<Tied>,
+    cloud: Option<Tied>,
+}
+
+/// Runs a lab in `root` until it is to go, and removes it. The options lie in the folder.
+pub fn supervise(root: &Path) -> Result<(), SupervisorError> {
+    let state = StateDir::open(root)?;
+    let _living = state.become_supervisor()?;
+    // A session of its own: an interrupt in the caller's terminal is the caller's business.
+    let _ = nix::unistd::setsid();
+    let path = state.options();
+    let options: Options = serde_json::from_str(&state::read(&path)?)
+        .map_err(|source| SupervisorError::Options { path, source })?;
+    let layout = Layout::detect()?;
+    let events = watch_events()?;
+
+    let mut parts = Parts::default();
+    let outcome = bring_up::bring_up(&state, &options, &layout, &events, &mut parts);
+    match &outcome {
+        Ok(relay) => {
+            tell(&Progress::Ready { port: relay.port() });
+            wait_for_end(&mut parts, &events);
+        }
+        Err(err) => tracing::error!(error = chain(err), "the lab did not come up"),
+    }
+
+    drop(parts);
+    let left = layout.sweep(&state.cgroup_prefix(), SWEEP_PATIENCE)?;
+    for path in left {
+        tracing::error!(path = %path.display(), "this cgroup could not be removed");
+    }
+    if let Err(err) = &outcome {
+        // Said last: whoever reads it may start a new lab at once.
+        tell(&Progress::Failed(chain(err)));
+    }
+    outcome?;
+    Ok(())
+}
+
+fn wait_for_end(parts: &mut Parts, events: &Receiver<Event>) {
+    let mut reported = Vec::new();
+    loop {
+        match events.recv_timeout(Duration::from_millis(500)) {
+            Ok(event) => return tracing::info!(?event, "taking the lab down"),
+            Err(RecvTimeoutError::Disconnected) => return tracing::error!("the event threads are gone"),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        for part in parts.machines.iter_mut().chain(&mut parts.cloud) {
+            if let Ok(Some(status)) = part.ended()
+                && !reported.contains(&part.pid())
+            {
+                tracing::error!(part = part.name(), %status, "a part of the lab ended");
+                reported.push(part.pid());
+            }
+        }
+    }
+}
+
+/// Threads that turn signals and the lease into events. Signals are blocked here, before any other
+/// thread starts, so that only the waiting thread gets them.
+fn watch_events() -> Result<Receiver<Event>, SupervisorError> {
+    let (events, inbox) = mpsc::channel();
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGTERM);
+    mask.add(Signal::SIGINT);
+    mask.add(Signal::SIGHUP);
+    mask.thread_block().map_err(SupervisorError::Signals)?;
+    let told = events.clone();
+    std::thread::spawn(move || {
+        while let Ok(signal) = mask.wait() {
+            // A terminal that closes is no reason to take a lab down.
+            if signal != Signal::SIGHUP && told.send(Event::Told).is_err() {
+                return;
+            }
+        }
+    });
+    std::thread::spawn(move || watch_lease(&events));
+    Ok(inbox)
+}
+
+fn watch_lease(events: &Sender<Event>) {
+    let mut byte = [0];
+    match io::stdin().read(&mut byte) {
+        Ok(1) if byte[0] == KEEP => {}
+        // The receiver lives as long as the supervisor.
+        Ok(_) | Err(_) => drop(events.send(Event::CallerGone)),
+    }
+}
+
+/// Reports to the caller, if it still listens.
+fn tell(progress: &Progress) {
+    tracing::info!(?progress);
+    if let Ok(line) = serde_json::to_string(progress) {
+        let mut out = io::stdout().lock();
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+}
+
+/// An error with all its causes in one line.
+pub fn chain(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut source = err.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,174 @@
+//! Which network a pod is to have: decided from what the API server says, and nothing else.
+//!
+//! [`decide`] is the whole decision: the network, or what is waited for, or why there will be none.
+
+mod member;
+mod reason;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use terway_crds::Phase;
+
+use crate::world::{AllocationView, NodeView, PodEniView, PodView, Trunk};
+
+pub use member::{members, network};
+pub use reason::{Refusal, Wait};
+
+/// Name of the interface that an allocation without one means.
+const FIRST_INTERFACE: &str = "eth0";
+
+/// A pod's network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The trunk that carries it.
+    pub trunk: Trunk,
+    /// Its interfaces; the first is the one that the runtime names.
+    pub interfaces: Vec<BoundInterface>,
+}
+
+/// One interface of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundInterface {
+    /// Name in the pod; none for the one that the runtime names.
+    pub name: Option<String>,
+    /// ENI id.
+    pub eni_id: String,
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// CIDR of the vSwitch.
+    pub cidr: Ipv4Net,
+    /// VLAN id on the trunk.
+    pub vlan: u16,
+    /// Whether the pod's default route leaves by it. Exactly one interface has it.
+    pub default_route: bool,
+    /// Further destinations reached through it.
+    pub extra_routes: Vec<Ipv4Net>,
+}
+
+/// What is to be done for a pod now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Realise this.
+    Ready(Binding),
+    /// Not yet.
+    Wait(Wait),
+    /// Never, for this pod as it is.
+    Refuse(Refusal),
+}
+
+/// Decide for a pod. `pod` is the pod that the sandbox was made for, with its exact UID; `pod_eni` is
+/// the PodENI of its name, whatever pod that one is for.
+pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeView>) -> Decision {
+    if let Some(pod_eni) = pod_eni.filter(|pod_eni| pod_eni.pod_uid == pod.uid && !pod_eni.deleting) {
+        // A PodENI that is for this pod counts even where the annotation does not say so: the
+        // control plane has its own reasons (nodes with exclusive ENIs).
+        return bound(pod_eni, node);
+    }
+    if pod.ignored {
+        return Decision::Refuse(Refusal::Ignored { pod: pod.key.clone() });
+    }
+    if !pod.wants_eni {
+        return Decision::Refuse(Refusal::NoSharedEni { pod: pod.key.clone() });
+    }
+    if pod.deleting {
+        // The control plane makes nothing for a pod that is on its way out.
+        return Decision::Refuse(Refusal::PodDeleting { pod: pod.key.clone() });
+    }
+    Decision::Wait(match pod_eni {
+        None => Wait::NoPodEni { pod: pod.key.clone() },
+        Some(other) if other.deleting => Wait::Deleting { pod: pod.key.clone(), message: other.message.clone() },
+        Some(other) => Wait::OtherUid {
+            pod: pod.key.clone(),
+            uid: other.pod_uid.clone(),
+            phase: other.phase.clone(),
+            message: other.message.clone(),
+        },
+    })
+}
+
+/// The network that a running sandbox was given, to repair it by. Unlike [`decide`] it asks neither
+/// for the phase nor for a living PodENI: what runs keeps its network until its sandbox goes.
+pub fn existing(pod_eni: &PodEniView, node: Option<&NodeView>) -> Option<Binding> {
+    match realisable(pod_eni, node) {
+        Decision::Ready(binding) => Some(binding),
+        Decision::Wait(_) | Decision::Refuse(_) => None,
+    }
+}
+
+fn bound(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
+    if pod_eni.phase == Phase::Bind {
+        return realisable(pod_eni, node);
+    }
+    let (phase, message) = (pod_eni.phase.clone(), pod_eni.message.clone());
+    Decision::Wait(Wait::Phase { pod: pod_eni.key.clone(), phase, message })
+}
+
+fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
+    let pod = pod_eni.key.clone();
+    let allocations = match &pod_eni.allocations {
+        Ok(allocations) => allocations,
+        // The control plane may still write it right.
+        Err(why) => return Decision::Wait(Wait::Unusable { pod, why: why.clone() }),
+    };
+    if pod_eni.trunk.is_empty() {
+        return Decision::Refuse(Refusal::NotAMember { pod });
+    }
+    let trunk = match node {
+        None => return Decision::Wait(Wait::NoNode),
+        Some(NodeView { trunk: None, trunk_missing, .. }) => {
+            return Decision::Wait(Wait::NoTrunk { why: trunk_missing.clone() });
+        }
+        Some(NodeView { trunk: Some(trunk), .. }) => trunk,
+    };
+    if trunk.eni_id != pod_eni.trunk {
+        let (has, wants) = (trunk.eni_id.clone(), pod_eni.trunk.clone());
+        return Decision::Wait(Wait::OtherTrunk { pod, has, wants });
+    }
+    match interfaces(allocations) {
+        Ok(interfaces) => Decision::Ready(Binding { trunk: trunk.clone(), interfaces }),
+        Err(why) => Decision::Wait(Wait::Unusable { pod, why }),
+    }
+}
+
+fn interfaces(allocations: &[AllocationView]) -> Result<Vec<BoundInterface>, String> {
+    let mut interfaces = allocations.iter().map(interface).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = interfaces.iter().position(|interface| interface.name.is_none()) else {
+        return Err(format!("no allocation is for {FIRST_INTERFACE}"));
+    };
+    interfaces.swap(0, first);
+    let mut names: Vec<_> = interfaces.iter().map(|interface| interface.name.as_deref()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err("two allocations are for the same interface".to_owned());
+    }
+    match interfaces.iter().filter(|interface| interface.default_route).count() {
+        0 => interfaces[0].default_route = true,
+        1 => {}
+        _ => return Err("more than one allocation has the default route".to_owned()),
+    }
+    Ok(interfaces)
+}
+
+fn interface(allocation: &AllocationView) -> Result<BoundInterface, String> {
+    let eni_id = allocation.eni_id.clone();
+    let missing = |what: &str| format!("the allocation of ENI {:?} has no {what}", allocation.eni_id);
+    let cidr = allocation.cidr.ok_or_else(|| missing("ipv4CIDR"))?;
+    let ip = allocation.ipv4.ok_or_else(|| missing("ipv4"))?;
+    if !cidr.contains(&ip) {
+        return Err(format!("the address {ip} of ENI {eni_id} is not in {cidr}"));
+    }
+    let named = !matches!(allocation.interface.as_str(), "" | FIRST_INTERFACE);
+    Ok(BoundInterface {
+        name: named.then(|| allocation.interface.clone()),
+        ip,
+        cidr,
+        vlan: allocation.vlan.ok_or_else(|| missing("VLAN id in status.eniInfos"))?,
+        eni_id,
+        default_route: allocation.default_route,
+        extra_routes: allocation.extra_routes.clone(),
+    })
+}

@@ -1,0 +1,193 @@
+//! Why a pod has no network yet, or will have none: in the words that a person reads in
+//! `kubectl describe pod`.
+
+use std::fmt;
+
+use terway_crds::Phase;
+
+use crate::world::PodKey;
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The watches have not delivered their first lists.
+    NotSynced {
+        /// The kinds that are missing.
+        kinds: Vec<&'static str>,
+    },
+    /// The pod is not known here yet.
+    NoPod {
+        /// The pod.
+        pod: PodKey,
+    },
+    /// The control plane has not made the PodENI.
+    NoPodEni {
+        /// The pod.
+        pod: PodKey,
+    },
+    /// The PodENI is for another pod of the same name.
+    OtherUid {
+        /// The pod.
+        pod: PodKey,
+        /// The UID it is for.
+        uid: String,
+        /// Its phase.
+        phase: Phase,
+        /// The control plane's words.
+        message: String,
+    },
+    /// The PodENI is being deleted; another one follows.
+    Deleting {
+        /// The pod.
+        pod: PodKey,
+        /// The control plane's words.
+        message: String,
+    },
+    /// The PodENI is not in phase Bind.
+    Phase {
+        /// The pod.
+        pod: PodKey,
+        /// Its phase.
+        phase: Phase,
+        /// The control plane's words.
+        message: String,
+    },
+    /// The PodENI says something that cannot be realised.
+    Unusable {
+        /// The pod.
+        pod: PodKey,
+        /// What.
+        why: String,
+    },
+    /// This node has no Node object of our group.
+    NoNode,
+    /// This node has no attached trunk.
+    NoTrunk {
+        /// Why, as far as known.
+        why: String,
+    },
+    /// The ENIs are members of another trunk than this node's.
+    OtherTrunk {
+        /// The pod.
+        pod: PodKey,
+        /// This node's trunk.
+        has: String,
+        /// The PodENI's trunk.
+        wants: String,
+    },
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wait::NotSynced { kinds } => {
+                write!(f, "the agent has not yet received {} from the API server", kinds.join(", "))
+            }
+            Wait::NoPod { pod } => write!(f, "pod {pod} is not known to the API server (yet)"),
+            Wait::NoPodEni { pod } => write!(
+                f,
+                "PodENI {pod} does not exist (yet); look at the events of the pod and at terway-controlplane"
+            ),
+            Wait::OtherUid { pod, uid, phase, message } => write!(
+                f,
+                "PodENI {pod} is still for an earlier pod (UID {uid}), in phase {}{}",
+                Named(phase),
+                Words(message)
+            ),
+            Wait::Deleting { pod, message } => {
+                write!(f, "PodENI {pod} of an earlier pod is being deleted{}", Words(message))
+            }
+            Wait::Phase { pod, phase, message } => {
+                write!(f, "PodENI {pod} is in phase {}{}", Named(phase), Words(message))
+            }
+            Wait::Unusable { pod, why } => write!(f, "PodENI {pod} cannot be realised: {why}"),
+            Wait::NoNode => {
+                f.write_str("the control plane has made no Node object of network.alibabacloud.com for this node (yet)")
+            }
+            Wait::NoTrunk { why } => write!(f, "this node has no trunk ENI: {why}"),
+            Wait::OtherTrunk { pod, has, wants } => {
+                write!(f, "PodENI {pod} is on trunk {wants}, but the trunk of this node is {has}")
+            }
+        }
+    }
+}
+
+/// Why a pod gets no network here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The pod has no PodNetworking, and there is nothing else to give it.
+    NoSharedEni {
+        /// The pod.
+        pod: PodKey,
+    },
+    /// The pod is labelled to be left alone, and still asks for a network.
+    Ignored {
+        /// The pod.
+        pod: PodKey,
+    },
+    /// The pod is being deleted.
+    PodDeleting {
+        /// The pod.
+        pod: PodKey,
+    },
+    /// The pod that the sandbox is for does not exist any more.
+    PodGone {
+        /// The pod.
+        pod: PodKey,
+        /// The UID that the runtime named, if it did.
+        uid: Option<String>,
+    },
+    /// The PodENI has an ENI of another kind than trunk members.
+    NotAMember {
+        /// The pod.
+        pod: PodKey,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoSharedEni { pod } => write!(
+                f,
+                "pod {pod} matches no PodNetworking, and shared ENIs are not available yet: apply a PodNetworking \
+                 whose selector matches the pod, or name one in the annotation k8s.aliyun.com/pod-networks-request, \
+                 and create the pod again"
+            ),
+            Refusal::Ignored { pod } => write!(
+                f,
+                "pod {pod} has the label k8s.aliyun.com/ignore-by-terway=true and gets no network from Terway: \
+                 remove the label, or run the pod with hostNetwork"
+            ),
+            Refusal::PodDeleting { pod } => write!(f, "pod {pod} is being deleted and gets no network any more"),
+            Refusal::PodGone { pod, uid: Some(uid) } => {
+                write!(f, "pod {pod} with UID {uid} does not exist any more")
+            }
+            Refusal::PodGone { pod, uid: None } => write!(f, "pod {pod} does not exist"),
+            Refusal::NotAMember { pod } => write!(
+                f,
+                "PodENI {pod} has an ENI of its own (eniType ENI), and exclusive ENIs are not available yet: \
+                 use eniType Trunk or Default in its PodNetworking"
+            ),
+        }
+    }
+}
+
+/// The first phase is an empty string.
+struct Named<'a>(&'a Phase);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Phase::Initial => f.write_str("Initial (its ENI is being made)"),
+            phase => write!(f, "{phase}"),
+        }
+    }
+}
+
+struct Words<'a>(&'a str);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
+    }
+}

@@ -1,0 +1,116 @@
+//! Makes the steps of a plan, goes on past failures and says what became of each.
+
+use std::{fs, io};
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::{RouteNetlinkMessage as Message, link::LinkAttribute};
+use nix::libc::{EADDRNOTAVAIL, EEXIST, ENODEV, ENOENT, ESRCH};
+
+use super::{
+    link, message,
+    netlink::{Netlink, NetlinkError},
+    plan::{Plan, Step},
+};
+use crate::ebpf::{EbpfError, Program, Programs};
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Ebpf(#[from] EbpfError),
+    #[error("cannot write the setting; the agent needs a writable /proc/sys/net")]
+    Sysctl(#[source] io::Error),
+}
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub done: Vec<Step>,
+    pub failed: Vec<(Step, StepError)>,
+}
+
+/// Makes every step. One that fails does not keep the others from being made: a foreign
+/// object in the way of one pod must not take the network from another.
+pub fn apply(plan: Plan, netlink: &mut Netlink, programs: &mut Programs) -> Outcome {
+    let mut outcome = Outcome::default();
+    for step in plan.steps {
+        match make(&step, netlink, programs) {
+            Ok(()) => outcome.done.push(step),
+            Err(error) => outcome.failed.push((step, error)),
+        }
+    }
+    outcome
+}
+
+fn make(step: &Step, netlink: &mut Netlink, programs: &mut Programs) -> Result<(), StepError> {
+    match step {
+        Step::SetSysctl { key, value } => fs::write(key.path(), value).map_err(StepError::Sysctl)?,
+        Step::PutSource { at, mac } => programs.put_source(*at, *mac)?,
+        Step::PutPop { key, veth } => programs.put_pop(*key, *veth)?,
+        Step::PutPush { at, vlan, veth } => programs.put_push(*at, *vlan, *veth)?,
+        Step::RemoveSource(at) => programs.remove_source(*at)?,
+        Step::RemovePop(key) => programs.remove_pop(*key)?,
+        Step::RemovePush(at) => programs.remove_push(*at)?,
+        Step::AttachFilter { ifindex, program } => attach(netlink, programs, *ifindex, *program)?,
+        Step::RemoveFilter { ifindex, program } => {
+            let slot = message::filter_slot(*ifindex, *program);
+            absent(netlink.change("remove a filter", Message::DelTrafficFilter(slot), 0))?;
+        }
+        Step::SetLink { ifindex, setting } => {
+            link::set(netlink, "set a link's MTU", *ifindex, LinkAttribute::Mtu(setting.mtu))?;
+            link::set_up(netlink, *ifindex)?;
+        }
+        Step::DeleteLink { ifindex, .. } => absent(link::delete(netlink, *ifindex))?,
+        Step::AddAddress { ifindex, net } => {
+            let new = Message::NewAddress(message::address(*ifindex, *net));
+            present(netlink.change("add an address", new, NLM_F_CREATE | NLM_F_EXCL))?;
+        }
+        Step::PutNeighbour { ifindex, ip, mac } => {
+            let new = Message::NewNeighbour(message::neighbour(*ifindex, *ip, *mac));
+            netlink.change("set a neighbour", new, NLM_F_CREATE | NLM_F_REPLACE)?;
+        }
+        Step::PutRoute(route) => {
+            let new = Message::NewRoute(message::route(route));
+            netlink.change("add a route", new, NLM_F_CREATE | NLM_F_REPLACE)?;
+        }
+        Step::RemoveRoute(route) => {
+            absent(netlink.change("remove a route", Message::DelRoute(message::route(route)), 0))?;
+        }
+        Step::AddRule(rule) => {
+            let new = Message::NewRule(message::rule(rule));
+            present(netlink.change("add a rule", new, NLM_F_CREATE | NLM_F_EXCL))?;
+        }
+        Step::RemoveRule(rule) => {
+            absent(netlink.change("remove a rule", Message::DelRule(message::rule(rule)), 0))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the program into its slot. The kernel swaps the program of a filter that is there
+/// without a moment in which neither runs.
+fn attach(netlink: &mut Netlink, programs: &mut Programs, ifindex: u32, program: Program) -> Result<(), StepError> {
+    let qdisc = Message::NewQueueDiscipline(message::clsact(ifindex));
+    present(netlink.change("add clsact to a link", qdisc, NLM_F_CREATE | NLM_F_EXCL))?;
+    let filter = message::filter(ifindex, program, programs.descriptor(program)?);
+    netlink.change("attach a filter", Message::NewTrafficFilter(filter), NLM_F_CREATE | NLM_F_REPLACE)?;
+    Ok(())
+}
+
+/// Adding what is there already is done.
+fn present(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
+    match result {
+        Err(e) if e.errno() == Some(EEXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// Removing what is gone already is done.
+fn absent(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
+    match result {
+        Err(e) if e.errno().is_some_and(|n| [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL].contains(&n)) => Ok(()),
+        other => other,
+    }
+}

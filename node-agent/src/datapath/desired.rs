@@ -1,0 +1,122 @@
+//! What the kernel should look like, computed from members and from the links there are.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::{
+    MemberInterface, Waiting,
+    link::{Link, Links},
+    ownership::{self, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
+    state::{LinkSetting, NetState, Route, Rule, Sysctl},
+};
+use crate::ebpf::{Program, ProgramIds};
+
+/// The address a pod sends everything to; nobody has it, a permanent neighbour entry
+/// leads it to the host's end of the veth.
+pub const POD_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+
+/// Settings of each host interface: packets between pods and ENIs are forwarded, and come
+/// in by another interface than the main table would answer by.
+const HOST_SYSCTLS: [(&str, &str); 2] = [("forwarding", "1"), ("rp_filter", "0")];
+
+/// What all members need alike.
+pub struct Node<'a> {
+    pub links: &'a Links,
+    pub programs: &'a ProgramIds,
+    /// The node's own address: the source of what the host itself sends by an ENI.
+    pub node_ip: Option<Ipv4Addr>,
+}
+
+/// The host's side of all members, and which of them wait for what.
+pub fn host(members: &[MemberInterface], node: &Node<'_>) -> (NetState, Vec<Waiting>) {
+    let mut state = NetState::default();
+    let mut waiting = Vec::new();
+    host_sysctls(&mut state, node.links);
+    for member in members {
+        let Some(veth) = node.links.of(&member.sandbox) else {
+            waiting.push(Waiting::HostLink(member.sandbox.clone()));
+            continue;
+        };
+        local(&mut state, member, veth, node);
+        match node.links.nic(member.trunk_mac) {
+            Some(trunk) => through_trunk(&mut state, member, veth, trunk, node),
+            None => waiting.push(Waiting::Trunk(member.sandbox.clone())),
+        }
+    }
+    (state, waiting)
+}
+
+fn host_sysctls(state: &mut NetState, links: &Links) {
+    let all = ["all", "default"].into_iter().chain(links.0.iter().filter(|l| !l.loopback).map(|l| l.name.as_str()));
+    for interface in all {
+        for (name, value) in HOST_SYSCTLS {
+            state.sysctls.insert(Sysctl { interface: interface.to_owned(), name }, value.to_owned());
+        }
+    }
+}
+
+/// Between the pod and its node.
+fn local(state: &mut NetState, member: &MemberInterface, veth: &Link, node: &Node<'_>) {
+    let pod = Ipv4Net::from(member.ip);
+    state.links.insert(veth.index, LinkSetting { up: true, mtu: member.mtu });
+    state.sources.insert((veth.index, member.ip), ownership::pod_mac(&member.sandbox));
+    filter(state, veth.index, Program::PodSource, node);
+    state.routes.insert(Route::direct(MAIN_TABLE, pod, veth.index));
+    state.rules.insert(Rule { priority: RULE_TO_POD, to: Some(pod), table: MAIN_TABLE, ..Rule::default() });
+    for cidr in &member.host_stack_cidrs {
+        // Addresses the host serves itself are looked up where the host looks, not in the
+        // ENI's table, which would send them into the VPC.
+        let (from, to) = (Some(pod), Some(cidr.trunc()));
+        state.rules.insert(Rule { priority: RULE_TO_POD, from, to, table: MAIN_TABLE, ..Rule::default() });
+    }
+}
+
+/// Between the pod and the VPC.
+fn through_trunk(state: &mut NetState, member: &MemberInterface, veth: &Link, trunk: &Link, node: &Node<'_>) {
+    let table = ownership::table_of(trunk.index);
+    // Never smaller than it is: other pods and the host use it too.
+    let setting = state.links.entry(trunk.index).or_insert(LinkSetting { up: true, mtu: trunk.mtu });
+    setting.mtu = setting.mtu.max(member.mtu);
+    if let Some(ip) = node.node_ip {
+        state.addresses.insert((trunk.index, Ipv4Net::from(ip)));
+    }
+    state.pops.insert((trunk.index, member.vlan, member.ip), veth.index);
+    state.pushes.insert((trunk.index, member.ip), (member.vlan, veth.index));
+    filter(state, trunk.index, Program::MemberPop, node);
+    filter(state, trunk.index, Program::MemberPush, node);
+    state.routes.insert(Route::via(table, Ipv4Net::default(), member.trunk_gateway, trunk.index));
+    let from = Some(Ipv4Net::from(member.ip));
+    state.rules.insert(Rule { priority: RULE_FROM_POD, from, table, ..Rule::default() });
+}
+
+fn filter(state: &mut NetState, ifindex: u32, program: Program, node: &Node<'_>) {
+    // Every program of the object is loaded before anything is planned.
+    let id = node.programs.0.get(&program).copied().unwrap_or_default();
+    state.filters.insert((ifindex, program), id);
+}
+
+/// The pod's side. `ifindex` is the pod's end of the veth, `host_mac` the other end's MAC.
+pub fn pod(member: &MemberInterface, ifindex: u32, host_mac: [u8; 6]) -> NetState {
+    let mut state = NetState::default();
+    let own = Ipv4Net::from(member.ip);
+    state.links.insert(ifindex, LinkSetting { up: true, mtu: member.mtu });
+    state.addresses.insert((ifindex, own));
+    state.neighbours.insert((ifindex, POD_GATEWAY), host_mac);
+    for destination in &member.extra_routes {
+        state.routes.insert(Route::via(MAIN_TABLE, destination.trunc(), POD_GATEWAY, ifindex));
+    }
+    let default = |table| Route::via(table, Ipv4Net::default(), POD_GATEWAY, ifindex);
+    if member.default_route {
+        state.routes.insert(default(MAIN_TABLE));
+    } else {
+        // An additional interface: what is sent in its name leaves by it, though the
+        // pod's default route is another's.
+        let table = ownership::table_of(ifindex);
+        let base = Rule { priority: RULE_TO_POD, table, ..Rule::default() };
+        state.routes.insert(default(table));
+        state.rules.insert(Rule { from: Some(own), ..base.clone() });
+        state.rules.insert(Rule { oif: Some(member.sandbox.ifname.clone()), ..base });
+    }
+    state
+}

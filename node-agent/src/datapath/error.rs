@@ -1,0 +1,47 @@
+//! What can go wrong with the datapath.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use super::{apply::StepError, netlink::NetlinkError, netns::NetnsError};
+use crate::ebpf::EbpfError;
+
+/// Why an interface could not be made, checked, removed or repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum DatapathError {
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    #[error(transparent)]
+    Ebpf(#[from] EbpfError),
+    #[error("cannot read {}", path.display())]
+    Sysctl { path: PathBuf, source: io::Error },
+    #[error("cannot start the datapath's thread")]
+    Thread(#[source] io::Error),
+    #[error("the datapath has stopped; restart the agent")]
+    Stopped,
+    #[error("no NIC with MAC {} after {} s; is the trunk ENI attached to this node?", Mac(*mac), waited.as_secs())]
+    NicMissing { mac: [u8; 6], waited: Duration },
+    #[error("VLAN id {vlan} is outside 1 to 4094")]
+    BadVlan { vlan: u16 },
+    #[error("the sandbox is the node's own network namespace, where a pod interface has no place")]
+    HostNamespace,
+    #[error("the sandbox has an interface {ifname} that this agent has not made; remove it or name another")]
+    InterfaceTaken { ifname: String },
+    #[error("the node has no interface for container {container_id}; add it again")]
+    HostInterfaceMissing { container_id: String },
+    #[error("the sandbox has lost its interface {ifname}; recreate the pod")]
+    PodInterfaceMissing { ifname: String },
+    #[error("{} steps failed, the first: {step}", others + 1)]
+    Incomplete { step: String, others: usize, source: StepError },
+}
+
+/// A MAC as people write it.
+struct Mac([u8; 6]);
+
+impl std::fmt::Display for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}

@@ -1,0 +1,57 @@
+//! Acts inside another network namespace, each on a thread of its own, because a thread
+//! that has moved must never go back to a pool.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    thread,
+};
+
+use nix::{
+    sched::{CloneFlags, setns},
+    sys::stat::{fstat, stat},
+};
+
+use super::netlink::{Netlink, NetlinkError};
+
+/// Why a network namespace could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    #[error("cannot start a thread for the network namespace")]
+    Thread(#[source] io::Error),
+    #[error("cannot enter the network namespace; the agent needs CAP_SYS_ADMIN")]
+    Enter(#[source] io::Error),
+    #[error("cannot read which network namespace this is")]
+    Identify(#[source] io::Error),
+    #[error("a thread inside the network namespace died")]
+    Died,
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+/// Moves the calling thread for good. Only for threads that do nothing else.
+pub fn enter(netns: BorrowedFd<'_>) -> Result<(), NetnsError> {
+    setns(netns, CloneFlags::CLONE_NEWNET).map_err(|errno| NetnsError::Enter(errno.into()))
+}
+
+/// A netlink socket of that namespace. It stays one wherever it is used afterwards.
+pub fn netlink_in(netns: BorrowedFd<'_>) -> Result<Netlink, NetnsError> {
+    thread::scope(|scope| {
+        let opened = thread::Builder::new()
+            .name("netns".into())
+            .spawn_scoped(scope, || {
+                enter(netns)?;
+                Ok(Netlink::open()?)
+            })
+            .map_err(NetnsError::Thread)?;
+        opened.join().map_err(|_| NetnsError::Died)?
+    })
+}
+
+/// Whether a descriptor is of the namespace the calling thread is in.
+pub fn is_own(netns: impl AsFd) -> Result<bool, NetnsError> {
+    let identify = |errno: nix::Error| NetnsError::Identify(errno.into());
+    let own = stat("/proc/thread-self/ns/net").map_err(identify)?;
+    let other = fstat(netns).map_err(identify)?;
+    Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
+}

@@ -1,0 +1,103 @@
+//! The veth pair of a sandbox: finding it, replacing a stale one, making a new one.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use netlink_packet_route::link::LinkAttribute;
+
+use super::{
+    DatapathError, MemberInterface,
+    link::{self, Link, Links},
+    netlink::{Netlink, NetlinkError},
+    netns, ownership,
+};
+
+/// Both ends of a pair that is in place.
+pub struct Pair {
+    pub host: Link,
+    /// Index of the pod's end in the pod's namespace.
+    pub pod_ifindex: u32,
+    /// A socket in the pod's namespace.
+    pub pod: Netlink,
+    /// Whether this call has made it.
+    pub new: bool,
+}
+
+/// Finds the sandbox's pair, if both ends are as they were made.
+pub fn find(links: &Links, want: &MemberInterface, netns: &OwnedFd) -> Result<Option<Pair>, DatapathError> {
+    let Some(host) = links.of(&want.sandbox).filter(|l| l.name == host_name(want)) else {
+        return Ok(None);
+    };
+    let mut pod = netns::netlink_in(netns.as_fd())?;
+    let inside = Links::read(&mut pod)?;
+    let end = inside.named(&want.sandbox.ifname).filter(|l| is_other_end(l, host, want));
+    Ok(end.map(|l| l.index).map(|pod_ifindex| Pair { host: host.clone(), pod_ifindex, pod, new: false }))
+}
+
+/// Makes the pair, after removing what is left of an older one. The name of the host's end
+/// is the pod's; whoever has it now is an earlier sandbox of the same pod.
+pub fn make(
+    netlink: &mut Netlink,
+    links: &Links,
+    want: &MemberInterface,
+    netns: &OwnedFd,
+) -> Result<Pair, DatapathError> {
+    let (name, temporary) = (host_name(want), ownership::temporary_ifname(&want.sandbox));
+    for stale in links.0.iter().filter(|l| l.name == name || l.name == temporary) {
+        link::delete(netlink, stale.index)?;
+    }
+    let mut pod = netns::netlink_in(netns.as_fd())?;
+    let ifname = &want.sandbox.ifname;
+    if Links::read(&mut pod)?.named(ifname).is_some() {
+        return Err(DatapathError::InterfaceTaken { ifname: ifname.clone() });
+    }
+    link::create_veth(netlink, &want.sandbox, netns.as_fd(), want.mtu)?;
+    let made = put_in_place(netlink, &mut pod, want, &name, &temporary);
+    match made {
+        Ok((host, pod_ifindex)) => Ok(Pair { host, pod_ifindex, pod, new: true }),
+        Err(error) => {
+            undo(netlink, &[&name, &temporary])?;
+            Err(error)
+        }
+    }
+}
+
+/// Marks the host's end before it gets its name, so that a name without a mark is never
+/// ours.
+fn put_in_place(
+    netlink: &mut Netlink,
+    pod: &mut Netlink,
+    want: &MemberInterface,
+    name: &str,
+    temporary: &str,
+) -> Result<(Link, u32), DatapathError> {
+    let missing = || DatapathError::PodInterfaceMissing { ifname: want.sandbox.ifname.clone() };
+    let pod_ifindex = Links::read(pod)?.named(temporary).ok_or_else(missing)?.index;
+    let rename = LinkAttribute::IfName(want.sandbox.ifname.clone());
+    link::set(pod, "name the pod's interface", pod_ifindex, rename)?;
+    let gone = || DatapathError::HostInterfaceMissing { container_id: want.sandbox.container_id.clone() };
+    let index = Links::read(netlink)?.named(temporary).ok_or_else(gone)?.index;
+    let alias = LinkAttribute::IfAlias(ownership::alias(&want.sandbox));
+    link::set(netlink, "mark the host's end of a veth pair", index, alias)?;
+    link::set(netlink, "name the host's end of a veth pair", index, LinkAttribute::IfName(name.to_owned()))?;
+    let host = Links::read(netlink)?.indexed(index).cloned().ok_or_else(gone)?;
+    Ok((host, pod_ifindex))
+}
+
+/// Removes a half-made pair.
+pub fn undo(netlink: &mut Netlink, names: &[&str]) -> Result<(), NetlinkError> {
+    for link in Links::read(netlink)?.0.iter().filter(|l| names.contains(&l.name.as_str())) {
+        link::delete(netlink, link.index)?;
+    }
+    Ok(())
+}
+
+pub fn host_name(want: &MemberInterface) -> String {
+    ownership::host_ifname(&want.namespace, &want.pod_name, &want.sandbox.ifname)
+}
+
+fn is_other_end(pod: &Link, host: &Link, want: &MemberInterface) -> bool {
+    pod.is_veth()
+        && pod.peer == Some(host.index)
+        && host.peer == Some(pod.index)
+        && pod.mac == Some(ownership::pod_mac(&want.sandbox))
+}

@@ -1,0 +1,188 @@
+//! The steps from what is to what should be.
+
+use std::{fmt, net::Ipv4Addr};
+
+use ipnet::Ipv4Net;
+
+use super::{
+    observe::Observed,
+    state::{InterfaceIp, LinkSetting, NetState, PopKey, Route, Rule, Sysctl},
+};
+use crate::ebpf::Program;
+
+/// One change to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    SetSysctl { key: Sysctl, value: String },
+    PutSource { at: InterfaceIp, mac: [u8; 6] },
+    PutPop { key: PopKey, veth: u32 },
+    PutPush { at: InterfaceIp, vlan: u16, veth: u32 },
+    AttachFilter { ifindex: u32, program: Program },
+    SetLink { ifindex: u32, setting: LinkSetting },
+    AddAddress { ifindex: u32, net: Ipv4Net },
+    PutNeighbour { ifindex: u32, ip: Ipv4Addr, mac: [u8; 6] },
+    PutRoute(Route),
+    AddRule(Rule),
+    RemoveRule(Rule),
+    RemoveRoute(Route),
+    RemovePop(PopKey),
+    RemovePush(InterfaceIp),
+    RemoveFilter { ifindex: u32, program: Program },
+    DeleteLink { ifindex: u32, name: String },
+    RemoveSource(InterfaceIp),
+}
+
+/// Steps in the order they are to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The difference, with the links in `doomed` deleted on the way.
+    ///
+    /// Additions come first, so that a changed rule or route has its successor before it
+    /// goes. Among them: what the programs look up, then the programs, then the link, then
+    /// the ways that lead packets there; a packet never meets a way without its checks.
+    /// Removals go the other way round. A host veth's own filter goes with the link, and
+    /// what it lets in only after it, or a dying pod's last packets would count as spoofed.
+    pub fn between(wanted: &NetState, observed: &Observed, doomed: &[(u32, String)]) -> Plan {
+        let mut plan = Plan::default();
+        plan.add_settings(wanted, &observed.state);
+        plan.add_lookups(wanted, &observed.state);
+        plan.add_links(wanted, &observed.state);
+        plan.add_ways(wanted, observed);
+        plan.remove(wanted, &observed.state, doomed);
+        plan
+    }
+
+    fn add_settings(&mut self, wanted: &NetState, seen: &NetState) {
+        for (key, value) in &wanted.sysctls {
+            if seen.sysctls.get(key) != Some(value) {
+                self.steps.push(Step::SetSysctl { key: key.clone(), value: value.clone() });
+            }
+        }
+    }
+
+    fn add_lookups(&mut self, wanted: &NetState, seen: &NetState) {
+        for (at, mac) in &wanted.sources {
+            if seen.sources.get(at) != Some(mac) {
+                self.steps.push(Step::PutSource { at: *at, mac: *mac });
+            }
+        }
+        for (at, (vlan, veth)) in &wanted.pushes {
+            if seen.pushes.get(at) != Some(&(*vlan, *veth)) {
+                self.steps.push(Step::PutPush { at: *at, vlan: *vlan, veth: *veth });
+            }
+        }
+        for (key, veth) in &wanted.pops {
+            if seen.pops.get(key) != Some(veth) {
+                self.steps.push(Step::PutPop { key: *key, veth: *veth });
+            }
+        }
+        for ((ifindex, program), id) in &wanted.filters {
+            if seen.filters.get(&(*ifindex, *program)) != Some(id) {
+                self.steps.push(Step::AttachFilter { ifindex: *ifindex, program: *program });
+            }
+        }
+    }
+
+    fn add_links(&mut self, wanted: &NetState, seen: &NetState) {
+        for (ifindex, setting) in &wanted.links {
+            if seen.links.get(ifindex) != Some(setting) {
+                self.steps.push(Step::SetLink { ifindex: *ifindex, setting: *setting });
+            }
+        }
+        for (ifindex, net) in wanted.addresses.difference(&seen.addresses) {
+            self.steps.push(Step::AddAddress { ifindex: *ifindex, net: *net });
+        }
+        for ((ifindex, ip), mac) in &wanted.neighbours {
+            if seen.neighbours.get(&(*ifindex, *ip)) != Some(mac) {
+                self.steps.push(Step::PutNeighbour { ifindex: *ifindex, ip: *ip, mac: *mac });
+            }
+        }
+    }
+
+    fn add_ways(&mut self, wanted: &NetState, observed: &Observed) {
+        for route in wanted.routes.difference(&observed.state.routes) {
+            self.steps.push(Step::PutRoute(route.clone()));
+        }
+        for rule in wanted.rules.difference(&observed.state.rules) {
+            if !observed.foreign_rules.contains(rule) {
+                self.steps.push(Step::AddRule(rule.clone()));
+            }
+        }
+    }
+
+    fn remove(&mut self, wanted: &NetState, seen: &NetState, doomed: &[(u32, String)]) {
+        let dies = |ifindex: u32| doomed.iter().any(|(i, _)| *i == ifindex);
+        let steps = &mut self.steps;
+        steps.extend(seen.rules.difference(&wanted.rules).cloned().map(Step::RemoveRule));
+        let routes = seen.routes.difference(&wanted.routes).filter(|r| !dies(r.ifindex));
+        steps.extend(routes.filter(|r| !replaced(r, wanted, seen)).cloned().map(Step::RemoveRoute));
+        steps.extend(seen.pops.keys().filter(|k| !wanted.pops.contains_key(k)).copied().map(Step::RemovePop));
+        steps.extend(seen.pushes.keys().filter(|k| !wanted.pushes.contains_key(k)).copied().map(Step::RemovePush));
+        for (ifindex, program) in seen.filters.keys() {
+            if !wanted.filters.contains_key(&(*ifindex, *program)) && !dies(*ifindex) {
+                steps.push(Step::RemoveFilter { ifindex: *ifindex, program: *program });
+            }
+        }
+        for (ifindex, name) in doomed {
+            steps.push(Step::DeleteLink { ifindex: *ifindex, name: name.clone() });
+        }
+        steps.extend(seen.sources.keys().filter(|k| !wanted.sources.contains_key(k)).copied().map(Step::RemoveSource));
+    }
+}
+
+/// Whether a wanted route takes this one's place when it is put: the kernel replaces by
+/// table and destination.
+fn replaced(route: &Route, wanted: &NetState, seen: &NetState) -> bool {
+    let mut new = wanted.routes.difference(&seen.routes);
+    new.any(|w| w.table == route.table && w.destination == route.destination)
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::SetSysctl { key, value } => write!(f, "set {} to {value}", key.path().display()),
+            Step::PutSource { at: (i, ip), .. } => write!(f, "let {ip} in from interface {i}"),
+            Step::PutPop { key: (i, vlan, ip), .. } => write!(f, "accept {ip} in VLAN {vlan} on interface {i}"),
+            Step::PutPush { at: (i, ip), vlan, .. } => write!(f, "tag {ip} with VLAN {vlan} on interface {i}"),
+            Step::AttachFilter { ifindex, program } => write!(f, "attach {} to interface {ifindex}", program.name()),
+            Step::SetLink { ifindex, setting } => write!(f, "bring interface {ifindex} up with MTU {}", setting.mtu),
+            Step::AddAddress { ifindex, net } => write!(f, "add address {net} to interface {ifindex}"),
+            Step::PutNeighbour { ifindex, ip, .. } => write!(f, "set neighbour {ip} on interface {ifindex}"),
+            Step::PutRoute(r) => write!(f, "add {r}"),
+            Step::AddRule(r) => write!(f, "add {r}"),
+            Step::RemoveRule(r) => write!(f, "remove {r}"),
+            Step::RemoveRoute(r) => write!(f, "remove {r}"),
+            Step::RemovePop((i, vlan, ip)) => write!(f, "stop accepting {ip} in VLAN {vlan} on interface {i}"),
+            Step::RemovePush((i, ip)) => write!(f, "stop tagging {ip} on interface {i}"),
+            Step::RemoveFilter { ifindex, program } => write!(f, "detach {} from interface {ifindex}", program.name()),
+            Step::DeleteLink { name, .. } => write!(f, "delete link {name}"),
+            Step::RemoveSource((i, ip)) => write!(f, "stop letting {ip} in from interface {i}"),
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "route {} by interface {} in table {}", self.destination, self.ifindex, self.table)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {}", self.priority)?;
+        if let Some(net) = self.from {
+            write!(f, " from {net}")?;
+        }
+        if let Some(net) = self.to {
+            write!(f, " to {net}")?;
+        }
+        if let Some(name) = &self.oif {
+            write!(f, " oif {name}")?;
+        }
+        write!(f, " lookup {}", self.table)
+    }
+}

@@ -1,0 +1,68 @@
+//! The thread that owns the node's netlink socket, its maps and its network namespace.
+
+use std::{fmt, os::fd::AsFd as _, sync::mpsc, thread};
+
+use tokio::sync::oneshot;
+
+use super::{DatapathConfig, DatapathError, engine::Engine, netns};
+
+type Job = Box<dyn FnOnce(&mut Engine) + Send>;
+
+/// Sends work to the thread.
+#[derive(Clone)]
+pub struct Worker {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worker")
+    }
+}
+
+impl Worker {
+    /// Starts the thread. It ends when the last handle is dropped.
+    pub async fn start(config: DatapathConfig) -> Result<Self, DatapathError> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let (started, ready) = oneshot::channel();
+        thread::Builder::new()
+            .name("datapath".into())
+            .spawn(move || match engine(config) {
+                Ok(mut engine) => {
+                    // Nobody waits any more: the queue is closed too, and the loop ends.
+                    let _ = started.send(Ok(()));
+                    for job in queue {
+                        job(&mut engine);
+                    }
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            })
+            .map_err(DatapathError::Thread)?;
+        ready.await.map_err(|_| DatapathError::Stopped)??;
+        Ok(Self { jobs })
+    }
+
+    /// Does one thing after those asked for before. Once begun it is finished, also when
+    /// the caller no longer waits.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T, DatapathError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |engine| {
+            // A caller that has gone does not read the answer.
+            let _ = answer.send(act(engine));
+        });
+        self.jobs.send(job).map_err(|_| DatapathError::Stopped)?;
+        answered.await.map_err(|_| DatapathError::Stopped)
+    }
+}
+
+fn engine(config: DatapathConfig) -> Result<Engine, DatapathError> {
+    if let Some(host) = &config.host_netns {
+        netns::enter(host.as_fd())?;
+    }
+    Engine::start(config)
+}

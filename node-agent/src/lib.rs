@@ -1,0 +1,4 @@
+//! Node agent: CNI server and datapath.
+
+pub mod datapath;
+pub mod ebpf;

@@ -1,0 +1,174 @@
+//! ADD: find the pod, wait for its binding, realise it, answer.
+
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use terway_cni_protocol::{ADD_WAIT_MS, AddRequest, Failure, Network, PodRef, code};
+use tracing::{info, warn};
+
+use super::flight::{Busy, Flight};
+use super::{Agent, find_pod, realise};
+use crate::binding::{self, Binding, Decision, Refusal, Wait};
+use crate::events::{Announcement, What};
+use crate::world::{PodKey, PodView};
+
+/// A successful ADD. The flight is held until the answer has been written: whoever waits for the
+/// end of this ADD waits for that too.
+pub struct Added {
+    pub network: Network,
+    pub flight: Flight,
+}
+
+/// Why an ADD ended without a network.
+enum End {
+    /// There is none for this pod.
+    Refused(Refusal),
+    /// It did not come in time.
+    TimedOut { after: Duration, wait: Wait },
+    /// A DEL or a newer ADD came.
+    Superseded,
+    /// The runtime has hung up.
+    HungUp,
+    /// The agent is stopping.
+    Stopping,
+    /// The kernel.
+    Kernel(Failure),
+}
+
+impl End {
+    fn failure(self, pod: &PodRef) -> Failure {
+        let again = |message: String| Failure::new(code::TRY_AGAIN_LATER, message);
+        match self {
+            End::Refused(refusal) => Failure::new(code::NO_NETWORK, refusal.to_string()),
+            End::TimedOut { after, wait } => {
+                again(format!("pod {pod} has no network after {} s: {wait}", after.as_secs()))
+            }
+            End::Superseded => again(format!("a DEL or a newer ADD ended this ADD of pod {pod}")),
+            End::HungUp => again(format!("the runtime gave up this ADD of pod {pod}")),
+            End::Stopping => again("the terway agent of this node is restarting".to_owned()),
+            End::Kernel(failure) => failure,
+        }
+    }
+
+    /// Whether the pod's owner should read of it.
+    fn concerns_the_pod(&self) -> bool {
+        matches!(self, End::Refused(_) | End::TimedOut { .. } | End::Kernel(_))
+    }
+}
+
+/// Serve an ADD. `hung_up` completes when the runtime has closed its side.
+pub async fn add(
+    agent: &Agent,
+    request: AddRequest,
+    netns: OwnedFd,
+    hung_up: impl Future<Output = ()>,
+) -> Result<Added, Failure> {
+    let started = Instant::now();
+    let key = PodKey::new(&request.pod.namespace, &request.pod.name);
+    let flight = agent.flights.begin(&request.attachment.container_id, &key).map_err(|Busy| {
+        Failure::new(
+            code::TRY_AGAIN_LATER,
+            format!("another ADD of sandbox {} is being processed", request.attachment.container_id),
+        )
+    })?;
+    let mut uid = request.pod.uid.clone();
+    match attempt(agent, &request, netns, &flight, hung_up, &mut uid).await {
+        Ok(network) => {
+            let ips: Vec<String> = network.addresses.iter().map(|a| a.address.address.to_string()).collect();
+            let took = started.elapsed();
+            info!(pod = %key, container = flight.container_id(), ips = ips.join(","), ?took, "network set up");
+            announce(agent, &key, uid, What::Allocated { ips, took });
+            Ok(Added { network, flight })
+        }
+        Err(end) => {
+            let announced = end.concerns_the_pod();
+            let failure = end.failure(&request.pod);
+            warn!(pod = %key, container = flight.container_id(), why = failure.message, "no network");
+            if announced {
+                announce(agent, &key, uid, What::Failed(failure.message.clone()));
+            }
+            Err(failure)
+        }
+    }
+}
+
+fn announce(agent: &Agent, pod: &PodKey, uid: Option<String>, what: What) {
+    // Without a UID the event would be shown at whatever pod of that name there is.
+    if let Some(uid) = uid {
+        agent.events.announce(Announcement { pod: pod.clone(), uid, what });
+    }
+}
+
+async fn attempt(
+    agent: &Agent,
+    request: &AddRequest,
+    netns: OwnedFd,
+    flight: &Flight,
+    hung_up: impl Future<Output = ()>,
+    uid: &mut Option<String>,
+) -> Result<Network, End> {
+    let patience = Duration::from_millis(request.wait_ms.min(ADD_WAIT_MS));
+    let deadline = tokio::time::Instant::now() + patience;
+    let mut last = Wait::NoPod { pod: PodKey::new(&request.pod.namespace, &request.pod.name) };
+    let ready = async {
+        let pod = find_pod::find(agent, &request.pod).await?;
+        *uid = Some(pod.uid.clone());
+        // The runtime runs one sandbox of a pod at a time, so it has given up on an older one.
+        agent.flights.supersede(flight, &pod.key).await;
+        let binding = wait(agent, &pod, &mut last).await?;
+        Ok::<_, Refusal>((pod, binding))
+    };
+    // All of it is cancel-safe: nothing is changed before it completes.
+    let outcome = tokio::select! {
+        ready = ready => ready.map_err(End::Refused),
+        () = flight.cancelled().cancelled() => Err(End::Superseded),
+        () = agent.stopping.cancelled() => Err(End::Stopping),
+        () = hung_up => Err(End::HungUp),
+        () = tokio::time::sleep_until(deadline) => Err(End::TimedOut { after: patience, wait: last.clone() }),
+    };
+    let (pod, binding) = outcome?;
+    let members = binding::members(&binding, &pod.key, &pod.uid, &request.attachment, &agent.settings);
+    let made = realise::realise(agent, members, &netns).await.map_err(End::Kernel)?;
+    if flight.cancelled().is_cancelled() {
+        realise::undo(agent, made.iter().map(|(member, _)| &member.sandbox), &netns).await;
+        return Err(End::Superseded);
+    }
+    Ok(binding::network(&made))
+}
+
+/// Wait until the watches show the pod's binding, or that there will be none. `last` is kept at what
+/// is being waited for.
+async fn wait(agent: &Agent, pod: &PodView, last: &mut Wait) -> Result<Binding, Refusal> {
+    let mut changes = agent.world.subscribe();
+    let mut seen = false;
+    loop {
+        changes.mark_unchanged();
+        match look(agent, pod, &mut seen) {
+            Decision::Ready(binding) => return Ok(binding),
+            Decision::Refuse(refusal) => return Err(refusal),
+            Decision::Wait(wait) => *last = wait,
+        }
+        if changes.changed().await.is_err() {
+            // The world lives as long as the agent.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn look(agent: &Agent, pod: &PodView, seen: &mut bool) -> Decision {
+    agent.world.read(|state| {
+        let watched = state.pods.get(&pod.key).filter(|watched| watched.uid == pod.uid);
+        if watched.is_none() && *seen {
+            return Decision::Refuse(Refusal::PodGone { pod: pod.key.clone(), uid: Some(pod.uid.clone()) });
+        }
+        *seen = watched.is_some();
+        let decision = binding::decide(watched.unwrap_or(pod), state.pod_enis.get(&pod.key), state.node());
+        let kinds = state.unsynced();
+        match decision {
+            // What is missing may only not have arrived.
+            Decision::Wait(_) if !kinds.is_empty() => Decision::Wait(Wait::NotSynced { kinds }),
+            decision => decision,
+        }
+    })
+}

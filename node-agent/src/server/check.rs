@@ -1,0 +1,60 @@
+//! CHECK: compare a sandbox with what it should be, and repair it.
+
+use std::os::fd::OwnedFd;
+
+use terway_cni_protocol::{Attachment, CheckRequest, Cidr, Failure, code};
+
+use super::{Agent, kernel_failure, key};
+use crate::binding;
+use crate::datapath::{MemberInterface, Sandbox};
+use crate::events::{Announcement, What};
+use crate::world::PodKey;
+
+/// Serve a CHECK; returns the sandbox's addresses.
+pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Result<Vec<Cidr>, Failure> {
+    let _gate = agent.gate.read().await;
+    let existing = agent
+        .kernel
+        .sandboxes()
+        .await
+        .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
+    let container = &request.attachment.container_id;
+    let Some(sandbox) = existing.iter().find(|sandbox| sandbox.container_id == *container) else {
+        return Err(Failure::new(
+            code::NOT_AS_EXPECTED,
+            format!("sandbox {container} has no network on this node; delete the pod to have it set up again"),
+        ));
+    };
+    let wanted = wanted(agent, sandbox, &request.attachment).ok_or_else(|| {
+        let pod = &request.pod;
+        Failure::new(
+            code::TRY_AGAIN_LATER,
+            format!("what pod {pod} should have is not known now: its PodENI or this node's trunk is missing"),
+        )
+    })?;
+    let mut repairs = Vec::new();
+    for member in &wanted {
+        let act = format!("checking {} of sandbox {container}", member.sandbox.ifname);
+        let netns = netns.try_clone().map_err(|error| kernel_failure(&act, &error.into()))?;
+        let found = agent.kernel.check(member.clone(), netns).await;
+        repairs.extend(found.map_err(|error| kernel_failure(&act, &error))?);
+    }
+    if !repairs.is_empty() {
+        agent.events.announce(Announcement {
+            pod: PodKey::new(&request.pod.namespace, &request.pod.name),
+            uid: sandbox.pod_uid.clone(),
+            what: What::Repaired(repairs),
+        });
+    }
+    Ok(wanted.iter().map(|member| Cidr { address: member.ip.into(), prefix: 32 }).collect())
+}
+
+/// What a container should have: as its PodENI says, or as it was made.
+fn wanted(agent: &Agent, sandbox: &Sandbox, attachment: &Attachment) -> Option<Vec<MemberInterface>> {
+    let described = agent.world.read(|state| {
+        let pod_eni = state.pod_eni_for(&sandbox.pod_uid)?;
+        let binding = binding::existing(pod_eni, state.node())?;
+        Some(binding::members(&binding, &pod_eni.key, &sandbox.pod_uid, attachment, &agent.settings))
+    });
+    described.or_else(|| agent.made.lock().get(&key(sandbox)).cloned().map(|member| vec![member]))
+}

@@ -1,0 +1,66 @@
+//! DEL: end an ADD that may be running, and remove what there is.
+
+use std::os::fd::OwnedFd;
+
+use terway_cni_protocol::{Attachment, DelRequest, Failure};
+use tracing::info;
+
+use super::{Agent, kernel_failure, key};
+use crate::datapath::Sandbox;
+
+/// Serve a DEL. It is keyed by container id alone: a late DEL of an old sandbox finds nothing of the
+/// sandbox that the pod has now.
+pub async fn del(agent: &Agent, request: DelRequest, netns: Option<OwnedFd>) -> Result<(), Failure> {
+    agent.flights.end(&request.attachment.container_id).await;
+    let uid = request.pod.and_then(|pod| pod.uid).unwrap_or_default();
+    let removed = teardown(agent, &request.attachment, &uid, netns).await?;
+    if removed == 0 {
+        // The interface went with its namespace; rules and routes on the host may have stayed.
+        agent.untidy.notify_one();
+    }
+    Ok(())
+}
+
+/// Remove every interface of a container; returns how many there were. All of them, because one ADD
+/// makes all interfaces of a pod, and the runtime names only the first in its DEL.
+pub async fn teardown(
+    agent: &Agent,
+    attachment: &Attachment,
+    uid: &str,
+    netns: Option<OwnedFd>,
+) -> Result<usize, Failure> {
+    let _gate = agent.gate.read().await;
+    let existing = agent
+        .kernel
+        .sandboxes()
+        .await
+        .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
+    let ours: Vec<Sandbox> =
+        existing.into_iter().filter(|sandbox| sandbox.container_id == attachment.container_id).collect();
+    for sandbox in &ours {
+        remove(agent, sandbox, netns.as_ref()).await?;
+        info!(container = sandbox.container_id, ifname = sandbox.ifname, uid = sandbox.pod_uid, "network removed");
+    }
+    if ours.is_empty() {
+        // Nothing on the host says that it is there; the namespace may still hold an end of it.
+        let sandbox = Sandbox {
+            container_id: attachment.container_id.clone(),
+            pod_uid: uid.to_owned(),
+            ifname: attachment.ifname.clone(),
+        };
+        remove(agent, &sandbox, netns.as_ref()).await?;
+    }
+    agent.changed.notify_one();
+    Ok(ours.len())
+}
+
+async fn remove(agent: &Agent, sandbox: &Sandbox, netns: Option<&OwnedFd>) -> Result<(), Failure> {
+    let act = format!("removing {} of sandbox {}", sandbox.ifname, sandbox.container_id);
+    let netns = match netns.map(OwnedFd::try_clone).transpose() {
+        Ok(netns) => netns,
+        Err(error) => return Err(kernel_failure(&act, &error.into())),
+    };
+    agent.kernel.delete(sandbox, netns).await.map_err(|error| kernel_failure(&act, &error))?;
+    agent.made.lock().remove(&key(sandbox));
+    Ok(())
+}

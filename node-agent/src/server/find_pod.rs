@@ -1,0 +1,57 @@
+//! Which pod a sandbox is for.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::PartialObjectMeta;
+use kube::{Api, Client};
+use terway_cni_protocol::PodRef;
+use tracing::warn;
+
+use super::Agent;
+use crate::binding::Refusal;
+use crate::kernel::KernelError;
+use crate::world::{PodKey, PodView};
+
+/// How long to wait before the API server is asked again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Reads one pod from the API server.
+#[async_trait]
+pub trait PodReader: Send + Sync {
+    /// The pod of this name; none when there is none.
+    async fn get(&self, key: &PodKey) -> Result<Option<PodView>, KernelError>;
+}
+
+/// The real one.
+pub struct ApiPods(pub Client);
+
+#[async_trait]
+impl PodReader for ApiPods {
+    async fn get(&self, key: &PodKey) -> Result<Option<PodView>, KernelError> {
+        let api: Api<PartialObjectMeta<Pod>> = Api::namespaced(self.0.clone(), &key.namespace);
+        Ok(api.get_metadata_opt(&key.name).await?.map(|pod| PodView::new(&pod.metadata)))
+    }
+}
+
+/// The pod that the runtime named. With a UID the watch's answer is good enough, because a pod never
+/// changes its UID; without one only the API server knows whether a pod of that name has been replaced.
+/// Does not return while the API server does not answer: the caller has the deadline.
+pub async fn find(agent: &Agent, wanted: &PodRef) -> Result<PodView, Refusal> {
+    let key = PodKey::new(&wanted.namespace, &wanted.name);
+    let is_it = |pod: &PodView| wanted.uid.as_ref().is_none_or(|uid| *uid == pod.uid);
+    if wanted.uid.is_some()
+        && let Some(pod) = agent.world.read(|state| state.pods.get(&key).filter(|pod| is_it(pod)).cloned())
+    {
+        return Ok(pod);
+    }
+    loop {
+        match agent.pods.get(&key).await {
+            Ok(Some(pod)) if is_it(&pod) => return Ok(pod),
+            Ok(_) => return Err(Refusal::PodGone { pod: key, uid: wanted.uid.clone() }),
+            Err(error) => warn!(pod = %key, error = error.as_ref(), "pod not read, trying again"),
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! The socket.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::{Agent, connection};
+
+/// Requests that are served at once; more wait in the socket's queue.
+const CONCURRENT: usize = 256;
+
+/// How long requests may take to end after a stop; ADDs that wait are ended at once.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Listen at a path, in place of whatever was there. Only the holder of the agent's lock may do this.
+/// The new socket takes the path in one step and with its final permissions: a binary that calls at
+/// that moment reaches either the old one or the new one.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&draft)?;
+    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&draft, path)?;
+    Ok(listener)
+}
+
+/// Serve until the agent stops, then let running requests end.
+pub async fn serve(agent: Arc<Agent>, listener: UnixListener) {
+    let slots = Arc::new(Semaphore::new(CONCURRENT));
+    let requests = TaskTracker::new();
+    loop {
+        let next = async {
+            let slot = slots.clone().acquire_owned().await;
+            (listener.accept().await, slot)
+        };
+        // Cancel-safe: a connection that was not accepted stays in the socket's queue.
+        let (accepted, slot) = tokio::select! {
+            next = next => next,
+            () = agent.stopping.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let agent = agent.clone();
+                requests.spawn(async move {
+                    let _slot = slot;
+                    connection::serve(agent, stream).await;
+                });
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "connection not accepted");
+                // Out of descriptors, most likely; do not spin on it.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    requests.close();
+    if tokio::time::timeout(DRAIN, requests.wait()).await.is_err() {
+        warn!(left = requests.len(), "requests still running at the end");
+    } else {
+        info!("all requests ended");
+    }
+}

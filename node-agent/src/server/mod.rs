@@ -1,0 +1,89 @@
+//! The CNI server: one file for each verb, over one shared [`Agent`].
+
+mod add;
+mod check;
+mod connection;
+mod del;
+mod find_pod;
+mod flight;
+mod gc;
+pub mod listen;
+mod realise;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use terway_cni_protocol::{Failure, code};
+use tokio::sync::{Notify, RwLock};
+use tokio_util::sync::CancellationToken;
+
+use crate::datapath::MemberInterface;
+use crate::events::Announcer;
+use crate::kernel::{Kernel, KernelError};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::world::World;
+
+pub use del::teardown;
+pub use find_pod::{ApiPods, PodReader};
+pub use flight::Flights;
+
+/// What all parts of the agent share.
+pub struct Agent {
+    /// The datapath.
+    pub kernel: Arc<dyn Kernel>,
+    /// What the watches say.
+    pub world: World,
+    /// For a pod that the watch does not have (yet, or any more).
+    pub pods: Arc<dyn PodReader>,
+    /// What pods get beside their address.
+    pub settings: Settings,
+    /// ADDs in flight.
+    pub flights: Flights,
+    /// Held shared by whoever makes or removes one sandbox, and alone by the reconciler while it
+    /// compares all of them with the kernel.
+    pub gate: RwLock<()>,
+    /// What each sandbox was last asked to be, by [`key`]. Only a help: for a sandbox whose PodENI
+    /// does not describe it any more.
+    pub made: Mutex<BTreeMap<SandboxKey, MemberInterface>>,
+    /// Notified when a sandbox was made or removed.
+    pub changed: Notify,
+    /// Notified when something may be left to clean up.
+    pub untidy: Notify,
+    /// Why the last rounds of the reconciler failed, when they did: pods may have limited connectivity.
+    pub limited: Mutex<Option<String>>,
+    /// Events.
+    pub events: Announcer,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Cancelled when the process is to end.
+    pub stopping: CancellationToken,
+}
+
+/// Container id and interface name.
+pub type SandboxKey = (String, String);
+
+/// The key of a sandbox in [`Agent::made`].
+pub fn key(sandbox: &crate::datapath::Sandbox) -> SandboxKey {
+    (sandbox.container_id.clone(), sandbox.ifname.clone())
+}
+
+/// The failure for an act on the kernel that went wrong: it may go right the next time.
+fn kernel_failure(act: &str, error: &KernelError) -> Failure {
+    Failure {
+        code: code::TRY_AGAIN_LATER,
+        message: format!("{act} failed: {error}"),
+        details: causes(error.as_ref()),
+    }
+}
+
+/// The chain of causes below an error.
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(error.source(), |cause| cause.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,32 @@
+//! STATUS: could an ADD be served now?
+
+use terway_cni_protocol::{Failure, code};
+
+use super::Agent;
+use crate::binding::Wait;
+
+/// Serve a STATUS. "No" only where an ADD would surely wait in vain: the API server being away for a
+/// moment does not make the node NotReady.
+pub fn status(agent: &Agent) -> Result<(), Failure> {
+    if let Some(why) = agent.limited.lock().clone() {
+        return Err(Failure::new(
+            code::NOT_AVAILABLE_AND_LIMITED,
+            format!("the datapath of this node cannot be kept in order: {why}"),
+        ));
+    }
+    let missing = agent.world.read(|state| {
+        let kinds = state.unsynced();
+        if !kinds.is_empty() {
+            return Some(Wait::NotSynced { kinds });
+        }
+        match state.node() {
+            None => Some(Wait::NoNode),
+            Some(node) if node.trunk.is_none() => Some(Wait::NoTrunk { why: node.trunk_missing.clone() }),
+            Some(_) => None,
+        }
+    });
+    match missing {
+        None => Ok(()),
+        Some(wait) => Err(Failure::new(code::NOT_AVAILABLE, wait.to_string())),
+    }
+}

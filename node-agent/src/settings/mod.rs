@@ -1,0 +1,139 @@
+//! The agent's share of the ConfigMap `eni-config`, mounted as a directory of files.
+
+pub mod conflist;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+use terway_crds::names::object::ENI_CONFIG_KEY;
+
+use conflist::{CONF_KEY, CONFLIST_KEY, Rendered};
+
+/// MTU of pods when nothing else is configured, in bytes.
+pub const DEFAULT_MTU: u32 = 1500;
+
+/// Bounds of a usable MTU, in bytes: IPv4's least, and the largest that an ENI carries.
+const MTU_RANGE: std::ops::RangeInclusive<u32> = 576..=8500;
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file exists and cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not the JSON it should be.
+    #[error("key {key} of the ConfigMap eni-config is not valid JSON of its kind")]
+    Decode {
+        /// The ConfigMap's key.
+        key: &'static str,
+        /// Where and why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A value cannot be used.
+    #[error("{what} in key {key} of the ConfigMap eni-config cannot be used: {why}")]
+    Value {
+        /// The ConfigMap's key.
+        key: &'static str,
+        /// The key in its JSON.
+        what: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+}
+
+/// What pods of this node get beside their address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// MTU of pod interfaces in bytes.
+    pub mtu: u32,
+    /// Destinations that pods reach through the host's stack.
+    pub host_stack_cidrs: Vec<Ipv4Net>,
+    /// Further destinations that pods reach through their first interface.
+    pub extra_routes: Vec<Ipv4Net>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { mtu: DEFAULT_MTU, host_stack_cidrs: Vec::new(), extra_routes: Vec::new() }
+    }
+}
+
+/// The keys of `eni_conf` that concern a node. All others belong to the control plane, which checks
+/// them.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EniConf {
+    extra_routes: Option<Vec<Destination>>,
+}
+
+#[derive(Deserialize)]
+struct Destination {
+    dst: String,
+}
+
+/// Read the directory. A key that is missing means its default.
+///
+/// `host_mtu` is the MTU of the node's own interface, for `auto_mtu`; `socket` is where the agent
+/// listens, so that the binary finds it.
+pub fn load(dir: &Path, host_mtu: Option<u32>, socket: &Path) -> Result<(Settings, Rendered), SettingsError> {
+    let eni_conf = match read(dir, ENI_CONFIG_KEY)? {
+        Some(text) => serde_json::from_str(&text)
+            .map_err(|source| SettingsError::Decode { key: ENI_CONFIG_KEY, source })?,
+        None => EniConf::default(),
+    };
+    let rendered = conflist::render(
+        read(dir, CONFLIST_KEY)?.as_deref(),
+        read(dir, CONF_KEY)?.as_deref(),
+        host_mtu,
+        socket,
+    )?;
+    let routes = eni_conf.extra_routes.unwrap_or_default();
+    let extra_routes = routes
+        .iter()
+        .map(|route| cidr(ENI_CONFIG_KEY, "extra_routes", &route.dst))
+        .collect::<Result<_, _>>()?;
+    let settings =
+        Settings { mtu: rendered.mtu, host_stack_cidrs: rendered.host_stack_cidrs.clone(), extra_routes };
+    Ok((settings, rendered))
+}
+
+fn read(dir: &Path, key: &str) -> Result<Option<String>, SettingsError> {
+    let path = dir.join(key);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SettingsError::Read { path, source }),
+    }
+}
+
+fn cidr(key: &'static str, what: &str, text: &str) -> Result<Ipv4Net, SettingsError> {
+    text.parse().map_err(|_| SettingsError::Value {
+        key,
+        what: what.to_owned(),
+        why: format!("{text:?} is no IPv4 CIDR such as 10.0.0.0/8"),
+    })
+}
+
+fn check_mtu(key: &'static str, mtu: u32) -> Result<u32, SettingsError> {
+    if MTU_RANGE.contains(&mtu) {
+        return Ok(mtu);
+    }
+    let (least, most) = MTU_RANGE.into_inner();
+    Err(SettingsError::Value {
+        key,
+        what: "mtu".to_owned(),
+        why: format!("{mtu} is not between {least} and {most}"),
+    })
+}

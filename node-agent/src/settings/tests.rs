@@ -1,0 +1,114 @@
+//! Tests of the ConfigMap's reading and of the rendered CNI configuration.
+
+use std::path::Path;
+
+use serde_json::json;
+use terway_cni_protocol::SOCKET_PATH;
+
+use super::conflist::{install, render};
+use super::{Settings, load};
+
+fn socket() -> &'static Path {
+    Path::new(SOCKET_PATH)
+}
+
+#[test]
+fn upstreams_single_plugin_becomes_a_list() {
+    let conf = r#"{"cniVersion":"0.4.0","name":"terway","capabilities":{"bandwidth":true},
+        "network_policy_provider":"iptables","eniip_virtual_type":"Veth","type":"terway"}"#;
+    let rendered = render(None, Some(conf), None, socket()).unwrap();
+    assert_eq!(
+        rendered.document,
+        json!({ "cniVersion": "0.4.0", "name": "terway-chainer", "plugins": [{
+            "type": "terway", "capabilities": { "bandwidth": true }, "network_policy_provider": "iptables",
+            "eniip_virtual_type": "veth", "mtu": 1500,
+        }]})
+    );
+    assert_eq!(rendered.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_chain_keeps_its_order_and_its_version_and_wins() {
+    let chain = r#"{"cniVersion":"1.0.0","name":"mine","plugins":[
+        {"type":"terway","cniVersion":"0.3.1","mtu":8500,"host_stack_cidrs":["169.254.20.10/32","fd00::/8"]},
+        {"type":"portmap","name":"p","capabilities":{"portMappings":true}}]}"#;
+    let rendered = render(Some(chain), Some("not read"), None, Path::new("/run/a.sock")).unwrap();
+    let document = &rendered.document;
+    assert_eq!((&document["cniVersion"], &document["name"]), (&json!("1.0.0"), &json!("terway-chainer")));
+    assert_eq!(document["plugins"][1], json!({ "type": "portmap", "capabilities": { "portMappings": true } }));
+    assert_eq!(document["plugins"][0]["socket"], "/run/a.sock");
+    assert!(document["plugins"][0].get("cniVersion").is_none());
+    assert_eq!(rendered.mtu, 8500);
+    assert_eq!(rendered.host_stack_cidrs, ["169.254.20.10/32".parse().unwrap()]);
+}
+
+#[test]
+fn nothing_configured_is_a_working_configuration() {
+    let rendered = render(None, None, None, socket()).unwrap();
+    assert_eq!(rendered.document["plugins"][0]["type"], "terway");
+    assert_eq!(rendered.mtu, 1500);
+}
+
+#[test]
+fn auto_mtu_takes_the_hosts_unless_one_is_set() {
+    let mtu = |conf: &str| render(None, Some(conf), Some(8500), socket()).unwrap().mtu;
+    assert_eq!(mtu(r#"{"type":"terway","auto_mtu":true}"#), 8500);
+    assert_eq!(mtu(r#"{"type":"terway","auto_mtu":true,"mtu":1400}"#), 1400);
+    assert_eq!(mtu(r#"{"type":"terway"}"#), 1500);
+}
+
+#[test]
+fn another_datapath_is_replaced_with_a_warning() {
+    for kind in ["ipvlan", "datapathv2"] {
+        let conf = format!(r#"{{"type":"terway","eniip_virtual_type":"{kind}"}}"#);
+        let rendered = render(None, Some(&conf), None, socket()).unwrap();
+        assert_eq!(rendered.document["plugins"][0]["eniip_virtual_type"], "veth");
+        assert!(rendered.warnings[0].contains(kind), "{:?}", rendered.warnings);
+    }
+}
+
+#[test]
+fn bad_values_are_named() {
+    let error = |conflist: Option<&str>, conf: Option<&str>| {
+        render(conflist, conf, None, socket()).unwrap_err().to_string()
+    };
+    assert!(error(None, Some("{")).contains("key 10-terway.conf "));
+    assert!(error(None, Some(r#"{"type":"terway","mtu":99999}"#)).contains("mtu"));
+    assert!(error(None, Some(r#"{"type":"terway","mtu":"x"}"#)).contains("mtu"));
+    assert!(error(None, Some(r#"{"type":"terway","cniVersion":"9.0.0"}"#)).contains("cniVersion"));
+    assert!(error(Some(r#"{"plugins":[{"type":"portmap"}]}"#), None).contains("plugins"));
+    assert!(error(None, Some(r#"{"type":"terway","host_stack_cidrs":["10/8"]}"#)).contains("host_stack_cidrs"));
+}
+
+#[test]
+fn the_directory_is_read_whole_or_by_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, _) = load(dir.path(), None, socket()).unwrap();
+    assert_eq!(settings, Settings::default());
+    std::fs::write(
+        dir.path().join("eni_conf"),
+        r#"{"version":"1","max_pool_size":5,"extra_routes":[{"dst":"172.16.0.0/12"}]}"#,
+    )
+    .unwrap();
+    std::fs::write(dir.path().join("10-terway.conf"), r#"{"type":"terway","mtu":1400}"#).unwrap();
+    let (settings, _) = load(dir.path(), None, socket()).unwrap();
+    assert_eq!(settings.mtu, 1400);
+    assert_eq!(settings.extra_routes, ["172.16.0.0/12".parse().unwrap()]);
+    std::fs::write(dir.path().join("eni_conf"), r#"{"extra_routes":[{"dst":"x"}]}"#).unwrap();
+    assert!(load(dir.path(), None, socket()).unwrap_err().to_string().contains("extra_routes"));
+}
+
+#[test]
+fn installing_replaces_the_file_and_the_old_form_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("net.d");
+    std::fs::create_dir(&target).unwrap();
+    std::fs::write(target.join("10-terway.conf"), "old").unwrap();
+    for version in ["0.4.0", "1.0.0"] {
+        install(&target, &json!({ "cniVersion": version })).unwrap();
+    }
+    let names: Vec<_> = std::fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["10-terway.conflist"]);
+    let text = std::fs::read_to_string(target.join("10-terway.conflist")).unwrap();
+    assert!(text.contains("1.0.0"));
+}

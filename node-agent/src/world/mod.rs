@@ -1,0 +1,147 @@
+//! What the API server says about this node, as small values behind one lock.
+//!
+//! Four watches feed it (see [`watches`]); everybody else reads it synchronously and subscribes to
+//! its version number. It never holds an object of another node, so its size does not grow with the
+//! cluster.
+
+mod node;
+mod pod;
+mod pod_eni;
+mod table;
+pub mod watches;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use terway_crds::NodeRuntime;
+use tokio::sync::watch;
+
+pub use node::{NodeView, Trunk};
+pub use pod::PodView;
+pub use pod_eni::{AllocationView, PodEniView};
+pub use table::Table;
+
+/// Namespace and name of a pod, and of its PodENI.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodKey {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl PodKey {
+    /// A key.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        PodKey { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// The key of an object.
+    pub fn of(object: &impl kube::Resource) -> Self {
+        let meta = object.meta();
+        PodKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for PodKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// All that is known.
+#[derive(Default)]
+pub struct State {
+    /// Pods scheduled to this node.
+    pub pods: Table<PodView>,
+    /// PodENIs whose label names this node.
+    pub pod_enis: Table<PodEniView>,
+    /// The Node object (of our group) of this node: at most one.
+    pub node: Table<NodeView>,
+    /// The NodeRuntime of this node: at most one.
+    pub runtime: Table<NodeRuntime>,
+}
+
+impl State {
+    /// This node's Node object.
+    pub fn node(&self) -> Option<&NodeView> {
+        self.node.values().next()
+    }
+
+    /// This node's NodeRuntime.
+    pub fn runtime(&self) -> Option<&NodeRuntime> {
+        self.runtime.values().next()
+    }
+
+    /// The pod with this UID.
+    pub fn pod_with_uid(&self, uid: &str) -> Option<&PodView> {
+        self.pods.values().find(|pod| pod.uid == uid)
+    }
+
+    /// The PodENI that is for the pod with this UID.
+    pub fn pod_eni_for(&self, uid: &str) -> Option<&PodEniView> {
+        self.pod_enis.values().find(|pod_eni| pod_eni.pod_uid == uid)
+    }
+
+    /// The kinds whose first list has not arrived.
+    pub fn unsynced(&self) -> Vec<&'static str> {
+        let tables = [
+            ("pods", self.pods.synced()),
+            ("podenis", self.pod_enis.synced()),
+            ("nodes.network.alibabacloud.com", self.node.synced()),
+            ("noderuntimes", self.runtime.synced()),
+        ];
+        tables.into_iter().filter(|(_, synced)| !synced).map(|(name, _)| name).collect()
+    }
+}
+
+/// Shared handle on the [`State`].
+#[derive(Clone)]
+pub struct World {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: RwLock<State>,
+    version: watch::Sender<u64>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        World { inner: Arc::new(Inner { state: RwLock::default(), version: watch::Sender::new(0) }) }
+    }
+}
+
+impl World {
+    /// Look at the state. The closure must be short: it holds a lock.
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.inner.state.read())
+    }
+
+    /// Change the state; wake everybody who subscribed when the closure says that it did.
+    pub fn update_if(&self, change: impl FnOnce(&mut State) -> bool) {
+        if change(&mut self.inner.state.write()) {
+            self.inner.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// A receiver that is marked changed by every change after this call.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.inner.version.subscribe()
+    }
+
+    /// Wait until every watch has delivered its first list.
+    pub async fn synced(&self) {
+        let mut changes = self.subscribe();
+        while !self.read(|state| state.unsynced().is_empty()) {
+            // The sender lives as long as `self`, so this cannot end early.
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

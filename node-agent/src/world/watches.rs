@@ -1,0 +1,159 @@
+//! The four watches. Each is limited by the API server to what concerns this node.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::PartialObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use terway_crds::names::label;
+use terway_crds::{NodeRuntime, PodEni, TerwayNode};
+use tracing::{info, warn};
+
+use super::{NodeView, PodEniView, PodKey, PodView, State, Table, World};
+
+/// How long the API server may fail before readiness is withdrawn. Pods keep their network without it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether the watches get through to the API server.
+#[derive(Clone, Default)]
+pub struct Connection {
+    // First and latest failure of the present series.
+    failing: Arc<Mutex<Option<(Instant, Instant)>>>,
+}
+
+impl Connection {
+    fn failed(&self) {
+        let now = Instant::now();
+        let mut failing = self.failing.lock();
+        *failing = match *failing {
+            // Failures repeat at least every half minute while the server is away (the watcher's
+            // longest backoff), so a gap of PATIENCE ends a series.
+            Some((since, last)) if now.duration_since(last) < PATIENCE => Some((since, now)),
+            _ => Some((now, now)),
+        };
+    }
+
+    fn succeeded(&self) {
+        *self.failing.lock() = None;
+    }
+
+    /// For how long nothing has got through, once that is longer than a minute.
+    pub fn lost_for(&self) -> Option<Duration> {
+        let (since, last) = (*self.failing.lock())?;
+        let lost = since.elapsed();
+        (last.elapsed() < PATIENCE && lost > PATIENCE).then_some(lost)
+    }
+}
+
+/// A watch, to be spawned. It ends only when it is dropped.
+pub type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The watches of a node.
+pub fn all(client: &Client, node: &str, world: &World, connection: &Connection) -> Vec<(&'static str, Watch)> {
+    let feed = |name| Feed { name, world: world.clone(), connection: connection.clone() };
+    let pods = Api::<PartialObjectMeta<Pod>>::all(client.clone());
+    let pod_enis = Api::<DeserializeGuard<PodEni>>::all(client.clone());
+    let nodes = Api::<DeserializeGuard<TerwayNode>>::all(client.clone());
+    let runtimes = Api::<NodeRuntime>::all(client.clone());
+    let own = watcher::Config::default().fields(&format!("metadata.name={node}"));
+    vec![
+        (
+            "watch of pods",
+            Box::pin(feed("pods").run(
+                pods,
+                watcher::Config::default().fields(&format!("spec.nodeName={node}")),
+                |state| &mut state.pods,
+                |pod| PodView::new(&pod.metadata),
+            )),
+        ),
+        (
+            "watch of podenis",
+            Box::pin(feed("podenis").run(
+                pod_enis,
+                watcher::Config::default().labels(&format!("{}={node}", label::NODE)),
+                |state| &mut state.pod_enis,
+                |object| match &object.0 {
+                    Ok(pod_eni) => PodEniView::new(pod_eni),
+                    Err(invalid) => PodEniView::unreadable(invalid),
+                },
+            )),
+        ),
+        (
+            "watch of this node",
+            Box::pin(feed("nodes").run(
+                nodes,
+                own.clone(),
+                |state| &mut state.node,
+                |object| match &object.0 {
+                    Ok(node) => NodeView::new(node),
+                    Err(invalid) => NodeView::unreadable(&invalid.error),
+                },
+            )),
+        ),
+        (
+            "watch of this node's runtime",
+            Box::pin(feed("noderuntimes").run(runtimes, own, |state| &mut state.runtime, Clone::clone)),
+        ),
+    ]
+}
+
+struct Feed {
+    name: &'static str,
+    world: World,
+    connection: Connection,
+}
+
+impl Feed {
+    async fn run<K, V>(
+        self,
+        api: Api<K>,
+        config: watcher::Config,
+        table: fn(&mut State) -> &mut Table<V>,
+        view: fn(&K) -> V,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+        V: PartialEq + Send,
+    {
+        let events = watcher::watcher(api, config).default_backoff();
+        let mut events = Box::pin(events.map_ok(|event| map(event, |object| (PodKey::of(&object), view(&object)))));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    self.connection.succeeded();
+                    self.take(event, table);
+                }
+                Err(error) => {
+                    self.connection.failed();
+                    warn!(kind = self.name, error = &error as &dyn std::error::Error, "watch failed, trying again");
+                }
+            }
+        }
+    }
+
+    fn take<V: PartialEq>(&self, event: watcher::Event<(PodKey, V)>, table: fn(&mut State) -> &mut Table<V>) {
+        let listed = matches!(event, watcher::Event::InitDone);
+        self.world.update_if(|state| table(state).apply(event));
+        if listed {
+            info!(kind = self.name, "list received");
+        }
+    }
+}
+
+fn map<K, T>(event: watcher::Event<K>, f: impl FnOnce(K) -> T) -> watcher::Event<T> {
+    match event {
+        watcher::Event::Apply(object) => watcher::Event::Apply(f(object)),
+        watcher::Event::Delete(object) => watcher::Event::Delete(f(object)),
+        watcher::Event::Init => watcher::Event::Init,
+        watcher::Event::InitApply(object) => watcher::Event::InitApply(f(object)),
+        watcher::Event::InitDone => watcher::Event::InitDone,
+    }
+}

@@ -1,0 +1,57 @@
+#!/bin/bash
+# Installs the Debian packages that the lab, the agent and the eBPF programs need, if any is missing.
+# What is looked for is the program, not the package: a machine may have it from elsewhere
+# (Docker's containerd.io, for one, excludes Debian's containerd).
+set -euo pipefail
+
+# program or file : package that brings it
+needs="
+containerd:containerd
+ctr:containerd
+runc:runc
+/usr/lib/cni/ptp:containernetworking-plugins
+ip:iproute2
+tc:iproute2
+iptables:iptables
+nft:nftables
+conntrack:conntrack
+ethtool:ethtool
+tcpdump:tcpdump
+cc:build-essential
+make:build-essential
+flock:util-linux
+/usr/bin/rustc:rustc-web
+/usr/lib/rustlib/src/rust/library/Cargo.lock:rust-web-src
+/etc/ssl/certs/ca-certificates.crt:ca-certificates
+"
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+missing=
+for need in $needs; do
+    what=${need%%:*}
+    case $what in
+    /*) [ -e "$what" ] || missing="$missing ${need#*:}" ;;
+    *) command -v "$what" >/dev/null || missing="$missing ${need#*:}" ;;
+    esac
+done
+# Debian's small busybox has no httpd and no nslookup, which the lab's image is for.
+busybox httpd --help >/dev/null 2>&1 || missing="$missing busybox-static"
+
+missing=$(tr ' ' '\n' <<<"$missing" | sort -u | xargs)
+if [ -z "$missing" ]; then
+    echo "Debian packages: present"
+    exit 0
+fi
+if [ "$(id -u)" != 0 ]; then
+    echo "install-packages: these Debian packages are missing: $missing; run this as root" >&2
+    exit 1
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "install-packages: this is no Debian; install what these Debian packages bring: $missing" >&2
+    exit 1
+fi
+echo "Debian packages: installing $missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+# shellcheck disable=SC2086 # a list of package names
+apt-get install -y -q --no-install-recommends $missing
