@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 
-use crate::datapath::{MemberInterface, Realised, Sandbox};
+use crate::datapath::{Datapath, MemberInterface, Realised, Sandbox, Waiting};
 
 /// What a failed act on the kernel says.
 pub type KernelError = Box<dyn Error + Send + Sync>;
@@ -28,7 +28,70 @@ pub trait Kernel: Send + Sync {
     /// The interfaces that exist.
     async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError>;
 
-    /// Repair what belongs to these interfaces and remove what is ours and belongs to none of them;
-    /// returns what was done, one sentence each.
-    async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Vec<String>, KernelError>;
+    /// Repair what belongs to these interfaces and remove what is ours and belongs to none of them.
+    /// What was added or removed since the last reconciliation counts as it is now, so `desired` may
+    /// be a little old.
+    async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError>;
+}
+
+/// What a reconciliation did, one sentence each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Steps that were made.
+    pub done: Vec<String>,
+    /// Steps that failed, with their reasons.
+    pub failed: Vec<String>,
+    /// What an interface waits for.
+    pub waiting: Vec<String>,
+}
+
+#[async_trait]
+impl Kernel for Datapath {
+    async fn add(&self, want: MemberInterface, netns: OwnedFd) -> Result<Realised, KernelError> {
+        Ok(Datapath::add(self, want, netns).await?)
+    }
+
+    async fn check(&self, want: MemberInterface, netns: OwnedFd) -> Result<Vec<String>, KernelError> {
+        let repairs = Datapath::check(self, want, netns).await?;
+        Ok(repairs.iter().map(ToString::to_string).collect())
+    }
+
+    async fn delete(&self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), KernelError> {
+        Ok(Datapath::delete(self, sandbox, netns).await?)
+    }
+
+    async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError> {
+        let present = Datapath::sandboxes(self).await?;
+        Ok(present.into_iter().map(|present| present.sandbox).collect())
+    }
+
+    async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError> {
+        let report = Datapath::reconcile(self, desired).await?;
+        let failed = report.failed.iter().map(|(step, error)| format!("{step}: {}", chain(error)));
+        let waiting = report.waiting.iter().map(|waiting| match waiting {
+            Waiting::HostLink(sandbox) => format!("sandbox {} has lost its host interface", sandbox.container_id),
+            Waiting::Trunk(sandbox) => format!("sandbox {} waits for the trunk's NIC", sandbox.container_id),
+        });
+        Ok(Reconciled {
+            done: report.done.iter().map(ToString::to_string).collect(),
+            failed: failed.collect(),
+            waiting: waiting.collect(),
+        })
+    }
+}
+
+/// An error with all its causes, on one line.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        // A transparent error shows its cause's words already.
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
 }

@@ -137,8 +137,8 @@ fn what_is_not_the_pods_own_does_not_leave_it() {
     on_a_node(async |node| {
         let (datapath, trunk) = (node.datapath().await, node.trunk());
         let pod = Pod::new(1, "a");
-        add(&datapath, &pod).await;
-        pod.netns.run("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
+        let realised = datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
+        pod.netns.run("ip -6 addr flush dev eth0 && sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
         let before = count(&datapath, "source_protocol").await;
         pod.netns.run("ip addr add 10.0.16.2/32 dev eth0");
         let spoof = pod.netns.inside(|| UdpSocket::bind(("10.0.16.2", 7000)).unwrap());
@@ -149,7 +149,9 @@ fn what_is_not_the_pods_own_does_not_leave_it() {
         own.send_to(b"mine", (REMOTE, 9)).unwrap();
         trunk.expect("the honest datagram", |f| f.is_udp_from(pod.member.ip));
         pod.netns.run("ip link set eth0 address 02:00:00:00:00:99");
-        pod.netns.run("ip route replace default via 169.254.1.1 dev eth0 onlink");
+        // The kernel forgets its neighbours with the address.
+        let gateway = realised.host_mac.map(|b| format!("{b:02x}")).join(":");
+        pod.netns.run(&format!("ip neigh replace 169.254.1.1 lladdr {gateway} dev eth0 nud permanent"));
         own.send_to(b"borrowed MAC", (REMOTE, 9)).unwrap();
         counted(&datapath, "source_mac", 1).await;
         assert_eq!(count(&datapath, "source_protocol").await, before);
@@ -186,9 +188,19 @@ fn node_and_pods_talk_without_the_trunk() {
         add(&datapath, &one).await;
         add(&datapath, &two).await;
         trunk.drain();
-        run("ping -n -c 2 -i 0.2 -W 5 10.0.16.1");
-        one.netns.run("ping -n -c 2 -i 0.2 -W 5 10.0.16.2");
-        one.netns.run("ping -n -c 2 -i 0.2 -W 5 10.0.0.11");
+        let (at_one, at_two) = (listen(&one), listen(&two));
+        at_one.send_to(b"pod to pod", (two.member.ip, 7000)).unwrap();
+        assert_eq!(receive(&at_two), "pod to pod");
+        let host = UdpSocket::bind((NODE_IP, 7000)).unwrap();
+        host.set_read_timeout(Some(PATIENCE)).unwrap();
+        host.send_to(b"node to pod", (one.member.ip, 7000)).unwrap();
+        assert_eq!(receive(&at_one), "node to pod");
+        at_one.send_to(b"pod to node", (NODE_IP, 7000)).unwrap();
+        assert_eq!(receive(&host), "pod to node");
+        // The kernel chooses the node's address by itself, as a probe of the kubelet has it.
+        let unbound = UdpSocket::bind("0.0.0.0:0").unwrap();
+        unbound.connect((one.member.ip, 7000)).unwrap();
+        assert_eq!(unbound.local_addr().unwrap().ip(), NODE_IP);
         let seen = trunk.drain();
         assert!(seen.iter().all(|f| f.ipv4().is_none()), "{seen:#?}");
         let seen = node.uplink.drain();

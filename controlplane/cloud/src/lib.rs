@@ -31,4 +31,5 @@ pub use limits::{Permit, Priority, Quotas};
 pub use metrics::CloudMetrics;
 pub use requests::{AttachEni, CreateEni, DeleteEni, DetachEni, EniFilter};
 pub use secret::Secret;
+pub use terway_core::cloud::{CloudEni, EniKind, EniObservation, EniStatus, InstanceTypeLimits, VSwitch};
 pub use watch::{EniWatch, Expect};

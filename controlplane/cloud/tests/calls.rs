@@ -1,5 +1,7 @@
 //! Single calls against a server that misbehaves: what is sent, how often, and how failures are sorted.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 mod stub;
 
 use std::sync::Arc;
@@ -60,7 +62,8 @@ async fn a_create_is_signed_and_its_answer_read() {
 
 #[tokio::test]
 async fn whatever_leaves_the_outcome_open_is_unknown_and_sent_once() {
-    let replies: [(fn() -> Reply, &str); 6] = [
+    type Case = (fn() -> Reply, &'static str);
+    let replies: [Case; 6] = [
         (|| Reply::Hang, "ConnectionLost"),
         (|| Reply::Silent(Duration::from_secs(5)), "Timeout"),
         (|| Reply::Half, "ConnectionLost"),

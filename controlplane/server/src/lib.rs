@@ -1,1 +1,25 @@
 //! Controllers, webhook, leadership and metrics of the control plane.
+
+pub mod backlog;
+pub mod certificates;
+pub mod config;
+pub mod context;
+pub mod crd_install;
+pub mod error;
+pub mod events;
+pub mod gc;
+pub mod health;
+pub mod lead;
+pub mod leadership;
+pub mod metrics;
+pub mod network_interface;
+pub mod node;
+pub mod objects;
+pub mod pod;
+pub mod pod_eni;
+pub mod podnetworking;
+pub mod requests;
+pub mod runtime;
+pub mod triggers;
+pub mod vswitches;
+pub mod webhook;

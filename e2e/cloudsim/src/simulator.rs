@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin;
 use crate::api;
 use crate::call_log::CallRecord;
-use crate::fabric::{Fabric, FabricError, Port, PortKind, VSwitchNet};
+use crate::fabric::{Fabric, FabricError, FabricOptions, Port, PortKind, VSwitchNet};
 use crate::fault::Fault;
 use crate::machines::{HostAddressError, Machines, give_host_address};
 use crate::metadata;
@@ -117,7 +117,7 @@ impl Simulator {
 /// Starts the fabric with the world's topology, and connects the hosts of the VPC that
 /// live in this process's own namespace.
 async fn start_fabric(world: &World, state: &State) -> Result<Fabric, StartError> {
-    let fabric = Fabric::start(world.fabric.clone()).map_err(StartError::Thread)?;
+    let fabric = Fabric::start(FabricOptions::new(world.fabric.clone())).map_err(StartError::Thread)?;
     let nets = world.v_switches.iter().map(|spec| VSwitchNet { id: spec.id.clone(), cidr: spec.cidr });
     fabric.set_topology(nets.collect(), world.security_groups.clone());
     let hosts = state.with_cloud(|cloud, _| cloud.hosts().to_vec());

@@ -1,8 +1,25 @@
 //! A real Kubernetes cluster of namespaces on one machine, and a bare API server for tests.
+//!
+//! [`Cluster`] is the whole: control plane, nodes with containerd and kubelet, and a simulated VPC
+//! between them. [`bare::Apiserver`] is etcd and kube-apiserver alone.
 
 pub mod bare;
 pub mod binaries;
+mod cgroup;
+mod cluster;
+pub mod down;
+pub mod exec;
+mod http1;
 pub mod https;
+pub mod images;
 pub mod kubeconfig;
+pub mod machine;
+mod options;
 pub mod pki;
 pub mod process;
+pub mod state;
+pub mod supervisor;
+pub mod world;
+
+pub use cluster::{Cluster, ClusterError, open};
+pub use options::{DEFAULT_PORT, Options};

@@ -20,7 +20,7 @@ pub fn enis(stage: &Stage) -> Result<Enis> {
 /// Packets the VPC dropped for `reason`, over all ENIs.
 pub fn drops(stage: &Stage, reason: &str) -> Result<u64> {
     let counters: Value = serde_json::from_str(&stage.get("lab cloud /fabric/counters")?)?;
-    Ok(counters["drops"][reason].as_u64().unwrap_or(0))
+    Ok(counters["dropped"][reason].as_u64().unwrap_or(0))
 }
 
 fn state(stage: &Stage) -> Result<Value> {

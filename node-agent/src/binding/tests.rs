@@ -1,7 +1,5 @@
 //! Tests of the decision, named by what a pod gets.
 
-use std::collections::BTreeSet;
-
 use terway_cni_protocol::Attachment;
 use terway_crds::Phase;
 
@@ -37,7 +35,7 @@ fn pod_eni() -> PodEniView {
 
 fn node() -> NodeView {
     let trunk = Trunk { eni_id: "eni-t".into(), mac: [2, 0, 0, 0, 0, 1], cidr: "10.0.0.0/24".parse().unwrap() };
-    NodeView { trunk: Some(trunk), trunk_missing: String::new(), bound_uids: BTreeSet::new() }
+    NodeView { trunk: Some(trunk), ..Default::default() }
 }
 
 fn wait(decision: Decision) -> Wait {

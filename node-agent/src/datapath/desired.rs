@@ -120,3 +120,6 @@ pub fn pod(member: &MemberInterface, ifindex: u32, host_mac: [u8; 6]) -> NetStat
     }
     state
 }
+
+#[cfg(test)]
+mod tests;

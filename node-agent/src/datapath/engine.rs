@@ -1,11 +1,6 @@
 //! The verbs, each as *read, plan, apply*, on the thread that owns the kernel handles.
 
-use std::{
-    collections::BTreeSet,
-    net::Ipv4Addr,
-    os::fd::OwnedFd,
-    time::Duration,
-};
+use std::{net::Ipv4Addr, os::fd::OwnedFd, time::Duration};
 
 use terway_ebpf_abi::Counter;
 
@@ -20,6 +15,7 @@ use super::{
     ownership,
     pair::{self, Pair},
     plan::Plan,
+    scope::{Recent, current, leaked, leaving},
     state::{Focus, NetState},
 };
 use crate::ebpf::Programs;
@@ -30,21 +26,6 @@ pub struct Engine {
     programs: Programs,
     node_ip: Option<Ipv4Addr>,
     recent: Vec<Recent>,
-}
-
-/// An ADD or DEL that a `desired` computed earlier cannot know of.
-enum Recent {
-    Added(Box<MemberInterface>),
-    Deleted(Sandbox),
-}
-
-impl Recent {
-    fn sandbox(&self) -> &Sandbox {
-        match self {
-            Recent::Added(member) => &member.sandbox,
-            Recent::Deleted(sandbox) => sandbox,
-        }
-    }
 }
 
 impl Engine {
@@ -205,50 +186,4 @@ fn complete(outcome: Outcome) -> Result<Vec<Step>, DatapathError> {
         None => Ok(outcome.done),
         Some((step, source)) => Err(DatapathError::Incomplete { step: step.to_string(), others, source }),
     }
-}
-
-/// What goes with a host veth, and with those that went before without a word (their
-/// namespace died): their addresses, unless a living veth has them too, as the next
-/// sandbox of a pod with a fixed address does.
-fn leaving(veth: Option<u32>, links: &Links, seen: &NetState) -> Focus {
-    let lives = |index: &u32| Some(*index) != veth && links.indexed(*index).is_some();
-    let (living, dead): (Vec<_>, Vec<_>) = seen.sources.keys().copied().partition(|(i, _)| lives(i));
-    let mut claimed: BTreeSet<Ipv4Addr> = living.into_iter().map(|(_, ip)| ip).collect();
-    let mut focus = Focus::default();
-    focus.veths.extend(veth);
-    for (index, ip) in dead {
-        focus.veths.insert(index);
-        focus.addresses.insert(ip);
-    }
-    for route in &seen.routes {
-        if veth == Some(route.ifindex) {
-            focus.addresses.insert(route.destination.addr());
-        } else if links.indexed(route.ifindex).is_some_and(|l| l.owner().is_some()) {
-            claimed.insert(route.destination.addr());
-        }
-    }
-    focus.addresses.retain(|ip| !claimed.contains(ip));
-    focus
-}
-
-/// The members to realise: those asked for, corrected by what has happened since they
-/// were asked for.
-fn current(desired: Vec<MemberInterface>, recent: &[Recent]) -> Vec<MemberInterface> {
-    let mut members = desired;
-    for event in recent {
-        members.retain(|m| !m.sandbox.same_as(event.sandbox()));
-        if let Recent::Added(member) = event {
-            members.push(MemberInterface::clone(member));
-        }
-    }
-    members
-}
-
-/// Host ends of sandboxes that nobody wants, and of ADDs that were cut short.
-fn leaked(links: &Links, members: &[MemberInterface]) -> Vec<(u32, String)> {
-    let unwanted = links.0.iter().filter(|l| match l.owner() {
-        Some(owner) => !members.iter().any(|m| m.sandbox.same_as(&owner)),
-        None => l.is_veth() && ownership::is_temporary(&l.name),
-    });
-    unwanted.map(|l| (l.index, l.name.clone())).collect()
 }

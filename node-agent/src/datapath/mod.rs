@@ -17,7 +17,10 @@ mod observe;
 pub mod ownership;
 mod pair;
 mod plan;
+mod scope;
 mod state;
+#[cfg(test)]
+mod testing;
 mod worker;
 
 use std::{net::Ipv4Addr, os::fd::OwnedFd, path::PathBuf, time::Duration};

@@ -186,3 +186,6 @@ impl fmt::Display for Rule {
         write!(f, " lookup {}", self.table)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,6 @@ use crate::world::PodKey;
 
 /// Serve a CHECK; returns the sandbox's addresses.
 pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Result<Vec<Cidr>, Failure> {
-    let _gate = agent.gate.read().await;
     let existing = agent
         .kernel
         .sandboxes()

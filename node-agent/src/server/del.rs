@@ -29,7 +29,6 @@ pub async fn teardown(
     uid: &str,
     netns: Option<OwnedFd>,
 ) -> Result<usize, Failure> {
-    let _gate = agent.gate.read().await;
     let existing = agent
         .kernel
         .sandboxes()

@@ -17,6 +17,9 @@ use crate::world::{PodKey, PodView};
 /// How long to wait before the API server is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How long one answer may take.
+const GET_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Reads one pod from the API server.
 #[async_trait]
 pub trait PodReader: Send + Sync {
@@ -31,7 +34,8 @@ pub struct ApiPods(pub Client);
 impl PodReader for ApiPods {
     async fn get(&self, key: &PodKey) -> Result<Option<PodView>, KernelError> {
         let api: Api<PartialObjectMeta<Pod>> = Api::namespaced(self.0.clone(), &key.namespace);
-        Ok(api.get_metadata_opt(&key.name).await?.map(|pod| PodView::new(&pod.metadata)))
+        let found = tokio::time::timeout(GET_TIMEOUT, api.get_opt(&key.name)).await??;
+        Ok(found.map(|pod| PodView::new(&pod.metadata)))
     }
 }
 

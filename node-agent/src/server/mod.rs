@@ -19,12 +19,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use terway_cni_protocol::{Failure, code};
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::datapath::MemberInterface;
 use crate::events::Announcer;
-use crate::kernel::{Kernel, KernelError};
+use crate::kernel::{Kernel, KernelError, chain};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::world::World;
@@ -45,9 +45,6 @@ pub struct Agent {
     pub settings: Settings,
     /// ADDs in flight.
     pub flights: Flights,
-    /// Held shared by whoever makes or removes one sandbox, and alone by the reconciler while it
-    /// compares all of them with the kernel.
-    pub gate: RwLock<()>,
     /// What each sandbox was last asked to be, by [`key`]. Only a help: for a sandbox whose PodENI
     /// does not describe it any more.
     pub made: Mutex<BTreeMap<SandboxKey, MemberInterface>>,
@@ -73,17 +70,13 @@ pub fn key(sandbox: &crate::datapath::Sandbox) -> SandboxKey {
     (sandbox.container_id.clone(), sandbox.ifname.clone())
 }
 
-/// The failure for an act on the kernel that went wrong: it may go right the next time.
+/// The failure for an act on the kernel that went wrong: it may go right the next time. The kubelet
+/// shows the message only, so the causes are in it.
 fn kernel_failure(act: &str, error: &KernelError) -> Failure {
-    Failure {
-        code: code::TRY_AGAIN_LATER,
-        message: format!("{act} failed: {error}"),
-        details: causes(error.as_ref()),
-    }
+    Failure::new(code::TRY_AGAIN_LATER, format!("{act} failed: {}", chain(error.as_ref())))
 }
 
 /// The chain of causes below an error.
-fn causes(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(error.source(), |cause| cause.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    error.source().map(chain).unwrap_or_default()
 }

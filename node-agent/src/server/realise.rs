@@ -14,7 +14,6 @@ pub async fn realise(
     members: Vec<MemberInterface>,
     netns: &OwnedFd,
 ) -> Result<Vec<(MemberInterface, Realised)>, Failure> {
-    let _gate = agent.gate.read().await;
     if let Some(first) = members.first() {
         remove_predecessors(agent, &first.sandbox).await?;
     }
@@ -25,7 +24,7 @@ pub async fn realise(
             Err(failure) => {
                 // The failed one too: it may be half there.
                 let begun = members.iter().take(made.len() + 1).map(|member| &member.sandbox);
-                undo_ungated(agent, begun, netns).await;
+                undo(agent, begun, netns).await;
                 return Err(failure);
             }
         }
@@ -39,11 +38,6 @@ pub async fn realise(
 
 /// Remove what was made for a sandbox, going on past errors: the reconciler gets what stays.
 pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox>, netns: &OwnedFd) {
-    let _gate = agent.gate.read().await;
-    undo_ungated(agent, sandboxes, netns).await;
-}
-
-async fn undo_ungated<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox>, netns: &OwnedFd) {
     for sandbox in sandboxes {
         agent.made.lock().remove(&key(sandbox));
         // Without the namespace it works too, only the pod's end is left to the runtime.

@@ -9,6 +9,8 @@ use terway_crds::{EniKind, TerwayNode, TerwayNodeStatus};
 /// This node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeView {
+    /// UID of the object.
+    pub uid: String,
     /// The trunk ENI, when it is attached.
     pub trunk: Option<Trunk>,
     /// Why there is none, as far as the object tells; empty when there is one.
@@ -34,9 +36,10 @@ impl NodeView {
         let status = object.status.clone().unwrap_or_default();
         let bound = status.network_interfaces.values().flat_map(|nic| nic.ipv4.values().chain(nic.ipv6.values()));
         let bound_uids = bound.map(|ip| ip.pod_uid.clone()).filter(|uid| !uid.is_empty()).collect();
+        let uid = object.metadata.uid.clone().unwrap_or_default();
         match trunk(&status) {
-            Ok(trunk) => NodeView { trunk: Some(trunk), trunk_missing: String::new(), bound_uids },
-            Err(why) => NodeView { trunk: None, trunk_missing: why, bound_uids },
+            Ok(trunk) => NodeView { uid, trunk: Some(trunk), trunk_missing: String::new(), bound_uids },
+            Err(why) => NodeView { uid, trunk: None, trunk_missing: why, bound_uids },
         }
     }
 

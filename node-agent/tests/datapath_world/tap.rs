@@ -5,16 +5,13 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
     os::{
-        fd::{AsFd as _, AsRawFd as _},
+        fd::AsRawFd as _,
         unix::fs::OpenOptionsExt as _,
     },
     time::{Duration, Instant},
 };
 
-use nix::{
-    libc,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::libc;
 
 use super::{
     GATEWAY_MAC, PATIENCE,
@@ -80,12 +77,10 @@ impl Tap {
                     seen.push(frame);
                 }
                 Err(_) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
+                    if Instant::now() >= deadline {
                         return Err(seen);
                     }
-                    let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
-                    poll(&mut fds, PollTimeout::from(left.as_millis().min(1000) as u16)).unwrap();
+                    std::thread::sleep(Duration::from_millis(1));
                 }
             }
         }

@@ -19,8 +19,6 @@ pub struct Known {
     pub eni_ids: BTreeSet<String>,
     /// Attempt of each open intent, by owner UID and index.
     pub open_intents: HashMap<(String, String), i32>,
-    /// UIDs of the owners of intents that exist.
-    pub owners: BTreeSet<String>,
 }
 
 /// Those of `enis` that are ours and that nothing refers to. The caller has listed the ENIs

@@ -150,7 +150,7 @@ fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &Att
     };
     let eni = match seen {
         EniObservation::Present(eni) => eni,
-        EniObservation::Absent => return absent(observed),
+        EniObservation::Absent => return absent(observed, at),
     };
     match &eni.status {
         EniStatus::InUse if is_attached_as(eni, target) => Ok(Step::WriteAttached(eni.clone())),
@@ -197,7 +197,7 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
     match observed.seen {
         None if observed.memory.detach_sent.is_some() => Ok(Step::Watch),
         None => send_detach(observed, status, None),
-        Some((EniObservation::Absent, _)) => match absent(observed) {
+        Some((EniObservation::Absent, at)) => match absent(observed, at) {
             Err(Wait::NotFound) => Ok(Step::WriteDetached),
             other => other,
         },
@@ -245,11 +245,11 @@ fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
 }
 
 /// Two complete answers, apart in time, must agree that the ENI is not there.
-fn absent(observed: &Observed<'_>) -> Result<Step, Wait> {
+fn absent(observed: &Observed<'_>, at: Timestamp) -> Result<Step, Wait> {
     let Some(since) = observed.memory.absent_since else {
         return Err(Wait::Later(GRACE));
     };
-    match GRACE.checked_sub(elapsed(since, observed.now)) {
+    match GRACE.checked_sub(elapsed(since, at)) {
         Some(left) if !left.is_zero() => Err(Wait::Later(left)),
         _ => Err(Wait::NotFound),
     }

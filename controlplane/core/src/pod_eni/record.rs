@@ -45,23 +45,42 @@ pub fn with_eni(allocation: &Allocation, eni: &CloudEni, cidr: Option<&str>) -> 
     changed
 }
 
-/// The allocation with the next attempt of its intent. `vswitch` is the newly chosen one, `None`
-/// when there is no other. An attempt after a refusal begins later, unless another vSwitch is
-/// tried: its begin is written down, so that no restart forgets to wait.
+/// What a new attempt takes from the networks as they are now; they may have been repaired.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The newly chosen vSwitch; `None` when there is none to choose.
+    pub vswitch: Option<Candidate>,
+    /// The security groups; empty when they are not known.
+    pub security_group_ids: Vec<String>,
+}
+
+/// The allocation with the next attempt of its intent. An attempt after a refusal begins later,
+/// unless another vSwitch is tried: its begin is written down, so that no restart forgets to wait.
 pub fn next_attempt(
     allocation: &Allocation,
-    vswitch: Option<&Candidate>,
+    choice: &Choice,
     refusal: Option<&Refusal>,
     now: Timestamp,
 ) -> Allocation {
     let mut changed = allocation.clone();
     let mut creation = changed.creation.take().unwrap_or_default();
-    let tries_other = vswitch.is_some_and(|v| v.id != creation.parameters.vswitch_id);
     creation.attempt += 1;
-    if let Some(vswitch) = vswitch {
-        creation.parameters.vswitch_id = vswitch.id.clone();
-        changed.eni.vswitch_id = vswitch.id.clone();
-        changed.ipv4_cidr = vswitch.cidr.clone();
+    let mut tries_other = false;
+    if let Some(vswitch) = &choice.vswitch {
+        tries_other = vswitch.id != creation.parameters.vswitch_id;
+        creation.parameters.vswitch_id.clone_from(&vswitch.id);
+        changed.eni.vswitch_id.clone_from(&vswitch.id);
+        changed.ipv4_cidr.clone_from(&vswitch.cidr);
+    }
+    if !choice.security_group_ids.is_empty() {
+        creation
+            .parameters
+            .security_group_ids
+            .clone_from(&choice.security_group_ids);
+        changed
+            .eni
+            .security_group_ids
+            .clone_from(&choice.security_group_ids);
     }
     let begin = match refusal {
         Some(_) if !tries_other => now + backoff(creation.attempt),
@@ -75,7 +94,7 @@ pub fn next_attempt(
 
 /// The allocation without the ENI that is gone, and with a new attempt to make one.
 pub fn replaced(allocation: &Allocation, now: Timestamp) -> Allocation {
-    let mut changed = next_attempt(allocation, None, None, now);
+    let mut changed = next_attempt(allocation, &Choice::default(), None, now);
     changed.eni.id.clear();
     changed.eni.mac.clear();
     changed.ipv4.clear();

@@ -10,7 +10,7 @@ use terway_crds::{PodEni, PodNetwork, PodNetworking, PodNetworks};
 
 use super::networks::Asked;
 use super::patch::PatchOperation;
-use super::{NetworkDefaults, Refusal, matching, networks, placement, resources};
+use super::{NetworkDefaults, PassedOver, Refusal, matching, networks, placement, resources};
 use crate::pod::PodFacts;
 
 /// Settings of the cluster that the review follows.
@@ -44,7 +44,7 @@ pub enum PodVerdict {
     /// Nothing is written into it.
     Untouched {
         reason: Untouched,
-        warnings: Vec<String>,
+        passed_over: Vec<PassedOver>,
     },
     /// Its networks are written into it.
     Mutated(PodMutation),
@@ -67,14 +67,15 @@ pub enum Untouched {
 pub struct PodMutation {
     pub networks: Vec<PodNetwork>,
     pub patch: Vec<PatchOperation>,
-    pub warnings: Vec<String>,
+    /// PodNetworkings that select the pod and are not used for it; its author should know.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// Reviews a new pod.
 pub fn review<N: Borrow<PodNetworking>>(input: &PodReview<'_, N>) -> PodVerdict {
     let untouched = |reason| PodVerdict::Untouched {
         reason,
-        warnings: Vec::new(),
+        passed_over: Vec::new(),
     };
     let facts = PodFacts::from_pod(input.pod, &input.settings.stateful_kinds);
     let Some(spec) = input.pod.spec.as_ref().filter(|spec| !spec.containers.is_empty()) else {
@@ -90,16 +91,16 @@ pub fn review<N: Borrow<PodNetworking>>(input: &PodReview<'_, N>) -> PodVerdict 
         Err(refusal) => PodVerdict::Refused(refusal),
         Ok(Found {
             asked: None,
-            warnings,
+            passed_over,
             ..
         }) => PodVerdict::Untouched {
             reason: Untouched::NoNetworkSelectsIt,
-            warnings,
+            passed_over,
         },
         Ok(Found {
             asked: Some(mut asked),
             networking,
-            warnings,
+            passed_over,
         }) => {
             let owner = (!facts.fixed_name).then(|| owner_kind(input.pod));
             match networks::complete(&mut asked.networks, input.defaults, owner.as_deref()) {
@@ -109,7 +110,7 @@ pub fn review<N: Borrow<PodNetworking>>(input: &PodReview<'_, N>) -> PodVerdict 
                     PodVerdict::Mutated(PodMutation {
                         networks: asked.networks,
                         patch,
-                        warnings,
+                        passed_over,
                     })
                 }
             }
@@ -122,7 +123,7 @@ struct Found<'a> {
     asked: Option<Asked>,
     /// The PodNetworking whose selector chose the pod.
     networking: Option<&'a str>,
-    warnings: Vec<String>,
+    passed_over: Vec<PassedOver>,
 }
 
 fn find<'a, N: Borrow<PodNetworking>>(
@@ -146,7 +147,7 @@ fn find<'a, N: Borrow<PodNetworking>>(
     let found = |asked| Found {
         asked,
         networking: None,
-        warnings: Vec::new(),
+        passed_over: Vec::new(),
     };
     if let Some(text) = value(annotation::POD_NETWORKS) {
         return networks::written(text).map(|asked| found(Some(asked)));
@@ -162,22 +163,22 @@ fn find<'a, N: Borrow<PodNetworking>>(
         input.namespace_labels,
         facts.fixed_name,
     );
-    let warnings = selection.passed_over.iter().map(ToString::to_string).collect();
+    let passed_over = selection.passed_over;
     Ok(match selection.networking {
         Some(networking) => Found {
             asked: Some(networks::selected(networking)),
             networking: networking.metadata.name.as_deref(),
-            warnings,
+            passed_over,
         },
         None if input.settings.every_pod || facts.wants_pod_eni => Found {
             asked: Some(networks::plain()),
             networking: None,
-            warnings,
+            passed_over,
         },
         None => Found {
             asked: None,
             networking: None,
-            warnings,
+            passed_over,
         },
     })
 }

@@ -318,17 +318,6 @@ impl Writer {
         Ok(found.and_then(|record| record.metadata.uid))
     }
 
-    /// UID of the pod of this name, straight from the API server.
-    pub async fn live_pod_uid(&self, key: &Key) -> Result<Option<String>, ReconcileError> {
-        let api: Api<k8s_openapi::api::core::v1::Pod> = namespaced(self.client.clone(), key);
-        let found = api.get_metadata_opt(key.name()).await.map_err(|source| ReconcileError::Api {
-            act: "reading",
-            kind: "Pod",
-            key: key.clone(),
-            source,
-        })?;
-        Ok(found.and_then(|pod| pod.metadata.uid))
-    }
 }
 
 fn node_error(act: &'static str, name: &str, source: kube::Error) -> ReconcileError {

@@ -96,7 +96,8 @@ pub async fn give_host_address(
         give_address(&netlink, link, address).await?;
         let Some(gateway) = gateway else { return Ok(()) };
         let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build();
-        netlink.route().add(route).replace().execute().await.map_err(|source| HostAddressError::Act {
+        // Not replaced: a namespace that has a default route is somebody else's.
+        netlink.route().add(route).execute().await.map_err(|source| HostAddressError::Act {
             act: "set the default route",
             link: link.to_owned(),
             source,

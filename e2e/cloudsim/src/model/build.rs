@@ -132,8 +132,9 @@ impl Cloud {
 }
 
 fn instance_state(spec: &Instance, primary: &Eni, now: Timestamp) -> InstanceState {
+    let address = Some(primary.primary_ip);
     InstanceState {
-        spec: spec.clone(),
+        spec: Instance { address, primary_eni: Some(primary.id.to_string()), ..spec.clone() },
         status: InstanceStatus::Running,
         zone: primary.zone_id.to_string(),
         vpc: primary.vpc_id.to_string(),

@@ -7,10 +7,9 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::{
-    Credential, GroupKind, Instance, InstanceType, PresetEni, Quotas, Rules, SecurityGroup,
+    Credential, FabricRules, GroupKind, Instance, InstanceType, PresetEni, Quotas, Rules, SecurityGroup,
     VSwitch, Vpc, World,
 };
-use crate::fabric::FabricOptions;
 use crate::world::security_group::Policy;
 
 /// Size of a generated world.
@@ -61,7 +60,7 @@ pub fn generate(size: Size) -> World {
         latency: BTreeMap::new(),
         quotas: Quotas::default(),
         rules: Rules::default(),
-        fabric: FabricOptions::default(),
+        fabric: FabricRules::default(),
         faults: Vec::new(),
     }
 }

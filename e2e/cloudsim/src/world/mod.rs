@@ -12,7 +12,6 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::fabric::FabricOptions;
 use crate::fault::Fault;
 pub use read::WorldError;
 pub use security_group::{GroupKind, PortRange, Protocol, Rule, SecurityGroup};
@@ -50,7 +49,7 @@ pub struct World {
     #[serde(default)]
     pub rules: Rules,
     #[serde(default)]
-    pub fabric: FabricOptions,
+    pub fabric: FabricRules,
     /// Faults in force from the start; more can be added by the admin API.
     #[serde(default)]
     pub faults: Vec<Fault>,
@@ -218,4 +217,30 @@ pub enum ClientTokenReuse {
     #[default]
     IdempotentParameterMismatch,
     IdempotentFailed,
+}
+
+/// Behaviour of the fabric that could not be verified against the real VPC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FabricRules {
+    /// Whose MAC tagged frames carry.
+    pub member_mac: MemberMac,
+    /// Whether a frame may come back on the trunk it left from, with another VLAN id.
+    pub trunk_hairpin: bool,
+    /// Whether frames with an address or MAC that is not the ENI's are dropped.
+    pub spoof_drop: bool,
+}
+
+impl Default for FabricRules {
+    fn default() -> Self {
+        FabricRules { member_mac: MemberMac::Trunk, trunk_hairpin: true, spoof_drop: true }
+    }
+}
+
+/// Whose MAC the tagged frames of a member carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberMac {
+    Trunk,
+    Member,
 }

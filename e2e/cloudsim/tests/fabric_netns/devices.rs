@@ -1,7 +1,16 @@
 //! NICs that come and go.
 
-use crate::lab::{Namespace, direct, eventually, fabric, pair};
-use cloudsim::fabric::{FabricError, FabricOptions, PortKind, Reason};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use cloudsim::fabric::{FabricError, FabricOptions, Port, PortKind, Reason};
+
+use crate::lab::{Namespace, direct, eventually, fabric, gone, pair, transfer};
 
 #[test]
 fn a_plugged_nic_is_down_and_bare_with_its_mac_and_the_next_free_name() {
@@ -29,18 +38,15 @@ fn a_plugged_nic_is_down_and_bare_with_its_mac_and_the_next_free_name() {
     assert_eq!(fabric.counters().enis["eni-3"].ifname.as_deref(), Some("eth2"));
 
     fabric.unplug("eni-2");
-    let links = namespace.ip("-br link");
-    assert!(!links.contains("eth1") && links.contains("eth2"), "{links}");
+    gone(&namespace, "eth1");
+    assert!(namespace.ip("-br link").contains("eth2"));
     // The place that became free is taken again.
     fabric
         .plug(direct(4, "10.0.0.12", "vsw-a", "sg-open", &namespace))
         .unwrap();
     assert_eq!(fabric.counters().enis["eni-4"].ifname.as_deref(), Some("eth1"));
     drop(fabric);
-    assert!(
-        !namespace.ip("-br link").contains("eth"),
-        "NICs outlived their fabric"
-    );
+    gone(&namespace, "eth");
 }
 
 #[test]
@@ -70,8 +76,8 @@ fn a_refused_nic_leaves_nothing_behind() {
     ));
     // The address of the failures is free, and no half-made link lies about.
     fabric.plug(port(2, "10.0.0.12")).unwrap();
-    let links = namespace.ip("-br link");
-    assert_eq!(links.matches("02:00:00:00:00").count(), 2, "{links}");
+    let links = || namespace.ip("-br link").matches("02:00:00:00:00").count();
+    eventually("two links and no more", || links() == 2);
 }
 
 #[test]
@@ -115,4 +121,71 @@ fn a_nic_whose_pod_namespace_died_returns_to_the_instance() {
     eventually("the fabric knows", || fabric.counters().enis["eni-1"].connected);
     node.configure("eth0", "10.0.0.11/24", "10.0.0.253");
     assert!(node.ping("10.0.0.253"));
+}
+
+/// The OpenAPI endpoint is a host of the VPC that lives where the simulator itself does.
+#[test]
+fn the_fabrics_own_namespace_can_have_a_nic_as_well() {
+    let fabric = fabric(FabricOptions::default());
+    let (own, other) = (Namespace::new(), Namespace::new());
+    let port = direct(1, "10.0.0.5", "vsw-a", "sg-open", &own);
+    let from_inside = fabric.clone();
+    own.run(move || from_inside.plug(port)).unwrap();
+    fabric
+        .plug(direct(2, "10.0.16.12", "vsw-b", "sg-open", &other))
+        .unwrap();
+    own.configure("eth0", "10.0.0.5/24", "10.0.0.253");
+    other.configure("eth0", "10.0.16.12/22", "10.0.19.253");
+    assert!(other.ping("10.0.0.5"));
+}
+
+#[test]
+fn a_nic_that_was_down_works_again_when_it_is_up() {
+    let fabric = fabric(FabricOptions::default());
+    let (one, two) = pair(&fabric, "sg-open");
+    two.ip("link set eth0 down");
+    assert!(!one.ping("10.0.16.12"));
+    assert!(fabric.counters().enis["eni-2"].dropped[&Reason::LinkDown] >= 1);
+    two.ip("link set eth0 up");
+    two.ip("route add default via 10.0.19.253 dev eth0");
+    assert!(one.ping("10.0.16.12"));
+}
+
+#[test]
+fn traffic_goes_on_while_other_nics_come_and_go() {
+    let fabric = fabric(FabricOptions::default());
+    let (one, two) = pair(&fabric, "sg-open");
+    let crowd = Namespace::new();
+    let churn = fabric.clone();
+    let namespace = crowd.path();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let coming_and_going = std::thread::spawn(move || {
+        let mut rounds = 0;
+        while !stopped.load(Ordering::Relaxed) || rounds == 0 {
+            for number in 10..14 {
+                churn.plug(bystander(number, namespace.clone())).unwrap();
+            }
+            (10..14).for_each(|number| churn.unplug(&format!("eni-{number}")));
+            rounds += 1;
+        }
+    });
+    for _ in 0..4 {
+        transfer(&one, &two, "10.0.16.12", 4 << 20);
+    }
+    stop.store(true, Ordering::Relaxed);
+    coming_and_going.join().unwrap();
+    assert_eq!(fabric.counters().enis.len(), 2);
+    gone(&crowd, "eth");
+}
+
+fn bystander(number: u8, netns: PathBuf) -> Port {
+    Port {
+        eni_id: format!("eni-{number}"),
+        mac: [2, 0, 0, 0, 0, number],
+        addresses: vec![[10, 0, 0, 100 + number].into()],
+        vswitch_id: "vsw-a".to_owned(),
+        security_groups: Vec::new(),
+        kind: PortKind::Direct { netns, ifname: None },
+    }
 }

@@ -166,6 +166,14 @@ fn ping(target: Ipv4Addr) -> bool {
     false
 }
 
+/// Waits until a namespace has no link with `text` in its name. Not at once, because a descriptor
+/// of the TAP lives on for a moment in the processes that other tests are just starting.
+pub fn gone(namespace: &Namespace, text: &str) {
+    eventually(&format!("{text} is gone"), || {
+        !namespace.ip("-br link").contains(text)
+    });
+}
+
 /// Waits until something holds, and fails with its name when it never does.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -243,17 +251,16 @@ pub fn pair(fabric: &Fabric, second_group: &str) -> (Namespace, Namespace) {
 }
 
 /// Sends `length` bytes over TCP from one to the other and checks every one of them.
-pub fn transfer(from: &Namespace, to: &Namespace, address: &str, port: u16, length: usize) -> Duration {
-    let listener = to.listen("0.0.0.0", port);
+pub fn transfer(from: &Namespace, to: &Namespace, address: &str, length: usize) -> Duration {
+    let listener = to.listen("0.0.0.0", 0);
+    let port = listener.local_addr().unwrap().port();
     let byte = |place: usize| (place % 251) as u8;
     let mut sender = from.connect(address, port).unwrap();
     let (mut receiver, _) = listener.accept().unwrap();
     receiver.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sent: Vec<u8> = (0..length).map(byte).collect();
     let start = Instant::now();
-    let writer = std::thread::spawn(move || {
-        let bytes: Vec<u8> = (0..length).map(byte).collect();
-        sender.write_all(&bytes)
-    });
+    let writer = std::thread::spawn(move || sender.write_all(&sent));
     let mut bytes = Vec::with_capacity(length);
     receiver.read_to_end(&mut bytes).unwrap();
     let took = start.elapsed();

@@ -21,7 +21,7 @@ fn instances_of_two_subnets_ping_and_talk_udp_and_tcp() {
     exchange(&server, &client, 1472);
 
     let length = 32 << 20;
-    let took = transfer(&one, &two, "10.0.16.12", 8080, length);
+    let took = transfer(&one, &two, "10.0.16.12", length);
     println!("TCP: {:.0} Mbit/s", length as f64 * 8e-6 / took.as_secs_f64());
 
     let counters = fabric.counters();
@@ -92,8 +92,8 @@ fn packets_forwarded_from_a_veth_arrive_with_good_checksums() {
     exchange(&client, &server, 1000);
     exchange(&server, &client, 1000);
     exchange(&client, &server, 4000);
-    transfer(&pod, &peer, "10.0.16.12", 8080, 8 << 20);
-    transfer(&peer, &pod, "10.0.0.12", 8080, 8 << 20);
+    transfer(&pod, &peer, "10.0.16.12", 8 << 20);
+    transfer(&peer, &pod, "10.0.0.12", 8 << 20);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::{ImageError, io};
+use super::{ImageError, failed};
 
 /// The plan of an image. Paths in the image are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,12 +78,12 @@ impl Image {
 /// Writes the archive by rename, so that an interrupted run leaves the old one.
 pub(super) fn write(image: &Image, path: &Path) -> Result<(), ImageError> {
     let layer_path = path.with_extension("layer");
-    let digest = write_layer(image, &layer_path).map_err(io("write", &layer_path))?;
+    let digest = write_layer(image, &layer_path).map_err(failed("write", &layer_path))?;
     let part = path.with_extension("part");
-    let result = write_archive(image, &layer_path, &digest, &part).map_err(io("write", &part));
-    std::fs::remove_file(&layer_path).map_err(io("remove", &layer_path))?;
+    let result = write_archive(image, &layer_path, &digest, &part).map_err(failed("write", &part));
+    std::fs::remove_file(&layer_path).map_err(failed("remove", &layer_path))?;
     result?;
-    std::fs::rename(&part, path).map_err(io("put in place", path))
+    std::fs::rename(&part, path).map_err(failed("put in place", path))
 }
 
 fn write_layer(image: &Image, path: &Path) -> io::Result<String> {

@@ -42,7 +42,7 @@ pub enum ImageError {
     NoLibrary { binary: PathBuf, library: String },
 }
 
-pub(crate) fn io(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ImageError {
+pub(crate) fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ImageError {
     let path = path.to_path_buf();
     move |source| ImageError::Io { act, path, source }
 }
@@ -51,7 +51,7 @@ pub(crate) fn io(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Im
 /// names of the archives, in the order of import. A program of ours that is not built is passed over
 /// and said: a lab without the product is useful too.
 pub fn pack_all(dir: &Path, say: impl Fn(&str)) -> Result<Vec<String>, ImageError> {
-    std::fs::create_dir_all(dir).map_err(io("make", dir))?;
+    std::fs::create_dir_all(dir).map_err(failed("make", dir))?;
     let mut archives = Vec::new();
     let images = [
         ("pause", Some(pause(dir)?)),
@@ -81,7 +81,7 @@ fn pack(dir: &Path, file: &str, image: &Image) -> Result<bool, ImageError> {
         return Ok(false);
     }
     archive::write(image, &path)?;
-    std::fs::write(&stamp_path, stamp).map_err(io("write", &stamp_path))?;
+    std::fs::write(&stamp_path, stamp).map_err(failed("write", &stamp_path))?;
     Ok(true)
 }
 
@@ -89,7 +89,7 @@ fn pack(dir: &Path, file: &str, image: &Image) -> Result<bool, ImageError> {
 fn stamp(image: &Image) -> Result<String, ImageError> {
     let mut stamp = format!("{image:?}\n");
     for source in image.files.values() {
-        let meta = std::fs::metadata(source).map_err(io("read", source))?;
+        let meta = std::fs::metadata(source).map_err(failed("read", source))?;
         stamp += &format!("{} {} {} {}\n", source.display(), meta.ino(), meta.size(), meta.mtime_nsec());
         stamp += &format!("{}\n", meta.mtime());
     }
@@ -102,7 +102,7 @@ fn pause(dir: &Path) -> Result<Image, ImageError> {
     let text = include_str!("pause.c");
     let current = binary.exists() && std::fs::read_to_string(&source).is_ok_and(|old| old == text);
     if !current {
-        std::fs::write(&source, text).map_err(io("write", &source))?;
+        std::fs::write(&source, text).map_err(failed("write", &source))?;
         let cc = binaries::system("cc")?;
         run(Command::new(cc).args(["-static", "-Os", "-s", "-o"]).arg(&binary).arg(&source))?;
     }

@@ -1,13 +1,11 @@
 //! From a plan to a machine's first process: cgroups, namespaces, and who dies with whom.
 
 use std::convert::Infallible;
-use std::io;
-use std::os::fd::AsFd;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::mount::{MsFlags, mount};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 
 use super::{Spec, mounts, network, tasks};
@@ -70,26 +68,28 @@ pub fn launch(spec_path: &Path) -> Result<Infallible, LaunchError> {
         .map_err(system("separate the machine's mounts from the host's"))?;
 
     let mut command = Command::new("/proc/self/exe");
-    // The pipe tells the child whether we still live; nothing is ever written to it.
     command.arg("machine-init").arg(spec_path).stdin(Stdio::piped());
     die_with_thread(&mut command);
     let io = |act| move |source| LaunchError::System { act, source };
     let mut child = command.spawn().map_err(io("start the first process of a machine"))?;
-    // `Child::wait` would close the pipe; it has to stay open.
-    let _alive = child.stdin.take();
     state::write(&spec.pid_file, &child.id().to_string())?;
+    // `Child::wait` would close the pipe; it stays open for as long as we live.
+    let mut go = child.stdin.take();
+    if let Some(pipe) = &mut go {
+        pipe.write_all(b"g").map_err(io("let the first process of a machine begin"))?;
+    }
     let status = child.wait().map_err(io("wait for the first process of a machine"))?;
     Err(LaunchError::Ended { status: status.to_string() })
 }
 
 /// The first process of a machine.
 pub fn init(spec_path: &Path) -> Result<Infallible, LaunchError> {
-    // The launcher may have died before the parent-death signal was set; its end of the pipe tells.
-    let stdin = io::stdin();
-    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
-    poll(&mut fds, PollTimeout::ZERO).map_err(system("poll the launcher's pipe"))?;
-    if fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP)) {
-        return Err(LaunchError::Orphan);
+    // The launcher's word that it has written the process id: it shares our mounts, which are about to
+    // become read-only. Without it, the launcher died before the parent-death signal was set.
+    let mut go = [0];
+    match io::stdin().read(&mut go) {
+        Ok(1) => {}
+        Ok(_) | Err(_) => return Err(LaunchError::Orphan),
     }
     let spec = load(spec_path)?;
     nix::unistd::sethostname(&spec.name).map_err(system("set the machine's host name"))?;

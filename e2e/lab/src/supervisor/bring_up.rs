@@ -63,8 +63,6 @@ pub enum BringUpError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot find the network namespace of the control machine")]
-    Aim(#[source] io::Error),
     #[error("{name} ended ({status}); its log ends:\n{log}")]
     Ended { name: String, status: String, log: String },
     #[error("still waiting for {what} after {} s; see the logs in {}", patience.as_secs(), logs.display())]
@@ -141,7 +139,7 @@ pub(super) fn bring_up(
     parts.cloud = Some(cloud::start(state)?);
     let packed = images::pack_all(&state.images(), step)?;
     let admin = Admin::new(state.admin_socket());
-    waiter.until("the simulated cloud", parts, || admin.get("/state").is_ok())?;
+    waiter.until("the simulated cloud", parts, || admin.get("/healthz").is_ok())?;
     step("the simulated cloud answers");
 
     let credentials = Credentials::generate(&fleet)?;
@@ -153,7 +151,7 @@ pub(super) fn bring_up(
     for machine in fleet.machines() {
         let pid = machine_pid(state, &machine.name, &waiter, parts)?;
         if machine.name == fleet.control.name {
-            relay.aim(pid).map_err(BringUpError::Aim)?;
+            waiter.until("the control machine's network", parts, || relay.aim(pid).is_ok())?;
         }
         admin.power_on(&machine.instance, pid)?;
         step(&format!("{} is on: {} at {}", machine.name, machine.instance, machine.address.addr()));

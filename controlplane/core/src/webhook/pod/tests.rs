@@ -171,7 +171,7 @@ fn pods_that_are_none_of_our_business_stay_as_they_are() {
             case.verdict(),
             PodVerdict::Untouched {
                 reason: expected,
-                warnings: vec![]
+                passed_over: vec![]
             }
         );
     }
@@ -217,12 +217,12 @@ fn a_networking_that_is_not_ready_is_passed_over_with_a_warning() {
         json!({ "status": { "status": "Fail", "message": "InvalidVSwitchId.NotFound" } }),
     );
     let only = Case::new(pod(json!({})), vec![failing.clone()]);
-    let PodVerdict::Untouched { warnings, .. } = only.verdict() else {
+    let PodVerdict::Untouched { passed_over, .. } = only.verdict() else {
         panic!("touched")
     };
-    assert!(warnings[0].contains("InvalidVSwitchId.NotFound"), "{warnings:?}");
+    assert!(passed_over[0].to_string().contains("InvalidVSwitchId.NotFound"));
     let second = Case::new(pod(json!({})), vec![failing, networking("b", json!({}))]);
-    assert_eq!(second.mutation().warnings.len(), 1);
+    assert_eq!(second.mutation().passed_over.len(), 1);
     assert_eq!(
         second.stored()["metadata"]["annotations"][annotation::POD_NETWORKING],
         "b"
@@ -232,12 +232,13 @@ fn a_networking_that_is_not_ready_is_passed_over_with_a_warning() {
 #[test]
 fn a_fixed_networking_is_passed_over_for_pods_whose_names_are_not_kept() {
     let deployment = Case::new(pod(owned_by("ReplicaSet")), vec![networking("db", fixed())]);
-    let PodVerdict::Untouched { warnings, .. } = deployment.verdict() else {
+    let PodVerdict::Untouched { passed_over, .. } = deployment.verdict() else {
         panic!("touched")
     };
+    let warning = passed_over[0].to_string();
     assert!(
-        warnings[0].contains("PodNetworking db") && warnings[0].contains("StatefulSet"),
-        "{warnings:?}"
+        warning.contains("PodNetworking db") && warning.contains("StatefulSet"),
+        "{warning}"
     );
     for kept in [
         pod(json!({})),
@@ -247,8 +248,8 @@ fn a_fixed_networking_is_passed_over_for_pods_whose_names_are_not_kept() {
         assert_eq!(
             Case::new(kept, vec![networking("db", fixed())])
                 .mutation()
-                .warnings,
-            Vec::<String>::new()
+                .passed_over,
+            vec![]
         );
     }
 }

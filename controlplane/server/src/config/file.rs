@@ -1,0 +1,160 @@
+//! A file of `key: value` settings. Values are read as leniently as upstream reads them: a number or a
+//! flag may be written as text, a list as text with commas.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_yaml_ng::Value;
+use terway_core::go_duration;
+
+use super::ConfigError;
+
+/// The settings of one file by their known keys.
+pub(super) struct File {
+    path: PathBuf,
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl File {
+    /// Reads a file whose keys must be among `known`.
+    pub(super) fn read(path: &Path, known: &[&'static str]) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text, known)
+    }
+
+    pub(super) fn parse(path: &Path, text: &str, known: &[&'static str]) -> Result<Self, ConfigError> {
+        let path = path.to_owned();
+        let document: Value = serde_yaml_ng::from_str(text)
+            .map_err(|source| ConfigError::Yaml { path: path.clone(), source })?;
+        let mapping = match document {
+            Value::Null => serde_yaml_ng::Mapping::new(),
+            Value::Mapping(mapping) => mapping,
+            _ => return Err(ConfigError::NotAMapping { path }),
+        };
+        let mut values = BTreeMap::new();
+        for (key, value) in mapping {
+            let key = scalar(&key).unwrap_or_default();
+            let Some(name) = known.iter().copied().find(|name| name.eq_ignore_ascii_case(&key)) else {
+                return Err(ConfigError::UnknownKey { path, key });
+            };
+            if values.insert(name, value).is_some() {
+                return Err(ConfigError::DuplicateKey { path, key });
+            }
+        }
+        // A key without a value is a key that is not given.
+        values.retain(|_, value| !value.is_null());
+        Ok(Self { path, values })
+    }
+
+    /// Which of these keys are given.
+    pub(super) fn given<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+        keys.into_iter().filter(|key| self.values.contains_key(key)).collect()
+    }
+
+    pub(super) fn text(&self, key: &'static str, default: &str) -> Result<String, ConfigError> {
+        Ok(self.one(key, "a text", scalar)?.unwrap_or_else(|| default.to_owned()))
+    }
+
+    pub(super) fn flag(&self, key: &'static str, default: bool) -> Result<bool, ConfigError> {
+        let read = |value: &Value| match scalar(value)?.to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        };
+        Ok(self.one(key, "true or false", read)?.unwrap_or(default))
+    }
+
+    pub(super) fn number<T: std::str::FromStr>(
+        &self,
+        key: &'static str,
+        default: T,
+        expected: &'static str,
+        allowed: impl Fn(&T) -> bool,
+    ) -> Result<T, ConfigError> {
+        let read = |value: &Value| scalar(value)?.trim().parse().ok().filter(&allowed);
+        Ok(self.one(key, expected, read)?.unwrap_or(default))
+    }
+
+    /// A duration as Go writes it; a bare number is nanoseconds, as in Go.
+    pub(super) fn duration(&self, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
+        let read = |value: &Value| match value {
+            Value::Number(number) => number.as_u64().map(Duration::from_nanos),
+            other => scalar(other).filter(|text| !text.is_empty()).map_or(Some(default), |text| go_duration::parse(&text)),
+        };
+        Ok(self.one(key, "a duration such as 30s or 5m", read)?.unwrap_or(default))
+    }
+
+    /// One of some words, without regard to case.
+    pub(super) fn word(
+        &self,
+        key: &'static str,
+        expected: &'static str,
+        allowed: &[&'static str],
+    ) -> Result<&'static str, ConfigError> {
+        let read = |value: &Value| {
+            let text = scalar(value)?;
+            allowed.iter().copied().find(|word| word.eq_ignore_ascii_case(&text))
+        };
+        Ok(self.one(key, expected, read)?.unwrap_or(allowed[0]))
+    }
+
+    pub(super) fn list(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        let split = |text: String| -> Vec<String> {
+            text.split(',').map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect()
+        };
+        let read = |value: &Value| match value {
+            Value::Sequence(entries) => entries.iter().map(scalar).collect(),
+            other => scalar(other).map(split),
+        };
+        Ok(self.one(key, "a list of texts", read)?.unwrap_or_default())
+    }
+
+    pub(super) fn map<T: std::str::FromStr>(
+        &self,
+        key: &'static str,
+        expected: &'static str,
+    ) -> Result<BTreeMap<String, T>, ConfigError> {
+        let read = |value: &Value| {
+            let entries = value.as_mapping()?.iter();
+            entries.map(|(key, value)| Some((scalar(key)?, scalar(value)?.trim().parse().ok()?))).collect()
+        };
+        Ok(self.one(key, expected, read)?.unwrap_or_default())
+    }
+
+    pub(super) fn required(&self, key: &'static str, expected: &'static str) -> Result<String, ConfigError> {
+        let value = self.text(key, "")?;
+        if value.is_empty() {
+            return Err(ConfigError::MissingKey { path: self.path.clone(), key, expected });
+        }
+        Ok(value)
+    }
+
+    /// A complaint about the value of a key.
+    pub(super) fn bad(&self, key: &'static str, found: String, expected: &'static str) -> ConfigError {
+        ConfigError::BadValue { path: self.path.clone(), key: key.to_owned(), found, expected }
+    }
+
+    fn one<T>(
+        &self,
+        key: &'static str,
+        expected: &'static str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.values.get(key) else { return Ok(None) };
+        read(value).map(Some).ok_or_else(|| {
+            let found = serde_json::to_string(value).unwrap_or_else(|_| "of another form".to_owned());
+            self.bad(key, found, expected)
+        })
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+    }
+}

@@ -1,0 +1,193 @@
+//! ctrl-config.yaml.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::ConfigError;
+use super::controllers::ControllerSwitch;
+use super::file::File;
+
+/// Address families of pods with ENIs of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpStack {
+    Ipv4,
+    Ipv6,
+    Dual,
+}
+
+/// Timing of the Lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// How long a holder may be silent before others take over.
+    pub duration: Duration,
+    /// How long a holder tries to renew before it gives up; shorter than `duration`.
+    pub renew_deadline: Duration,
+    /// Time between two tries.
+    pub retry_period: Duration,
+}
+
+/// The settings of the control plane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub leader_election: bool,
+    pub lease: Lease,
+    /// Namespace of the Lease and of the certificate.
+    pub controller_namespace: String,
+    /// Name of the Lease, of the Service and of the webhook configurations.
+    pub controller_name: String,
+    /// `None`: no health endpoints.
+    pub healthz_bind_address: Option<SocketAddr>,
+    /// `None`: no metrics endpoint.
+    pub metrics_bind_address: Option<SocketAddr>,
+    pub cluster_domain: String,
+    pub disable_webhook: bool,
+    pub webhook_port: u16,
+    pub pod_max_concurrent: usize,
+    pub pod_eni_max_concurrent: usize,
+    pub node_max_concurrent: usize,
+    pub eni_max_concurrent: usize,
+    /// Only nodes with all of these labels are handled.
+    pub node_label_white_list: BTreeMap<String, String>,
+    pub controllers: ControllerSwitch,
+    /// `None`: asked of the metadata service.
+    pub region_id: Option<String>,
+    pub cluster_id: String,
+    pub vpc_id: String,
+    pub enable_trunk: bool,
+    pub ip_stack: IpStack,
+    /// Write the extended resources into pods.
+    pub enable_webhook_inject_resource: bool,
+    /// Requests a second to the API server, and how many may come at once.
+    pub kube_client_qps: f32,
+    pub kube_client_burst: u32,
+    pub vswitch_cache_ttl: Duration,
+    /// Owner kinds, beside StatefulSet, whose pods keep their names.
+    pub custom_stateful_workload_kinds: Vec<String>,
+    /// The deprecated mode (`ipamType: crd`) in which every pod has an ENI of its own.
+    pub every_pod_has_eni: bool,
+    /// Calls a minute by name of the API.
+    pub rate_limit: BTreeMap<String, u32>,
+    /// Shortest `releaseAfter` of a Fixed PodNetworking. Our own key.
+    pub min_release_after: Duration,
+}
+
+/// Keys that this program follows.
+const KEYS: &[&str] = &[
+    "leaderElection", "leaseDuration", "renewDeadline", "retryPeriod", "controllerNamespace", "controllerName",
+    "healthzBindAddress", "metricsBindAddress", "clusterDomain", "disableWebhook", "webhookPort", "podMaxConcurrent",
+    "podENIMaxConcurrent", "nodeMaxConcurrent", "eniMaxConcurrent", "nodeLabelWhiteList", "controllers", "regionID",
+    "clusterID", "vpcID", "enableTrunk", "ipStack", "enableWebhookInjectResource", "kubeClientQPS",
+    "kubeClientBurst", "vSwitchCacheTTL", "customStatefulWorkloadKinds", "ipamType", "rateLimit", "minReleaseAfter",
+];
+
+/// Keys of upstream without an effect here, and why.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("leaseLockName", "the Lease is named by controllerName"),
+    ("leaseLockNamespace", "the Lease is in controllerNamespace"),
+    ("certDir", "certificates are kept in memory"),
+    ("enableTrace", "there is no tracing"),
+    ("enableDevicePlugin", "resources are published by the control plane"),
+    ("vSwitchPoolSize", "the cache holds every vSwitch in use"),
+    ("backoffOverride", "nothing here waits by a fixed table"),
+    ("centralizedIPAM", "shared ENIs are not served yet"),
+    ("degradation", "shared ENIs are not served yet"),
+    ("multiIPPodMaxConcurrent", "shared ENIs are not served yet"),
+    ("multiIPNodeMaxConcurrent", "shared ENIs are not served yet"),
+    ("multiIPNodeSyncPeriod", "shared ENIs are not served yet"),
+    ("multiIPGCPeriod", "shared ENIs are not served yet"),
+    ("multiIPMinSyncPeriodOnFailure", "shared ENIs are not served yet"),
+    ("multiIPMaxSyncPeriodOnFailure", "shared ENIs are not served yet"),
+];
+
+impl Settings {
+    pub(super) fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+        Self::from_file(&File::read(path, &Self::known())?, warnings)
+    }
+
+    /// Every key that may be given.
+    pub(super) fn known() -> Vec<&'static str> {
+        KEYS.iter().copied().chain(WITHOUT_EFFECT.iter().map(|(key, _)| *key)).collect()
+    }
+
+    pub(super) fn from_file(file: &File, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+        for (key, why) in WITHOUT_EFFECT {
+            if !file.given([*key]).is_empty() {
+                warnings.push(format!("key {key} has no effect: {why}"));
+            }
+        }
+        Ok(Self {
+            leader_election: file.flag("leaderElection", false)?,
+            lease: lease(file)?,
+            controller_namespace: file.text("controllerNamespace", "kube-system")?,
+            controller_name: file.text("controllerName", "terway-controlplane")?,
+            healthz_bind_address: address(file, "healthzBindAddress", "0.0.0.0:80")?,
+            metrics_bind_address: address(file, "metricsBindAddress", "0")?,
+            cluster_domain: file.text("clusterDomain", "cluster.local")?,
+            disable_webhook: file.flag("disableWebhook", false)?,
+            webhook_port: file.number("webhookPort", 4443, "a port number", |port| *port > 0)?,
+            pod_max_concurrent: workers(file, "podMaxConcurrent", 10)?,
+            pod_eni_max_concurrent: workers(file, "podENIMaxConcurrent", 10)?,
+            node_max_concurrent: workers(file, "nodeMaxConcurrent", 10)?,
+            eni_max_concurrent: workers(file, "eniMaxConcurrent", 300)?,
+            node_label_white_list: file.map("nodeLabelWhiteList", "a map of label to value")?,
+            controllers: ControllerSwitch::new(file.list("controllers")?)
+                .map_err(|entry| file.bad("controllers", format!("{entry:?}"), "names of controllers, -name or *"))?,
+            region_id: Some(file.text("regionID", "")?).filter(|id| !id.is_empty()),
+            cluster_id: file.required("clusterID", "the id of the cluster; ENIs are tagged with it")?,
+            vpc_id: file.required("vpcID", "the id of the cluster's VPC")?,
+            enable_trunk: file.flag("enableTrunk", true)?,
+            ip_stack: match file.word("ipStack", "ipv4, ipv6 or dual", &["ipv4", "ipv6", "dual"])? {
+                "ipv6" => IpStack::Ipv6,
+                "dual" => IpStack::Dual,
+                _ => IpStack::Ipv4,
+            },
+            enable_webhook_inject_resource: file.flag("enableWebhookInjectResource", true)?,
+            kube_client_qps: file.number("kubeClientQPS", 20.0, "a number above 0", |qps| *qps > 0.0)?,
+            kube_client_burst: file.number("kubeClientBurst", 30, "a number above 0", |burst| *burst > 0)?,
+            vswitch_cache_ttl: file.duration("vSwitchCacheTTL", Duration::from_secs(20 * 60))?,
+            custom_stateful_workload_kinds: file.list("customStatefulWorkloadKinds")?,
+            every_pod_has_eni: file.word("ipamType", "crd, or leave it empty", &["", "crd"])? == "crd",
+            rate_limit: file.map("rateLimit", "a map of API to calls a minute")?,
+            min_release_after: file.duration("minReleaseAfter", Duration::from_secs(5 * 60))?,
+        })
+    }
+}
+
+fn workers(file: &File, key: &'static str, default: usize) -> Result<usize, ConfigError> {
+    file.number(key, default, "a number of workers from 1 to 10000", |count| (1..=10_000).contains(count))
+}
+
+fn lease(file: &File) -> Result<Lease, ConfigError> {
+    let seconds = Duration::from_secs;
+    let lease = Lease {
+        duration: file.duration("leaseDuration", seconds(15))?,
+        renew_deadline: file.duration("renewDeadline", seconds(10))?,
+        retry_period: file.duration("retryPeriod", seconds(2))?,
+    };
+    if lease.duration.as_secs() == 0 {
+        let expected = "a second or more: a Lease counts whole seconds";
+        return Err(file.bad("leaseDuration", format!("{:?}", lease.duration), expected));
+    }
+    if lease.renew_deadline >= lease.duration {
+        let expected = "a time shorter than leaseDuration";
+        return Err(file.bad("renewDeadline", format!("{:?}", lease.renew_deadline), expected));
+    }
+    if lease.retry_period >= lease.renew_deadline || lease.retry_period.is_zero() {
+        let expected = "a time above 0 and shorter than renewDeadline";
+        return Err(file.bad("retryPeriod", format!("{:?}", lease.retry_period), expected));
+    }
+    Ok(lease)
+}
+
+/// `host:port`, `:port` for every address, `0` for none.
+fn address(file: &File, key: &'static str, default: &str) -> Result<Option<SocketAddr>, ConfigError> {
+    let text = file.text(key, default)?;
+    if text.is_empty() || text == "0" {
+        return Ok(None);
+    }
+    let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.clone() };
+    let expected = "an address such as 0.0.0.0:8080, or 0 for none";
+    whole.parse().map(Some).map_err(|_| file.bad(key, format!("{text:?}"), expected))
+}

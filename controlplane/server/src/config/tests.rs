@@ -1,0 +1,136 @@
+//! Settings that are read, and those that end the start with a name.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::file::File;
+use super::*;
+
+fn settings(text: &str) -> Result<(Settings, Vec<String>), String> {
+    let text = format!("clusterID: c1\nvpcID: vpc-1\n{text}");
+    let mut warnings = Vec::new();
+    File::parse(Path::new("ctrl-config.yaml"), &text, &Settings::known())
+        .and_then(|file| Settings::from_file(&file, &mut warnings))
+        .map(|settings| (settings, warnings))
+        .map_err(|error| error.to_string())
+}
+
+fn flags(arguments: &[&str]) -> Result<Flags, FlagsError> {
+    Flags::parse(arguments.iter().map(|argument| (*argument).to_owned()))
+}
+
+#[test]
+fn the_defaults_are_upstreams() {
+    let (settings, warnings) = settings("").unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(settings.controller_name, "terway-controlplane");
+    assert_eq!(settings.healthz_bind_address.unwrap().to_string(), "0.0.0.0:80");
+    assert_eq!(settings.metrics_bind_address, None);
+    assert_eq!((settings.webhook_port, settings.eni_max_concurrent), (4443, 300));
+    assert_eq!(settings.min_release_after, Duration::from_secs(300));
+    assert!(settings.enable_trunk && settings.enable_webhook_inject_resource && !settings.leader_election);
+}
+
+#[test]
+fn keys_are_matched_without_regard_to_case_and_values_leniently() {
+    let (settings, _) = settings(
+        "LEADERELECTION: \"true\"\npodenimaxconcurrent: \"7\"\nleaseDuration: 1m\nminReleaseAfter: 5s\n\
+         metricsBindAddress: :9090\ncontrollers: \"pod, -node\"\nrateLimit: {AttachNetworkInterface: 60}\n\
+         ipStack: Dual\nregionID:\nvSwitchCacheTTL: 60000000000\n",
+    )
+    .unwrap();
+    assert!(settings.leader_election);
+    assert_eq!(settings.pod_eni_max_concurrent, 7);
+    assert_eq!(settings.lease.duration, Duration::from_secs(60));
+    assert_eq!(settings.min_release_after, Duration::from_secs(5));
+    assert_eq!(settings.metrics_bind_address.unwrap().port(), 9090);
+    assert_eq!(settings.rate_limit["AttachNetworkInterface"], 60);
+    assert_eq!(settings.ip_stack, IpStack::Dual);
+    assert_eq!(settings.region_id, None);
+    assert_eq!(settings.vswitch_cache_ttl, Duration::from_secs(60));
+    assert!(!settings.controllers.enabled("node") && settings.controllers.enabled("eni"));
+}
+
+#[test]
+fn the_first_entry_that_speaks_of_a_controller_counts() {
+    let switch = |list: &str| settings(&format!("controllers: {list}")).unwrap().0.controllers;
+    assert!(!switch("[-pod, pod]").enabled("pod"));
+    assert!(switch("['*', -pod]").enabled("multi-ip-pod"));
+    assert!(!switch("['*', -pod]").enabled("pod"));
+    assert!(!switch("[]").enabled("multi-ip-pod"));
+}
+
+#[test]
+fn every_complaint_names_the_key() {
+    for (text, words) in [
+        ("podMaxConcurent: 5", "\"podMaxConcurent\" is not known"),
+        ("podMaxConcurrent: 5\nPODMAXCONCURRENT: 6", "given twice"),
+        ("webhookPort: https", "\"webhookPort\" has the value \"https\""),
+        ("webhookPort: 70000", "\"webhookPort\""),
+        ("leaderElection: maybe", "true or false"),
+        ("leaseDuration: 15", "\"leaseDuration\""),
+        ("renewDeadline: 20s", "shorter than leaseDuration"),
+        ("minReleaseAfter: -5m", "\"minReleaseAfter\""),
+        ("ipStack: ipv5", "ipv4, ipv6 or dual"),
+        ("controllers: [pods]", "\"pods\""),
+        ("healthzBindAddress: localhost", "\"healthzBindAddress\""),
+        ("rateLimit: {CreateNetworkInterface: many}", "\"rateLimit\""),
+        ("customStatefulWorkloadKinds: [[]]", "\"customStatefulWorkloadKinds\""),
+    ] {
+        let error = settings(text).unwrap_err();
+        assert!(error.contains(words) && error.contains("ctrl-config.yaml"), "{error:?} does not say {words:?}");
+    }
+}
+
+#[test]
+fn what_must_be_given_is_named() {
+    let file = File::parse(Path::new("f"), "clusterID: c1", &Settings::known()).unwrap();
+    assert!(Settings::from_file(&file, &mut Vec::new()).unwrap_err().to_string().contains("\"vpcID\" is missing"));
+}
+
+#[test]
+fn keys_without_an_effect_are_told() {
+    let (_, warnings) = settings("leaseLockName: x\nbackoffOverride: {eni_create: {steps: 3}}\n").unwrap();
+    assert_eq!(warnings.len(), 2);
+    assert!(warnings[0].contains("leaseLockName") && warnings[1].contains("backoffOverride"));
+}
+
+#[test]
+fn flags_are_gos() {
+    let both = flags(&["-config", "/a", "--credential=/b", "--v=4", "-feature-gates", "EFLO=false"]).unwrap();
+    assert_eq!((both.config.to_str(), both.credential.to_str()), (Some("/a"), Some("/b")));
+    assert_eq!((both.verbosity, both.feature_gates["EFLO"]), (4, false));
+    assert_eq!(flags(&[]).unwrap(), Flags::default());
+    assert_eq!(flags(&["--confg", "x"]), Err(FlagsError::Unknown("--confg".into())));
+    assert_eq!(flags(&["-config"]), Err(FlagsError::NoValue("config")));
+    assert!(matches!(flags(&["-feature-gates=Warp=true"]), Err(FlagsError::UnknownGate { .. })));
+    assert_eq!(flags(&["-h"]), Err(FlagsError::Help));
+}
+
+#[test]
+fn credentials_are_read_and_never_printed() {
+    let read = |text: &str| {
+        let keys = ["accessKey", "accessSecret", "credentialPath", "otelEndpoint", "otelToken"];
+        let file = File::parse(Path::new("ctrl-secret.yaml"), text, &keys)?;
+        Credential::from_file(&file, &mut Vec::new())
+    };
+    let pair = read("accessKey: lab-ak\naccessSecret: very-secret\n").unwrap();
+    assert_eq!(pair.access_secret, "very-secret");
+    let printed = format!("{pair:?}");
+    assert!(!printed.contains("very-secret") && !printed.contains("lab-ak"), "{printed}");
+    assert!(read("accessKey: lab-ak").unwrap_err().to_string().contains("accessSecret"));
+    assert!(read("acessKey: lab-ak").unwrap_err().to_string().contains("acessKey"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = load(["-config".to_owned(), "/nonexistent/ctrl-config.yaml".to_owned()]).unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/ctrl-config.yaml"));
+}
+
+#[test]
+fn the_identity_is_the_pods() {
+    let pod = Identity::from_lookup(|name| Some(format!("value of {name}")));
+    assert_eq!((pod.pod_name.as_str(), pod.pod_uid.as_str()), ("value of POD_NAME", "value of POD_UID"));
+    assert!(!Identity::from_lookup(|_| None).pod_name.is_empty());
+}

@@ -1,0 +1,151 @@
+//! What every controller has at hand.
+
+use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use terway_cloud::{Cloud, CloudError, ErrorClass, Expect};
+use terway_core::cloud::EniObservation;
+use terway_core::intent::{Answer, Evidence, Limits, Refusal};
+use terway_core::pod::Settings;
+
+use crate::backlog::Backlog;
+use crate::events::Events;
+use crate::leadership::Term;
+use crate::metrics::Metrics;
+use crate::objects::{Caches, Writer};
+use crate::runtime::{Key, Queue};
+use crate::vswitches::VSwitches;
+
+/// Queues of the controllers; triggers put keys in, workers take them out.
+#[derive(Clone, Default)]
+pub struct Queues {
+    pub pods: Arc<Queue>,
+    pub pod_enis: Arc<Queue>,
+    pub interfaces: Arc<Queue>,
+    pub nodes: Arc<Queue>,
+}
+
+/// Settings of the controllers, from the configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControllerSettings {
+    pub pods: Settings,
+    pub node_white_list: BTreeMap<String, String>,
+    pub pod_workers: usize,
+    pub pod_eni_workers: usize,
+    pub interface_workers: usize,
+    pub node_workers: usize,
+    /// Controllers that run: `pod`, `pod-eni`, `eni`, `node`.
+    pub controllers: Vec<String>,
+}
+
+impl ControllerSettings {
+    /// Whether a controller is switched on.
+    pub fn runs(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
+    }
+}
+
+/// What this process knows about intents; lost with it, on purpose.
+#[derive(Default)]
+pub struct IntentMemory {
+    known: Mutex<HashMap<(String, String), Evidence>>,
+}
+
+impl IntentMemory {
+    /// What is known of an attempt; nothing, if it is another one than was known.
+    pub fn of(&self, uid: &str, index: &str, attempt: i32) -> Evidence {
+        let known = self.known.lock();
+        let found = known.get(&(uid.to_owned(), index.to_owned())).filter(|e| e.attempt == attempt);
+        found.cloned().unwrap_or_else(|| Evidence::inherited(attempt))
+    }
+
+    /// Notes what is known now.
+    pub fn note(&self, uid: &str, index: &str, evidence: Evidence) {
+        self.known.lock().insert((uid.to_owned(), index.to_owned()), evidence);
+    }
+
+    /// The intent is resolved.
+    pub fn forget(&self, uid: &str, index: &str) {
+        self.known.lock().remove(&(uid.to_owned(), index.to_owned()));
+    }
+
+    /// Every intent of an object is resolved.
+    pub fn forget_all(&self, uid: &str) {
+        self.known.lock().retain(|(owner, _), _| owner != uid);
+    }
+}
+
+/// Shared by the controllers of one term of leadership.
+pub struct Context {
+    pub caches: Caches,
+    pub write: Writer,
+    pub cloud: Cloud,
+    pub events: Events,
+    pub metrics: Metrics,
+    pub queues: Queues,
+    pub vswitches: Arc<VSwitches>,
+    pub settings: ControllerSettings,
+    pub intents: IntentMemory,
+    pub backlog: Backlog,
+    pub term: Term,
+    pub limits: Limits,
+    /// ENIs that this process made, until they are attached for the first time.
+    pub made_here: Mutex<std::collections::HashSet<String>>,
+    /// Node whose trunk is on its way, by the trunk's id.
+    pub trunks: Mutex<HashMap<String, Key>>,
+}
+
+impl Context {
+    /// What the poller saw last of an ENI, in the time of the planners.
+    pub fn seen(&self, id: &str) -> Option<(EniObservation, Timestamp)> {
+        let (observation, at) = self.cloud.watch().latest(id)?;
+        Some((observation, to_timestamp(at)))
+    }
+
+    /// Lets the poller look at an ENI.
+    pub fn watch(&self, id: &str, what: Expect) {
+        self.cloud.watch().expect(id, what);
+    }
+}
+
+/// A moment of the monotonic clock as a time of day.
+fn to_timestamp(at: Instant) -> Timestamp {
+    let age = at.elapsed();
+    Timestamp::now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// What the answer to a Create means for its intent; an error that says nothing about the intent
+/// (it was not even sent) is given back.
+///
+/// # Errors
+/// When the call was not sent.
+pub fn answer(
+    result: Result<terway_core::cloud::CloudEni, CloudError>,
+) -> Result<(Answer, Option<CloudError>), CloudError> {
+    let error = match result {
+        Ok(eni) => return Ok((Answer::Created(Box::new(eni)), None)),
+        Err(error) => error,
+    };
+    let answer = match error.class {
+        ErrorClass::Fenced => return Err(error),
+        ErrorClass::Unknown => Answer::Unknown,
+        ErrorClass::Throttled => Answer::Throttled,
+        ErrorClass::TokenReused => Answer::TokenReused,
+        ErrorClass::Conflict
+        | ErrorClass::NotFound
+        | ErrorClass::Exhausted
+        | ErrorClass::Limit
+        | ErrorClass::Invalid
+        | ErrorClass::Forbidden => Answer::Refused(Refusal {
+            vswitch_exhausted: error.class == ErrorClass::Exhausted,
+            code: error.code.clone(),
+            message: error.message.clone(),
+            request_id: error.request_id.clone().unwrap_or_default(),
+        }),
+    };
+    Ok((answer, Some(error)))
+}

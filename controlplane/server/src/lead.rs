@@ -1,0 +1,120 @@
+//! One term of leadership: catch up, then run the controllers until the end of the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use terway_cloud::Cloud;
+use terway_core::intent::Limits;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::backlog::Backlog;
+use crate::context::{Context, ControllerSettings, IntentMemory, Queues};
+use crate::events::Events;
+use crate::leadership::Term;
+use crate::metrics::Metrics;
+use crate::network_interface::NetworkInterfaceController;
+use crate::node::NodeController;
+use crate::objects::{Caches, Writer};
+use crate::pod::PodController;
+use crate::pod_eni::PodEniController;
+use crate::runtime::{Queue, Reconciler, worker};
+use crate::vswitches::VSwitches;
+use crate::{gc, triggers};
+
+/// What a term needs of the process.
+#[derive(Clone)]
+pub struct Parts {
+    pub client: Client,
+    pub caches: Caches,
+    pub cloud: Cloud,
+    pub events: Events,
+    pub metrics: Metrics,
+    pub queues: Queues,
+    pub vswitches: Arc<VSwitches>,
+    pub settings: ControllerSettings,
+}
+
+/// Decides until `stop`, and finishes what is under way then.
+pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
+    // Cancel-safe: nothing is decided before this is over.
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = catch_up(&parts) => {}
+    }
+    info!(term = term.id, "caches are up to date; controllers start");
+    parts.metrics.leads.set(1);
+    let context = context(parts, term);
+    let tasks = TaskTracker::new();
+    let helpers = CancellationToken::new();
+    for task in [
+        tokio::spawn(helpers.clone().run_until_cancelled_owned(triggers::forward_cloud_news(context.clone()))),
+        tokio::spawn(helpers.clone().run_until_cancelled_owned(gc::run(context.clone()))),
+    ] {
+        tasks.spawn(task);
+    }
+    let settings = context.settings.clone();
+    let queues = context.queues.clone();
+    let start = Start { tasks: &tasks, context: &context, stop: &stop };
+    start.controller(PodController::new, queues.pods, settings.pod_workers);
+    start.controller(PodEniController::new, queues.pod_enis, settings.pod_eni_workers);
+    start.controller(NetworkInterfaceController::new, queues.interfaces, settings.interface_workers);
+    start.controller(NodeController::new, queues.nodes, settings.node_workers);
+    stop.cancelled().await;
+    helpers.cancel();
+    tasks.close();
+    tasks.wait().await;
+}
+
+struct Start<'a> {
+    tasks: &'a TaskTracker,
+    context: &'a Arc<Context>,
+    stop: &'a CancellationToken,
+}
+
+impl Start<'_> {
+    fn controller<R: Reconciler>(&self, make: fn(Arc<Context>) -> R, queue: Arc<Queue>, places: usize) {
+        if !self.context.settings.runs(R::NAME) {
+            info!(controller = R::NAME, "switched off");
+            return;
+        }
+        let metrics = self.context.metrics.worker(R::NAME, places);
+        let controller = Arc::new(make(self.context.clone()));
+        self.tasks.spawn(worker::run(controller, queue, places, metrics, self.stop.clone()));
+    }
+}
+
+fn context(parts: Parts, term: Term) -> Arc<Context> {
+    Arc::new(Context {
+        write: Writer::new(parts.client, parts.caches.clone()),
+        caches: parts.caches,
+        cloud: parts.cloud,
+        events: parts.events,
+        metrics: parts.metrics,
+        queues: parts.queues,
+        vswitches: parts.vswitches,
+        backlog: Backlog::new(parts.settings.interface_workers),
+        settings: parts.settings,
+        intents: IntentMemory::default(),
+        term,
+        limits: Limits::default(),
+        made_here: parking_lot::Mutex::default(),
+        trunks: parking_lot::Mutex::default(),
+    })
+}
+
+/// Tries until it has worked: a leader that decides on old caches is worse than none.
+async fn catch_up(parts: &Parts) {
+    parts.caches.wait_synced().await;
+    loop {
+        match parts.caches.catch_up(&parts.client).await {
+            Ok(()) => return,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "comparing the caches with a fresh list");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Metrics of the controllers; those of cloud calls are the cloud client's own. Labels are
+//! bounded: names of controllers and results, never of objects.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ControllerLabel {
+    controller: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    controller: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkersLabels {
+    controller: &'static str,
+    max_concurrent: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttachLabels {
+    result: &'static str,
+    eni_type: &'static str,
+}
+
+/// Everything the controllers count.
+#[derive(Clone)]
+pub struct Metrics {
+    reconciles: Family<ResultLabels, Counter>,
+    latency: Family<ControllerLabel, Histogram, fn() -> Histogram>,
+    active: Family<ControllerLabel, Gauge>,
+    workers: Family<WorkersLabels, Gauge>,
+    attach: Family<AttachLabels, Histogram, fn() -> Histogram>,
+    /// ENIs and objects that the sweeps collected.
+    pub collected: Counter,
+    events: EventMetrics,
+    /// 1 while this process leads.
+    pub leads: Gauge,
+}
+
+/// Counter of events that were not told.
+#[derive(Clone, Default)]
+pub struct EventMetrics {
+    dropped: Counter,
+}
+
+impl EventMetrics {
+    /// One event was dropped.
+    pub fn dropped(&self) {
+        self.dropped.inc();
+    }
+}
+
+impl Metrics {
+    /// Registers everything; once per registry.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            reconciles: Family::default(),
+            latency: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 4.0, 9))),
+            active: Family::default(),
+            workers: Family::default(),
+            attach: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.5, 2.0, 9))),
+            collected: Counter::default(),
+            events: EventMetrics::default(),
+            leads: Gauge::default(),
+        };
+        registry.register(
+            "controller_runtime_reconcile",
+            "Reconciles by controller and result",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "controlplane_reconcile_latency_ms",
+            "Time of one reconcile in milliseconds, waits for permits included",
+            metrics.latency.clone(),
+        );
+        registry.register(
+            "controller_runtime_active_workers",
+            "Reconciles under way",
+            metrics.active.clone(),
+        );
+        registry.register(
+            "terway_controlplane_config_info",
+            "Most workers of each controller",
+            metrics.workers.clone(),
+        );
+        registry.register(
+            "terway_eni_attach_duration_seconds",
+            "Time from the call to the ENI being attached",
+            metrics.attach.clone(),
+        );
+        registry.register("gc_count", "ENIs and objects collected by the sweeps", metrics.collected.clone());
+        registry.register(
+            "terway_events_dropped",
+            "Events not told because too many waited",
+            metrics.events.dropped.clone(),
+        );
+        registry.register("terway_controlplane_leads", "1 while this process leads", metrics.leads.clone());
+        metrics
+    }
+
+    /// The part that belongs to events.
+    pub fn events(&self) -> EventMetrics {
+        self.events.clone()
+    }
+
+    /// The part of one controller with so many workers.
+    pub fn worker(&self, controller: &'static str, places: usize) -> WorkerMetrics {
+        let labels = WorkersLabels { controller, max_concurrent: places.to_string() };
+        self.workers.get_or_create(&labels).set(1);
+        WorkerMetrics(Arc::new(Worker { controller, metrics: self.clone() }))
+    }
+
+    /// An ENI was attached (or given up) this long after the call.
+    pub fn attached(&self, member: bool, seconds: f64) {
+        let eni_type = if member { "Member" } else { "Secondary" };
+        self.attach.get_or_create(&AttachLabels { result: "success", eni_type }).observe(seconds);
+    }
+}
+
+struct Worker {
+    controller: &'static str,
+    metrics: Metrics,
+}
+
+/// Metrics of one controller's workers.
+#[derive(Clone)]
+pub struct WorkerMetrics(Arc<Worker>);
+
+impl WorkerMetrics {
+    /// A reconcile begins; it counts as active until the timer is gone.
+    pub fn start(&self) -> Timer {
+        let Worker { controller, metrics } = &*self.0;
+        metrics.active.get_or_create(&ControllerLabel { controller }).inc();
+        Timer { worker: self.0.clone(), began: Instant::now() }
+    }
+}
+
+/// A reconcile under way.
+pub struct Timer {
+    worker: Arc<Worker>,
+    began: Instant,
+}
+
+impl Timer {
+    /// The reconcile is over.
+    pub fn finish(self, success: bool) {
+        let Worker { controller, metrics } = &*self.worker;
+        let result = if success { "success" } else { "error" };
+        metrics.reconciles.get_or_create(&ResultLabels { controller, result }).inc();
+        let label = ControllerLabel { controller };
+        metrics.latency.get_or_create(&label).observe(self.began.elapsed().as_secs_f64() * 1000.0);
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let Worker { controller, metrics } = &*self.worker;
+        metrics.active.get_or_create(&ControllerLabel { controller }).dec();
+    }
+}

@@ -1,0 +1,101 @@
+//! The NetworkInterface controller: the one place that attaches, detaches and deletes ENIs.
+
+mod apply;
+mod observe;
+mod status;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use terway_cloud::{Action, Permit, Priority};
+use terway_core::network_interface::{Memory, Step, plan};
+
+use crate::context::Context;
+use crate::error::ReconcileError;
+use crate::runtime::{Key, Next, Reconciler, Slot};
+
+/// An ENI needs few steps in a row; more than this is a loop of ours.
+const MAX_STEPS: usize = 20;
+
+/// Reconciles NetworkInterfaces.
+pub struct NetworkInterfaceController {
+    context: Arc<Context>,
+    memory: Mutex<HashMap<String, Memory>>,
+}
+
+impl NetworkInterfaceController {
+    /// A controller for this term.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context, memory: Mutex::default() }
+    }
+
+    fn memory_of(&self, id: &str) -> Memory {
+        let known = self.memory.lock().get(id).cloned();
+        known.unwrap_or_else(|| Memory {
+            made_here: self.context.made_here.lock().contains(id),
+            ..Memory::default()
+        })
+    }
+
+    fn remember(&self, id: &str, memory: Memory) {
+        self.memory.lock().insert(id.to_owned(), memory);
+    }
+
+    /// What was going on with the ENI is over.
+    fn settle(&self, id: &str) {
+        self.memory.lock().remove(id);
+        self.context.made_here.lock().remove(id);
+        self.context.backlog.leave(id);
+        self.context.cloud.watch().forget(id);
+    }
+}
+
+impl Reconciler for NetworkInterfaceController {
+    const NAME: &'static str = "eni";
+
+    async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
+        let mut permit: Option<(Action, Permit)> = None;
+        for _ in 0..MAX_STEPS {
+            let Some(seen) = observe::observe(&self.context, key, self.memory_of(key.name())) else {
+                self.settle(key.name());
+                return Ok(Next::OnChange);
+            };
+            if seen.memory != self.memory_of(key.name()) {
+                self.remember(key.name(), seen.memory.clone());
+            }
+            let step = match plan(&seen.view(&self.context)) {
+                Ok(step) => step,
+                Err(reason) => return status::wait(self, &seen, reason).await,
+            };
+            // First the token, then read and plan again, then send.
+            if let Some((action, priority)) = call_of(&step)
+                && permit.as_ref().is_none_or(|(held, _)| *held != action)
+            {
+                let granted = slot.released_while(self.context.cloud.permit(action, priority)).await;
+                permit = Some((action, granted));
+                continue;
+            }
+            let granted = permit.take().map(|(_, permit)| permit);
+            if let Some(next) = apply::apply(self, &seen, step, granted).await? {
+                return Ok(next);
+            }
+        }
+        Ok(Next::After(std::time::Duration::from_secs(1)))
+    }
+}
+
+/// The call of a step, and how urgent it is.
+fn call_of(step: &Step) -> Option<(Action, Priority)> {
+    match step {
+        Step::Attach(_) => Some((Action::AttachNetworkInterface, Priority::Attach)),
+        Step::Detach { .. } => Some((Action::DetachNetworkInterface, Priority::Release)),
+        Step::Delete => Some((Action::DeleteNetworkInterface, Priority::Release)),
+        Step::AdoptTarget(_)
+        | Step::Watch
+        | Step::WriteTerm
+        | Step::WriteAttached(_)
+        | Step::WriteDetached
+        | Step::DropFinalizer => None,
+    }
+}

@@ -1,0 +1,74 @@
+//! What the plan for one ENI is made from.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use terway_core::cloud::EniObservation;
+use terway_core::network_interface::{Holder, Memory, Observed, is_of, owner};
+use terway_core::pod_eni::PodState;
+use terway_crds::{NetworkInterface, PodEni};
+
+use crate::context::Context;
+use crate::objects::Caches;
+use crate::pod_eni::pod_of;
+use crate::runtime::Key;
+
+/// An ENI with everything its next step depends on.
+pub struct Seen {
+    pub interface: Arc<NetworkInterface>,
+    pub owner: Option<Arc<PodEni>>,
+    pub holder: Holder,
+    pub memory: Memory,
+    pub observation: Option<(EniObservation, Timestamp)>,
+    pub now: Timestamp,
+}
+
+/// Reads the caches and the poller; `None` when the object is gone.
+pub fn observe(context: &Context, key: &Key, mut memory: Memory) -> Option<Seen> {
+    let interface = context.caches.interfaces.get(key)?;
+    let observation = context.seen(key.name());
+    match &observation {
+        Some((EniObservation::Absent, at)) => {
+            memory.absent_since.get_or_insert(*at);
+        }
+        Some((EniObservation::Present(_), _)) | None => memory.absent_since = None,
+    }
+    let owner = owner_of(&context.caches, &interface);
+    let holder = holder_of(&context.caches, owner.as_deref());
+    Some(Seen { interface, owner, holder, memory, observation, now: Timestamp::now() })
+}
+
+/// The record that an object belongs to.
+pub fn owner_of(caches: &Caches, interface: &NetworkInterface) -> Option<Arc<PodEni>> {
+    let (namespace, name) = owner(interface)?;
+    let record = caches.pod_enis.get(&Key::namespaced(namespace, name))?;
+    is_of(interface, &record).then_some(record)
+}
+
+/// Whether the pod of the owner may be using the ENI.
+fn holder_of(caches: &Caches, owner: Option<&PodEni>) -> Holder {
+    let Some(record) = owner else { return Holder::Gone };
+    match pod_of(caches, &Key::of(record), record).0 {
+        PodState::Living | PodState::Leaving => Holder::Living,
+        PodState::Gone => Holder::Gone,
+    }
+}
+
+impl Seen {
+    /// The form the planner takes.
+    pub fn view<'a>(&'a self, context: &'a Context) -> Observed<'a> {
+        Observed {
+            interface: &self.interface,
+            holder: self.holder,
+            memory: &self.memory,
+            seen: self.observation.as_ref().map(|(observation, at)| (observation, *at)),
+            term: &context.term.id,
+            now: self.now,
+        }
+    }
+
+    /// Id of the ENI.
+    pub fn id(&self) -> &str {
+        self.interface.metadata.name.as_deref().unwrap_or_default()
+    }
+}

@@ -1,0 +1,99 @@
+//! The Node object of a node, and what the Kubernetes node is told.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use terway_core::cloud::InstanceTypeLimits;
+use terway_core::node::{NodeFacts, NodeSpecPlan, plan_publication, plan_spec};
+use terway_crds::names::{finalizer, label};
+use terway_crds::node::NodeMetadata;
+use terway_crds::TerwayNodeSpec;
+
+use super::{NodeController, status};
+use crate::context::Context;
+use crate::error::ReconcileError;
+use crate::objects::NodeRecord;
+use crate::runtime::{Next, Slot};
+
+/// Makes the Node object: owned by the Kubernetes node, held by our finalizer.
+pub async fn create(context: &Context, node: &NodeFacts) -> Result<Next, ReconcileError> {
+    let record = NodeRecord {
+        metadata: ObjectMeta {
+            name: Some(node.name.clone()),
+            labels: Some(BTreeMap::from([(label::NODE_NAME.to_owned(), node.name.clone())])),
+            finalizers: Some(vec![finalizer::NODE.to_owned()]),
+            owner_references: Some(vec![OwnerReference {
+                api_version: "v1".into(),
+                kind: "Node".into(),
+                name: node.name.clone(),
+                uid: node.uid.clone(),
+                controller: Some(true),
+                block_owner_deletion: None,
+            }]),
+            ..ObjectMeta::default()
+        },
+        spec: TerwayNodeSpec {
+            node_metadata: NodeMetadata {
+                region_id: node.region.clone(),
+                instance_type: node.instance_type.clone(),
+                instance_id: node.instance_id.clone(),
+                zone_id: node.zone.clone(),
+            },
+            ..TerwayNodeSpec::default()
+        },
+        status: None,
+    };
+    context.write.create_node_record(&record).await?;
+    Ok(Next::OnChange)
+}
+
+/// Writes metadata and capacities. `None` when they are right.
+pub async fn describe(
+    controller: &NodeController,
+    node: &NodeFacts,
+    record: &NodeRecord,
+    slot: &mut Slot,
+) -> Result<Option<Next>, ReconcileError> {
+    let known = controller.limits.lock().get(&node.instance_type).cloned();
+    match plan_spec(node, record, known.as_ref()) {
+        NodeSpecPlan::Unchanged => Ok(None),
+        NodeSpecPlan::Write(spec) => {
+            controller.context.write.write_node_spec(record, &spec).await?;
+            Ok(Some(Next::OnChange))
+        }
+        NodeSpecPlan::NeedsLimits(instance_type) => {
+            match slot.released_while(limits_of(controller, &instance_type)).await? {
+                Some(limits) => {
+                    controller.limits.lock().insert(instance_type, limits);
+                    Ok(Some(Next::After(std::time::Duration::ZERO)))
+                }
+                None => {
+                    let message = format!("the cloud does not know instance type {instance_type:?} of the node");
+                    status::trouble(&controller.context, node, record, "UnknownInstanceType", message).await?;
+                    Ok(Some(Next::After(std::time::Duration::from_secs(300))))
+                }
+            }
+        }
+    }
+}
+
+async fn limits_of(
+    controller: &NodeController,
+    instance_type: &str,
+) -> Result<Option<InstanceTypeLimits>, ReconcileError> {
+    let types = [instance_type.to_owned()];
+    let found = controller.context.cloud.describe_instance_types(&types).await?;
+    Ok(found.into_iter().find(|limits| limits.instance_type == instance_type))
+}
+
+/// Tells the Kubernetes node its trunk and the members it can have, where it says otherwise.
+pub async fn publish(context: &Context, node: &NodeFacts, record: &NodeRecord) -> Result<(), ReconcileError> {
+    let publication = plan_publication(node, record);
+    if let Some((trunk, members)) = &publication.annotations {
+        context.write.annotate_node(&node.name, trunk, members).await?;
+    }
+    if let Some(members) = &publication.member_eni {
+        context.write.advertise_members(&node.name, members).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! One node's trunk: looks, plans, does the next step.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use terway_cloud::{Action, AttachEni, CloudError, EniFilter, ErrorClass, Expect, Permit, Priority};
+use terway_core::cloud::EniKind;
+use terway_core::conditions::{Statement, state};
+use terway_core::intent::{Evidence, IntentId, Lookup};
+use terway_core::node::{NodeFacts, Observed, Step, TRUNK_INDEX, Wait, is_trunk_of, plan_trunk};
+use terway_crds::names::{action, condition, event, tag};
+use terway_crds::node::Nic;
+use terway_crds::{Operation, OperationKind};
+
+use super::{NodeController, observe, status};
+use crate::context::answer;
+use crate::error::ReconcileError;
+use crate::events::{News, Severity, node_reference};
+use crate::objects::NodeRecord;
+use crate::runtime::{Key, Next, Slot};
+
+/// More steps in a row than any trunk needs.
+const MAX_STEPS: usize = 20;
+
+/// Brings the trunk as far as it gets now.
+pub async fn reconcile(
+    controller: &NodeController,
+    key: &Key,
+    slot: &mut Slot,
+) -> Result<Next, ReconcileError> {
+    let context = &controller.context;
+    if !context.settings.pods.enable_trunk {
+        return Ok(Next::OnChange);
+    }
+    let mut permit: Option<(Action, Permit)> = None;
+    for _ in 0..MAX_STEPS {
+        let seen = observe::observe(context, key);
+        let (Some(node), Some(record)) = (&seen.node, &seen.record) else { return Ok(Next::OnChange) };
+        if node.eni_only || record.metadata.deletion_timestamp.is_some() {
+            return Ok(Next::OnChange);
+        }
+        let look = Look::take(controller, key, node, record);
+        let step = match plan_trunk(&look.view(controller, record)) {
+            Ok(step) => step,
+            Err(reason) => return wait(controller, node, record, reason).await,
+        };
+        // First the token, then read and plan again, then send.
+        if let Some((action, priority)) = call_of(&step)
+            && permit.as_ref().is_none_or(|(held, _)| *held != action)
+        {
+            permit = Some((action, slot.released_while(context.cloud.permit(action, priority)).await));
+            continue;
+        }
+        let granted = permit.take().map(|(_, permit)| permit);
+        let work = Work { controller, key, node, record, look: &look };
+        if let Some(next) = work.apply(step, granted, slot).await? {
+            return Ok(next);
+        }
+    }
+    Ok(Next::After(Duration::from_secs(1)))
+}
+
+fn call_of(step: &Step) -> Option<(Action, Priority)> {
+    match step {
+        Step::Create => Some((Action::CreateNetworkInterface, Priority::Create)),
+        Step::Attach(_) => Some((Action::AttachNetworkInterface, Priority::Attach)),
+        Step::FindTrunks
+        | Step::WriteOperation(_)
+        | Step::LookUpByTag
+        | Step::LookUpById(_)
+        | Step::Watch(_)
+        | Step::WriteNic(_) => None,
+    }
+}
+
+/// Everything the plan is made from, beside the record.
+struct Look {
+    memory: super::Memory,
+    settings: Result<terway_core::node::EniSettings, String>,
+    operation: Option<Operation>,
+    evidence: Evidence,
+    seen: Option<(terway_core::cloud::EniObservation, Timestamp)>,
+    now: Timestamp,
+}
+
+impl Look {
+    fn take(controller: &NodeController, key: &Key, node: &NodeFacts, record: &NodeRecord) -> Self {
+        let context = &controller.context;
+        let operations = record.status.as_ref().map(|status| status.operations.as_slice()).unwrap_or_default();
+        let operation = operations
+            .iter()
+            .find(|o| matches!(o.kind, OperationKind::CreateTrunk | OperationKind::AttachTrunk))
+            .cloned();
+        let attempt = operation.as_ref().map_or(0, |operation| operation.attempt);
+        let uid = record.metadata.uid.as_deref().unwrap_or_default();
+        let eni = operation.as_ref().map(|operation| operation.eni_id.as_str()).filter(|id| !id.is_empty());
+        Self {
+            memory: controller.memory_of(key),
+            settings: observe::eni_settings(context, &node.zone),
+            evidence: context.intents.of(uid, TRUNK_INDEX, attempt),
+            seen: eni.and_then(|id| context.seen(id)),
+            operation,
+            now: Timestamp::now(),
+        }
+    }
+
+    fn view<'a>(&'a self, controller: &'a NodeController, record: &'a NodeRecord) -> Observed<'a> {
+        Observed {
+            record,
+            trunks_of_instance: self.memory.trunks.as_deref(),
+            settings: &self.settings,
+            evidence: &self.evidence,
+            attach_sent: self.memory.attach_sent,
+            seen: self.seen.as_ref().map(|(observation, at)| (observation, *at)),
+            now: self.now,
+            limits: &controller.context.limits,
+        }
+    }
+}
+
+struct Work<'a> {
+    controller: &'a NodeController,
+    key: &'a Key,
+    node: &'a NodeFacts,
+    record: &'a NodeRecord,
+    look: &'a Look,
+}
+
+impl Work<'_> {
+    fn uid(&self) -> &str {
+        self.record.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    fn intent(&self) -> IntentId {
+        let attempt = self.look.operation.as_ref().map_or(0, |operation| operation.attempt);
+        IntentId { owner_uid: self.uid().to_owned(), index: TRUNK_INDEX.to_owned(), attempt }
+    }
+
+    /// Does the step. `None` means: plan again at once.
+    async fn apply(
+        &self,
+        step: Step,
+        permit: Option<Permit>,
+        slot: &mut Slot,
+    ) -> Result<Option<Next>, ReconcileError> {
+        let context = &self.controller.context;
+        match (step, permit) {
+            (Step::FindTrunks, _) => self.find(slot).await?,
+            (Step::WriteOperation(operation), _) => self.write_operation(*operation).await?,
+            (Step::Create, Some(permit)) => self.create(permit).await?,
+            (Step::LookUpByTag, _) => {
+                self.look_up(EniFilter::tags([(tag::INTENT, self.intent().tag_value())]), slot).await?;
+            }
+            (Step::LookUpById(id), _) => self.look_up(EniFilter::ids([id]), slot).await?,
+            (Step::Watch(id), _) => {
+                context.trunks.lock().insert(id.clone(), self.key.clone());
+                context.watch(&id, Expect::Attached);
+                return Ok(Some(Next::After(Duration::from_secs(60))));
+            }
+            (Step::Attach(id), Some(permit)) => return self.attach(&id, permit).await.map(Some),
+            (Step::WriteNic(nic), _) => self.write_nic(*nic, slot).await?,
+            (Step::Create | Step::Attach(_), None) => {}
+        }
+        Ok(None)
+    }
+
+    async fn find(&self, slot: &mut Slot) -> Result<(), ReconcileError> {
+        let context = &self.controller.context;
+        let instance = &self.record.spec.node_metadata.instance_id;
+        let filter = EniFilter {
+            instance_id: Some(instance.clone()),
+            kind: Some(EniKind::Trunk),
+            ..EniFilter::default()
+        };
+        let found = slot.released_while(context.cloud.describe_network_interfaces(&filter)).await?;
+        // One that is being deleted by us is no trunk any more.
+        let leaving = |id: &str| {
+            let interface = context.caches.interfaces.get(&Key::cluster(id));
+            interface.is_some_and(|interface| interface.metadata.deletion_timestamp.is_some())
+        };
+        let trunks = found.into_iter().filter(|eni| is_trunk_of(eni, instance) && !leaving(&eni.id)).collect();
+        self.controller.remember(self.key, |memory| memory.trunks = Some(trunks));
+        Ok(())
+    }
+
+    async fn write_operation(&self, operation: Operation) -> Result<(), ReconcileError> {
+        let context = &self.controller.context;
+        let mut status = self.record.status.clone().unwrap_or_default();
+        let ours = |o: &Operation| matches!(o.kind, OperationKind::CreateTrunk | OperationKind::AttachTrunk);
+        status.operations.retain(|known| !ours(known));
+        let (attempt, creates) = (operation.attempt, operation.kind == OperationKind::CreateTrunk);
+        let failure = operation.last_error.clone();
+        status.operations.push(operation);
+        context.write.write_node_status(self.record, &status).await?;
+        if creates {
+            context.intents.note(self.uid(), TRUNK_INDEX, Evidence::fresh(attempt));
+        }
+        if let Some(failure) = failure {
+            let note = format!("the cloud refused to create the trunk: {}: {}", failure.code, failure.message);
+            self.tell(Severity::Warning, event::CREATE_ENI_FAILED, action::CREATE_ENI, note);
+        }
+        Ok(())
+    }
+
+    async fn create(&self, permit: Permit) -> Result<(), ReconcileError> {
+        let context = &self.controller.context;
+        let Some(parameters) = self.look.operation.as_ref().and_then(|o| o.parameters.as_ref()) else {
+            return Ok(());
+        };
+        let request = crate::requests::create(parameters, &self.intent(), true);
+        let mut evidence = self.look.evidence.clone();
+        evidence.sending();
+        context.intents.note(self.uid(), TRUNK_INDEX, evidence.clone());
+        let result = context.cloud.create_network_interface(permit, &request).await;
+        let (answer, error) = match answer(result) {
+            Ok(known) => known,
+            Err(not_sent) => {
+                context.intents.note(self.uid(), TRUNK_INDEX, self.look.evidence.clone());
+                return Err(not_sent.into());
+            }
+        };
+        let again = matches!(
+            answer,
+            terway_core::intent::Answer::Unknown | terway_core::intent::Answer::Throttled
+        );
+        evidence.answered(answer);
+        context.intents.note(self.uid(), TRUNK_INDEX, evidence);
+        error.filter(|_| again).map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    async fn look_up(&self, filter: EniFilter, slot: &mut Slot) -> Result<(), ReconcileError> {
+        let context = &self.controller.context;
+        let found = slot.released_while(context.cloud.describe_network_interfaces(&filter)).await?;
+        let mut evidence = self.look.evidence.clone();
+        evidence.lookups.push(Lookup { at: Timestamp::now(), found: found.into_iter().next().map(Box::new) });
+        context.intents.note(self.uid(), TRUNK_INDEX, evidence);
+        Ok(())
+    }
+
+    async fn attach(&self, id: &str, permit: Permit) -> Result<Next, ReconcileError> {
+        let context = &self.controller.context;
+        let request = AttachEni {
+            eni_id: id.to_owned(),
+            instance_id: self.record.spec.node_metadata.instance_id.clone(),
+            ..AttachEni::default()
+        };
+        let answer = context.cloud.attach_network_interface(permit, &request).await;
+        if let Err(error) = answer.or_else(unless_unknown) {
+            let note = format!("the trunk {id} was not attached: {}: {}", error.code, error.message);
+            self.tell(Severity::Warning, event::ATTACH_ENI_FAILED, action::ATTACH_ENI, note);
+            return Err(error.into());
+        }
+        self.controller.remember(self.key, |memory| memory.attach_sent = Some(Timestamp::now()));
+        context.trunks.lock().insert(id.to_owned(), self.key.clone());
+        context.watch(id, Expect::Attached);
+        Ok(Next::After(Duration::from_secs(60)))
+    }
+
+    /// The trunk is in use: one write records it, ends its operation and says that the node serves.
+    async fn write_nic(&self, mut nic: Nic, slot: &mut Slot) -> Result<(), ReconcileError> {
+        let context = &self.controller.context;
+        let ids = [nic.vswitch_id.clone()];
+        let known = slot.released_while(context.vswitches.resolve(&ids)).await?;
+        if let Some(vswitch) = known.first() {
+            nic.ipv4_cidr.clone_from(&vswitch.cidr);
+        }
+        let mut status = self.record.status.clone().unwrap_or_default();
+        status.operations.retain(|o| o.eni_id != nic.id);
+        let message = format!("trunk ENI {} is attached", nic.id);
+        let id = nic.id.clone();
+        status.network_interfaces.insert(nic.id.clone(), nic);
+        let ready = Statement {
+            kind: condition::READY,
+            holds: true,
+            reason: "TrunkAttached",
+            message: message.clone(),
+        };
+        state(&mut status.conditions, ready, self.record.metadata.generation, Timestamp::now());
+        context.write.write_node_status(self.record, &status).await?;
+        context.intents.forget(self.uid(), TRUNK_INDEX);
+        context.trunks.lock().remove(&id);
+        context.cloud.watch().forget(&id);
+        self.controller.memory.lock().remove(self.key);
+        self.tell(Severity::Normal, event::ATTACH_ENI_SUCCEED, action::ATTACH_ENI, message);
+        Ok(())
+    }
+
+    fn tell(&self, severity: Severity, reason: &'static str, action: &'static str, note: String) {
+        let news = News { severity, reason, action, note };
+        self.controller.context.events.tell(node_reference(self.node), None, news);
+    }
+}
+
+/// A call of which nobody knows whether it was done shows in the state.
+fn unless_unknown(error: CloudError) -> Result<(), CloudError> {
+    if error.class == ErrorClass::Unknown { Ok(()) } else { Err(error) }
+}
+
+async fn wait(
+    controller: &NodeController,
+    node: &NodeFacts,
+    record: &NodeRecord,
+    reason: Wait,
+) -> Result<Next, ReconcileError> {
+    let context = &controller.context;
+    match reason {
+        Wait::Done => {
+            // What was just recorded is published by the round that the write itself causes.
+            Ok(Next::OnChange)
+        }
+        Wait::Cloud => Ok(Next::After(Duration::from_secs(60))),
+        Wait::Later(time) | Wait::Refused(time) => Ok(Next::After(time)),
+        Wait::Unsupported => {
+            let message = format!("instance type {} has no trunk", record.spec.node_metadata.instance_type);
+            status::say(context, record, false, "NoTrunk", message).await?;
+            Ok(Next::OnChange)
+        }
+        Wait::Config(message) => {
+            status::trouble(context, node, record, "ConfigMissing", message).await?;
+            Ok(Next::OnChange)
+        }
+    }
+}

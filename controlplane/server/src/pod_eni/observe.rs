@@ -1,0 +1,83 @@
+//! What the plan for a PodENI is made from.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use terway_core::intent::Evidence;
+use terway_core::node::NodeFacts;
+use terway_core::pod::PodFacts;
+use terway_core::pod_eni::{Observed, PodState, node_name, pod_uid};
+use terway_crds::{NetworkInterface, PodEni};
+
+use crate::context::Context;
+use crate::objects::Caches;
+use crate::runtime::Key;
+
+/// A record with everything it depends on.
+pub struct Seen {
+    pub record: Arc<PodEni>,
+    pub interfaces: Vec<Option<Arc<NetworkInterface>>>,
+    pub pod: Option<Arc<PodFacts>>,
+    pub state: PodState,
+    pub node: Option<Arc<NodeFacts>>,
+    pub evidence: Vec<Evidence>,
+    pub now: Timestamp,
+}
+
+/// Reads the caches; `None` when the record is gone.
+pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
+    let caches = &context.caches;
+    let record = caches.pod_enis.get(key)?;
+    let uid = record.metadata.uid.clone().unwrap_or_default();
+    let allocations = &record.spec.allocations;
+    let interface = |id: &str| caches.interfaces.get(&Key::cluster(id));
+    let interfaces =
+        allocations.iter().map(|a| (!a.eni.id.is_empty()).then(|| interface(&a.eni.id)).flatten()).collect();
+    let evidence = allocations.iter().enumerate().map(|(index, allocation)| {
+        let attempt = allocation.creation.as_ref().map_or(0, |creation| creation.attempt);
+        context.intents.of(&uid, &index.to_string(), attempt)
+    });
+    let node = caches.nodes.get(&Key::cluster(node_name(&record)));
+    let (state, pod) = pod_of(caches, key, &record);
+    Some(Seen { interfaces, evidence: evidence.collect(), node, pod, state, now: Timestamp::now(), record })
+}
+
+/// The pod that a record is for. A pod of the same name with another UID is not it.
+pub fn pod_of(caches: &Caches, key: &Key, record: &PodEni) -> (PodState, Option<Arc<PodFacts>>) {
+    let uid = pod_uid(record);
+    let Some(pod) = caches.pods.get(key).filter(|pod| uid.is_empty() || pod.uid == uid) else {
+        return (PodState::Gone, None);
+    };
+    let state = match (pod.exited, pod.deleting) {
+        (true, _) => PodState::Gone,
+        (false, true) => PodState::Leaving,
+        (false, false) => PodState::Living,
+    };
+    (state, Some(pod))
+}
+
+impl Seen {
+    /// The form the planner takes.
+    pub fn view<'a>(&'a self, context: &'a Context) -> Observed<'a> {
+        Observed {
+            record: &self.record,
+            interfaces: &self.interfaces,
+            pod: self.state,
+            node: self.node.as_deref(),
+            evidence: &self.evidence,
+            quiet_since: context.term.since,
+            now: self.now,
+            limits: &context.limits,
+        }
+    }
+
+    /// UID of the record.
+    pub fn uid(&self) -> &str {
+        self.record.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Name of an allocation's intent in the backlog.
+    pub fn intent_name(&self, index: usize) -> String {
+        format!("{}/{index}", self.uid())
+    }
+}

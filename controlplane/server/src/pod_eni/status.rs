@@ -1,0 +1,26 @@
+//! Tells why a PodENI does not get further, where a person should know.
+
+use terway_core::pod_eni::{Wait, waiting};
+
+use super::observe::Seen;
+use crate::context::Context;
+use crate::error::ReconcileError;
+use crate::runtime::Next;
+
+/// Writes the reason when it is new, and says when to look again.
+pub async fn wait(context: &Context, seen: &Seen, wait: Wait) -> Result<Next, ReconcileError> {
+    if let Some(status) = waiting(&seen.record, &wait, seen.now) {
+        context.write.write_pod_eni_status(&seen.record, &status).await?;
+    }
+    Ok(match wait {
+        Wait::Later(time) | Wait::Refused { delay: time, .. } => Next::After(time),
+        Wait::Done
+        | Wait::Interfaces
+        | Wait::NoTrunk
+        | Wait::NoNode
+        | Wait::NotServed
+        | Wait::Malformed
+        | Wait::Pod
+        | Wait::PodLives => Next::OnChange,
+    })
+}

@@ -1,0 +1,99 @@
+//! The one place that writes into a PodNetworking's status.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use terway_core::cloud::VSwitch;
+use terway_core::conditions::{Statement, state};
+use terway_crds::PodNetworking;
+use terway_crds::names::condition;
+use terway_crds::pod_networking::{PodNetworkingState, PodNetworkingStatus, PodNetworkingSummary, ResolvedVSwitch};
+
+use super::workloads::Workload;
+
+/// Workloads named in a condition; there may be thousands.
+const NAMED: usize = 5;
+
+/// Every vSwitch is known.
+pub(super) fn ready(status: &mut PodNetworkingStatus, networking: &PodNetworking, found: &[VSwitch], now: Timestamp) {
+    let zones: BTreeSet<&str> = found.iter().map(|vswitch| vswitch.zone_id.as_str()).collect();
+    let ids: Vec<&str> = found.iter().map(|vswitch| vswitch.id.as_str()).collect();
+    let resolved = |vswitch: &VSwitch| ResolvedVSwitch { id: vswitch.id.clone(), zone: vswitch.zone_id.clone() };
+    status.vswitches = found.iter().map(resolved).collect();
+    status.summary = PodNetworkingSummary {
+        vswitch_ids: ids.join(","),
+        zones: zones.into_iter().collect::<Vec<_>>().join(","),
+        security_group_ids: networking.spec.security_group_ids.join(","),
+    };
+    status.status = PodNetworkingState::Ready;
+    status.message.clear();
+    status.update_at = Some(Time(now));
+    let message = format!("vSwitches in {}", status.summary.zones);
+    say(status, networking, true, "Resolved", message, now);
+}
+
+/// It cannot be used. What was resolved before stays, for people and for pods that have it.
+pub(super) fn failed(
+    status: &mut PodNetworkingStatus,
+    networking: &PodNetworking,
+    reason: &'static str,
+    message: String,
+    now: Timestamp,
+) {
+    status.status = PodNetworkingState::Fail;
+    status.message.clone_from(&message);
+    status.update_at = Some(Time(now));
+    say(status, networking, false, reason, message, now);
+}
+
+fn say(
+    status: &mut PodNetworkingStatus,
+    networking: &PodNetworking,
+    holds: bool,
+    reason: &'static str,
+    message: String,
+    now: Timestamp,
+) {
+    let generation = networking.metadata.generation;
+    status.observed_generation = generation;
+    let statement = Statement { kind: condition::READY, holds, reason, message };
+    state(&mut status.conditions, statement, generation, now);
+}
+
+/// Which workloads are passed over. Nothing is said as long as there was never one.
+pub(super) fn workloads(
+    status: &mut PodNetworkingStatus,
+    networking: &PodNetworking,
+    passed_over: &[Workload],
+    now: Timestamp,
+) {
+    let said = status.conditions.iter().any(|known| known.type_ == condition::PASSED_OVER);
+    if passed_over.is_empty() && !said {
+        return;
+    }
+    let names: Vec<String> = passed_over.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = match passed_over.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (reason, message) = match passed_over {
+        [] => ("NoneSelected", String::new()),
+        _ => (
+            "NameNotKept",
+            format!(
+                "{}{more} selected, but their pods do not keep their names and cannot have a Fixed IP: use a StatefulSet, or narrow the selector",
+                names.join(", ")
+            ),
+        ),
+    };
+    let statement = Statement { kind: condition::PASSED_OVER, holds: !passed_over.is_empty(), reason, message };
+    state(&mut status.conditions, statement, networking.metadata.generation, now);
+}
+
+/// Whether there is anything to write: the time of the last look alone is not.
+pub(super) fn differs(before: &PodNetworkingStatus, after: &PodNetworkingStatus) -> bool {
+    let mut comparable = after.clone();
+    comparable.update_at.clone_from(&before.update_at);
+    comparable != *before
+}

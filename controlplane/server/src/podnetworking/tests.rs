@@ -1,0 +1,157 @@
+//! What is written about PodNetworkings, and when they are looked at again.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use serde_json::json;
+use terway_core::cloud::VSwitch;
+use terway_crds::PodNetworking;
+use terway_crds::pod_networking::PodNetworkingState;
+
+use super::plan::{Lookup, Transition, is_settled};
+use super::workloads::Workload;
+use super::*;
+
+fn networking() -> PodNetworking {
+    serde_json::from_value(json!({
+        "apiVersion": "network.alibabacloud.com/v1beta1", "kind": "PodNetworking",
+        "metadata": { "name": "db", "generation": 3 },
+        "spec": { "vSwitchOptions": ["vsw-1", "vsw-2"], "securityGroupIDs": ["sg-1"] },
+    }))
+    .unwrap()
+}
+
+fn vswitch(id: &str, zone: &str) -> VSwitch {
+    VSwitch {
+        id: id.into(),
+        zone_id: zone.into(),
+        vpc_id: "vpc".into(),
+        cidr: "10.0.0.0/24".into(),
+        ipv6_cidr: None,
+        available_ips: 9,
+    }
+}
+
+fn known() -> Lookup {
+    Lookup::Known(vec![vswitch("vsw-1", "h"), vswitch("vsw-2", "h")])
+}
+
+fn findings(lookup: Lookup) -> Findings {
+    Findings { lookup, passed_over: Vec::new() }
+}
+
+fn after(networking: &PodNetworking, plan: &Plan) -> PodNetworking {
+    let mut networking = networking.clone();
+    if let Ok(status) = &plan.status {
+        networking.status = Some(status.clone());
+    }
+    networking
+}
+
+#[test]
+fn known_vswitches_make_it_ready_with_their_zones() {
+    let plan = plan(&networking(), &findings(known()), Timestamp::now());
+    let status = plan.status.as_ref().unwrap();
+    assert_eq!(status.status, PodNetworkingState::Ready);
+    assert_eq!((status.summary.vswitch_ids.as_str(), status.summary.zones.as_str()), ("vsw-1,vsw-2", "h"));
+    assert_eq!(status.observed_generation, Some(3));
+    assert_eq!(plan.transition, Some(Transition::BecameReady { zones: "h".into() }));
+    assert_eq!(plan.next, Next::OnChange);
+    assert!(is_settled(&after(&networking(), &plan)));
+}
+
+#[test]
+fn a_settled_one_is_left_alone_until_its_spec_changes() {
+    let now = Timestamp::now();
+    let ready = after(&networking(), &plan(&networking(), &findings(known()), now));
+    let again = plan(&ready, &findings(Lookup::NotNeeded), now);
+    assert_eq!((again.status, again.transition), (Err(Idle::UpToDate), None));
+    let mut edited = ready;
+    edited.metadata.generation = Some(4);
+    assert!(!is_settled(&edited));
+}
+
+#[test]
+fn a_failure_has_the_clouds_words_and_is_told_once() {
+    let now = Timestamp::now();
+    let words = "vSwitch vsw-1: InvalidVSwitchId.NotFound: the vSwitch does not exist".to_owned();
+    let first = plan(&networking(), &findings(Lookup::Failed(words.clone())), now);
+    assert_eq!(first.status.as_ref().unwrap().message, words);
+    assert_eq!(first.status.as_ref().unwrap().conditions[0].status, "False");
+    assert_eq!(first.transition, Some(Transition::Failed { message: words.clone() }));
+    let failing = after(&networking(), &first);
+    let second = plan(&failing, &findings(Lookup::Failed(words)), now + SignedDuration::from_secs(5));
+    assert_eq!((second.status, second.transition), (Err(Idle::UpToDate), None));
+}
+
+#[test]
+fn what_is_unknown_is_named_with_the_field_to_correct() {
+    let message = |lookup| plan(&networking(), &findings(lookup), Timestamp::now()).status.unwrap().message;
+    let vswitches = message(Lookup::UnknownVSwitches(vec!["vsw-2".into()]));
+    assert!(vswitches.contains("vsw-2") && vswitches.contains("vSwitchOptions"), "{vswitches}");
+    let groups = message(Lookup::UnknownSecurityGroups(vec!["sg-1".into()]));
+    assert!(groups.contains("sg-1") && groups.contains("securityGroupIDs"), "{groups}");
+}
+
+#[test]
+fn it_repairs_itself_soon_at_first_and_rarely_later() {
+    let now = Timestamp::now();
+    let failed = || findings(Lookup::Failed("no".into()));
+    let mut failing = networking();
+    let mut delays = Vec::new();
+    for seconds in [0, 10, 3600] {
+        let plan = plan(&failing, &failed(), now + SignedDuration::from_secs(seconds));
+        let Next::After(delay) = plan.next else { panic!("a failure that is not looked at again") };
+        delays.push(delay);
+        failing = after(&failing, &plan);
+    }
+    assert_eq!(delays, [2, 5, 60].map(Duration::from_secs));
+    let repaired = plan(&failing, &findings(known()), now);
+    assert_eq!(repaired.status.as_ref().unwrap().status, PodNetworkingState::Ready);
+    assert_eq!(repaired.status.unwrap().message, "");
+}
+
+#[test]
+fn workloads_that_are_passed_over_are_named_until_they_are_gone() {
+    let now = Timestamp::now();
+    let workload = |name: &str| Workload {
+        kind: "Deployment".into(),
+        api_version: "apps/v1".into(),
+        namespace: "shop".into(),
+        name: name.into(),
+        uid: "u".into(),
+    };
+    let many: Vec<Workload> = (0..7).map(|n| workload(&format!("web-{n}"))).collect();
+    let told = plan(&networking(), &Findings { lookup: known(), passed_over: many }, now);
+    let condition = told.status.as_ref().unwrap().conditions.iter().find(|c| c.type_ == "WorkloadsPassedOver").unwrap();
+    assert_eq!(condition.status, "True");
+    assert!(condition.message.starts_with("Deployment shop/web-0, "), "{}", condition.message);
+    assert!(condition.message.contains("and 2 more"), "{}", condition.message);
+    let gone = plan(&after(&networking(), &told), &findings(Lookup::NotNeeded), now);
+    let conditions = gone.status.unwrap().conditions;
+    assert_eq!(conditions.iter().find(|c| c.type_ == "WorkloadsPassedOver").unwrap().status, "False");
+}
+
+proptest! {
+    /// Apply the plan, find the same again: nothing to write, nothing to tell.
+    #[test]
+    fn the_same_findings_twice_change_nothing(which in 0..4u8, before in 0..4u8, workloads in 0..3usize, later in 0..100i64) {
+        let lookup = |which| match which {
+            0 => known(),
+            1 => Lookup::UnknownVSwitches(vec!["vsw-2".into()]),
+            2 => Lookup::UnknownSecurityGroups(vec!["sg-1".into()]),
+            _ => Lookup::Failed("Forbidden.RAM".into()),
+        };
+        let passed_over = (0..workloads).map(|n| Workload {
+            kind: "Job".into(), api_version: "batch/v1".into(), namespace: "a".into(), name: n.to_string(), uid: String::new(),
+        }).collect();
+        let now = Timestamp::now();
+        let start = after(&networking(), &plan(&networking(), &findings(lookup(before)), now));
+        let found = Findings { lookup: lookup(which), passed_over };
+        let once = after(&start, &plan(&start, &found, now));
+        let twice = plan(&once, &found, now + SignedDuration::from_secs(later));
+        prop_assert_eq!(twice.status, Err(Idle::UpToDate));
+        prop_assert_eq!(twice.transition, None);
+    }
+}

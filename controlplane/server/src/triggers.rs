@@ -1,0 +1,145 @@
+//! What wakes which controller. Listeners run in the watches, on standbys too: the queues of a
+//! standby hold every key once, so a new leader looks at everything.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use terway_core::network_interface::owner;
+use terway_core::pod::PodFacts;
+use terway_core::pod_eni::node_name;
+use terway_crds::{NetworkInterface, Phase, PodEni};
+
+use crate::context::{Context, Queues};
+use crate::objects::Caches;
+use crate::runtime::Key;
+
+/// Connects the caches with the queues. Call it before the watches start.
+pub fn connect(caches: &Caches, queues: &Queues) {
+    pods(caches, queues);
+    pod_enis(caches, queues);
+    interfaces(caches, queues);
+    nodes(caches, queues);
+}
+
+fn pods(caches: &Caches, queues: &Queues) {
+    let (all, to) = (caches.clone(), queues.clone());
+    caches.pods.on_change(move |key, before, after| {
+        if !matters(before, after) {
+            return;
+        }
+        to.pods.add(key.clone());
+        // A record that waits for its pod to go, and its ENIs.
+        if let Some(record) = all.pod_enis.get(key) {
+            to.pod_enis.add(key.clone());
+            enis_of(&record, &to);
+        }
+    });
+}
+
+/// Most changes of a pod are of containers and conditions, which no controller here reads.
+fn matters(before: Option<&Arc<PodFacts>>, after: Option<&Arc<PodFacts>>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return true };
+    let same = PodFacts { version: after.version, waits_for_ip: after.waits_for_ip, ..(**before).clone() };
+    same != **after
+}
+
+fn pod_enis(caches: &Caches, queues: &Queues) {
+    let to = queues.clone();
+    caches.pod_enis.on_change(move |key, before, after| {
+        to.pod_enis.add(key.clone());
+        let phase = |record: Option<&Arc<PodEni>>| {
+            record.map(|r| {
+                let phase = r.status.as_ref().map_or(Phase::Initial, |status| status.phase.clone());
+                (phase, r.metadata.deletion_timestamp.is_some())
+            })
+        };
+        // The pod controller decides at the ends of phases only.
+        if phase(before) != phase(after) || after.is_none() {
+            to.pods.add(key.clone());
+            if let Some(record) = before.or(after).filter(|_| before.is_some()) {
+                enis_of(record, &to);
+            }
+        }
+    });
+}
+
+fn enis_of(record: &PodEni, queues: &Queues) {
+    for allocation in record.spec.allocations.iter().filter(|allocation| !allocation.eni.id.is_empty()) {
+        queues.interfaces.add(Key::cluster(&allocation.eni.id));
+    }
+}
+
+fn interfaces(caches: &Caches, queues: &Queues) {
+    let to = queues.clone();
+    caches.interfaces.on_change(move |key, before, after| {
+        to.interfaces.add(key.clone());
+        let owner_of = |interface: Option<&Arc<NetworkInterface>>| {
+            let (namespace, name) = owner(interface?)?;
+            Some(Key::namespaced(namespace, name))
+        };
+        if let Some(record) = owner_of(after).or_else(|| owner_of(before)) {
+            to.pod_enis.add(record);
+        }
+    });
+}
+
+fn nodes(caches: &Caches, queues: &Queues) {
+    let (all, to) = (caches.clone(), queues.clone());
+    caches.nodes.on_change(move |key, before, after| {
+        to.nodes.add(key.clone());
+        let place = |node: Option<&Arc<terway_core::node::NodeFacts>>| {
+            node.map(|n| (n.trunk_on.clone(), n.instance_id.clone(), n.zone.clone(), n.ignored, n.eni_only))
+        };
+        if place(before) != place(after) {
+            wake_pods_of(&all, &to, key.name());
+        }
+    });
+    let to = queues.clone();
+    caches.node_records.on_change(move |key, _, _| to.nodes.add(key.clone()));
+    let (all, to) = (caches.clone(), queues.clone());
+    caches.eni_config.on_change(move |_, _, _| {
+        for node in all.nodes.all() {
+            to.nodes.add(Key::cluster(&node.name));
+        }
+    });
+    let (all, to) = (caches.clone(), queues.clone());
+    caches.networkings.on_change(move |key, _, _| {
+        let name = key.name();
+        for pod in all.pods.all() {
+            if pod.wants_pod_eni && pod.waits_for_ip && pod.pod_networking.as_deref() == Some(name) {
+                to.pods.add(Key::namespaced(&pod.namespace, &pod.name));
+            }
+        }
+    });
+}
+
+/// A node appeared, or got its trunk: pods and records that waited for it go on. A node changes
+/// in this way a few times in its life, so looking through all is cheap enough.
+fn wake_pods_of(caches: &Caches, queues: &Queues, node: &str) {
+    for pod in caches.pods.all() {
+        if pod.wants_pod_eni && pod.node == node {
+            queues.pods.add(Key::namespaced(&pod.namespace, &pod.name));
+        }
+    }
+    for record in caches.pod_enis.all() {
+        let bound = record.status.as_ref().is_some_and(|status| status.phase == Phase::Bind);
+        if !bound && node_name(&record) == node {
+            queues.pod_enis.add(Key::of(&*record));
+        }
+    }
+}
+
+/// Passes the poller's news on to whoever waits for that ENI, for as long as this process leads.
+pub async fn forward_cloud_news(context: Arc<Context>) {
+    let mut news = std::pin::pin!(context.cloud.watch().changed());
+    while let Some(id) = news.next().await {
+        let node = context.trunks.lock().get(&id).cloned();
+        if let Some(node) = node {
+            context.queues.nodes.add(node);
+        }
+        let key = Key::cluster(&id);
+        if context.caches.interfaces.get(&key).is_some() {
+            context.queues.interfaces.add(key);
+        }
+    }
+}

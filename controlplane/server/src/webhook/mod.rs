@@ -1,0 +1,73 @@
+//! The admission webhook: `/mutating` writes networks into pods and defaults into PodNetworkings,
+//! `/validate` refuses PodNetworkings that could not work.
+//!
+//! Every replica serves it, from its own caches. A read that fails refuses the object with a
+//! sentence: letting it pass would give a pod another network than its author asked for.
+
+mod answer;
+mod namespaces;
+mod pods;
+mod podnetworkings;
+mod server;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use kube::Client;
+use terway_core::webhook::{DefaultsError, NetworkDefaults, PodNetworkingRules, PodSettings};
+use terway_crds::names::object;
+
+use crate::config::Settings;
+use crate::objects::Caches;
+use crate::runtime::Key;
+use namespaces::Namespaces;
+
+pub use server::{ServeError, bind, serve};
+
+/// Everything a review needs.
+pub struct Webhook {
+    client: Client,
+    caches: Caches,
+    namespaces: Namespaces,
+    pods: PodSettings,
+    rules: PodNetworkingRules,
+}
+
+impl Webhook {
+    /// A webhook that reads from these caches.
+    pub fn new(client: Client, caches: Caches, settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            namespaces: Namespaces::new(client.clone()),
+            client,
+            caches,
+            pods: PodSettings {
+                enable_trunk: settings.enable_trunk,
+                inject_resources: settings.enable_webhook_inject_resource,
+                every_pod: settings.every_pod_has_eni,
+                stateful_kinds: settings.custom_stateful_workload_kinds.clone(),
+            },
+            rules: PodNetworkingRules {
+                min_release_after: settings.min_release_after,
+                inject_resources: settings.enable_webhook_inject_resource,
+            },
+        })
+    }
+
+    /// The watch of namespaces; runs until the process ends.
+    pub fn feed(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.namespaces.feed()
+    }
+
+    /// What has to be read before the first review.
+    pub fn pending(&self) -> Vec<&'static str> {
+        if self.namespaces.is_synced() { Vec::new() } else { vec!["namespaces"] }
+    }
+
+    /// The cluster's own vSwitches and security groups; none when there is no eni-config.
+    fn defaults(&self) -> Result<Option<NetworkDefaults>, DefaultsError> {
+        let key = Key::namespaced(object::NAMESPACE, object::ENI_CONFIG);
+        let config = self.caches.eni_config.get(&key);
+        let text = config.as_ref().and_then(|config| config.data.as_ref()?.get(object::ENI_CONFIG_KEY));
+        text.map(|text| NetworkDefaults::parse(text)).transpose()
+    }
+}

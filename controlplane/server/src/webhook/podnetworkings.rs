@@ -1,0 +1,32 @@
+//! The reviews of a PodNetworking.
+
+use terway_core::webhook::{fill, validate};
+use terway_crds::PodNetworking;
+
+use super::Webhook;
+use super::answer::Answer;
+use crate::error::chain;
+
+impl Webhook {
+    /// Fills in the cluster's vSwitches and security groups.
+    pub(super) fn complete_networking(&self, networking: &PodNetworking) -> Answer {
+        let complete = !networking.spec.vswitch_options.is_empty() && !networking.spec.security_group_ids.is_empty();
+        if complete {
+            return Answer::pass();
+        }
+        match self.defaults() {
+            Ok(defaults) => Answer { patch: fill(networking, defaults.as_ref()), ..Answer::pass() },
+            Err(error) => Answer::deny(chain(&error)),
+        }
+    }
+
+    /// Tells everything that is wrong with it at once.
+    pub(super) fn validate_networking(&self, new: &PodNetworking, old: Option<&PodNetworking>) -> Answer {
+        let problems = validate(new, old, &self.rules);
+        if problems.is_empty() {
+            return Answer::pass();
+        }
+        let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Answer::deny(sentences.join("; "))
+    }
+}

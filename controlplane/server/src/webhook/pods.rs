@@ -1,0 +1,115 @@
+//! The review of a new pod, with what it needs read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use terway_core::webhook::{PassedOver, PodReview, PodVerdict, Reason, Refusal, review};
+use terway_crds::PodNetworking;
+use tokio::time::{Instant, timeout_at};
+use tracing::info;
+
+use super::Webhook;
+use super::answer::Answer;
+use crate::error::chain;
+use crate::runtime::Key;
+
+/// `kubectl apply` of one file makes a PodNetworking and its pods in the same second: so long a pod
+/// waits until the PodNetworking has been looked at. Well within the API server's timeout of 10 s.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// A PodNetworking older than this that nobody has looked at is not waited for.
+const YOUNG: SignedDuration = SignedDuration::from_secs(30);
+
+impl Webhook {
+    /// Reviews a pod that is being created in a namespace.
+    pub(super) async fn review_pod(&self, namespace: &str, pod: &Pod) -> Answer {
+        let deadline = Instant::now() + PATIENCE;
+        let mut changes = self.caches.networkings.changes();
+        let mut networkings = self.caches.networkings.all();
+        let mut asked_again = false;
+        loop {
+            let verdict = match self.verdict(namespace, pod, &networkings).await {
+                Ok(verdict) => verdict,
+                Err(refusal) => return Answer::deny(refusal),
+            };
+            let unknown = matches!(verdict, PodVerdict::Refused(Refusal::UnknownNetwork { .. }));
+            if unknown && !asked_again {
+                // The cache may be behind: before a name is called unknown, the API server is asked.
+                asked_again = true;
+                match self.listed().await {
+                    Ok(listed) => networkings = listed,
+                    Err(error) => return Answer::deny(could_not("list PodNetworkings", &error)),
+                }
+                continue;
+            }
+            if !waits_for(&verdict, &networkings) || timeout_at(deadline, changes.changed()).await.is_err() {
+                return answer(namespace, pod, verdict);
+            }
+            networkings = self.caches.networkings.all();
+        }
+    }
+
+    async fn verdict(&self, namespace: &str, pod: &Pod, networkings: &[Arc<PodNetworking>]) -> Result<PodVerdict, String> {
+        let by_namespace = networkings.iter().any(|n| n.spec.selector.namespace_selector.is_some());
+        let namespace_labels = match by_namespace {
+            true => self.namespaces.labels(namespace).await.map_err(|error| could_not("read the namespace", &error))?,
+            false => Default::default(),
+        };
+        // Without a name (generateName) there is no record of an earlier pod either.
+        let name = pod.metadata.name.as_deref().filter(|name| !name.is_empty());
+        let previous = name.and_then(|name| self.caches.pod_enis.get(&Key::namespaced(namespace, name)));
+        let defaults = self.defaults().map_err(|error| chain(&error))?;
+        Ok(review(&PodReview {
+            pod,
+            namespace_labels: &namespace_labels,
+            networkings,
+            previous: previous.as_deref(),
+            defaults: defaults.as_ref(),
+            settings: &self.pods,
+        }))
+    }
+
+    async fn listed(&self) -> Result<Vec<Arc<PodNetworking>>, kube::Error> {
+        let api: Api<PodNetworking> = Api::all(self.client.clone());
+        Ok(api.list(&ListParams::default()).await?.items.into_iter().map(Arc::new).collect())
+    }
+}
+
+fn could_not(act: &str, error: &kube::Error) -> String {
+    format!("could not {act} just now, try again: {}", chain(error))
+}
+
+/// Whether the verdict may change within moments, because a young PodNetworking is being looked at.
+fn waits_for(verdict: &PodVerdict, networkings: &[Arc<PodNetworking>]) -> bool {
+    let young = |name: &str| {
+        let found = networkings.iter().find(|networking| networking.name_any() == name);
+        let made = found.and_then(|networking| networking.metadata.creation_timestamp.as_ref());
+        made.is_some_and(|made| Timestamp::now().duration_since(made.0) < YOUNG)
+    };
+    let passed_over = |list: &[PassedOver]| list.iter().any(|one| one.reason == Reason::NotLookedAt && young(&one.name));
+    match verdict {
+        PodVerdict::Refused(Refusal::NetworkNotReady { network, reason: Reason::NotLookedAt }) => young(network),
+        PodVerdict::Untouched { passed_over: list, .. } => passed_over(list),
+        PodVerdict::Mutated(mutation) => passed_over(&mutation.passed_over),
+        PodVerdict::Refused(_) => false,
+    }
+}
+
+fn answer(namespace: &str, pod: &Pod, verdict: PodVerdict) -> Answer {
+    let warnings = |list: &[PassedOver]| list.iter().map(ToString::to_string).collect();
+    match verdict {
+        PodVerdict::Untouched { passed_over, .. } => Answer { warnings: warnings(&passed_over), ..Answer::pass() },
+        PodVerdict::Mutated(mutation) => {
+            Answer { warnings: warnings(&mutation.passed_over), patch: mutation.patch, denial: None }
+        }
+        PodVerdict::Refused(refusal) => {
+            let generated = pod.metadata.generate_name.as_deref();
+            let name = pod.metadata.name.as_deref().or(generated).unwrap_or_default();
+            info!(namespace, name, reason = %refusal, "refused a pod");
+            Answer::deny(refusal)
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The hand-made cluster: nodes nobody runs, pods nobody starts, and what the webhook would have written.
+
+use anyhow::Context;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::runtime::{conditions, wait::await_condition};
+use kube::{Api, Client};
+use serde_json::json;
+use terway_crds::PodNetworking;
+use terway_crds::names::{annotation, label, object, resource};
+
+use crate::world;
+
+/// Namespace of the pods.
+pub const NAMESPACE: &str = "bench";
+/// The PodNetworking they match.
+const NETWORK: &str = "web";
+/// Requests of ours under way at once.
+const AT_ONCE: usize = 50;
+
+/// Name of a node, counted from 1.
+pub fn node_name(number: usize) -> String {
+    format!("node{number}")
+}
+
+/// Definitions, namespace, eni-config, PodNetworking and nodes.
+pub async fn prepare(client: &Client, nodes: usize) -> anyhow::Result<()> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in terway_crds::crd::all()? {
+        let name = definition.metadata.name.clone().unwrap_or_default();
+        definitions
+            .create(&PostParams::default(), &definition)
+            .await
+            .with_context(|| format!("creating {name}"))?;
+        await_condition(definitions.clone(), &name, conditions::is_crd_established()).await?;
+    }
+    create::<Namespace>(
+        &Api::all(client.clone()),
+        json!({"metadata": {"name": NAMESPACE}}),
+    )
+    .await?;
+    // The bare API server makes its own namespaces in its own time.
+    let system: Api<Namespace> = Api::all(client.clone());
+    if system.get_opt(object::NAMESPACE).await?.is_none() {
+        create(&system, json!({"metadata": {"name": object::NAMESPACE}})).await?;
+    }
+    let eni_conf = json!({
+        "version": "1",
+        "vswitches": {world::ZONE: [world::NODE_VSWITCH]},
+        "security_group": world::NODE_GROUP,
+        "enable_eni_trunking": true,
+    });
+    let config_map = json!({
+        "metadata": {"name": object::ENI_CONFIG},
+        "data": {object::ENI_CONFIG_KEY: eni_conf.to_string(), "10-terway.conf": "{}"},
+    });
+    create::<ConfigMap>(&Api::namespaced(client.clone(), object::NAMESPACE), config_map).await?;
+    let network = json!({
+        "metadata": {"name": NETWORK},
+        "spec": {
+            "selector": {"podSelector": {"matchLabels": {"app": NETWORK}}},
+            "securityGroupIDs": [world::POD_GROUP],
+            "vSwitchOptions": [world::POD_VSWITCH],
+        },
+    });
+    create::<PodNetworking>(&Api::all(client.clone()), network).await?;
+    let api: Api<Node> = Api::all(client.clone());
+    let made = (1..=nodes).map(|number| create(&api, node(number)));
+    futures::stream::iter(made)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<_>>()
+        .await?;
+    Ok(())
+}
+
+fn node(number: usize) -> serde_json::Value {
+    json!({
+        "metadata": {"name": node_name(number), "labels": {
+            label::REGION: world::REGION,
+            label::ZONE: world::ZONE,
+            label::INSTANCE_TYPE: world::INSTANCE_TYPE,
+            "kubernetes.io/hostname": node_name(number),
+        }},
+        "spec": {"providerID": format!("{}.{}", world::REGION, world::instance(number))},
+    })
+}
+
+/// How many nodes can take pods with ENIs of their own.
+pub async fn ready_nodes(client: &Client) -> anyhow::Result<usize> {
+    let nodes = Api::<Node>::all(client.clone())
+        .list(&ListParams::default())
+        .await?;
+    let ready = |node: &&Node| {
+        node.metadata
+            .annotations
+            .as_ref()
+            .is_some_and(|all| all.contains_key(annotation::TRUNK_ON))
+    };
+    Ok(nodes.items.iter().filter(ready).count())
+}
+
+/// Whether the PodNetworking can be used.
+pub async fn network_ready(client: &Client) -> anyhow::Result<bool> {
+    let network = Api::<PodNetworking>::all(client.clone()).get(NETWORK).await?;
+    Ok(serde_json::to_value(&network)?["status"]["status"] == "Ready")
+}
+
+/// Creates a pod on a node, as it looks after the webhook and the scheduler.
+pub async fn create_pod(client: &Client, name: &str, node: &str) -> anyhow::Result<()> {
+    let networks = json!({"podNetworks": [{
+        "vSwitchOptions": [world::POD_VSWITCH],
+        "securityGroupIDs": [world::POD_GROUP],
+        "interface": "eth0",
+        "eniOptions": {"eniType": "Default"},
+        "allocationType": {"type": "Elastic"},
+    }]});
+    let slots = json!({resource::MEMBER_ENI: "1"});
+    let pod = json!({
+        "metadata": {"name": name, "labels": {"app": NETWORK}, "annotations": {
+            annotation::POD_ENI: "true",
+            annotation::POD_NETWORKING: NETWORK,
+            annotation::POD_NETWORKS: networks.to_string(),
+        }},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": "none", "resources": {"requests": slots, "limits": slots}}],
+        },
+    });
+    create::<Pod>(&Api::namespaced(client.clone(), NAMESPACE), pod).await
+}
+
+/// Deletes one pod at once, as if its node had stopped it.
+pub async fn delete_pod(client: &Client, name: &str) -> anyhow::Result<()> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    pods.delete(name, &DeleteParams::default().grace_period(0))
+        .await
+        .with_context(|| format!("deleting pod {name}"))?;
+    Ok(())
+}
+
+/// Deletes all pods at once.
+pub async fn delete_pods(client: &Client, names: &[String]) -> anyhow::Result<()> {
+    let deleted = names.iter().map(|name| delete_pod(client, name));
+    futures::stream::iter(deleted)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<_>>()
+        .await?;
+    Ok(())
+}
+
+async fn create<K>(api: &Api<K>, object: serde_json::Value) -> anyhow::Result<()>
+where
+    K: kube::Resource + Clone + serde::de::DeserializeOwned + serde::Serialize + std::fmt::Debug,
+    K::DynamicType: Default,
+{
+    let object: K = serde_json::from_value(object)?;
+    let name = object.meta().name.clone().unwrap_or_default();
+    api.create(&PostParams::default(), &object)
+        .await
+        .with_context(|| format!("creating {name}"))?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! What a process has used, as /proc tells.
+
+use anyhow::{Context, anyhow};
+
+/// Clock ticks a second in /proc/PID/stat; the kernel fixes it at 100 for everybody.
+const TICKS: f64 = 100.0;
+
+/// CPU time of a process so far, user and system, in seconds.
+pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{pid}/stat");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    parse_cpu(&text).ok_or_else(|| anyhow!("{path} has no CPU times"))
+}
+
+/// Largest resident size of a process so far, in MB (10^6 bytes).
+pub fn peak_mb(pid: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.ok_or_else(|| anyhow!("{path} has no VmHWM"))? * 1024.0 / 1e6)
+}
+
+/// The program's name may hold spaces and brackets; what follows the last bracket does not.
+fn parse_cpu(stat: &str) -> Option<f64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_times_are_found_behind_an_odd_name() {
+        let stat = "42 (a) b) S 1 1 1 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 5 0 100 0 0";
+        assert_eq!(parse_cpu(stat), Some(3.0));
+        assert_eq!(parse_cpu("42 (x) S 1"), None);
+    }
+
+    #[test]
+    fn our_own_figures_can_be_read() {
+        assert!(cpu_seconds(std::process::id()).unwrap() >= 0.0);
+        assert!(peak_mb(std::process::id()).unwrap() > 1.0);
+    }
+}

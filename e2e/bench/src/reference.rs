@@ -1,0 +1,79 @@
+//! What to compare with: upstream's figures for the same work (its tuned configuration, on two cores), and
+//! the aims of this project.
+
+use crate::args::Quotas;
+
+/// A figure of upstream and an aim, where there are any.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reference {
+    pub upstream: Option<&'static str>,
+    /// Not more than this.
+    pub aim: Option<f64>,
+}
+
+const fn reference(upstream: &'static str, aim: f64) -> Reference {
+    Reference {
+        upstream: Some(upstream),
+        aim: Some(aim),
+    }
+}
+
+const fn upstream(upstream: &'static str) -> Reference {
+    Reference {
+        upstream: Some(upstream),
+        aim: None,
+    }
+}
+
+/// References for one run; they hold for 1,000 pods on 50 nodes only.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct References {
+    pub single_seconds: Reference,
+    pub up_seconds: Reference,
+    pub up_p50: Reference,
+    pub pods_per_second: Reference,
+    pub down_seconds: Reference,
+    pub cloud_calls_up: Reference,
+    pub cloud_calls_down: Reference,
+    pub requests_up: Reference,
+    pub requests_up_with_events: Reference,
+    pub requests_down: Reference,
+    pub cpu_seconds: Reference,
+    pub peak_mb: Reference,
+}
+
+impl References {
+    /// The references for this run.
+    pub fn of(quotas: Quotas) -> Self {
+        let common = References {
+            single_seconds: reference("4.0", 2.4),
+            cloud_calls_up: reference("3", 2.1),
+            cloud_calls_down: reference("4", 2.1),
+            requests_up: Reference {
+                upstream: None,
+                aim: Some(5.0),
+            },
+            requests_up_with_events: reference("8.3", 7.0),
+            requests_down: upstream("8.3"),
+            ..References::default()
+        };
+        match quotas {
+            Quotas::Default => References {
+                up_seconds: reference("65", 63.0),
+                down_seconds: upstream("100"),
+                cpu_seconds: reference("10.2", 3.0),
+                peak_mb: reference("151", 40.0),
+                ..common
+            },
+            Quotas::Lifted => References {
+                up_seconds: reference("14.5", 8.0),
+                up_p50: upstream("9.4"),
+                pods_per_second: upstream("69"),
+                down_seconds: upstream("24"),
+                cpu_seconds: reference("7.0", 3.0),
+                peak_mb: reference("158–171", 40.0),
+                ..common
+            },
+        }
+    }
+}

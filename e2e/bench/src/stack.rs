@@ -1,0 +1,240 @@
+//! The processes of a run: API server, cloud, and the control plane to be measured. All end with us.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use lab::bare::{Apiserver, Options};
+use lab::binaries;
+use lab::process::Tied;
+use tempfile::TempDir;
+
+use crate::args::{Args, Quotas, Trunks};
+use crate::world;
+
+/// The user the control plane is to the API server, by which its requests are told from ours.
+pub const CONTROLLER_USER: &str = "terway-controlplane";
+/// Cluster id that ENIs are tagged with.
+pub const CLUSTER_ID: &str = "bench";
+/// More than anybody can ask for in a minute.
+const LIFTED: u32 = 1_000_000;
+
+/// API server and cloud, ready.
+pub struct Stack {
+    // Dropped in this order: the cloud may still be asked while the API server ends.
+    apiserver: Apiserver,
+    pub client: Client,
+    cloudsim: Tied,
+    /// `http://127.0.0.1:PORT`.
+    pub cloud_url: String,
+    dir: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Stack {
+    /// Starts both; logs and data go to `args.keep` or to a folder that vanishes.
+    pub async fn start(args: &Args, quotas: Quotas) -> anyhow::Result<Self> {
+        let (dir, temporary) = match &args.keep {
+            Some(dir) => (dir.join(format!("{quotas:?}").to_lowercase()), None),
+            None => {
+                let dir = tempfile::tempdir().context("making a folder for data and logs")?;
+                (dir.path().to_owned(), Some(dir))
+            }
+        };
+        std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        let (cloudsim, cloud_url) = start_cloudsim(args, quotas, &dir).await?;
+        let kube_dir = dir.join("kube");
+        let options = Options::default().audit_policy(&audit_policy());
+        let apiserver = tokio::task::spawn_blocking(move || Apiserver::start(kube_dir, options))
+            .await
+            .context("starting the API server")??;
+        let client = client(&apiserver.kubeconfig).await?;
+        Ok(Stack {
+            apiserver,
+            client,
+            cloudsim,
+            cloud_url,
+            dir,
+            _temporary: temporary,
+        })
+    }
+
+    /// One line for every call that reached the cloud.
+    pub fn call_log(&self) -> PathBuf {
+        self.dir.join("calls.jsonl")
+    }
+
+    /// One line for every request of the control plane that reached the API server.
+    pub fn audit_log(&self) -> PathBuf {
+        self.apiserver.audit_log()
+    }
+
+    /// Starts the control plane.
+    pub fn start_controller(&self, args: &Args, quotas: Quotas) -> anyhow::Result<Tied> {
+        let program = match &args.controlplane {
+            Some(program) => program.clone(),
+            None => binaries::own("terway-controlplane")?,
+        };
+        let config = self.write("ctrl-config.yaml", &config(args, quotas)?)?;
+        let secret = self.write("ctrl-secret.yaml", "accessKey: lab-ak\naccessSecret: lab-sk\n")?;
+        let kubeconfig = self
+            .apiserver
+            .kubeconfig_for(CONTROLLER_USER, &["system:masters"])?;
+        let endpoint = self.cloud_url.trim_start_matches("http://");
+        let mut command = Command::new(&program);
+        command.arg(format!("-config={}", config.display()));
+        command.arg(format!("-credential={}", secret.display()));
+        command
+            .env("KUBECONFIG", kubeconfig)
+            .env("ALICLOUD_CLIENT_SCHEME", "HTTP");
+        command
+            .env("ECS_ENDPOINT", endpoint)
+            .env("VPC_ENDPOINT", endpoint);
+        command
+            .env("POD_NAME", "bench-0")
+            .env("POD_NAMESPACE", "kube-system")
+            .env("POD_UID", "bench");
+        command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+        Ok(Tied::start(
+            "terway-controlplane",
+            command,
+            &self.dir.join("terway-controlplane.log"),
+        )?)
+    }
+
+    /// An error when a process that must run has ended.
+    pub fn check(&mut self, controller: &mut Tied) -> anyhow::Result<()> {
+        for process in [&mut self.cloudsim, controller] {
+            if let Some(status) = process.ended().context("looking after a process")? {
+                bail!(
+                    "{} ended ({status}); its log ends:\n{}",
+                    process.name(),
+                    process.log_tail()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.dir.join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+async fn start_cloudsim(args: &Args, quotas: Quotas, dir: &Path) -> anyhow::Result<(Tied, String)> {
+    let program = match &args.cloudsim {
+        Some(program) => program.clone(),
+        None => binaries::own("cloudsim")?,
+    };
+    let world_file = dir.join("world.yaml");
+    let text = serde_yaml_ng::to_string(&world::world(args, quotas)).context("writing the world as YAML")?;
+    std::fs::write(&world_file, text).with_context(|| format!("writing {}", world_file.display()))?;
+    let log = dir.join("cloudsim.log");
+    let mut command = Command::new(program);
+    command
+        .arg("--world")
+        .arg(&world_file)
+        .args(["--listen", "127.0.0.1:0"]);
+    command
+        .arg("--admin")
+        .arg(format!("unix:{}", dir.join("admin.sock").display()));
+    command
+        .arg("--call-log")
+        .arg(dir.join("calls.jsonl"))
+        .env("RUST_LOG", "warn");
+    let mut process = Tied::start("cloudsim", command, &log)?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        if let Some(url) = announced(&text) {
+            return Ok((process, url));
+        }
+        if let Some(status) = process.ended()? {
+            bail!("cloudsim ended ({status}); its log ends:\n{}", process.log_tail());
+        }
+        if Instant::now() > deadline {
+            return Err(anyhow!(
+                "cloudsim said nothing for a minute; its log ends:\n{}",
+                process.log_tail()
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The address in the line that cloudsim prints when its ports are open.
+fn announced(log: &str) -> Option<String> {
+    let line = log
+        .lines()
+        .find_map(|line| line.strip_prefix("cloudsim ready: OpenAPI "))?;
+    Some(line.split(',').next()?.trim().to_owned())
+}
+
+/// A client for ourselves.
+async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+/// Only the control plane's requests, and of those only what they were.
+fn audit_policy() -> String {
+    format!(
+        "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
+         - {{level: Metadata, users: [{CONTROLLER_USER}]}}\n- {{level: None}}\n"
+    )
+}
+
+/// The control plane's config file, tuned as upstream's was when it was measured.
+fn config(args: &Args, quotas: Quotas) -> anyhow::Result<String> {
+    let mut controllers = vec!["pod", "pod-eni", "eni", "pod-networking"];
+    if args.trunks == Trunks::Controller {
+        controllers.push("node");
+    }
+    let mut config = serde_json::json!({
+        "leaseLockName": "terway-controller-lock",
+        "leaseLockNamespace": "kube-system",
+        "leaderElection": true,
+        "controllerNamespace": "kube-system",
+        "controllerName": "terway-controlplane",
+        "healthzBindAddress": "0",
+        "metricsBindAddress": "0",
+        "clusterDomain": "cluster.local",
+        "disableWebhook": true,
+        "controllers": controllers,
+        "regionID": world::REGION,
+        "clusterID": CLUSTER_ID,
+        "vpcID": world::VPC,
+        "enableTrunk": true,
+        "ipStack": "ipv4",
+        "kubeClientQPS": 1000,
+        "kubeClientBurst": 2000,
+        "podMaxConcurrent": 200,
+        "podENIMaxConcurrent": 200,
+        "eniMaxConcurrent": 500,
+    });
+    if quotas == Quotas::Lifted {
+        let lifted = terway_cloud::Action::ALL
+            .into_iter()
+            .map(|action| (action.name().to_owned(), LIFTED.into()));
+        config["rateLimit"] = serde_json::Value::Object(lifted.collect());
+    }
+    serde_yaml_ng::to_string(&config).context("writing the control plane's config")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_taken_from_the_announcement() {
+        let log = "noise\ncloudsim ready: OpenAPI http://127.0.0.1:4711, admin unix:/x\n";
+        assert_eq!(announced(log).as_deref(), Some("http://127.0.0.1:4711"));
+        assert_eq!(announced("cloudsim re"), None);
+    }
+}

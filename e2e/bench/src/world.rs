@@ -1,0 +1,60 @@
+//! The cloud that the work is measured against.
+
+use std::collections::BTreeMap;
+
+use cloudsim::World;
+use cloudsim::world::generate::{Size, generate};
+use cloudsim::world::{ActionTiming, Latency, Quotas as WorldQuotas, Span};
+
+use crate::args::{Args, Quotas};
+
+/// Names in the generated world.
+pub const REGION: &str = "cn-hangzhou";
+pub const ZONE: &str = "cn-hangzhou-h";
+pub const VPC: &str = "vpc-lab";
+pub const NODE_VSWITCH: &str = "vsw-node-1";
+pub const POD_VSWITCH: &str = "vsw-pod-1";
+pub const NODE_GROUP: &str = "sg-node";
+pub const POD_GROUP: &str = "sg-web";
+pub const INSTANCE_TYPE: &str = "ecs.g7.2xlarge";
+/// Whole ENIs an instance can have, its primary one included.
+const ENI_QUANTITY: u32 = 8;
+
+/// Latencies that upstream was measured with, quotas as the run says, and room for all pods.
+pub fn world(args: &Args, quotas: Quotas) -> World {
+    let nodes = u32::try_from(args.nodes).unwrap_or(u32::MAX);
+    let mut world = generate(Size { nodes, enis: 0 });
+    let members = args.pods.div_ceil(args.nodes.max(1)) + 2;
+    for limits in &mut world.instance_types {
+        limits.eni_quantity = ENI_QUANTITY;
+        limits.eni_total_quantity = ENI_QUANTITY + u32::try_from(members).unwrap_or(u32::MAX / 2);
+    }
+    let answer = |ms| Latency::Fixed(Span::millis(ms));
+    let timing = |ms, done| ActionTiming {
+        answer: answer(ms),
+        done: answer(done),
+    };
+    world.latency = BTreeMap::from([
+        ("default".to_owned(), timing(60, 0)),
+        ("CreateNetworkInterface".to_owned(), timing(250, 0)),
+        ("AttachNetworkInterface".to_owned(), timing(200, 1_500)),
+        ("DetachNetworkInterface".to_owned(), timing(200, 1_000)),
+        ("DeleteNetworkInterface".to_owned(), timing(150, 0)),
+    ]);
+    if quotas == Quotas::Default {
+        world.quotas = WorldQuotas {
+            default_per_minute: Some(500),
+            per_minute: terway_cloud::Action::ALL
+                .into_iter()
+                .map(|action| (action.name().to_owned(), action.default_per_minute()))
+                .collect(),
+            network_interfaces: None,
+        };
+    }
+    world
+}
+
+/// Instance of a node, counted from 1.
+pub fn instance(number: usize) -> String {
+    format!("i-node{number}")
+}

@@ -1,0 +1,65 @@
+//! `lab status`: what is there, for people.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lab::machine::tasks::{STATES_FILE, TaskState};
+use lab::state::StateDir;
+use lab::{Cluster, Options};
+use serde_json::Value;
+
+/// Prints the lab's state; the exit code tells whether one is up and its API server ready.
+pub fn show(state: &StateDir) -> anyhow::Result<ExitCode> {
+    let Some(running) = state.running()? else {
+        match state.supervisor()? {
+            Some(pid) => println!("a lab is coming up (process {pid})"),
+            None => println!("no lab is up in {}", state.root().display()),
+        }
+        return Ok(ExitCode::FAILURE);
+    };
+    println!("state folder  {}", state.root().display());
+    println!("kubeconfig    {}", state.kubeconfig().display());
+    for machine in &running.machines {
+        let pid = state.machine_pid(machine)?;
+        println!("\n{machine} (process {pid})");
+        for (name, task) in tasks(state, machine) {
+            println!("  {name:<26} {}", describe(&task));
+        }
+    }
+    println!();
+    let options = Options { state_dir: Some(state.root().to_path_buf()), ..Options::default() };
+    let client = Cluster::attach(&options)?.client()?;
+    if !client.ready() {
+        println!("the API server on 127.0.0.1:{} is not ready; see `lab logs control`", running.port);
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("the API server on 127.0.0.1:{} is ready", running.port);
+    let nodes: Value = serde_json::from_str(&client.get("/api/v1/nodes", Duration::from_secs(5))?.body)?;
+    for node in nodes["items"].as_array().into_iter().flatten() {
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+        for ready in conditions.filter(|condition| condition["type"] == "Ready") {
+            let is = if ready["status"] == "True" { "Ready" } else { "not Ready" };
+            println!("{name} is {is}: {}", ready["message"].as_str().unwrap_or_default());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tasks(state: &StateDir, machine: &str) -> BTreeMap<String, TaskState> {
+    // The machine reports below its log folder; one that has not reported yet has nothing to show.
+    let file = STATES_FILE.trim_start_matches("log/");
+    let text = std::fs::read_to_string(state.machine_logs(machine).join(file)).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn describe(task: &TaskState) -> String {
+    match task {
+        TaskState::Waiting => "waits for what it needs".to_owned(),
+        TaskState::Running { pid, starts: 1 } => format!("runs (process {pid} there)"),
+        TaskState::Running { pid, starts } => format!("runs (process {pid} there), started {starts} times"),
+        TaskState::Restarting { last, starts } => format!("ended: {last}; started {starts} times so far"),
+        TaskState::Done => "done".to_owned(),
+    }
+}

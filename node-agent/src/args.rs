@@ -1,0 +1,70 @@
+//! The command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use terway_cni_protocol::SOCKET_PATH;
+
+/// Terway's node agent: gives the pods of this node the network that the control plane decided on.
+#[derive(Debug, Parser)]
+#[command(name = "terway-agent", version)]
+pub struct Cli {
+    /// What to do; `run` when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the pods of this node.
+    Run(Box<RunArgs>),
+    /// Put the CNI binary where the container runtime looks for it.
+    InstallCni(InstallArgs),
+}
+
+/// Settings of the agent.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Name of this node in Kubernetes.
+    #[arg(long, env = "NODE_NAME", default_value = "")]
+    pub node_name: String,
+    /// Address of this node; the source of what the node itself sends to its pods' ENIs.
+    #[arg(long, env = "NODE_IP")]
+    pub node_ip: Option<Ipv4Addr>,
+    /// Directory with the keys of the ConfigMap eni-config as files.
+    #[arg(long, default_value = "/etc/eni")]
+    pub config: PathBuf,
+    /// Socket that the CNI binary calls.
+    #[arg(long, default_value = SOCKET_PATH)]
+    pub socket: PathBuf,
+    /// Directory that the container runtime reads its CNI configuration from.
+    #[arg(long, default_value = "/etc/cni/net.d")]
+    pub cni_conf_dir: PathBuf,
+    /// Directory below a BPF file system for programs and maps.
+    #[arg(long, default_value = crate::datapath::PIN_DIRECTORY)]
+    pub bpf_dir: PathBuf,
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, default_value = "127.0.0.1:9099")]
+    pub health: SocketAddr,
+    /// A second address of /metrics, for Prometheus on another host.
+    #[arg(long)]
+    pub metrics: Option<SocketAddr>,
+    /// What to log: a level, or a tracing filter.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Settings of `install-cni`.
+#[derive(Clone, Debug, Args)]
+pub struct InstallArgs {
+    /// The binary to install.
+    #[arg(long, default_value = "/usr/bin/terway")]
+    pub source: PathBuf,
+    /// Where the container runtime looks for CNI binaries.
+    #[arg(long, default_value = "/opt/cni/bin")]
+    pub bin_dir: PathBuf,
+}

@@ -1,0 +1,75 @@
+//! Which objects an act is about: what leaves with a sandbox, what nobody wants any more,
+//! and what an older list of members cannot know yet. Decisions only.
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use super::{
+    MemberInterface, Sandbox,
+    link::Links,
+    ownership,
+    state::{Focus, NetState},
+};
+
+/// An ADD or DEL that a `desired` computed earlier cannot know of.
+pub enum Recent {
+    Added(Box<MemberInterface>),
+    Deleted(Sandbox),
+}
+
+impl Recent {
+    pub fn sandbox(&self) -> &Sandbox {
+        match self {
+            Recent::Added(member) => &member.sandbox,
+            Recent::Deleted(sandbox) => sandbox,
+        }
+    }
+}
+
+/// What goes with a host veth, and with those that went before without a word (their
+/// namespace died): their addresses, unless a living veth has them too, as the next
+/// sandbox of a pod with a fixed address does.
+pub fn leaving(veth: Option<u32>, links: &Links, seen: &NetState) -> Focus {
+    let lives = |index: &u32| Some(*index) != veth && links.indexed(*index).is_some();
+    let (living, dead): (Vec<_>, Vec<_>) = seen.sources.keys().copied().partition(|(i, _)| lives(i));
+    let mut claimed: BTreeSet<Ipv4Addr> = living.into_iter().map(|(_, ip)| ip).collect();
+    let mut focus = Focus::default();
+    focus.veths.extend(veth);
+    for (index, ip) in dead {
+        focus.veths.insert(index);
+        focus.addresses.insert(ip);
+    }
+    for route in &seen.routes {
+        if veth == Some(route.ifindex) {
+            focus.addresses.insert(route.destination.addr());
+        } else if links.indexed(route.ifindex).is_some_and(|l| l.owner().is_some()) {
+            claimed.insert(route.destination.addr());
+        }
+    }
+    focus.addresses.retain(|ip| !claimed.contains(ip));
+    focus
+}
+
+/// The members to realise: those asked for, corrected by what has happened since they
+/// were asked for.
+pub fn current(desired: Vec<MemberInterface>, recent: &[Recent]) -> Vec<MemberInterface> {
+    let mut members = desired;
+    for event in recent {
+        members.retain(|m| !m.sandbox.same_as(event.sandbox()));
+        if let Recent::Added(member) = event {
+            members.push(MemberInterface::clone(member));
+        }
+    }
+    members
+}
+
+/// Host ends of sandboxes that nobody wants, and of ADDs that were cut short.
+pub fn leaked(links: &Links, members: &[MemberInterface]) -> Vec<(u32, String)> {
+    let unwanted = links.0.iter().filter(|l| match l.owner() {
+        Some(owner) => !members.iter().any(|m| m.sandbox.same_as(&owner)),
+        None => l.is_veth() && ownership::is_temporary(&l.name),
+    });
+    unwanted.map(|l| (l.index, l.name.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! What leaves with a sandbox and what stays.
+
+use super::{
+    super::{
+        desired::{self, Node},
+        testing::{links, member, veth},
+    },
+    *,
+};
+use crate::ebpf::ProgramIds;
+
+fn state(members: &[MemberInterface]) -> NetState {
+    let node = Node { links: &links(members), programs: &ProgramIds::default(), node_ip: None };
+    desired::host(members, &node).0
+}
+
+#[test]
+fn a_sandbox_takes_its_address_along() {
+    let members = [member(1), member(2)];
+    let focus = leaving(Some(11), &links(&members), &state(&members));
+    assert_eq!(focus.addresses, [member(1).ip].into());
+    assert_eq!(focus.veths, [11].into());
+}
+
+#[test]
+fn an_address_that_the_next_sandbox_has_stays() {
+    let (old, mut new) = (member(1), member(2));
+    new.ip = old.ip;
+    let both = [old.clone(), new.clone()];
+    let mut all = links(std::slice::from_ref(&old));
+    let mut next = veth(&new);
+    next.index = 12;
+    all.0.push(next);
+    let node = Node { links: &all, programs: &ProgramIds::default(), node_ip: None };
+    let seen = desired::host(&both, &node).0;
+    let focus = leaving(Some(11), &all, &seen);
+    assert!(focus.addresses.is_empty(), "{focus:?}");
+}
+
+#[test]
+fn veths_that_died_without_a_word_are_cleaned_up_with_the_next() {
+    let members = [member(1), member(2)];
+    let focus = leaving(None, &links(&members[..1]), &state(&members));
+    assert_eq!(focus.addresses, [member(2).ip].into());
+    assert_eq!(focus.veths, [12].into());
+}
+
+#[test]
+fn what_happened_since_the_list_was_made_wins() {
+    let recent = [Recent::Added(Box::new(member(2))), Recent::Deleted(member(1).sandbox)];
+    let now = current(vec![member(1), member(3)], &recent);
+    assert_eq!(now, [member(3), member(2)]);
+}
+
+#[test]
+fn unwanted_and_half_made_links_are_leaked_foreign_ones_are_not() {
+    let mut all = links(&[member(1), member(2)]);
+    let mut foreign = veth(&member(3));
+    foreign.alias = Some("another plugin".into());
+    all.0.push(foreign);
+    let mut half = veth(&member(4));
+    (half.name, half.alias) = (ownership::temporary_ifname(&member(4).sandbox), None);
+    all.0.push(half);
+    let names: Vec<u32> = leaked(&all, &[member(1)]).into_iter().map(|(i, _)| i).collect();
+    assert_eq!(names, [12, 14]);
+}

@@ -1,0 +1,61 @@
+//! One agent serves a node. During an upgrade the new one may start before the old one has ended.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+/// Between two tries.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Held while an agent serves; the kernel frees it when the process ends, however that happens.
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+/// Take the lock, or tell that somebody has it.
+fn try_take(path: &Path) -> io::Result<Option<Lock>> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    // The file is never removed: two processes could then lock two files of the same name.
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Ok(Some(Lock { _file: file })),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno.into()),
+    }
+}
+
+/// Take the lock as soon as nobody else has it. Can be dropped at any point.
+pub async fn take(path: &Path) -> io::Result<Lock> {
+    let mut told = false;
+    loop {
+        if let Some(lock) = try_take(path)? {
+            return Ok(lock);
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!(lock = %path.display(), "another agent serves this node, waiting for its end");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_agent_waits_for_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/terway.lock");
+        let first = take(&path).await.unwrap();
+        assert!(try_take(&path).unwrap().is_none());
+        let second = tokio::spawn(async move { take(&path).await.map(drop) });
+        drop(first);
+        tokio::time::timeout(Duration::from_secs(10), second).await.unwrap().unwrap().unwrap();
+    }
+}

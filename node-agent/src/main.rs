@@ -1,0 +1,41 @@
+//! The binary `terway-agent`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use terway_agent::args::{Cli, Command, InstallArgs, RunArgs};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::InstallCni(args)) => install(&args),
+        Some(Command::Run(args)) => run(*args),
+        None => run(cli.run),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("terway-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn install(args: &InstallArgs) -> anyhow::Result<()> {
+    let target = terway_agent::install::install(&args.source, &args.bin_dir)?;
+    println!("installed {}", target.display());
+    Ok(())
+}
+
+fn run(args: RunArgs) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&args.log_level)?)
+        .with_writer(std::io::stderr)
+        .init();
+    // Another crate of the build may bring a second provider, and then none is the default.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // The agent waits most of the time; each thread costs memory on every node.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(terway_agent::run::run(args))
+}

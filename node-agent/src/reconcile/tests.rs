@@ -1,0 +1,184 @@
+//! Tests of the plan and of whole rounds with a scripted kernel.
+
+use proptest::prelude::*;
+use terway_crds::Phase;
+
+use super::plan::Plan;
+use super::{Outcome, Reconciler, Skipped};
+use crate::server::key as sandbox_key;
+use crate::testing::{Stage, bound, key, sandbox};
+use crate::world::PodEniView;
+
+fn plan(stage: &Stage) -> Plan {
+    let sandboxes = stage.kernel.sandboxes.lock().clone();
+    let made = stage.agent.made.lock().clone();
+    stage.agent.world.read(|state| Plan::new(&sandboxes, state, &made, &stage.agent.settings))
+}
+
+async fn round(stage: &Stage) -> Outcome {
+    Reconciler::default().round(&stage.agent).await.unwrap()
+}
+
+fn running(stage: &Stage) {
+    stage.pod("db-0", "u-1");
+    stage.pod_eni(bound("db-0", "u-1"));
+    stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
+}
+
+#[tokio::test]
+async fn after_a_restart_running_pods_are_described_by_their_pod_enis() {
+    let stage = Stage::new();
+    running(&stage);
+    assert!(matches!(round(&stage).await, Outcome::Compared(_)));
+    let desired = stage.kernel.desired.lock()[0].clone();
+    assert_eq!(desired.len(), 1);
+    assert_eq!(desired[0].sandbox, sandbox("c1", "u-1"));
+    assert_eq!((desired[0].ip.to_string().as_str(), desired[0].vlan), ("10.0.16.7", 7));
+    assert_eq!(stage.kernel.containers(), ["c1"]);
+}
+
+#[tokio::test]
+async fn a_pod_eni_on_its_way_out_still_describes_what_runs() {
+    let stage = Stage::new();
+    running(&stage);
+    stage.pod_eni(PodEniView { phase: Phase::Deleting, deleting: true, ..bound("db-0", "u-1") });
+    assert_eq!(plan(&stage).desired.len(), 1);
+}
+
+#[tokio::test]
+async fn without_the_lists_nothing_is_touched() {
+    let stage = Stage::unsynced();
+    stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
+    let outcome = round(&stage).await;
+    assert!(matches!(outcome, Outcome::Skipped(Skipped::NotSynced(_))), "{outcome:?}");
+    assert!(stage.kernel.desired.lock().is_empty());
+    assert_eq!(stage.kernel.containers(), ["c1"]);
+}
+
+#[tokio::test]
+async fn a_running_pod_that_nothing_describes_stops_the_comparison_not_the_pod() {
+    let stage = Stage::new();
+    running(&stage);
+    stage.pod_eni_gone("db-0");
+    let outcome = round(&stage).await;
+    assert!(matches!(outcome, Outcome::Skipped(Skipped::Undescribed { .. })), "{outcome:?}");
+    assert!(stage.kernel.desired.lock().is_empty());
+    assert_eq!(stage.kernel.containers(), ["c1"]);
+}
+
+#[tokio::test]
+async fn what_was_made_is_remembered_when_its_pod_eni_is_gone() {
+    let stage = Stage::new();
+    running(&stage);
+    round(&stage).await;
+    stage.pod_eni_gone("db-0");
+    assert!(matches!(round(&stage).await, Outcome::Compared(_)));
+    assert_eq!(stage.kernel.desired.lock()[1], stage.kernel.desired.lock()[0]);
+}
+
+#[tokio::test]
+async fn the_sandbox_of_a_pod_that_is_gone_is_removed() {
+    let stage = Stage::new();
+    running(&stage);
+    stage.pod_gone("db-0");
+    round(&stage).await;
+    assert!(stage.kernel.containers().is_empty());
+    assert_eq!(stage.kernel.desired.lock()[0], []);
+}
+
+#[tokio::test]
+async fn the_sandbox_of_a_replaced_pod_is_removed() {
+    let stage = Stage::new();
+    running(&stage);
+    // The same name, another pod; its own sandbox is not made yet.
+    stage.pod("db-0", "u-2");
+    stage.pod_eni(bound("db-0", "u-2"));
+    let made = stage.agent.made.lock().clone();
+    assert!(made.is_empty());
+    let gone = plan(&stage).gone;
+    assert_eq!((gone[0].sandbox.clone(), gone[0].pod.clone()), (sandbox("c1", "u-1"), None));
+}
+
+#[tokio::test]
+async fn a_pod_that_only_the_watch_misses_keeps_its_sandbox() {
+    let stage = Stage::new();
+    running(&stage);
+    round(&stage).await;
+    // The watch is behind; the API server knows better.
+    let pod = stage.pods.0.lock().as_ref().unwrap()[&key("db-0")].clone();
+    stage.pod_gone("db-0");
+    stage.pods.0.lock().as_mut().unwrap().insert(key("db-0"), pod);
+    round(&stage).await;
+    assert_eq!(stage.kernel.containers(), ["c1"]);
+    assert_eq!(stage.kernel.desired.lock()[1].len(), 1);
+    // And when it does not answer, nothing is removed either.
+    *stage.pods.0.lock() = None;
+    round(&stage).await;
+    assert_eq!(stage.kernel.containers(), ["c1"]);
+}
+
+#[tokio::test]
+async fn an_unreadable_kernel_is_an_error_not_an_empty_node() {
+    let stage = Stage::new();
+    running(&stage);
+    *stage.kernel.blind.lock() = true;
+    assert!(Reconciler::default().round(&stage.agent).await.is_err());
+    assert!(stage.kernel.desired.lock().is_empty());
+}
+
+#[tokio::test]
+async fn status_tells_after_repeated_failures_until_one_success() {
+    let stage = Stage::new();
+    running(&stage);
+    let mut reconciler = Reconciler::default();
+    stage.kernel.failing.lock().push("add rule 512: denied".into());
+    for expected in [None, Some("add rule 512: denied".to_owned())] {
+        let result = reconciler.round(&stage.agent).await;
+        reconciler.record(&stage.agent, result);
+        assert_eq!(*stage.agent.limited.lock(), expected);
+    }
+    stage.kernel.failing.lock().clear();
+    let result = reconciler.round(&stage.agent).await;
+    reconciler.record(&stage.agent, result);
+    assert_eq!(*stage.agent.limited.lock(), None);
+}
+
+proptest! {
+    /// From any left-over state: every sandbox is accounted for once, and a second round after the
+    /// first removes nothing more and asks for the same.
+    #[test]
+    fn a_second_round_changes_nothing(
+        present in prop::collection::btree_set(0u8..6, 0..6),
+        pods in prop::collection::btree_set(0u8..6, 0..6),
+        described in prop::collection::btree_set(0u8..6, 0..6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let stage = Stage::new();
+            for n in &present {
+                stage.kernel.sandboxes.lock().push(sandbox(&format!("c{n}"), &format!("u-{n}")));
+            }
+            for n in &pods {
+                stage.pod(&format!("p-{n}"), &format!("u-{n}"));
+            }
+            for n in &described {
+                stage.pod_eni(bound(&format!("p-{n}"), &format!("u-{n}")));
+            }
+            let first = plan(&stage);
+            assert_eq!(first.desired.len() + first.undescribed.len(), present.len());
+            let mut reconciler = Reconciler::default();
+            reconciler.round(&stage.agent).await.unwrap();
+            let after = stage.kernel.containers();
+            reconciler.round(&stage.agent).await.unwrap();
+            assert_eq!(stage.kernel.containers(), after);
+            for n in present.intersection(&pods) {
+                assert!(after.contains(&format!("c{n}")), "a running pod lost its network");
+            }
+            let desired = stage.kernel.desired.lock();
+            assert!(desired.windows(2).all(|pair| pair[0] == pair[1]));
+            for member in desired.iter().flatten() {
+                assert!(stage.agent.made.lock().contains_key(&sandbox_key(&member.sandbox)));
+            }
+        });
+    }
+}

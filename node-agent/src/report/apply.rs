@@ -1,0 +1,104 @@
+//! Reading what there is, and writing the NodeRuntime when it differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use terway_crds::names::label;
+use terway_crds::{NodeRuntime, NodeRuntimeSpec, NodeRuntimeStatus};
+
+use super::plan::{Records, plan};
+use crate::kernel::KernelError;
+use crate::server::{Agent, key};
+use crate::world::State;
+
+/// Why nothing was reported.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The kernel was not read, and a failed read is never "no sandboxes".
+    #[error("the sandboxes of this node could not be listed")]
+    Observe(#[source] KernelError),
+    /// The API server.
+    #[error("NodeRuntime {node} could not be {act}")]
+    Api {
+        /// The object.
+        node: String,
+        /// What was tried.
+        act: &'static str,
+        /// Its answer.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// Bring the NodeRuntime up to date; tells whether it was written.
+pub async fn report(agent: &Agent, client: &Client, node: &str, now: Timestamp) -> Result<bool, ReportError> {
+    let api: Api<NodeRuntime> = Api::all(client.clone());
+    let failed = |act| move |source| ReportError::Api { node: node.to_owned(), act, source: Box::new(source) };
+    let sandboxes = agent.kernel.sandboxes().await.map_err(ReportError::Observe)?;
+    let watched = agent.world.read(|state| state.runtime().cloned());
+    let records = |object: &NodeRuntime| object.status.clone().unwrap_or_default().pods;
+
+    let known = watched.as_ref().map(records).unwrap_or_default();
+    let alive = alive(agent, &sandboxes, &known);
+    let referenced = agent.world.read(referenced);
+    let Some(_) = plan(&known, &alive, &referenced, now) else { return Ok(false) };
+
+    // The watch may be behind our own last write, so the decision is made again on a fresh object
+    // and written with its version: two writers cannot undo each other's records.
+    let mut object = match api.get_opt(node).await.map_err(failed("read"))? {
+        Some(object) => object,
+        None => {
+            let fresh = new_object(agent, node);
+            api.create(&PostParams::default(), &fresh).await.map_err(failed("created"))?
+        }
+    };
+    let Some(pods) = plan(&records(&object), &alive, &referenced, now) else { return Ok(false) };
+    object.status = Some(NodeRuntimeStatus { pods });
+    api.replace_status(node, &PostParams::default(), &object).await.map_err(failed("written"))?;
+    Ok(true)
+}
+
+/// The pods that have a sandbox. One whose name nothing tells has no place in the report; it is about
+/// to be removed.
+fn alive(agent: &Agent, sandboxes: &[crate::datapath::Sandbox], known: &Records) -> BTreeMap<String, String> {
+    let made = agent.made.lock().clone();
+    agent.world.read(|state| {
+        let name = |sandbox: &crate::datapath::Sandbox| {
+            let uid = &sandbox.pod_uid;
+            let watched = state.pod_with_uid(uid).map(|pod| pod.key.to_string());
+            let by_pod_eni = || state.pod_eni_for(uid).map(|pod_eni| pod_eni.key.to_string());
+            let made = || made.get(&key(sandbox)).map(|made| format!("{}/{}", made.namespace, made.pod_name));
+            let recorded = || known.get(uid).map(|record| record.pod_id.clone());
+            watched.or_else(by_pod_eni).or_else(made).or_else(recorded)
+        };
+        sandboxes.iter().filter_map(|sandbox| Some((sandbox.pod_uid.clone(), name(sandbox)?))).collect()
+    })
+}
+
+/// The UIDs that something still refers to.
+fn referenced(state: &State) -> BTreeSet<String> {
+    let pod_enis = state.pod_enis.values().map(|pod_eni| pod_eni.pod_uid.clone());
+    let pods = state.pods.values().map(|pod| pod.uid.clone());
+    let bound = state.node().into_iter().flat_map(|node| node.bound_uids.iter().cloned());
+    pod_enis.chain(pods).chain(bound).collect()
+}
+
+fn new_object(agent: &Agent, node: &str) -> NodeRuntime {
+    let mut object = NodeRuntime::new(node, NodeRuntimeSpec::default());
+    object.metadata.labels = Some(BTreeMap::from([(label::NODE_NAME.to_owned(), node.to_owned())]));
+    // It goes when the node goes.
+    object.metadata.owner_references = agent.world.read(|state| {
+        let uid = state.node().map(|node| node.uid.clone()).filter(|uid| !uid.is_empty())?;
+        Some(vec![OwnerReference {
+            api_version: terway_crds::names::API_VERSION.to_owned(),
+            kind: "Node".to_owned(),
+            name: node.to_owned(),
+            uid,
+            ..Default::default()
+        }])
+    });
+    object
+}

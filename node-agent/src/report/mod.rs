@@ -1,0 +1,71 @@
+//! The NodeRuntime of this node: which pods have a sandbox here, and which have none any more. The
+//! control plane frees what a pod had only when this says that its sandbox is gone.
+//!
+//! Written from what the kernel has, not from what verbs did, so a report that was lost while the
+//! agent was down is made up for by the next.
+
+mod apply;
+mod plan;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use tracing::{debug, warn};
+
+use crate::kernel::chain;
+use crate::server::Agent;
+
+pub use apply::ReportError;
+
+/// Changes within this time are one write.
+const COALESCE: Duration = Duration::from_secs(1);
+
+/// Between two reports without a reason: prunes old records, and repairs a NodeRuntime that somebody
+/// has changed.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// How long a report may take; what is left of a stop allows no more.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After a failed write.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Report until the agent stops; then once more.
+pub async fn run(agent: Arc<Agent>, client: Client, node: String) {
+    tokio::select! {
+        () = agent.world.synced() => {}
+        () = agent.stopping.cancelled() => return,
+    }
+    loop {
+        let report = apply::report(&agent, &client, &node, Timestamp::now());
+        let failed = match tokio::time::timeout(TIMEOUT, report).await {
+            Ok(Ok(written)) => {
+                debug!(written, "sandboxes reported");
+                false
+            }
+            Ok(Err(error)) => {
+                warn!(error = chain(&error), "sandboxes not reported, trying again");
+                true
+            }
+            Err(_) => {
+                warn!("sandboxes not reported, the API server does not answer; trying again");
+                true
+            }
+        };
+        if agent.stopping.is_cancelled() {
+            return;
+        }
+        // Cancel-safe: a notification that comes meanwhile is kept for the next wait.
+        tokio::select! {
+            () = agent.changed.notified() => {}
+            () = tokio::time::sleep(if failed { RETRY } else { PERIOD }) => {}
+            () = agent.stopping.cancelled() => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(COALESCE) => {}
+            () = agent.stopping.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Which records the NodeRuntime should have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use terway_crds::node_runtime::{RUNTIME_DELETED, RUNTIME_INITIAL, RuntimePod, RuntimePodStatus};
+
+/// How long the record of a sandbox that is gone is kept after nothing refers to its pod any more.
+const KEEP: SignedDuration = SignedDuration::from_mins(5);
+
+/// Records by pod UID.
+pub type Records = BTreeMap<String, RuntimePod>;
+
+/// The records as they should be; none when they already are.
+///
+/// `alive` are the pods that have a sandbox now: UID to `namespace/name`. `referenced` are the UIDs
+/// that something still refers to: a PodENI, a bound address, a pod.
+pub fn plan(
+    current: &Records,
+    alive: &BTreeMap<String, String>,
+    referenced: &BTreeSet<String>,
+    now: Timestamp,
+) -> Option<Records> {
+    let mut records = current.clone();
+    for (uid, pod_id) in alive {
+        let record = records.entry(uid.clone()).or_default();
+        record.pod_id.clone_from(pod_id);
+        if time(record, RUNTIME_INITIAL).is_none() || is_gone(record) {
+            let after = time(record, RUNTIME_DELETED);
+            set(record, RUNTIME_INITIAL, later(now, after));
+        }
+    }
+    for (uid, record) in &mut records {
+        if !alive.contains_key(uid) && !is_gone(record) {
+            let after = time(record, RUNTIME_INITIAL);
+            set(record, RUNTIME_DELETED, later(now, after));
+        }
+    }
+    records.retain(|uid, record| {
+        let old = time(record, RUNTIME_DELETED).is_some_and(|gone| now.duration_since(gone) > KEEP);
+        alive.contains_key(uid) || referenced.contains(uid) || !old
+    });
+    (records != *current).then_some(records)
+}
+
+/// Whether the record says that the sandbox is gone.
+fn is_gone(record: &RuntimePod) -> bool {
+    match (time(record, RUNTIME_INITIAL), time(record, RUNTIME_DELETED)) {
+        (Some(initial), Some(deleted)) => deleted > initial,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    }
+}
+
+/// Now, but after the state before: readers compare the two times, which have whole seconds only.
+fn later(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
+    let next = before.map(|before| before.saturating_add(SignedDuration::from_secs(1)).unwrap_or(before));
+    let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    next.map_or(whole, |next| next.max(whole))
+}
+
+fn time(record: &RuntimePod, state: &str) -> Option<Timestamp> {
+    Some(record.status.get(state)?.last_update_time.as_ref()?.0)
+}
+
+fn set(record: &mut RuntimePod, state: &str, at: Timestamp) {
+    record.status.insert(state.to_owned(), RuntimePodStatus { last_update_time: Some(Time(at)) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn alive(uids: &[&str]) -> BTreeMap<String, String> {
+        uids.iter().map(|uid| ((*uid).to_owned(), format!("shop/{uid}"))).collect()
+    }
+
+    fn referenced(uids: &[&str]) -> BTreeSet<String> {
+        uids.iter().map(|uid| (*uid).to_owned()).collect()
+    }
+
+    fn planned(current: &Records, uids: &[&str], second: i64) -> Records {
+        plan(current, &alive(uids), &referenced(&[]), at(second)).expect("a change")
+    }
+
+    #[test]
+    fn a_sandbox_that_comes_and_goes_within_a_second_ends_as_gone() {
+        let there = planned(&Records::new(), &["u"], 0);
+        assert_eq!(there["u"].pod_id, "shop/u");
+        assert!(!is_gone(&there["u"]));
+        let gone = planned(&there, &[], 0);
+        assert!(is_gone(&gone["u"]));
+        let back = planned(&gone, &["u"], 0);
+        assert!(!is_gone(&back["u"]));
+    }
+
+    #[test]
+    fn nothing_new_is_no_write() {
+        let there = planned(&Records::new(), &["u"], 0);
+        assert_eq!(plan(&there, &alive(&["u"]), &referenced(&[]), at(3600)), None);
+        let gone = planned(&there, &[], 10);
+        assert_eq!(plan(&gone, &alive(&[]), &referenced(&[]), at(20)), None);
+    }
+
+    #[test]
+    fn old_records_go_when_nothing_refers_to_them() {
+        let gone = planned(&planned(&Records::new(), &["u"], 0), &[], 10);
+        assert_eq!(plan(&gone, &alive(&[]), &referenced(&["u"]), at(3600)), None);
+        assert_eq!(plan(&gone, &alive(&[]), &referenced(&[]), at(3600)), Some(Records::new()));
+    }
+
+    proptest::proptest! {
+        /// Whatever the records were, a second plan at the same moment changes nothing, and the
+        /// living are alive and the others gone.
+        #[test]
+        fn planning_twice_is_planning_once(
+            before in proptest::collection::btree_map("[a-d]", (proptest::option::of(0i64..900), proptest::option::of(0i64..900)), 0..4),
+            living in proptest::collection::btree_set("[a-e]", 0..4),
+            now in 0i64..2000,
+        ) {
+            let mut current = Records::new();
+            for (uid, (initial, deleted)) in before {
+                let mut record = RuntimePod { pod_id: format!("shop/{uid}"), ..Default::default() };
+                for (state, second) in [(RUNTIME_INITIAL, initial), (RUNTIME_DELETED, deleted)] {
+                    if let Some(second) = second {
+                        set(&mut record, state, at(second));
+                    }
+                }
+                current.insert(uid, record);
+            }
+            let alive: BTreeMap<_, _> = living.iter().map(|uid| (uid.clone(), format!("shop/{uid}"))).collect();
+            let records = plan(&current, &alive, &BTreeSet::new(), at(now)).unwrap_or(current);
+            proptest::prop_assert_eq!(plan(&records, &alive, &BTreeSet::new(), at(now)), None);
+            for (uid, record) in &records {
+                proptest::prop_assert_eq!(is_gone(record), !alive.contains_key(uid));
+            }
+        }
+    }
+}
