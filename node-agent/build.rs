@@ -5,6 +5,7 @@
 //!   2. `rustup run nightly rustc`      (a developer: rustup, nightly, rust-src)
 //!   3. $RUSTC, the one cargo runs now  (any channel; RUSTC_BOOTSTRAP=1 for that build only)
 //!   4. /usr/bin/rustc                  (Debian: rustc-web and rust-web-src)
+//!
 //! $TERWAY_EBPF_OBJECT=FILE takes a ready object instead; $TERWAY_EBPF_SKIP=1 puts an empty
 //! one, for lints and documentation: an agent built so says so and stops.
 
@@ -31,7 +32,9 @@ struct Toolchain {
 
 fn main() {
     announce_inputs();
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_else(|| fail("OUT_DIR is not set; run through cargo", &[])));
+    let out = PathBuf::from(
+        env::var_os("OUT_DIR").unwrap_or_else(|| fail("OUT_DIR is not set; run through cargo", &[])),
+    );
     let object = out.join(OBJECT);
     if env::var_os("TERWAY_EBPF_SKIP").is_some_and(|v| v == "1") {
         println!("cargo::warning=TERWAY_EBPF_SKIP=1: no eBPF programs in this build");
@@ -44,7 +47,10 @@ fn main() {
     }
     let toolchain = find_toolchain();
     let Some(linker) = find_linker() else {
-        let found = format!("(found {}: rustc {}, LLVM {})", toolchain.what, toolchain.release, toolchain.llvm);
+        let found = format!(
+            "(found {}: rustc {}, LLVM {})",
+            toolchain.what, toolchain.release, toolchain.llvm
+        );
         fail("bpf-linker is not installed", &[found]);
     };
     let built = build(&toolchain, &linker, &out.join("ebpf-target"));
@@ -105,10 +111,18 @@ fn probe(what: &'static str, rustc: Option<PathBuf>, refused: &mut Vec<String>) 
     let library = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
     if !library.join("core/src/lib.rs").exists() || !library.join("Cargo.lock").exists() {
         let release = field("release:");
-        refused.push(format!("{what}: rustc {release} has no library sources in {}", library.display()));
+        refused.push(format!(
+            "{what}: rustc {release} has no library sources in {}",
+            library.display()
+        ));
         return None;
     }
-    Some(Toolchain { what, rustc, release: field("release:"), llvm: field("LLVM version:") })
+    Some(Toolchain {
+        what,
+        rustc,
+        release: field("release:"),
+        llvm: field("LLVM version:"),
+    })
 }
 
 /// $BPF_LINKER, then the cache that the repository's scripts fill, cargo's own folder, PATH.
@@ -117,7 +131,9 @@ fn find_linker() -> Option<PathBuf> {
         return Some(said.into());
     }
     let home = env::home_dir();
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| home.as_ref().map(|h| h.join(".cache")));
+    let cache = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| home.as_ref().map(|h| h.join(".cache")));
     let cached = cache.map(|c| c.join(format!("terway/bpf-linker-{LINKER_VERSION}/bin")));
     let cargo = cargo_home().map(|c| c.join("bin"));
     let path = env::var_os("PATH").unwrap_or_default();
@@ -130,7 +146,9 @@ fn find_linker() -> Option<PathBuf> {
 }
 
 fn cargo_home() -> Option<PathBuf> {
-    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|h| h.join(".cargo")))
+    env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::home_dir().map(|h| h.join(".cargo")))
 }
 
 fn build(toolchain: &Toolchain, linker: &Path, target: &Path) -> PathBuf {
@@ -144,10 +162,16 @@ fn build(toolchain: &Toolchain, linker: &Path, target: &Path) -> PathBuf {
         "-Clink-arg=--btf".into(),
         format!("-Clinker={}", linker.display()),
         // The same object whatever folder it is built in.
-        format!("--remap-path-prefix={}=/ebpf", root.parent().unwrap_or(&root).display()),
+        format!(
+            "--remap-path-prefix={}=/ebpf",
+            root.parent().unwrap_or(&root).display()
+        ),
     ];
     if let Some(home) = cargo_home() {
-        flags.push(format!("--remap-path-prefix={}/registry/src=/registry", home.display()));
+        flags.push(format!(
+            "--remap-path-prefix={}/registry/src=/registry",
+            home.display()
+        ));
     }
     cargo
         .current_dir(&root)
@@ -155,7 +179,9 @@ fn build(toolchain: &Toolchain, linker: &Path, target: &Path) -> PathBuf {
         .args(["build", "--release", "--locked", "-Zbuild-std=core"])
         .args(["--target", "bpfel-unknown-none", "--bin", BINARY, "--target-dir"])
         .arg(target);
-    let output = cargo.output().unwrap_or_else(|e| fail(&format!("{cargo:?}: {e}"), &[]));
+    let output = cargo
+        .output()
+        .unwrap_or_else(|e| fail(&format!("{cargo:?}: {e}"), &[]));
     if !output.status.success() {
         let mut lines = vec![
             format!(
@@ -212,7 +238,10 @@ fn forget_host_build(cargo: &mut Command) {
 
 fn output_of(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn write(file: &Path, bytes: &[u8]) {
@@ -221,7 +250,10 @@ fn write(file: &Path, bytes: &[u8]) {
 
 fn copy(from: &Path, to: &Path) {
     if let Err(e) = fs::copy(from, to) {
-        fail(&format!("cannot copy {} to {}: {e}", from.display(), to.display()), &[]);
+        fail(
+            &format!("cannot copy {} to {}: {e}", from.display(), to.display()),
+            &[],
+        );
     }
 }
 

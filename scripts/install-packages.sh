@@ -11,6 +11,7 @@ ctr:containerd
 runc:runc
 /usr/lib/cni/ptp:containernetworking-plugins
 ip:iproute2
+ping:iputils-ping
 tc:iproute2
 iptables:iptables
 nft:nftables

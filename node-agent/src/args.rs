@@ -50,12 +50,25 @@ pub struct RunArgs {
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, default_value = "127.0.0.1:9099")]
     pub health: SocketAddr,
-    /// A second address of /metrics, for Prometheus on another host.
-    #[arg(long)]
-    pub metrics: Option<SocketAddr>,
+    /// A second address of /metrics, for Prometheus on another host; none when empty or "0".
+    #[arg(long, default_value = "", value_parser = optional_address)]
+    pub metrics: OptionalAddress,
     /// What to log: a level, or a tracing filter.
-    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
     pub log_level: String,
+}
+
+/// An address that a chart can leave out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OptionalAddress(pub Option<SocketAddr>);
+
+/// Empty and "0" mean none; a port alone means all addresses, as Go programs have it.
+fn optional_address(text: &str) -> Result<OptionalAddress, std::net::AddrParseError> {
+    if matches!(text, "" | "0") {
+        return Ok(OptionalAddress(None));
+    }
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    Ok(OptionalAddress(Some(full.parse()?)))
 }
 
 /// Settings of `install-cni`.
@@ -67,4 +80,22 @@ pub struct InstallArgs {
     /// Where the container runtime looks for CNI binaries.
     #[arg(long, default_value = "/opt/cni/bin")]
     pub bin_dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_is_the_default_and_takes_the_same_flags() {
+        let flags = ["--node-name=n", "--metrics=:9091", "--health=127.0.0.1:1"];
+        let plain = Cli::try_parse_from(["terway-agent"].iter().chain(&flags)).unwrap();
+        assert_eq!(plain.run.metrics, OptionalAddress(Some("0.0.0.0:9091".parse().unwrap())));
+        let named = Cli::try_parse_from(["terway-agent", "run"].iter().chain(&flags)).unwrap();
+        let Some(Command::Run(run)) = named.command else { panic!() };
+        assert_eq!(run.metrics, plain.run.metrics);
+        let none = Cli::try_parse_from(["terway-agent", "--metrics="]).unwrap();
+        assert_eq!(none.run.metrics, OptionalAddress(None));
+        assert!(Cli::try_parse_from(["terway-agent", "--metrics=x"]).is_err());
+    }
 }

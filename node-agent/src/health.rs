@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::world::watches::Connection;
 
 /// The datapath answers within milliseconds; one that does not in this time hangs.
-const DATAPATH_PATIENCE: Duration = Duration::from_secs(10);
+const DATAPATH_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What is still to come before the agent is ready.
 #[derive(Clone, Default)]

@@ -1,4 +1,21 @@
 //! Node agent: CNI server and datapath.
 
+pub mod args;
+pub mod binding;
 pub mod datapath;
 pub mod ebpf;
+pub mod events;
+pub mod health;
+pub mod install;
+pub mod kernel;
+pub mod lifecycle;
+pub mod lock;
+pub mod metrics;
+pub mod reconcile;
+pub mod report;
+pub mod run;
+pub mod server;
+pub mod settings;
+#[cfg(test)]
+mod testing;
+pub mod world;

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-/// How long everything may take to end. Shorter than the usual grace of a pod (30 s).
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// How long everything may take to end. Shorter than the grace that the chart gives the pod (10 s).
+const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// The tasks of the process. The end of one before a stop is asked for is the end of all.
 pub struct Lifecycle {

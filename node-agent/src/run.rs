@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, ensure};
-use futures::future::FutureExt;
 use kube::Client;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -39,13 +38,16 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         pin_directory: args.bpf_dir.clone(),
         ..DatapathConfig::default()
     };
-    let datapath = Datapath::start(config).map(|started| started.map(|datapath| Arc::new(datapath) as Arc<dyn Kernel>));
-    run_with(args, async { Ok(datapath.await?) }).await
+    let client = Client::try_default().await.context("cannot find the API server's address and credentials")?;
+    let datapath = async { Ok(Arc::new(Datapath::start(config).await?) as Arc<dyn Kernel>) };
+    run_with(args, client, datapath).await
 }
 
-/// The same with another datapath. It is started when this agent has the lock.
+/// The same with another API server and another datapath, which is started when this agent has the
+/// lock. Dropping it ends the agent at once, as a kill does.
 pub async fn run_with(
     args: RunArgs,
+    client: Client,
     datapath: impl Future<Output = anyhow::Result<Arc<dyn Kernel>>>,
 ) -> anyhow::Result<()> {
     ensure!(!args.node_name.is_empty(), "the name of this node is required: set --node-name or NODE_NAME");
@@ -57,7 +59,7 @@ pub async fn run_with(
     let stopping = life.stopping.clone();
     // A start can be dropped half-way: what it began is a task of `life`, or has changed nothing.
     let started = tokio::select! {
-        started = start(&args, settings, rendered.document, datapath, &mut life) => Some(started),
+        started = start(&args, client, (settings, rendered.document), datapath, &mut life) => Some(started),
         () = stopping.cancelled() => None,
     };
     let (_lock, start_error) = match started {
@@ -74,8 +76,8 @@ pub async fn run_with(
 
 async fn start(
     args: &RunArgs,
-    settings: Settings,
-    document: Value,
+    client: Client,
+    (settings, document): (Settings, Value),
     datapath: impl Future<Output = anyhow::Result<Arc<dyn Kernel>>>,
     life: &mut Lifecycle,
 ) -> anyhow::Result<Lock> {
@@ -88,7 +90,6 @@ async fn start(
     let lock = lock::take(&lock_path).await.with_context(|| format!("cannot lock {}", lock_path.display()))?;
     drop(locking);
 
-    let client = Client::try_default().await.context("cannot find the API server's address and credentials")?;
     let kernel = datapath.await.context("the datapath did not start")?;
     // Nothing else sets it.
     let _ = probes.kernel.set(kernel.clone());
@@ -127,7 +128,7 @@ async fn start_probes(args: &RunArgs, life: &mut Lifecycle) -> anyhow::Result<Pr
     let listener = health::listen(args.health).await?;
     let (served, stop) = (probes.clone(), life.stopping.clone());
     life.spawn("health server", async move { Ok(health::serve(listener, served, stop).await?) });
-    if let Some(address) = args.metrics {
+    if let Some(address) = args.metrics.0 {
         let listener = health::listen(address).await?;
         let (served, stop) = (probes.clone(), life.stopping.clone());
         life.spawn("metrics server", async move { Ok(health::serve_metrics(listener, served, stop).await?) });

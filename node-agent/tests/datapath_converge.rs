@@ -4,9 +4,9 @@
 
 mod datapath_world;
 
-use std::{collections::BTreeMap, net::UdpSocket};
+use std::collections::BTreeMap;
 
-use datapath_world::{Node, Pod, on_a_node, run, tap::Tap, try_run};
+use datapath_world::{Node, Pod, on_a_node, run, talks, tap::Tap, try_run};
 use proptest::prelude::*;
 use terway_agent::datapath::{Datapath, MemberInterface};
 
@@ -73,9 +73,18 @@ struct World {
 impl World {
     async fn new(node: Node) -> Self {
         let trunk = node.trunk();
-        run("ip rule add pref 777 from 10.244.0.7 lookup 1003; ip route add 10.244.0.0/16 dev eth0 table 1003");
+        run(
+            "ip rule add pref 777 from 10.244.0.7 lookup 1003; ip route add 10.244.0.0/16 dev eth0 table 1003",
+        );
         let datapath = node.datapath().await;
-        Self { node, trunk, datapath, generation: 0, living: BTreeMap::new(), old: Vec::new() }
+        Self {
+            node,
+            trunk,
+            datapath,
+            generation: 0,
+            living: BTreeMap::new(),
+            old: Vec::new(),
+        }
     }
 
     fn members(&self) -> Vec<MemberInterface> {
@@ -87,17 +96,26 @@ impl World {
             Event::Add(number) => {
                 self.generation += 1;
                 let pod = Pod::new(*number, &format!("g{}-", self.generation));
-                self.datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
+                self.datapath
+                    .add(pod.member.clone(), pod.netns.descriptor())
+                    .await
+                    .unwrap();
                 self.old.extend(self.living.insert(*number, pod));
             }
             Event::AddAgain(number) => {
                 if let Some(pod) = self.living.get(number) {
-                    self.datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
+                    self.datapath
+                        .add(pod.member.clone(), pod.netns.descriptor())
+                        .await
+                        .unwrap();
                 }
             }
             Event::Delete(number) => {
                 if let Some(pod) = self.living.remove(number) {
-                    self.datapath.delete(pod.sandbox(), Some(pod.netns.descriptor())).await.unwrap();
+                    self.datapath
+                        .delete(pod.sandbox(), Some(pod.netns.descriptor()))
+                        .await
+                        .unwrap();
                 }
             }
             Event::DeleteOld(number) => {
@@ -114,7 +132,10 @@ impl World {
             }
             Event::Check(number) => {
                 if let Some(pod) = self.living.get(number) {
-                    self.datapath.check(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
+                    self.datapath
+                        .check(pod.member.clone(), pod.netns.descriptor())
+                        .await
+                        .unwrap();
                 }
             }
             Event::Reconcile => drop(self.datapath.reconcile(self.members()).await.unwrap()),
@@ -134,7 +155,11 @@ impl World {
     }
 
     fn expected(&self) -> Vec<String> {
-        let index = run("grep -l 0 /proc/net/dev_snmp6/eth1 | xargs head -1").split_whitespace().last().unwrap().to_owned();
+        let index = run("grep -l 0 /proc/net/dev_snmp6/eth1 | xargs head -1")
+            .split_whitespace()
+            .last()
+            .unwrap()
+            .to_owned();
         let table = 1000 + index.parse::<u32>().unwrap();
         let mut lines = Vec::new();
         if !self.living.is_empty() {
@@ -162,11 +187,11 @@ impl World {
         assert!(run("ip -4 rule show").replace('\t', " ").contains(FOREIGN_RULE));
         assert!(run("ip route show table 1003").contains("10.244.0.0/16 dev eth0"));
         for pod in self.living.values() {
-            self.datapath.check(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
-            let socket = pod.netns.inside(|| UdpSocket::bind((pod.member.ip, 0)).unwrap());
-            socket.send_to(b"hello", "10.0.48.9:9").unwrap();
-            let frame = self.trunk.expect("the pod's datagram", |f| f.is_udp_from(pod.member.ip));
-            assert_eq!(frame.vlan, Some(pod.member.vlan));
+            self.datapath
+                .check(pod.member.clone(), pod.netns.descriptor())
+                .await
+                .unwrap();
+            talks(pod, &self.trunk);
         }
     }
 }

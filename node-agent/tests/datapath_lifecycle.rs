@@ -1,42 +1,12 @@
-//! ADD, CHECK and DEL in any order and repetition, restarts, and what others have made.
+//! ADD, CHECK and DEL in any order and repetition.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod datapath_world;
 
-use std::{
-    net::{Ipv4Addr, UdpSocket},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
-};
+use std::{net::UdpSocket, time::Duration};
 
-use datapath_world::{Pod, TRUNK_MAC, count, eventually, on_a_node, run, tap::Tap, try_run};
-use terway_agent::datapath::{Datapath, DatapathError, MemberInterface, Waiting};
-
-const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 0, 48, 9);
-
-async fn add(datapath: &Datapath, pod: &Pod) {
-    datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
-}
-
-fn members(pods: &[&Pod]) -> Vec<MemberInterface> {
-    pods.iter().map(|p| p.member.clone()).collect()
-}
-
-/// Reconciles; a second time there must be nothing left to do.
-async fn settle(datapath: &Datapath, pods: &[&Pod]) {
-    let report = datapath.reconcile(members(pods)).await.unwrap();
-    assert!(report.failed.is_empty(), "{:?}", report.failed);
-    let again = datapath.reconcile(members(pods)).await.unwrap();
-    assert!(again.done.is_empty() && again.failed.is_empty(), "{again:?}");
-}
-
-fn talks(pod: &Pod, trunk: &Tap) {
-    let socket = pod.netns.inside(|| UdpSocket::bind((pod.member.ip, 0)).unwrap());
-    socket.send_to(b"hello", (REMOTE, 9)).unwrap();
-    let frame = trunk.expect("the pod's datagram", |f| f.is_udp_from(pod.member.ip));
-    assert_eq!(frame.vlan, Some(pod.member.vlan));
-}
+use datapath_world::{Pod, REMOTE, add, count, eventually, members, on_a_node, run, settle, talks, try_run};
+use terway_agent::datapath::{Datapath, DatapathError};
 
 #[test]
 fn a_node_looks_as_documented() {
@@ -47,7 +17,11 @@ fn a_node_looks_as_documented() {
         pod.member.host_stack_cidrs = vec!["169.254.20.10/32".parse().unwrap()];
         pod.member.mtu = 1400;
         add(&datapath, &pod).await;
-        let index = run("cat /proc/net/dev_snmp6/eth1 | head -1").split_whitespace().last().unwrap().to_owned();
+        let index = run("cat /proc/net/dev_snmp6/eth1 | head -1")
+            .split_whitespace()
+            .last()
+            .unwrap()
+            .to_owned();
         let (veth, table) = (pod.host_ifname(), 1000 + index.parse::<u32>().unwrap());
         assert_eq!(
             node.ways(),
@@ -62,14 +36,34 @@ fn a_node_looks_as_documented() {
         assert!(run("ip -br addr show eth1").contains("10.0.0.11/32"));
         assert!(run(&format!("ip link show {veth}")).contains("mtu 1400"));
         let alias = run(&format!("ip link show {veth}"));
-        assert!(alias.contains(&pod.sandbox().pod_uid) && alias.contains(&pod.sandbox().container_id), "{alias}");
-        assert_eq!(pod.netns.run("ip -4 -br addr show eth0").split_whitespace().nth(2), Some("10.0.16.1/32"));
+        assert!(
+            alias.contains(&pod.sandbox().pod_uid) && alias.contains(&pod.sandbox().container_id),
+            "{alias}"
+        );
+        assert_eq!(
+            pod.netns
+                .run("ip -4 -br addr show eth0")
+                .split_whitespace()
+                .nth(2),
+            Some("10.0.16.1/32")
+        );
         let routes = pod.netns.run("ip route");
-        assert!(routes.contains("default via 169.254.1.1 dev eth0") && routes.contains("100.64.0.0/10 via 169.254.1.1"));
+        assert!(
+            routes.contains("default via 169.254.1.1 dev eth0")
+                && routes.contains("100.64.0.0/10 via 169.254.1.1")
+        );
         assert!(pod.netns.run("ip neigh show 169.254.1.1").contains("PERMANENT"));
         for conf in ["all", "eth0", "eth1", &veth] {
-            assert_eq!(run(&format!("cat /proc/sys/net/ipv4/conf/{conf}/rp_filter")).trim(), "0", "{conf}");
-            assert_eq!(run(&format!("cat /proc/sys/net/ipv4/conf/{conf}/forwarding")).trim(), "1", "{conf}");
+            assert_eq!(
+                run(&format!("cat /proc/sys/net/ipv4/conf/{conf}/rp_filter")).trim(),
+                "0",
+                "{conf}"
+            );
+            assert_eq!(
+                run(&format!("cat /proc/sys/net/ipv4/conf/{conf}/forwarding")).trim(),
+                "1",
+                "{conf}"
+            );
         }
     });
 }
@@ -80,20 +74,38 @@ fn every_verb_may_be_repeated() {
         let (datapath, trunk) = (node.datapath().await, node.trunk());
         let clean = node.ways();
         let pod = Pod::new(1, "a");
-        let first = datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
+        let first = datapath
+            .add(pod.member.clone(), pod.netns.descriptor())
+            .await
+            .unwrap();
         let ways = node.ways();
-        let second = datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
+        let second = datapath
+            .add(pod.member.clone(), pod.netns.descriptor())
+            .await
+            .unwrap();
         assert_eq!((&first, &ways), (&second, &node.ways()));
-        assert_eq!(datapath.check(pod.member.clone(), pod.netns.descriptor()).await.unwrap(), []);
+        assert_eq!(
+            datapath
+                .check(pod.member.clone(), pod.netns.descriptor())
+                .await
+                .unwrap(),
+            []
+        );
         talks(&pod, &trunk);
-        datapath.delete(pod.sandbox(), Some(pod.netns.descriptor())).await.unwrap();
+        datapath
+            .delete(pod.sandbox(), Some(pod.netns.descriptor()))
+            .await
+            .unwrap();
         datapath.delete(pod.sandbox(), None).await.unwrap();
         assert!(try_run(&format!("ip link show {}", pod.host_ifname())).is_err());
         assert!(pod.netns.inside(|| try_run("ip link show eth0")).is_err());
         settle(&datapath, &[]).await;
         assert_eq!(node.ways(), clean);
         let check = datapath.check(pod.member.clone(), pod.netns.descriptor()).await;
-        assert!(matches!(check, Err(DatapathError::HostInterfaceMissing { .. })), "{check:?}");
+        assert!(
+            matches!(check, Err(DatapathError::HostInterfaceMissing { .. })),
+            "{check:?}"
+        );
     });
 }
 
@@ -107,7 +119,9 @@ fn a_pod_whose_namespace_died_leaves_nothing() {
         add(&datapath, &dying).await;
         let (sandbox, veth) = (dying.sandbox().clone(), dying.host_ifname());
         drop(dying);
-        eventually("the kernel has freed the namespace", || try_run(&format!("ip link show {veth}")).is_err());
+        eventually("the kernel has freed the namespace", || {
+            try_run(&format!("ip link show {veth}")).is_err()
+        });
         datapath.delete(&sandbox, None).await.unwrap();
         assert_eq!(node.ways(), ways);
         talks(&kept, &trunk);
@@ -125,12 +139,18 @@ fn a_new_sandbox_of_a_pod_replaces_the_old_and_outlives_its_late_delete() {
         add(&datapath, &new).await;
         assert_eq!(node.ways(), ways);
         talks(&new, &trunk);
-        datapath.delete(old.sandbox(), Some(old.netns.descriptor())).await.unwrap();
+        datapath
+            .delete(old.sandbox(), Some(old.netns.descriptor()))
+            .await
+            .unwrap();
         talks(&new, &trunk);
         settle(&datapath, &[&new]).await;
         let present = datapath.sandboxes().await.unwrap();
         assert_eq!(present.len(), 1);
-        assert_eq!((&present[0].sandbox, &present[0].addresses), (new.sandbox(), &vec![new.member.ip]));
+        assert_eq!(
+            (&present[0].sandbox, &present[0].addresses),
+            (new.sandbox(), &vec![new.member.ip])
+        );
     });
 }
 
@@ -153,7 +173,10 @@ fn an_add_waits_for_its_nic_and_says_which_one_never_came() {
     on_a_node(async |node| {
         let datapath = node.datapath().await;
         let pod = Pod::new(1, "a");
-        let error = datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap_err();
+        let error = datapath
+            .add(pod.member.clone(), pod.netns.descriptor())
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("00:16:3e:00:00:01"), "{error}");
         let mut config = node.config();
         config.nic_deadline = datapath_world::PATIENCE;
@@ -161,7 +184,9 @@ fn an_add_waits_for_its_nic_and_says_which_one_never_came() {
         let plugged = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             // A link stacked on nothing with the same MAC is not the NIC.
-            run("ip link add decoy type veth peer name decoy1 && ip link set decoy address 00:16:3e:00:00:01");
+            run(
+                "ip link add decoy type veth peer name decoy1 && ip link set decoy address 00:16:3e:00:00:01",
+            );
             node.trunk()
         };
         let (added, trunk) = tokio::join!(datapath.add(pod.member.clone(), pod.netns.descriptor()), plugged);
@@ -178,13 +203,22 @@ fn bad_sandboxes_are_refused() {
         let mut bad = pod.member.clone();
         bad.vlan = 0;
         let refused = datapath.add(bad, pod.netns.descriptor()).await;
-        assert!(matches!(refused, Err(DatapathError::BadVlan { vlan: 0 })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(DatapathError::BadVlan { vlan: 0 })),
+            "{refused:?}"
+        );
         let own = std::fs::File::open("/proc/thread-self/ns/net").unwrap();
         let refused = datapath.add(pod.member.clone(), own.into()).await;
-        assert!(matches!(refused, Err(DatapathError::HostNamespace)), "{refused:?}");
+        assert!(
+            matches!(refused, Err(DatapathError::HostNamespace)),
+            "{refused:?}"
+        );
         pod.netns.run("ip link add eth0 type veth peer name other");
         let refused = datapath.add(pod.member.clone(), pod.netns.descriptor()).await;
-        assert!(matches!(refused, Err(DatapathError::InterfaceTaken { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(DatapathError::InterfaceTaken { .. })),
+            "{refused:?}"
+        );
         assert!(try_run(&format!("ip link show {}", pod.host_ifname())).is_err());
     });
 }
@@ -197,128 +231,32 @@ fn a_check_repairs_both_sides() {
         add(&datapath, &pod).await;
         let ways = node.ways();
         pod.netns.run("ip addr flush dev eth0; ip route flush dev eth0; ip neigh flush all nud permanent; ip link set eth0 mtu 1300 down");
-        run(&format!("ip rule del pref 512; ip rule del pref 2048; ip link set {} down", pod.host_ifname()));
+        run(&format!(
+            "ip rule del pref 512; ip rule del pref 2048; ip link set {} down",
+            pod.host_ifname()
+        ));
         run("tc filter del dev eth1 ingress; tc qdisc del dev eth1 clsact; ip link set eth1 down");
-        let repairs = datapath.check(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
+        let repairs = datapath
+            .check(pod.member.clone(), pod.netns.descriptor())
+            .await
+            .unwrap();
         assert!(repairs.len() >= 8, "{repairs:?}");
         assert_eq!(node.ways(), ways);
         talks(&pod, &trunk);
-        assert_eq!(datapath.check(pod.member.clone(), pod.netns.descriptor()).await.unwrap(), []);
-        pod.netns.run("ip link set eth0 down && ip link set eth0 name lost0");
+        assert_eq!(
+            datapath
+                .check(pod.member.clone(), pod.netns.descriptor())
+                .await
+                .unwrap(),
+            []
+        );
+        pod.netns
+            .run("ip link set eth0 down && ip link set eth0 name lost0");
         let lost = datapath.check(pod.member.clone(), pod.netns.descriptor()).await;
-        assert!(matches!(lost, Err(DatapathError::PodInterfaceMissing { .. })), "{lost:?}");
-    });
-}
-
-#[test]
-fn a_restart_loses_no_packet() {
-    on_a_node(async |node| {
-        let (datapath, trunk) = (node.datapath().await, node.trunk());
-        let (pod, peer) = (Pod::new(1, "a"), Pod::new(2, "a"));
-        add(&datapath, &pod).await;
-        add(&datapath, &peer).await;
-        talks(&pod, &trunk);
-        let (ways, before) = (node.ways(), count(&datapath, "pushed").await);
-        let stop = AtomicBool::new(false);
-        let sent = thread::scope(|scope| {
-            let sender = scope.spawn(|| {
-                let socket = pod.netns.inside(|| UdpSocket::bind((pod.member.ip, 0)).unwrap());
-                let mut sent = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    socket.send_to(b"x", (REMOTE, 9)).unwrap();
-                    sent += 1;
-                    thread::sleep(Duration::from_micros(200));
-                }
-                sent
-            });
-            let upgrade = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(async {
-                    drop(datapath);
-                    for _ in 0..3 {
-                        let next = node.datapath().await;
-                        let report = next.reconcile(members(&[&pod, &peer])).await.unwrap();
-                        assert!(report.failed.is_empty(), "{report:?}");
-                        assert_eq!(report.done.len(), 4, "only programs are replaced: {report:?}");
-                    }
-                });
-            });
-            upgrade.join().unwrap();
-            stop.store(true, Ordering::Relaxed);
-            sender.join().unwrap()
-        });
-        let datapath = node.datapath().await;
-        let drops: u64 =
-            datapath.counters().await.unwrap().iter().filter(|(c, _)| c.is_drop() && c.name() != "source_protocol").map(|(_, n)| n).sum();
-        assert_eq!(drops, 0);
-        assert_eq!(count(&datapath, "pushed").await - before, sent);
-        assert_eq!(node.ways(), ways);
-        talks(&pod, &trunk);
-    });
-}
-
-#[test]
-fn lost_pins_are_made_good() {
-    on_a_node(async |node| {
-        let (datapath, trunk) = (node.datapath().await, node.trunk());
-        let pod = Pod::new(1, "a");
-        add(&datapath, &pod).await;
-        drop(datapath);
-        run("rm -r /sys/fs/bpf/terway");
-        let datapath = node.datapath().await;
-        talks(&pod, &trunk);
-        settle(&datapath, &[&pod]).await;
-        talks(&pod, &trunk);
-        assert_eq!(count(&datapath, "pushed").await, 1);
-    });
-}
-
-#[test]
-fn what_others_made_survives_everything() {
-    on_a_node(async |node| {
-        let (datapath, trunk) = (node.datapath().await, node.trunk());
-        run("ip link add cali12345678901 type veth peer name other0; ip link set cali12345678901 alias 'another plugin'");
-        run("ip link set cali12345678901 up; ip link set other0 up; ip link add cni0 type bridge");
-        run("ip rule add pref 512 to 10.244.0.0/24 lookup main; ip rule add pref 2048 from 10.244.0.7 lookup 1003");
-        run("ip rule add pref 513 to 10.0.16.1 lookup main proto 84");
-        run("ip route add 10.244.0.0/24 dev other0 table 1003; ip route add 10.244.1.1/32 dev cali12345678901");
-        run("tc qdisc add dev eth1 clsact; tc filter add dev eth1 ingress pref 25000 handle 800::1 protocol ip u32 match u32 0 0");
-        let foreign = || {
-            run("ip -4 rule show | grep -v -e 'lookup 100. proto 84' -e '^512:.*proto 84'; ip route show table all | grep 10.244; \
-                 ip -br link show type bridge; tc filter show dev eth1 ingress pref 25000; ip link show cali12345678901 | grep alias")
-        };
-        let before = foreign();
-        let pod = Pod::new(1, "a");
-        add(&datapath, &pod).await;
-        talks(&pod, &trunk);
-        settle(&datapath, &[&pod]).await;
-        assert_eq!(foreign(), before);
-        datapath.delete(pod.sandbox(), None).await.unwrap();
-        settle(&datapath, &[]).await;
-        assert_eq!(foreign(), before);
-        assert_eq!(node.ways(), ["513: from all to 10.0.16.1 lookup main proto 84"]);
-    });
-}
-
-#[test]
-fn leaks_are_removed_but_not_what_has_just_been_added() {
-    on_a_node(async |node| {
-        let (datapath, trunk) = (node.datapath().await, node.trunk());
-        let (leaked, fresh) = (Pod::new(1, "a"), Pod::new(2, "a"));
-        add(&datapath, &leaked).await;
-        settle(&datapath, &[&leaked]).await;
-        run("ip link add twt0123456789ab type veth peer name half");
-        let stale = members(&[]);
-        add(&datapath, &fresh).await;
-        let report = datapath.reconcile(stale).await.unwrap();
-        assert!(report.failed.is_empty(), "{report:?}");
-        assert!(try_run(&format!("ip link show {}", leaked.host_ifname())).is_err());
-        assert!(try_run("ip link show twt0123456789ab").is_err());
-        talks(&fresh, &trunk);
-        settle(&datapath, &[&fresh]).await;
-        let absent = datapath.reconcile(members(&[&fresh, &leaked])).await.unwrap();
-        assert_eq!(absent.waiting, [Waiting::HostLink(leaked.sandbox().clone())]);
-        assert_eq!(fresh.member.trunk_mac, TRUNK_MAC);
+        assert!(
+            matches!(lost, Err(DatapathError::PodInterfaceMissing { .. })),
+            "{lost:?}"
+        );
     });
 }
 
@@ -333,7 +271,10 @@ fn an_additional_interface_has_routes_of_its_own() {
         second.sandbox.ifname = "eth1".into();
         second.pod_name.clone_from(&pod.member.pod_name);
         second.default_route = false;
-        datapath.add(second.clone(), pod.netns.descriptor()).await.unwrap();
+        datapath
+            .add(second.clone(), pod.netns.descriptor())
+            .await
+            .unwrap();
         talks(&pod, &trunk);
         let socket = pod.netns.inside(|| UdpSocket::bind((second.ip, 0)).unwrap());
         socket.send_to(b"hello", (REMOTE, 9)).unwrap();

@@ -3,23 +3,26 @@
 
 mod datapath_world;
 
-use std::{net::{Ipv4Addr, UdpSocket}, time::Duration};
+use std::{
+    net::{Ipv4Addr, UdpSocket},
+    time::Duration,
+};
 
 use datapath_world::{
-    GATEWAY_MAC, NODE_IP, PATIENCE, Pod, TRUNK_GATEWAY, TRUNK_MAC, count, counted,
+    GATEWAY_MAC, NODE_IP, PATIENCE, Pod, REMOTE, TRUNK_GATEWAY, TRUNK_MAC, add, count, counted,
     frame::{arp_request, ethernet, udp},
     on_a_node, run,
     tap::Tap,
 };
-use terway_agent::datapath::Datapath;
 
-const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 0, 48, 9);
 /// A member ENI's own MAC, which a cloud may use instead of the trunk's.
 const MEMBER_MAC: [u8; 6] = [0, 0x16, 0x3e, 0x77, 0, 1];
 
 /// A socket in the pod that waits for datagrams.
 fn listen(pod: &Pod) -> UdpSocket {
-    let socket = pod.netns.inside(|| UdpSocket::bind((pod.member.ip, 7000)).unwrap());
+    let socket = pod
+        .netns
+        .inside(|| UdpSocket::bind((pod.member.ip, 7000)).unwrap());
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
@@ -31,11 +34,13 @@ fn receive(socket: &UdpSocket) -> String {
 }
 
 fn inject(trunk: &Tap, mac: [u8; 6], vlan: u16, to: Ipv4Addr, text: &str) {
-    trunk.send(&ethernet(mac, GATEWAY_MAC, Some(vlan), 0x0800, &udp((REMOTE, 9), (to, 7000), text)));
-}
-
-async fn add(datapath: &Datapath, pod: &Pod) {
-    datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
+    trunk.send(&ethernet(
+        mac,
+        GATEWAY_MAC,
+        Some(vlan),
+        0x0800,
+        &udp((REMOTE, 9), (to, 7000), text),
+    ));
 }
 
 #[test]
@@ -51,13 +56,31 @@ fn a_pod_talks_through_the_trunk_in_its_own_vlan() {
             let frame = trunk.expect("the pod's datagram", |f| f.is_udp_from(pod.member.ip));
             assert_eq!(frame.vlan, Some(pod.member.vlan));
             assert_eq!((frame.destination, frame.source), (GATEWAY_MAC, TRUNK_MAC));
-            assert_eq!((frame.ipv4(), frame.text().as_str()), (Some((pod.member.ip, REMOTE)), "out"));
-            inject(&trunk, TRUNK_MAC, pod.member.vlan, pod.member.ip, "in by the trunk's MAC");
+            assert_eq!(
+                (frame.ipv4(), frame.text().as_str()),
+                (Some((pod.member.ip, REMOTE)), "out")
+            );
+            inject(
+                &trunk,
+                TRUNK_MAC,
+                pod.member.vlan,
+                pod.member.ip,
+                "in by the trunk's MAC",
+            );
             assert_eq!(receive(&socket), "in by the trunk's MAC");
-            inject(&trunk, MEMBER_MAC, pod.member.vlan, pod.member.ip, "in by the member's MAC");
+            inject(
+                &trunk,
+                MEMBER_MAC,
+                pod.member.vlan,
+                pod.member.ip,
+                "in by the member's MAC",
+            );
             assert_eq!(receive(&socket), "in by the member's MAC");
         }
-        assert_eq!((count(&datapath, "popped").await, count(&datapath, "pushed").await), (4, 2));
+        assert_eq!(
+            (count(&datapath, "popped").await, count(&datapath, "pushed").await),
+            (4, 2)
+        );
     });
 }
 
@@ -83,13 +106,43 @@ fn tagged_frames_for_nobody_here_are_dropped_and_counted_by_reason() {
         add(&datapath, &one).await;
         add(&datapath, &two).await;
         let socket = listen(&one);
-        inject(&trunk, TRUNK_MAC, two.member.vlan, one.member.ip, "another pod's VLAN");
-        inject(&trunk, TRUNK_MAC, one.member.vlan, NODE_IP, "the node by a member's VLAN");
+        inject(
+            &trunk,
+            TRUNK_MAC,
+            two.member.vlan,
+            one.member.ip,
+            "another pod's VLAN",
+        );
+        inject(
+            &trunk,
+            TRUNK_MAC,
+            one.member.vlan,
+            NODE_IP,
+            "the node by a member's VLAN",
+        );
         inject(&trunk, TRUNK_MAC, 999, one.member.ip, "an unknown VLAN");
         let arp = arp_request(GATEWAY_MAC, TRUNK_GATEWAY, one.member.ip);
-        trunk.send(&ethernet([0xff; 6], GATEWAY_MAC, Some(one.member.vlan), 0x0806, &arp));
-        trunk.send(&ethernet(TRUNK_MAC, GATEWAY_MAC, Some(one.member.vlan), 0x86dd, &[0x60; 60]));
-        trunk.send(&ethernet(TRUNK_MAC, GATEWAY_MAC, Some(one.member.vlan), 0x0800, &[0x45; 8]));
+        trunk.send(&ethernet(
+            [0xff; 6],
+            GATEWAY_MAC,
+            Some(one.member.vlan),
+            0x0806,
+            &arp,
+        ));
+        trunk.send(&ethernet(
+            TRUNK_MAC,
+            GATEWAY_MAC,
+            Some(one.member.vlan),
+            0x86dd,
+            &[0x60; 60],
+        ));
+        trunk.send(&ethernet(
+            TRUNK_MAC,
+            GATEWAY_MAC,
+            Some(one.member.vlan),
+            0x0800,
+            &[0x45; 8],
+        ));
         inject(&trunk, TRUNK_MAC, one.member.vlan, one.member.ip, "the right one");
         assert_eq!(receive(&socket), "the right one");
         counted(&datapath, "pop_no_binding", 3).await;
@@ -108,7 +161,13 @@ fn untagged_frames_of_the_trunk_reach_the_host() {
         add(&datapath, &pod).await;
         let socket = UdpSocket::bind((NODE_IP, 7000)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        trunk.send(&ethernet(TRUNK_MAC, GATEWAY_MAC, None, 0x0800, &udp((REMOTE, 9), (NODE_IP, 7000), "host")));
+        trunk.send(&ethernet(
+            TRUNK_MAC,
+            GATEWAY_MAC,
+            None,
+            0x0800,
+            &udp((REMOTE, 9), (NODE_IP, 7000), "host"),
+        ));
         assert_eq!(receive(&socket), "host");
         counted(&datapath, "popped", 0).await;
     });
@@ -122,8 +181,10 @@ fn later_filters_see_frames_without_tags() {
         add(&datapath, &pod).await;
         // A filter of somebody else between ours, which sends what it sees to a host link.
         run("ip link add seen0 type veth peer name seen1 && ip link set seen0 up && ip link set seen1 up");
-        run("tc filter add dev eth1 ingress pref 25000 protocol ip u32 match ip dst 10.0.16.1/32 \
-             action mirred egress mirror dev seen0");
+        run(
+            "tc filter add dev eth1 ingress pref 25000 protocol ip u32 match ip dst 10.0.16.1/32 \
+             action mirred egress mirror dev seen0",
+        );
         let socket = listen(&pod);
         inject(&trunk, TRUNK_MAC, pod.member.vlan, pod.member.ip, "mirrored");
         assert_eq!(receive(&socket), "mirrored");
@@ -137,8 +198,12 @@ fn what_is_not_the_pods_own_does_not_leave_it() {
     on_a_node(async |node| {
         let (datapath, trunk) = (node.datapath().await, node.trunk());
         let pod = Pod::new(1, "a");
-        let realised = datapath.add(pod.member.clone(), pod.netns.descriptor()).await.unwrap();
-        pod.netns.run("ip -6 addr flush dev eth0 && sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
+        let realised = datapath
+            .add(pod.member.clone(), pod.netns.descriptor())
+            .await
+            .unwrap();
+        pod.netns
+            .run("ip -6 addr flush dev eth0 && sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
         let before = count(&datapath, "source_protocol").await;
         pod.netns.run("ip addr add 10.0.16.2/32 dev eth0");
         let spoof = pod.netns.inside(|| UdpSocket::bind(("10.0.16.2", 7000)).unwrap());
@@ -151,11 +216,18 @@ fn what_is_not_the_pods_own_does_not_leave_it() {
         pod.netns.run("ip link set eth0 address 02:00:00:00:00:99");
         // The kernel forgets its neighbours with the address.
         let gateway = realised.host_mac.map(|b| format!("{b:02x}")).join(":");
-        pod.netns.run(&format!("ip neigh replace 169.254.1.1 lladdr {gateway} dev eth0 nud permanent"));
+        pod.netns.run(&format!(
+            "ip neigh replace 169.254.1.1 lladdr {gateway} dev eth0 nud permanent"
+        ));
         own.send_to(b"borrowed MAC", (REMOTE, 9)).unwrap();
         counted(&datapath, "source_mac", 1).await;
         assert_eq!(count(&datapath, "source_protocol").await, before);
-        assert!(trunk.drain().iter().all(|f| f.ipv4().is_none_or(|_| f.text() == "mine")));
+        assert!(
+            trunk
+                .drain()
+                .iter()
+                .all(|f| f.ipv4().is_none_or(|_| f.text() == "mine"))
+        );
     });
 }
 
@@ -167,14 +239,18 @@ fn arp_in_anothers_name_does_not_leave_the_pod() {
         add(&datapath, &pod).await;
         // Asking in its own name works: the host answers for its address on the veth.
         pod.netns.run("ip addr add 10.0.16.2/32 dev eth0");
-        pod.netns.run("ip route add 10.0.0.11/32 dev eth0 scope link src 10.0.16.2");
+        pod.netns
+            .run("ip route add 10.0.0.11/32 dev eth0 scope link src 10.0.16.2");
         pod.netns.inside(|| {
             let socket = UdpSocket::bind(("10.0.16.2", 7000)).unwrap();
             socket.send_to(b"x", (NODE_IP, 9)).unwrap();
         });
         let deadline = std::time::Instant::now() + PATIENCE;
         while count(&datapath, "source_arp").await == 0 {
-            assert!(std::time::Instant::now() < deadline, "the spoofed ARP was not counted");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the spoofed ARP was not counted"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });

@@ -22,6 +22,7 @@ use crate::pod::PodController;
 use crate::pod_eni::PodEniController;
 use crate::runtime::{Queue, Reconciler, worker};
 use crate::vswitches::VSwitches;
+use crate::podnetworking::{self, PodNetworkings};
 use crate::{gc, triggers};
 
 /// What a term needs of the process.
@@ -46,15 +47,13 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     }
     info!(term = term.id, "caches are up to date; controllers start");
     parts.metrics.leads.set(1);
+    let client = parts.client.clone();
     let context = context(parts, term);
     let tasks = TaskTracker::new();
     let helpers = CancellationToken::new();
-    for task in [
-        tokio::spawn(helpers.clone().run_until_cancelled_owned(triggers::forward_cloud_news(context.clone()))),
-        tokio::spawn(helpers.clone().run_until_cancelled_owned(gc::run(context.clone()))),
-    ] {
-        tasks.spawn(task);
-    }
+    let news = triggers::forward_cloud_news(context.clone());
+    tasks.spawn(helpers.clone().run_until_cancelled_owned(news));
+    tasks.spawn(helpers.clone().run_until_cancelled_owned(gc::run(context.clone())));
     let settings = context.settings.clone();
     let queues = context.queues.clone();
     let start = Start { tasks: &tasks, context: &context, stop: &stop };
@@ -62,6 +61,9 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     start.controller(PodEniController::new, queues.pod_enis, settings.pod_eni_workers);
     start.controller(NetworkInterfaceController::new, queues.interfaces, settings.interface_workers);
     start.controller(NodeController::new, queues.nodes, settings.node_workers);
+    if settings.runs(PodNetworkings::NAME) {
+        tasks.spawn(podnetworking::run(context.clone(), client, stop.clone()));
+    }
     stop.cancelled().await;
     helpers.cancel();
     tasks.close();

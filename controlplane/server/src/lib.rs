@@ -18,6 +18,7 @@ pub mod objects;
 pub mod pod;
 pub mod pod_eni;
 pub mod podnetworking;
+pub mod process;
 pub mod requests;
 pub mod runtime;
 pub mod triggers;

@@ -88,13 +88,13 @@ impl Observer {
     }
 }
 
-fn spawn<K: Send + 'static>(
+fn spawn<K>(
     stop: &CancellationToken,
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     tell: watch::Sender<()>,
     mut take: impl FnMut(watcher::Event<K>) + Send + 'static,
 ) where
-    K: Clone,
+    K: Clone + Send + 'static,
 {
     let mut events = events.default_backoff().boxed();
     let stop = stop.clone();

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 /// Calls kept in memory; older ones are only in the file.
-const KEPT: usize = 200_000;
+const KEPT: usize = 50_000;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,7 +56,13 @@ impl CallLog {
     /// A log that also goes to `path`, which is begun anew.
     pub fn new(path: Option<&Path>) -> std::io::Result<CallLog> {
         let file = path.map(File::create).transpose()?.map(BufWriter::new);
-        Ok(CallLog { inner: Mutex::new(Inner { last: 0, kept: VecDeque::new(), file }) })
+        Ok(CallLog {
+            inner: Mutex::new(Inner {
+                last: 0,
+                kept: VecDeque::new(),
+                file,
+            }),
+        })
     }
 
     /// Adds a call and returns its number. A line is in the file when this returns, so that

@@ -10,7 +10,12 @@ use crate::simulator::Options;
 
 /// Alibaba Cloud on one machine: OpenAPI, metadata service and VPC fabric.
 #[derive(Debug, Parser)]
-#[command(name = "cloudsim", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "cloudsim",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,

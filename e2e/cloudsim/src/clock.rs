@@ -15,7 +15,10 @@ pub struct Clock {
 impl Clock {
     /// A clock that agrees with the machine's now.
     pub fn start() -> Clock {
-        Clock { start: Timestamp::now(), since: Instant::now() }
+        Clock {
+            start: Timestamp::now(),
+            since: Instant::now(),
+        }
     }
 
     /// The cloud's time.

@@ -98,7 +98,12 @@ impl FaultTable {
     /// Puts a fault in force and returns its id.
     pub fn add(&mut self, fault: Fault) -> u64 {
         self.last_id += 1;
-        self.faults.push(ActiveFault { id: self.last_id, fault, seen: 0, hit: 0 });
+        self.faults.push(ActiveFault {
+            id: self.last_id,
+            fault,
+            seen: 0,
+            hit: 0,
+        });
         self.last_id
     }
 
@@ -127,7 +132,8 @@ impl FaultTable {
                 verdict.add(active.id, &active.fault);
             }
         }
-        self.faults.retain(|active| active.fault.times.is_none_or(|times| active.hit < times));
+        self.faults
+            .retain(|active| active.fault.times.is_none_or(|times| active.hit < times));
         verdict
     }
 }
@@ -135,13 +141,20 @@ impl FaultTable {
 impl ActiveFault {
     fn matches(&self, action: &str, enis: &[&str]) -> bool {
         self.fault.action.as_deref().is_none_or(|wanted| wanted == action)
-            && self.fault.eni.as_deref().is_none_or(|wanted| enis.contains(&wanted))
+            && self
+                .fault
+                .eni
+                .as_deref()
+                .is_none_or(|wanted| enis.contains(&wanted))
     }
 
     fn strikes(&mut self, random: &mut StdRng) -> bool {
         self.seen += 1;
         let struck = self.fault.nth.is_none_or(|nth| nth == self.seen)
-            && self.fault.probability.is_none_or(|share| random.random::<f64>() < share);
+            && self
+                .fault
+                .probability
+                .is_none_or(|share| random.random::<f64>() < share);
         self.hit += u64::from(struck);
         struck
     }
@@ -154,7 +167,10 @@ impl Verdict {
             self.error = Some(ApiError {
                 status: fault.status.unwrap_or_else(|| error::usual_status(code)),
                 code: Cow::Owned(code.clone()),
-                message: fault.message.clone().unwrap_or_else(|| "Injected by the simulator.".to_owned()),
+                message: fault
+                    .message
+                    .clone()
+                    .unwrap_or_else(|| "Injected by the simulator.".to_owned()),
             });
         }
         self.delay = self.delay.max(fault.delay.unwrap_or_default());

@@ -27,13 +27,20 @@ fn main() -> anyhow::Result<()> {
 #[tokio::main]
 async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let world = World::from_file(args.world.as_deref().context("--world is needed")?)?;
     let running = Simulator::start(world, args.options()).await?;
     // One line on standard output tells a waiting caller that the ports are open.
-    println!("cloudsim ready: OpenAPI {}, admin {}", running.ecs_url(), running.admin());
+    println!(
+        "cloudsim ready: OpenAPI {}, admin {}",
+        running.ecs_url(),
+        running.admin()
+    );
     // Cancel safe: both only wait.
     tokio::select! {
         _ = terminate.recv() => {}

@@ -90,27 +90,48 @@ impl Simulator {
         let call_log = options.call_log.as_deref();
         let state = Arc::new(State::new(&world, options.seed, options.fabric, call_log)?);
         let wanted = options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let unheard = |source| StartError::Listen { address: wanted, source };
+        let unheard = |source| StartError::Listen {
+            address: wanted,
+            source,
+        };
         let listener = TcpListener::bind(wanted).await.map_err(unheard)?;
         let address = listener.local_addr().map_err(unheard)?;
         let wanted = options.admin.unwrap_or_default();
-        let unheard = |source| StartError::Admin { address: wanted.clone(), source };
+        let unheard = |source| StartError::Admin {
+            address: wanted.clone(),
+            source,
+        };
         let admin_listener = admin::Listener::bind(&wanted).await.map_err(unheard)?;
         let admin = admin_listener.address().clone();
         let fabric = match options.fabric {
             true => Some(start_fabric(&world, &state).await?),
             false => None,
         };
-        let machines =
-            Arc::new(Machines::start(state.clone(), fabric.clone()).map_err(StartError::Thread)?);
+        let machines = Arc::new(Machines::start(state.clone(), fabric.clone()).map_err(StartError::Thread)?);
 
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(api::server::serve(listener, state.clone(), stop.clone(), tasks.clone()));
-        let admin_app = admin::App { state: state.clone(), machines: machines.clone(), fabric };
+        tasks.spawn(api::server::serve(
+            listener,
+            state.clone(),
+            stop.clone(),
+            tasks.clone(),
+        ));
+        let admin_app = admin::App {
+            state: state.clone(),
+            machines: machines.clone(),
+            fabric,
+        };
         tasks.spawn(admin::serve(admin_listener, admin_app, stop.clone()));
         tasks.spawn(clockwork(state.clone(), machines.clone(), stop.clone()));
         tasks.close();
-        Ok(Running { state, machines, address, admin, stop, tasks })
+        Ok(Running {
+            state,
+            machines,
+            address,
+            admin,
+            stop,
+            tasks,
+        })
     }
 }
 
@@ -118,7 +139,10 @@ impl Simulator {
 /// live in this process's own namespace.
 async fn start_fabric(world: &World, state: &State) -> Result<Fabric, StartError> {
     let fabric = Fabric::start(FabricOptions::new(world.fabric.clone())).map_err(StartError::Thread)?;
-    let nets = world.v_switches.iter().map(|spec| VSwitchNet { id: spec.id.clone(), cidr: spec.cidr });
+    let nets = world.v_switches.iter().map(|spec| VSwitchNet {
+        id: spec.id.clone(),
+        cidr: spec.cidr,
+    });
     fabric.set_topology(nets.collect(), world.security_groups.clone());
     let hosts = state.with_cloud(|cloud, _| cloud.hosts().to_vec());
     for (index, host) in hosts.into_iter().enumerate() {
@@ -129,16 +153,27 @@ async fn start_fabric(world: &World, state: &State) -> Result<Fabric, StartError
             addresses: vec![spec.address],
             vswitch_id: spec.v_switch.clone(),
             security_groups: spec.security_groups.clone(),
-            kind: PortKind::Direct { netns: "/proc/self/ns/net".into(), ifname: Some(ifname.clone()) },
+            kind: PortKind::Direct {
+                netns: "/proc/self/ns/net".into(),
+                ifname: Some(ifname.clone()),
+            },
         };
-        fabric.plug(port).map_err(|source| StartError::PlugHost { host: spec.name.clone(), source })?;
-        let Some(net) = world.v_switches.iter().find(|net| net.id == spec.v_switch) else { continue };
+        fabric.plug(port).map_err(|source| StartError::PlugHost {
+            host: spec.name.clone(),
+            source,
+        })?;
+        let Some(net) = world.v_switches.iter().find(|net| net.id == spec.v_switch) else {
+            continue;
+        };
         // One way out is enough for a machine with several NICs.
         let gateway = (index == 0).then(|| AddressSpace::gateway(net.cidr));
         let address = Ipv4Net::new_assert(spec.address, net.cidr.prefix_len());
         give_host_address(&ifname, address, gateway)
             .await
-            .map_err(|source| StartError::HostAddress { host: spec.name, source })?;
+            .map_err(|source| StartError::HostAddress {
+                host: spec.name,
+                source,
+            })?;
     }
     Ok(fabric)
 }
@@ -159,7 +194,7 @@ impl Running {
         &self.admin
     }
 
-    /// Calls after number `since`, at most the last 200,000.
+    /// Calls after number `since`, at most the last 50,000.
     pub fn calls_since(&self, since: u64) -> Vec<CallRecord> {
         self.state.log.since(since)
     }
@@ -197,7 +232,12 @@ impl Running {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let state = self.state.clone();
-        self.tasks.spawn(metadata::serve(listener, state, instance.to_owned(), self.stop.clone()));
+        self.tasks.spawn(metadata::serve(
+            listener,
+            state,
+            instance.to_owned(),
+            self.stop.clone(),
+        ));
         Ok(url)
     }
 

@@ -74,10 +74,17 @@ impl State {
     pub fn draw_timing(&self, action: &str) -> (Duration, Duration) {
         let timing = {
             let table = self.timing.lock();
-            table.get(action).or_else(|| table.get("default")).copied().unwrap_or_default()
+            table
+                .get(action)
+                .or_else(|| table.get("default"))
+                .copied()
+                .unwrap_or_default()
         };
         let mut random = self.random.lock();
-        (timing.answer.sample(&mut *random), timing.done.sample(&mut *random))
+        (
+            timing.answer.sample(&mut *random),
+            timing.done.sample(&mut *random),
+        )
     }
 
     /// Replaces the latencies.

@@ -1,6 +1,8 @@
 //! The gate before every action: signatures of both families, time stamps, nonces, keys,
 //! quotas, and what a fault does to a connection.
 
+#![allow(clippy::expect_used, reason = "a test that cannot set itself up has failed")]
+
 mod support;
 
 use std::time::Duration;

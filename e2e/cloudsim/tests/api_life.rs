@@ -1,5 +1,7 @@
 //! The life of an ENI over HTTP: create, attach, detach, delete, and what each refuses.
 
+#![allow(clippy::expect_used, reason = "a test that cannot set itself up has failed")]
+
 mod support;
 
 use std::time::{Duration, Instant};

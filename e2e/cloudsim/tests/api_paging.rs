@@ -1,9 +1,10 @@
 //! Listings over HTTP: both styles of paging, filters, and the size of what is asked for.
 
+#![allow(clippy::expect_used, reason = "a test that cannot set itself up has failed")]
+
 mod support;
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use cloudsim::World;
 use cloudsim::world::PresetEni;
@@ -204,37 +205,4 @@ async fn other_listings_show_the_world() {
     assert_eq!(answer["TotalCount"], 0);
     let (_, answer) = bench.call("DescribeVpcs", &[]).await;
     assert_eq!(answer["Vpcs"]["Vpc"][0]["CidrBlock"], "10.0.0.0/16");
-}
-
-#[tokio::test]
-async fn a_hundred_thousand_enis_are_paged_quickly() {
-    use cloudsim::world::generate::{Size, generate};
-    let world = World::from_yaml(
-        &serde_yaml_ng::to_string(&generate(Size {
-            nodes: 3000,
-            enis: 100_000,
-        }))
-        .expect("YAML"),
-    )
-    .expect("a generated world is valid");
-    let bench = Bench::start(world).await;
-    let tag = [
-        ("Tag.1.Key", "creator"),
-        ("Tag.1.Value", "terway-controller"),
-        ("MaxResults", "500"),
-    ];
-    let (mut total, mut token, begun) = (0, String::new(), Instant::now());
-    loop {
-        let mut parameters = tag.to_vec();
-        parameters.push(("NextToken", &token));
-        let (_, answer) = bench.call(LIST, &parameters).await;
-        total += ids(&answer).len();
-        token = answer["NextToken"].as_str().expect("a token").to_owned();
-        if token.is_empty() {
-            break;
-        }
-    }
-    assert_eq!(total, 100_000);
-    // Generous, for a busy machine: what must not happen is a scan of everything per page.
-    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }

@@ -2,6 +2,8 @@
 //! powered on, its NICs, its metadata and its way to the OpenAPI. Needs root, and fails
 //! where it cannot have it.
 
+#![allow(clippy::expect_used, reason = "a test that cannot set itself up has failed")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -27,11 +29,18 @@ impl Namespace {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace; this test needs root");
-            let path = format!("/proc/{}/task/{}/ns/net", std::process::id(), nix::unistd::gettid());
+            let path = format!(
+                "/proc/{}/task/{}/ns/net",
+                std::process::id(),
+                nix::unistd::gettid()
+            );
             tell.send(PathBuf::from(path)).expect("heard");
             inbox.into_iter().for_each(|job| job());
         });
-        Namespace { jobs, path: told.recv().expect("a path") }
+        Namespace {
+            jobs,
+            path: told.recv().expect("a path"),
+        }
     }
 
     fn run<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> R {
@@ -107,17 +116,23 @@ fn http(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> 
 fn tcp(address: Ipv4Addr) -> TcpStream {
     let to = SocketAddr::new(IpAddr::V4(address), 80);
     let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5)).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .expect("a timeout");
     stream
 }
 
 fn boot(namespace: &Namespace, address: &'static str) {
     namespace.run(move || {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let gateway = Some(Ipv4Addr::new(10, 0, 0, 253));
         let address = address.parse().expect("an address");
-        runtime.block_on(give_host_address("eth0", address, gateway)).expect("eth0 is up");
+        runtime
+            .block_on(give_host_address("eth0", address, gateway))
+            .expect("eth0 is up");
     });
 }
 
@@ -138,7 +153,11 @@ fn a_machine_that_is_powered_on_has_its_nics_metadata_and_the_openapi() {
     fs::write(&world, text).expect("a world");
     let (place, node) = (Namespace::new(), Namespace::new());
     let cloudsim = Cloudsim::start(&place, folder.path(), world);
-    assert!(place.links().contains(&"eth0".to_owned()), "the openapi port: {:?}", place.links());
+    assert!(
+        place.links().contains(&"eth0".to_owned()),
+        "the openapi port: {:?}",
+        place.links()
+    );
 
     let netns = format!(r#"{{"path": "{}"}}"#, node.path.display());
     let answer = cloudsim.admin("PUT", "/instances/i-node1/netns", &netns);
@@ -146,7 +165,14 @@ fn a_machine_that_is_powered_on_has_its_nics_metadata_and_the_openapi() {
     assert!(node.links().contains(&"eth0".to_owned()));
     boot(&node, "10.0.0.11/24");
 
-    let id = node.run(|| http(tcp(Ipv4Addr::new(100, 100, 100, 200)), "GET", "/latest/meta-data/instance-id", ""));
+    let id = node.run(|| {
+        http(
+            tcp(Ipv4Addr::new(100, 100, 100, 200)),
+            "GET",
+            "/latest/meta-data/instance-id",
+            "",
+        )
+    });
     assert!(id.ends_with("i-node1"), "{id}");
 
     let act = |query: &str| {
@@ -159,20 +185,33 @@ fn a_machine_that_is_powered_on_has_its_nics_metadata_and_the_openapi() {
     let create = "Action=CreateNetworkInterface&VSwitchId=vsw-pod-h&SecurityGroupIds.1=sg-web";
     let trunk = act(&format!("{create}&InstanceType=Trunk"));
     let id = trunk["NetworkInterfaceId"].as_str().expect("an id").to_owned();
-    act(&format!("Action=AttachNetworkInterface&NetworkInterfaceId={id}&InstanceId=i-node1"));
+    act(&format!(
+        "Action=AttachNetworkInterface&NetworkInterfaceId={id}&InstanceId=i-node1"
+    ));
     until("the trunk's NIC", || node.links().contains(&"eth1".to_owned()));
 
-    let member = act(create)["NetworkInterfaceId"].as_str().expect("an id").to_owned();
+    let member = act(create)["NetworkInterfaceId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     act(&format!(
         "Action=AttachNetworkInterface&NetworkInterfaceId={member}&InstanceId=i-node1&TrunkNetworkInstanceId={id}"
     ));
     let counters = || cloudsim.admin("GET", "/fabric/counters", "");
     until("the member's port", || counters().contains(&member));
 
-    act(&format!("Action=DetachNetworkInterface&NetworkInterfaceId={member}&InstanceId=i-node1"));
-    until("the end of the member", || cloudsim.admin("GET", "/state", "").matches("Member").count() == 0);
-    act(&format!("Action=DetachNetworkInterface&NetworkInterfaceId={id}&InstanceId=i-node1"));
-    until("the end of the trunk's NIC", || !node.links().contains(&"eth1".to_owned()));
+    act(&format!(
+        "Action=DetachNetworkInterface&NetworkInterfaceId={member}&InstanceId=i-node1"
+    ));
+    until("the end of the member", || {
+        cloudsim.admin("GET", "/state", "").matches("Member").count() == 0
+    });
+    act(&format!(
+        "Action=DetachNetworkInterface&NetworkInterfaceId={id}&InstanceId=i-node1"
+    ));
+    until("the end of the trunk's NIC", || {
+        !node.links().contains(&"eth1".to_owned())
+    });
 
     let answer = cloudsim.admin("DELETE", "/instances/i-node1/netns", "");
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
@@ -190,7 +229,9 @@ fn a_machine_that_dies_is_powered_off() {
     let answer = cloudsim.admin("PUT", "/instances/i-node2/netns", &netns);
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     drop(node);
-    until("the power off", || cloudsim.admin("GET", "/state", "").contains("Stopped"));
+    until("the power off", || {
+        cloudsim.admin("GET", "/state", "").contains("Stopped")
+    });
     let answer = cloudsim.admin("PUT", "/instances/i-none/netns", &netns);
     assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
 }

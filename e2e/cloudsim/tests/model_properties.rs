@@ -1,6 +1,8 @@
 //! Properties of the model under any sequence of calls: addresses and VLAN ids are never
 //! doubled, limits hold, tokens are idempotent, and the same seed gives the same cloud.
 
+#![allow(clippy::expect_used, reason = "a test that cannot set itself up has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -14,12 +16,29 @@ use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Create { vswitch: usize, trunk: bool, secondary: u32, token: Option<u8> },
-    Attach { eni: usize, node: usize, trunk: Option<usize> },
-    Detach { eni: usize },
-    Delete { eni: usize },
-    TearOff { eni: usize },
-    Wait { ms: u64 },
+    Create {
+        vswitch: usize,
+        trunk: bool,
+        secondary: u32,
+        token: Option<u8>,
+    },
+    Attach {
+        eni: usize,
+        node: usize,
+        trunk: Option<usize>,
+    },
+    Detach {
+        eni: usize,
+    },
+    Delete {
+        eni: usize,
+    },
+    TearOff {
+        eni: usize,
+    },
+    Wait {
+        ms: u64,
+    },
 }
 
 const VSWITCHES: [&str; 3] = ["vsw-pod-h", "vsw-db-h", "vsw-pod-i"];
@@ -41,7 +60,11 @@ fn step() -> impl Strategy<Value = Step> {
 /// A world so small that addresses and slots run out.
 fn tight_world() -> World {
     let mut world = World::small();
-    for vswitch in world.v_switches.iter_mut().filter(|v| VSWITCHES.contains(&v.id.as_str())) {
+    for vswitch in world
+        .v_switches
+        .iter_mut()
+        .filter(|v| VSWITCHES.contains(&v.id.as_str()))
+    {
         vswitch.cidr = format!("{}/28", vswitch.cidr.network()).parse().expect("a cidr");
     }
     for kind in &mut world.instance_types {
@@ -61,7 +84,11 @@ impl Play {
     fn new(seed: u64) -> Play {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
         let cloud = Cloud::new(&tight_world(), seed, true, now).expect("a cloud");
-        Play { cloud, now, tokens: BTreeMap::new() }
+        Play {
+            cloud,
+            now,
+            tokens: BTreeMap::new(),
+        }
     }
 
     fn pick(&self, index: usize) -> String {
@@ -72,7 +99,12 @@ impl Play {
     fn take(&mut self, step: &Step) {
         let soon = Completion::After(Duration::from_millis(100));
         match step {
-            Step::Create { vswitch, trunk, secondary, token } => {
+            Step::Create {
+                vswitch,
+                trunk,
+                secondary,
+                token,
+            } => {
                 self.create(VSWITCHES[*vswitch], *trunk, *secondary, *token);
             }
             Step::Attach { eni, node, trunk } => {
@@ -89,16 +121,26 @@ impl Play {
                 let eni_id = self.pick(*eni);
                 let held = self.cloud.eni(&eni_id).and_then(|eni| eni.instance().cloned());
                 let instance_id = held.as_deref().unwrap_or("i-node1").to_owned();
-                let request = DetachEni { eni_id, instance_id, trunk_eni_id: None };
+                let request = DetachEni {
+                    eni_id,
+                    instance_id,
+                    trunk_eni_id: None,
+                };
                 let _ = self.cloud.detach_network_interface(&request, soon, self.now);
             }
             Step::Delete { eni } => {
-                let request = DeleteEni { eni_id: self.pick(*eni) };
+                let request = DeleteEni {
+                    eni_id: self.pick(*eni),
+                };
                 let _ = self.cloud.delete_network_interface(&request, soon, self.now);
             }
             Step::TearOff { eni } => {
                 let id = self.pick(*eni);
-                if self.cloud.eni(&id).is_some_and(|eni| eni.kind != EniKind::Primary) {
+                if self
+                    .cloud
+                    .eni(&id)
+                    .is_some_and(|eni| eni.kind != EniKind::Primary)
+                {
                     self.cloud.tear_off(&id).expect("it is there");
                 }
             }
@@ -114,7 +156,11 @@ impl Play {
         let request = CreateEni {
             vswitch_id: vswitch.into(),
             security_group_ids: vec!["sg-web".into()],
-            kind: if trunk { NewEniKind::Trunk } else { NewEniKind::Secondary },
+            kind: if trunk {
+                NewEniKind::Trunk
+            } else {
+                NewEniKind::Secondary
+            },
             secondary_count: secondary,
             client_token: token.clone(),
             fingerprint: format!("{vswitch}/{trunk}/{secondary}"),
@@ -145,12 +191,20 @@ impl Play {
         let mut held: BTreeMap<&str, u32> = BTreeMap::new();
         for eni in self.cloud.enis() {
             assert!(macs.insert(eni.mac), "{} doubles a MAC", eni.id);
-            let cidr = self.cloud.vswitch(&eni.vswitch_id).expect("its vSwitch").spec.cidr;
+            let cidr = self
+                .cloud
+                .vswitch(&eni.vswitch_id)
+                .expect("its vSwitch")
+                .spec
+                .cidr;
             for address in eni.addresses() {
                 assert!(addresses.insert(address), "{} doubles {address}", eni.id);
                 let offset = u32::from(address) - u32::from(cidr.network());
                 let last = u32::from(cidr.broadcast()) - u32::from(address);
-                assert!(cidr.contains(&address) && offset >= 3 && last >= 3, "{address} is reserved");
+                assert!(
+                    cidr.contains(&address) && offset >= 3 && last >= 3,
+                    "{address} is reserved"
+                );
                 *held.entry(&eni.vswitch_id).or_default() += 1;
             }
             assert_eq!(
@@ -163,21 +217,37 @@ impl Play {
                 && let Some(trunk) = &attachment.trunk_eni_id
             {
                 assert!((1..=4094).contains(&attachment.device_index));
-                assert!(vlans.insert((trunk.clone(), attachment.device_index)), "a VLAN id is doubled");
+                assert!(
+                    vlans.insert((trunk.clone(), attachment.device_index)),
+                    "a VLAN id is doubled"
+                );
                 let trunk = self.cloud.eni(trunk).expect("the trunk of a member is there");
                 assert_eq!(trunk.instance(), eni.instance());
             }
         }
-        for state in self.cloud.vswitches().filter(|state| VSWITCHES.contains(&state.spec.id.as_str())) {
+        for state in self
+            .cloud
+            .vswitches()
+            .filter(|state| VSWITCHES.contains(&state.spec.id.as_str()))
+        {
             let used = held.get(state.spec.id.as_str()).copied().unwrap_or(0);
-            assert_eq!(state.space.available(), 16 - 6 - used, "{} miscounts", state.spec.id);
+            assert_eq!(
+                state.space.available(),
+                16 - 6 - used,
+                "{} miscounts",
+                state.spec.id
+            );
         }
         for node in NODES {
             let by_index: BTreeSet<_> = self.cloud.enis_of(node).map(|eni| eni.serial).collect();
             let mine = |eni: &&cloudsim::model::Eni| eni.instance().is_some_and(|id| **id == *node);
             let by_scan: BTreeSet<_> = self.cloud.enis().filter(mine).map(|eni| eni.serial).collect();
             assert_eq!(by_index, by_scan);
-            let members = self.cloud.enis_of(node).filter(|eni| eni.trunk().is_some()).count();
+            let members = self
+                .cloud
+                .enis_of(node)
+                .filter(|eni| eni.trunk().is_some())
+                .count();
             assert!(by_index.len() - members <= 4, "too many NICs on {node}");
         }
     }
@@ -224,14 +294,29 @@ fn a_token_is_forgotten_when_its_life_is_over() {
     let first = cloud.create_network_interface(&request, start).expect("created");
     let later = start + Duration::from_secs(59);
     // Also after the ENI has gone, and not longer than the token lives.
-    cloud.delete_network_interface(&DeleteEni { eni_id: first.id.to_string() }, Completion::After(Duration::ZERO), later)
+    cloud
+        .delete_network_interface(
+            &DeleteEni {
+                eni_id: first.id.to_string(),
+            },
+            Completion::After(Duration::ZERO),
+            later,
+        )
         .expect("deleted");
     assert_eq!(cloud.create_network_interface(&request, later), Ok(first.clone()));
     request.fingerprint = "b".into();
-    let refusal = cloud.create_network_interface(&request, later).expect_err("refused");
+    let refusal = cloud
+        .create_network_interface(&request, later)
+        .expect_err("refused");
     assert_eq!(refusal.code, "IdempotentFailed");
     let after = start + Duration::from_secs(61);
-    assert_ne!(cloud.create_network_interface(&request, after).expect("created").id, first.id);
+    assert_ne!(
+        cloud
+            .create_network_interface(&request, after)
+            .expect("created")
+            .id,
+        first.id
+    );
 }
 
 #[test]
@@ -245,10 +330,17 @@ fn a_refusal_is_remembered_by_its_token() {
         ..CreateEni::default()
     };
     assert!(cloud.withhold("vsw-pod-h", u32::MAX));
-    let refusal = cloud.create_network_interface(&request, start).expect_err("no address");
+    let refusal = cloud
+        .create_network_interface(&request, start)
+        .expect_err("no address");
     assert_eq!(refusal.code, "InvalidVSwitchId.IpNotEnough");
     assert!(cloud.withhold("vsw-pod-h", 0));
     assert_eq!(cloud.create_network_interface(&request, start), Err(refusal));
-    let fresh = CreateEni { client_token: Some("u".into()), ..request };
-    cloud.create_network_interface(&fresh, start).expect("a new token works");
+    let fresh = CreateEni {
+        client_token: Some("u".into()),
+        ..request
+    };
+    cloud
+        .create_network_interface(&fresh, start)
+        .expect("a new token works");
 }

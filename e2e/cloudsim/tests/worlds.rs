@@ -1,5 +1,7 @@
 //! World files: what is refused and with which words, and what a generated one looks like.
 
+#![allow(clippy::expect_used, reason = "a test that cannot set itself up has failed")]
+
 use cloudsim::World;
 use cloudsim::world::generate::{Size, generate};
 
@@ -7,7 +9,9 @@ fn refusal(change: impl FnOnce(&mut String)) -> String {
     let mut text = include_str!("../worlds/small.yaml").to_owned();
     change(&mut text);
     let failure = World::from_yaml(&text).expect_err("refused");
-    let cause = std::error::Error::source(&failure).map(ToString::to_string).unwrap_or_default();
+    let cause = std::error::Error::source(&failure)
+        .map(ToString::to_string)
+        .unwrap_or_default();
     format!("{failure}: {cause}")
 }
 

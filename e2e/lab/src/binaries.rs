@@ -29,10 +29,15 @@ pub fn cache_dir() -> Result<PathBuf, NotFound> {
 /// An XDG base folder: the variable where it is set to an absolute path, else `under_home` in HOME.
 pub(crate) fn xdg(variable: &str, under_home: &str) -> Result<PathBuf, NotFound> {
     // The base-directory rules say that a relative value is to be ignored.
-    if let Some(dir) = std::env::var_os(variable).map(PathBuf::from).filter(|dir| dir.is_absolute()) {
+    if let Some(dir) = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute())
+    {
         return Ok(dir);
     }
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).ok_or(NotFound::NoHome)?;
+    let home = std::env::var_os("HOME")
+        .filter(|home| !home.is_empty())
+        .ok_or(NotFound::NoHome)?;
     Ok(Path::new(&home).join(under_home))
 }
 
@@ -45,7 +50,14 @@ pub fn kubernetes_dir() -> Result<PathBuf, NotFound> {
 pub fn kubernetes(name: &str) -> Result<PathBuf, NotFound> {
     let dir = kubernetes_dir()?;
     let path = dir.join(name);
-    if path.is_file() { Ok(path) } else { Err(NotFound::Kubernetes { name: name.to_owned(), dir }) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(NotFound::Kubernetes {
+            name: name.to_owned(),
+            dir,
+        })
+    }
 }
 
 /// One of our own programs, beside the running one. Test programs run from a subfolder
@@ -56,14 +68,26 @@ pub fn own(name: &str) -> Result<PathBuf, NotFound> {
     let mut candidates = dir.ancestors().take(2).map(|dir| dir.join(name));
     let found = candidates.find(|path| path.is_file());
     drop(candidates);
-    found.ok_or(NotFound::Own { name: name.to_owned(), dir })
+    found.ok_or(NotFound::Own {
+        name: name.to_owned(),
+        dir,
+    })
 }
 
 /// A program of the distribution. PATH alone would not do: a user's PATH often lacks the sbin folders.
 pub fn system(name: &str) -> Result<PathBuf, NotFound> {
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-        .iter()
-        .map(|dir| Path::new(dir).join(name))
-        .find(|path| path.is_file())
-        .ok_or_else(|| NotFound::System { name: name.to_owned() })
+    [
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+    ]
+    .iter()
+    .map(|dir| Path::new(dir).join(name))
+    .find(|path| path.is_file())
+    .ok_or_else(|| NotFound::System {
+        name: name.to_owned(),
+    })
 }

@@ -73,8 +73,11 @@ impl Layout {
     /// Reads the host's mounts.
     pub fn detect() -> Result<Self, CgroupError> {
         let path = Path::new("/proc/self/mountinfo");
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| CgroupError::Io { act: "read", path: path.to_path_buf(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| CgroupError::Io {
+            act: "read",
+            path: path.to_path_buf(),
+            source,
+        })?;
         let layout = Self::parse(&text);
         if layout.hierarchies.is_empty() {
             return Err(CgroupError::None);
@@ -82,7 +85,9 @@ impl Layout {
         if !layout.v2_only() {
             let has = |name: &&str| {
                 let options = layout.hierarchies.iter().filter_map(|h| h.v1.as_deref());
-                options.flat_map(|text| text.split(',')).any(|option| option == *name)
+                options
+                    .flat_map(|text| text.split(','))
+                    .any(|option| option == *name)
             };
             let missing: Vec<_> = V1_NEEDED.into_iter().filter(|name| !has(name)).collect();
             if !missing.is_empty() {
@@ -95,8 +100,12 @@ impl Layout {
     fn parse(mountinfo: &str) -> Self {
         let mut hierarchies: Vec<Hierarchy> = Vec::new();
         for line in mountinfo.lines() {
-            let Some((left, right)) = line.split_once(" - ") else { continue };
-            let Some(mount) = left.split(' ').nth(4) else { continue };
+            let Some((left, right)) = line.split_once(" - ") else {
+                continue;
+            };
+            let Some(mount) = left.split(' ').nth(4) else {
+                continue;
+            };
             let mut right = right.split(' ');
             let v1 = match (right.next(), right.nth(1)) {
                 (Some("cgroup2"), _) => None,
@@ -105,7 +114,10 @@ impl Layout {
             };
             // One hierarchy may be mounted at several places; it is still one.
             if !hierarchies.iter().any(|known| known.v1 == v1) {
-                hierarchies.push(Hierarchy { mount: PathBuf::from(mount), v1 });
+                hierarchies.push(Hierarchy {
+                    mount: PathBuf::from(mount),
+                    v1,
+                });
             }
         }
         Self { hierarchies }
@@ -120,14 +132,24 @@ impl Layout {
     pub fn create(&self, name: &str) -> Result<(), CgroupError> {
         for hierarchy in &self.hierarchies {
             let dir = hierarchy.mount.join(name);
-            std::fs::create_dir_all(&dir)
-                .map_err(|source| CgroupError::Io { act: "make", path: dir.clone(), source })?;
-            if hierarchy.v1.as_deref().is_some_and(|options| options.split(',').any(|o| o == "cpuset")) {
+            std::fs::create_dir_all(&dir).map_err(|source| CgroupError::Io {
+                act: "make",
+                path: dir.clone(),
+                source,
+            })?;
+            if hierarchy
+                .v1
+                .as_deref()
+                .is_some_and(|options| options.split(',').any(|o| o == "cpuset"))
+            {
                 // A new cpuset is empty, and no process can enter an empty one.
                 for file in ["cpuset.cpus", "cpuset.mems"] {
                     let from = hierarchy.mount.join(file);
-                    let value = std::fs::read_to_string(&from)
-                        .map_err(|source| CgroupError::Io { act: "read", path: from, source })?;
+                    let value = std::fs::read_to_string(&from).map_err(|source| CgroupError::Io {
+                        act: "read",
+                        path: from,
+                        source,
+                    })?;
                     write(&dir.join(file), value.trim())?;
                 }
             }
@@ -136,8 +158,11 @@ impl Layout {
             for hierarchy in &self.hierarchies {
                 write(&hierarchy.mount.join("cgroup.subtree_control"), &enable_all())?;
                 let leaf = hierarchy.mount.join(name).join(V2_LEAF);
-                std::fs::create_dir_all(&leaf)
-                    .map_err(|source| CgroupError::Io { act: "make", path: leaf, source })?;
+                std::fs::create_dir_all(&leaf).map_err(|source| CgroupError::Io {
+                    act: "make",
+                    path: leaf,
+                    source,
+                })?;
             }
         }
         Ok(())
@@ -181,10 +206,18 @@ impl Layout {
     pub fn find(&self, prefix: &str) -> Result<Vec<PathBuf>, CgroupError> {
         let mut found = Vec::new();
         for Hierarchy { mount, .. } in &self.hierarchies {
-            let io = |source| CgroupError::Io { act: "list", path: mount.clone(), source };
+            let io = |source| CgroupError::Io {
+                act: "list",
+                path: mount.clone(),
+                source,
+            };
             for entry in std::fs::read_dir(mount).map_err(io)? {
                 let entry = entry.map_err(io)?;
-                if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+                if entry
+                    .file_name()
+                    .as_encoded_bytes()
+                    .starts_with(prefix.as_bytes())
+                {
                     found.push(entry.path());
                 }
             }
@@ -226,7 +259,11 @@ fn clear(dir: &Path, pids: &mut BTreeSet<i32>) {
         }
     }
     if let Ok(text) = std::fs::read_to_string(dir.join("cgroup.procs")) {
-        pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+        pids.extend(
+            text.lines()
+                .filter_map(|line| line.parse::<i32>().ok())
+                .filter(|pid| *pid > 0),
+        );
     }
     let _ = std::fs::remove_dir(dir);
 }
@@ -238,14 +275,19 @@ fn enable_all() -> String {
 /// The options that select a v1 hierarchy when it is mounted again.
 fn v1_options(options: &str) -> String {
     let named = options.split(',').filter(|option| option.starts_with("name="));
-    let controllers = options.split(',').filter(|option| V1_CONTROLLERS.contains(option));
+    let controllers = options
+        .split(',')
+        .filter(|option| V1_CONTROLLERS.contains(option));
     let chosen: Vec<&str> = named.flat_map(|name| ["none", name]).chain(controllers).collect();
     chosen.join(",")
 }
 
 fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
-    std::fs::write(path, value)
-        .map_err(|source| CgroupError::Io { act: "write", path: path.to_path_buf(), source })
+    std::fs::write(path, value).map_err(|source| CgroupError::Io {
+        act: "write",
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 #[cfg(test)]

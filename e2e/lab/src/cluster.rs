@@ -66,23 +66,38 @@ impl Cluster {
         let state = open(options)?;
         let _exclusive = state.lock()?;
         if let Some(running) = state.running()? {
-            return Err(ClusterError::Up { dir: state.root().to_path_buf(), machines: running.machines });
+            return Err(ClusterError::Up {
+                dir: state.root().to_path_buf(),
+                machines: running.machines,
+            });
         }
         Layout::detect()?;
         down_locked(&state)?;
         prepare(&state, options)?;
         let mut supervised = start_supervisor(&state)?;
         let port = follow(&state, &mut supervised, &mut say)?;
-        let running = state.running()?.ok_or_else(|| StateError::NotUp { dir: state.root().to_path_buf() })?;
+        let running = state.running()?.ok_or_else(|| StateError::NotUp {
+            dir: state.root().to_path_buf(),
+        })?;
         debug_assert_eq!(port, running.port);
-        Ok(Self { state, running, supervisor: Some(supervised) })
+        Ok(Self {
+            state,
+            running,
+            supervisor: Some(supervised),
+        })
     }
 
     /// A lab that is up already; dropping the result does nothing to it.
     pub fn attach(options: &Options) -> Result<Self, ClusterError> {
         let state = open(options)?;
-        let running = state.running()?.ok_or_else(|| StateError::NotUp { dir: state.root().to_path_buf() })?;
-        Ok(Self { state, running, supervisor: None })
+        let running = state.running()?.ok_or_else(|| StateError::NotUp {
+            dir: state.root().to_path_buf(),
+        })?;
+        Ok(Self {
+            state,
+            running,
+            supervisor: None,
+        })
     }
 
     /// Lets the lab live on without this process.
@@ -101,7 +116,9 @@ impl Cluster {
     }
 
     fn end(&mut self) -> Result<(), ClusterError> {
-        let Some(mut supervised) = self.supervisor.take() else { return Ok(()) };
+        let Some(mut supervised) = self.supervisor.take() else {
+            return Ok(());
+        };
         drop(supervised.lease.take());
         let _exclusive = self.state.lock()?;
         down_locked(&self.state)?;
@@ -132,7 +149,10 @@ impl Cluster {
     pub fn kubeconfig_for(&self, user: &str, groups: &[&str]) -> Result<PathBuf, ClusterError> {
         let authority = self.authority()?;
         let pair = authority.issue(&Identity::new(user, groups), &[], &[])?;
-        let path = self.state.machines().join(format!("{}.kubeconfig", user.replace([':', '/'], "-")));
+        let path = self
+            .state
+            .machines()
+            .join(format!("{}.kubeconfig", user.replace([':', '/'], "-")));
         state::write(&path, &kubeconfig(&self.url(), &authority, &pair))?;
         Ok(path)
     }
@@ -163,7 +183,10 @@ impl Cluster {
     /// A command that will run in a machine, in all its namespaces.
     pub fn exec(&self, machine: &str) -> Result<Command, ClusterError> {
         let mut command = Command::new(binaries::own("lab")?);
-        command.arg("--state-dir").arg(self.state.root()).args(["exec", machine, "--"]);
+        command
+            .arg("--state-dir")
+            .arg(self.state.root())
+            .args(["exec", machine, "--"]);
         Ok(command)
     }
 
@@ -184,7 +207,10 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if let Err(err) = self.end() {
-            eprintln!("the lab could not be taken down: {}", crate::supervisor::chain(&err));
+            eprintln!(
+                "the lab could not be taken down: {}",
+                crate::supervisor::chain(&err)
+            );
         }
     }
 }
@@ -208,8 +234,10 @@ fn prepare(state: &StateDir, options: &Options) -> Result<(), StateError> {
         })?;
     }
     let path = state.options();
-    let text = serde_json::to_string_pretty(options)
-        .map_err(|source| StateError::Malformed { path: path.clone(), source })?;
+    let text = serde_json::to_string_pretty(options).map_err(|source| StateError::Malformed {
+        path: path.clone(),
+        source,
+    })?;
     state::write(&path, &text)
 }
 
@@ -237,8 +265,14 @@ fn start_supervisor(state: &StateDir) -> Result<Supervised, ClusterError> {
 }
 
 /// Passes the supervisor's steps on until it is ready or gives up.
-fn follow(state: &StateDir, supervised: &mut Supervised, say: &mut impl FnMut(&str)) -> Result<u16, ClusterError> {
-    let silent = || ClusterError::Silent { log: supervisor_log(state) };
+fn follow(
+    state: &StateDir,
+    supervised: &mut Supervised,
+    say: &mut impl FnMut(&str),
+) -> Result<u16, ClusterError> {
+    let silent = || ClusterError::Silent {
+        log: supervisor_log(state),
+    };
     let out = supervised.child.stdout.take().ok_or_else(silent)?;
     let mut result = Err(silent());
     for line in BufReader::new(out).lines() {

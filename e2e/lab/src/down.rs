@@ -17,14 +17,19 @@ pub enum DownError {
     State(#[from] StateError),
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
-    #[error("the lab's supervisor (process {pid}) does not end, even when killed; is it stuck in the kernel?")]
+    #[error(
+        "the lab's supervisor (process {pid}) does not end, even when killed; is it stuck in the kernel?"
+    )]
     Stuck { pid: u32 },
     #[error("these cgroups could not be removed: {}; processes in them may be stuck in the kernel", paths(.left))]
     Left { left: Vec<PathBuf> },
 }
 
 fn paths(list: &[PathBuf]) -> String {
-    list.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    list.iter()
+        .map(|path| path.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// How long a supervisor may take to go when asked: it sweeps the cgroups itself.

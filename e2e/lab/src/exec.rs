@@ -50,7 +50,11 @@ const NAMESPACES: [(&str, CloneFlags); 6] = [
 /// does nothing else afterwards. Returns the exit code as a shell would.
 pub fn exec(state: &StateDir, machine: &str, program: &str, arguments: &[String]) -> Result<i32, ExecError> {
     let pid = state.machine_pid(machine)?;
-    let enter = |kind, source| ExecError::Enter { machine: machine.to_owned(), kind, source };
+    let enter = |kind, source| ExecError::Enter {
+        machine: machine.to_owned(),
+        kind,
+        source,
+    };
     let mut namespaces = Vec::new();
     for (kind, flag) in NAMESPACES {
         let file = File::open(format!("/proc/{pid}/ns/{kind}")).map_err(|source| enter(kind, source))?;
@@ -60,9 +64,17 @@ pub fn exec(state: &StateDir, machine: &str, program: &str, arguments: &[String]
     for (kind, flag, file) in &namespaces {
         setns(file.as_fd(), *flag).map_err(|source| enter(kind, source.into()))?;
     }
-    let run = |source| ExecError::Run { machine: machine.to_owned(), program: program.to_owned(), source };
+    let run = |source| ExecError::Run {
+        machine: machine.to_owned(),
+        program: program.to_owned(),
+        source,
+    };
     let mut command = Command::new(program);
-    command.args(arguments).current_dir("/").env_clear().envs(environment());
+    command
+        .args(arguments)
+        .current_dir("/")
+        .env_clear()
+        .envs(environment());
     if let Some(term) = std::env::var_os("TERM") {
         command.env("TERM", term);
     }
@@ -73,5 +85,7 @@ pub fn exec(state: &StateDir, machine: &str, program: &str, arguments: &[String]
 
 fn exit_code(status: ExitStatus) -> i32 {
     // A shell's custom for a command that a signal ended.
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

@@ -21,7 +21,10 @@ pub fn exchange(
     let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nAccept: */*\r\n");
     let body = json.unwrap_or_default();
     if json.is_some() {
-        request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        request += &format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
     }
     request += "\r\n";
     request += body;
@@ -42,7 +45,10 @@ pub fn exchange(
 fn parse(text: &str) -> Option<Answer> {
     let status = text.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
     let (_, body) = text.split_once("\r\n\r\n")?;
-    Some(Answer { status, body: body.to_owned() })
+    Some(Answer {
+        status,
+        body: body.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -52,7 +58,13 @@ mod tests {
     #[test]
     fn status_and_body_are_told_apart() {
         let answer = parse("HTTP/1.1 404 Not Found\r\nA: b\r\n\r\nno\r\n\r\nsuch").unwrap();
-        assert_eq!(answer, Answer { status: 404, body: "no\r\n\r\nsuch".to_owned() });
+        assert_eq!(
+            answer,
+            Answer {
+                status: 404,
+                body: "no\r\n\r\nsuch".to_owned()
+            }
+        );
     }
 
     #[test]

@@ -51,7 +51,10 @@ impl Client {
             .with_root_certificates(roots)
             .with_client_auth_cert(vec![certificate], key)
             .map_err(HttpsError::Certificates)?;
-        Ok(Self { address, config: Arc::new(config) })
+        Ok(Self {
+            address,
+            config: Arc::new(config),
+        })
     }
 
     /// A GET; each of its steps waits for at most `patience`.
@@ -74,6 +77,7 @@ impl Client {
 
     /// Whether `/readyz` says ok. It covers the bootstrap of RBAC, and refusals before it are normal.
     pub fn ready(&self) -> bool {
-        self.get("/readyz", Duration::from_secs(5)).is_ok_and(|answer| answer.status == 200)
+        self.get("/readyz", Duration::from_secs(5))
+            .is_ok_and(|answer| answer.status == 200)
     }
 }

@@ -44,7 +44,10 @@ pub struct Identity {
 
 impl Identity {
     pub fn new(user: &str, groups: &[&str]) -> Self {
-        Self { user: user.to_owned(), groups: groups.iter().map(|g| (*g).to_owned()).collect() }
+        Self {
+            user: user.to_owned(),
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        }
     }
 
     /// The administrator: `system:masters` passes every authorizer.
@@ -74,17 +77,24 @@ pub struct Authority {
 impl Authority {
     pub fn generate() -> Result<Self, PkiError> {
         let key = KeyPair::generate().map_err(PkiError::Key)?;
-        let certificate = ca_params()
-            .self_signed(&key)
-            .map_err(|source| PkiError::Sign { subject: CA_NAME.to_owned(), source })?;
-        Ok(Self { certificate: certificate.pem(), issuer: Issuer::new(ca_params(), key) })
+        let certificate = ca_params().self_signed(&key).map_err(|source| PkiError::Sign {
+            subject: CA_NAME.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            certificate: certificate.pem(),
+            issuer: Issuer::new(ca_params(), key),
+        })
     }
 
     /// Takes up a saved authority. Its name and use are fixed and the key identifier follows from the
     /// key, so the certificate need not be parsed to go on signing in its name.
     pub fn load(certificate: String, key: &str) -> Result<Self, PkiError> {
         let key = KeyPair::from_pem(key).map_err(PkiError::SavedKey)?;
-        Ok(Self { certificate, issuer: Issuer::new(ca_params(), key) })
+        Ok(Self {
+            certificate,
+            issuer: Issuer::new(ca_params(), key),
+        })
     }
 
     /// The authority's own certificate, PEM.
@@ -102,9 +112,13 @@ impl Authority {
         let subject = &identity.user;
         let mut params = CertificateParams::default();
         params.distinguished_name.remove(DnType::CommonName);
-        params.distinguished_name.push(DnType::CommonName, subject.as_str());
+        params
+            .distinguished_name
+            .push(DnType::CommonName, subject.as_str());
         for group in &identity.groups {
-            params.distinguished_name.push(DnType::OrganizationName, group.as_str());
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, group.as_str());
         }
         for name in dns {
             let ia5 = (*name).try_into().map_err(|source| PkiError::Name {
@@ -114,16 +128,26 @@ impl Authority {
             })?;
             params.subject_alt_names.push(SanType::DnsName(ia5));
         }
-        params.subject_alt_names.extend(ips.iter().map(|ip| SanType::IpAddress(*ip)));
+        params
+            .subject_alt_names
+            .extend(ips.iter().map(|ip| SanType::IpAddress(*ip)));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         set_validity(&mut params);
         let key = KeyPair::generate().map_err(PkiError::Key)?;
         let certificate = params
             .signed_by(&key, &self.issuer)
-            .map_err(|source| PkiError::Sign { subject: subject.clone(), source })?;
-        Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
+            .map_err(|source| PkiError::Sign {
+                subject: subject.clone(),
+                source,
+            })?;
+        Ok(Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 
@@ -137,7 +161,10 @@ pub struct SigningKey {
 impl SigningKey {
     pub fn generate() -> Result<Self, PkiError> {
         let key = KeyPair::generate().map_err(PkiError::Key)?;
-        Ok(Self { private: key.serialize_pem(), public: key.public_key_pem() })
+        Ok(Self {
+            private: key.serialize_pem(),
+            public: key.public_key_pem(),
+        })
     }
 }
 

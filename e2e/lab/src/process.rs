@@ -49,16 +49,27 @@ impl Tied {
     /// Starts `command` in the network namespace of the calling thread, its output appended to `log`.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self, SpawnError> {
         let open = || OpenOptions::new().create(true).append(true).open(log);
-        let log_error =
-            |source| SpawnError::Log { name: name.to_owned(), path: log.to_path_buf(), source };
+        let log_error = |source| SpawnError::Log {
+            name: name.to_owned(),
+            path: log.to_path_buf(),
+            source,
+        };
         let out = open().map_err(log_error)?;
         let err = out.try_clone().map_err(log_error)?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        let netns = File::open("/proc/thread-self/ns/net")
-            .map_err(|source| SpawnError::Namespace { name: name.to_owned(), source })?;
-        let child = spawn_on_keeper(command, netns)
-            .map_err(|source| SpawnError::Start { name: name.to_owned(), source })?;
-        Ok(Self { name: name.to_owned(), child, log: log.to_path_buf() })
+        let netns = File::open("/proc/thread-self/ns/net").map_err(|source| SpawnError::Namespace {
+            name: name.to_owned(),
+            source,
+        })?;
+        let child = spawn_on_keeper(command, netns).map_err(|source| SpawnError::Start {
+            name: name.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_path_buf(),
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -129,7 +140,9 @@ fn spawn_on_keeper(command: Command, netns: File) -> io::Result<Child> {
 fn spawn_tied(mut command: Command, netns: &File) -> io::Result<Child> {
     let here = File::open("/proc/thread-self/ns/net")?;
     // Entering a namespace needs privilege, staying does not.
-    let enter = (here.metadata()?.ino() != netns.metadata()?.ino()).then(|| netns.try_clone()).transpose()?;
+    let enter = (here.metadata()?.ino() != netns.metadata()?.ino())
+        .then(|| netns.try_clone())
+        .transpose()?;
     let parent = nix::unistd::getpid();
     die_with_thread(&mut command);
     set_pre_exec(&mut command, move || {
@@ -150,7 +163,10 @@ pub(crate) fn die_with_thread(command: &mut Command) {
     set_pre_exec(command, || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
 }
 
-#[allow(unsafe_code, reason = "only a hook between fork and exec can tie the child to us")]
+#[allow(
+    unsafe_code,
+    reason = "only a hook between fork and exec can tie the child to us"
+)]
 fn set_pre_exec(command: &mut Command, hook: impl FnMut() -> io::Result<()> + Send + Sync + 'static) {
     // SAFETY: the hooks of this module make system calls only; they allocate nothing on the good path
     // and take no lock, so they are sound in the child of a process with several threads.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,6 +36,9 @@ pub enum StateError {
     NoMachine { name: String, known: Vec<String> },
 }
 
+/// Whoever asks for the supervisor holds its lock for a moment; longer, and it is another supervisor.
+const QUESTION: Duration = Duration::from_secs(1);
+
 /// What is known of a lab that is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
@@ -58,7 +62,11 @@ impl StateDir {
 
     /// Opens (and makes) a state folder.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let io = |act, source| StateError::Io { act, path: path.to_path_buf(), source };
+        let io = |act, source| StateError::Io {
+            act,
+            path: path.to_path_buf(),
+            source,
+        };
         std::fs::create_dir_all(path).map_err(|source| io("make", source))?;
         // Two spellings of one folder must be one lab.
         let root = path.canonicalize().map_err(|source| io("resolve", source))?;
@@ -131,19 +139,28 @@ impl StateDir {
 
     /// The process id of a machine's first process.
     pub fn machine_pid(&self, machine: &str) -> Result<u32, StateError> {
-        let running = self.running()?.ok_or_else(|| StateError::NotUp { dir: self.root.clone() })?;
+        let running = self.running()?.ok_or_else(|| StateError::NotUp {
+            dir: self.root.clone(),
+        })?;
         if !running.machines.iter().any(|known| known == machine) {
-            return Err(StateError::NoMachine { name: machine.to_owned(), known: running.machines });
+            return Err(StateError::NoMachine {
+                name: machine.to_owned(),
+                known: running.machines,
+            });
         }
         let path = self.machine_pid_file(machine);
         let text = read(&path)?;
-        text.trim().parse().map_err(|_| StateError::NotUp { dir: self.root.clone() })
+        text.trim().parse().map_err(|_| StateError::NotUp {
+            dir: self.root.clone(),
+        })
     }
 
     /// Notes that the lab is up, for `status`, `exec` and the next `up`.
     pub fn set_running(&self, running: &Running) -> Result<(), StateError> {
-        let text = serde_json::to_string_pretty(running)
-            .map_err(|source| StateError::Malformed { path: self.running_file(), source })?;
+        let text = serde_json::to_string_pretty(running).map_err(|source| StateError::Malformed {
+            path: self.running_file(),
+            source,
+        })?;
         write(&self.running_file(), &text)
     }
 
@@ -153,8 +170,8 @@ impl StateDir {
             return Ok(None);
         }
         let path = self.running_file();
-        let running = serde_json::from_str(&read(&path)?)
-            .map_err(|source| StateError::Malformed { path, source })?;
+        let running =
+            serde_json::from_str(&read(&path)?).map_err(|source| StateError::Malformed { path, source })?;
         Ok(Some(running))
     }
 
@@ -169,16 +186,34 @@ impl StateDir {
     /// Keeps other lab commands that change things away, until the result is dropped.
     pub fn lock(&self) -> Result<File, StateError> {
         let path = self.root.join("lock");
-        try_lock(&path)?.ok_or_else(|| StateError::Busy { dir: self.root.clone() })
+        try_lock(&path)?.ok_or_else(|| StateError::Busy {
+            dir: self.root.clone(),
+        })
     }
 
     /// Marks this process as the lab's supervisor for as long as the result lives.
     pub fn become_supervisor(&self) -> Result<File, StateError> {
         let path = self.supervisor_file();
-        let mut file =
-            try_lock(&path)?.ok_or_else(|| StateError::Busy { dir: self.root.clone() })?;
-        let note = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        note.map_err(|source| StateError::Io { act: "write", path, source })?;
+        let deadline = Instant::now() + QUESTION;
+        let mut file = loop {
+            match try_lock(&path)? {
+                Some(file) => break file,
+                None if Instant::now() > deadline => {
+                    return Err(StateError::Busy {
+                        dir: self.root.clone(),
+                    });
+                }
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        let note = file
+            .set_len(0)
+            .and_then(|()| write!(file, "{}", std::process::id()));
+        note.map_err(|source| StateError::Io {
+            act: "write",
+            path,
+            source,
+        })?;
         Ok(file)
     }
 
@@ -206,18 +241,27 @@ impl StateDir {
             key,
         ];
         for path in files {
-            absent_is_fine(std::fs::remove_file(&path))
-                .map_err(|source| StateError::Io { act: "remove", path, source })?;
+            absent_is_fine(std::fs::remove_file(&path)).map_err(|source| StateError::Io {
+                act: "remove",
+                path,
+                source,
+            })?;
         }
         let path = self.machines();
-        absent_is_fine(std::fs::remove_dir_all(&path))
-            .map_err(|source| StateError::Io { act: "remove", path, source })
+        absent_is_fine(std::fs::remove_dir_all(&path)).map_err(|source| StateError::Io {
+            act: "remove",
+            path,
+            source,
+        })
     }
 
     /// Removes the whole folder.
     pub fn purge(&self) -> Result<(), StateError> {
-        absent_is_fine(std::fs::remove_dir_all(&self.root))
-            .map_err(|source| StateError::Io { act: "remove", path: self.root.clone(), source })
+        absent_is_fine(std::fs::remove_dir_all(&self.root)).map_err(|source| StateError::Io {
+            act: "remove",
+            path: self.root.clone(),
+            source,
+        })
     }
 }
 
@@ -230,7 +274,11 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 
 /// The locked file, or None while somebody else holds it.
 fn try_lock(path: &Path) -> Result<Option<File>, StateError> {
-    let io = |act, source| StateError::Io { act, path: path.to_path_buf(), source };
+    let io = |act, source| StateError::Io {
+        act,
+        path: path.to_path_buf(),
+        source,
+    };
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -246,17 +294,27 @@ fn try_lock(path: &Path) -> Result<Option<File>, StateError> {
 }
 
 pub(crate) fn read(path: &Path) -> Result<String, StateError> {
-    let io = |act, source| StateError::Io { act, path: path.to_path_buf(), source };
+    let io = |act, source| StateError::Io {
+        act,
+        path: path.to_path_buf(),
+        source,
+    };
     let mut file = File::open(path).map_err(|source| io("open", source))?;
     let mut text = String::new();
-    file.rewind().and_then(|()| file.read_to_string(&mut text)).map_err(|source| io("read", source))?;
+    file.rewind()
+        .and_then(|()| file.read_to_string(&mut text))
+        .map_err(|source| io("read", source))?;
     Ok(text)
 }
 
 /// Writes a file that only its owner can read (many hold keys), by rename, so that no reader sees half of it.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), StateError> {
     use std::os::unix::fs::OpenOptionsExt;
-    let io = |act, source| StateError::Io { act, path: path.to_path_buf(), source };
+    let io = |act, source| StateError::Io {
+        act,
+        path: path.to_path_buf(),
+        source,
+    };
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(|source| io("make the folder of", source))?;
     }
@@ -269,6 +327,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), StateError> {
         .mode(0o600)
         .open(&part)
         .map_err(|source| io("open", source))?;
-    file.write_all(text.as_bytes()).map_err(|source| io("write", source))?;
+    file.write_all(text.as_bytes())
+        .map_err(|source| io("write", source))?;
     std::fs::rename(&part, path).map_err(|source| io("put in place", source))
 }

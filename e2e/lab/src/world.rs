@@ -108,7 +108,11 @@ impl Fleet {
                 .iter()
                 .map(|name| machine(&parsed, name, &format!("i-{name}")))
                 .collect::<Result<_, _>>()?,
-            hosts: parsed.hosts.iter().map(|host| (host.name.clone(), host.address)).collect(),
+            hosts: parsed
+                .hosts
+                .iter()
+                .map(|host| (host.name.clone(), host.address))
+                .collect(),
             world: serde_yaml_ng::to_string(&value).map_err(WorldError::Parse)?,
         })
     }
@@ -127,7 +131,9 @@ fn check_name(name: &str) -> Result<(), WorldError> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     // The longest name that still fits a host name with room for suffixes.
     if name.is_empty() || name.len() > 40 || name == "control" || !name.chars().all(good) {
-        return Err(WorldError::NodeName { name: name.to_owned() });
+        return Err(WorldError::NodeName {
+            name: name.to_owned(),
+        });
     }
     Ok(())
 }
@@ -138,7 +144,10 @@ fn find<'a>(world: &'a World, id: &str) -> Result<&'a Instance, WorldError> {
 }
 
 fn v_switch_of<'a>(world: &'a World, instance: &Instance) -> Result<&'a VSwitch, WorldError> {
-    let found = world.v_switches.iter().find(|v_switch| v_switch.id == instance.v_switch);
+    let found = world
+        .v_switches
+        .iter()
+        .find(|v_switch| v_switch.id == instance.v_switch);
     found.ok_or_else(|| WorldError::NoVSwitch {
         instance: instance.id.clone(),
         v_switch: instance.v_switch.clone(),
@@ -166,7 +175,9 @@ fn add_like(value: &mut Value, world: &World, name: &str, like: &str) -> Result<
     let v_switch = v_switch_of(world, model)?;
     let taken = |address: Ipv4Addr| {
         let instances = world.instances.iter().map(|instance| instance.address);
-        instances.chain(world.hosts.iter().map(|host| host.address)).any(|used| used == address)
+        instances
+            .chain(world.hosts.iter().map(|host| host.address))
+            .any(|used| used == address)
     };
     let gateway = gateway(v_switch.cidr);
     let address = v_switch
@@ -175,9 +186,15 @@ fn add_like(value: &mut Value, world: &World, name: &str, like: &str) -> Result<
         .skip_while(|address| *address <= model.address)
         .take_while(|address| *address < gateway)
         .find(|address| !taken(*address))
-        .ok_or_else(|| WorldError::NoAddress { name: name.to_owned(), like: like.to_owned() })?;
+        .ok_or_else(|| WorldError::NoAddress {
+            name: name.to_owned(),
+            like: like.to_owned(),
+        })?;
     let no_instance = || WorldError::NoInstance { id: like.to_owned() };
-    let list = value.get_mut("instances").and_then(Value::as_sequence_mut).ok_or_else(no_instance)?;
+    let list = value
+        .get_mut("instances")
+        .and_then(Value::as_sequence_mut)
+        .ok_or_else(no_instance)?;
     let mut copy = list
         .iter()
         .find(|entry| entry.get("id").and_then(Value::as_str) == Some(like))
@@ -208,14 +225,21 @@ mod tests {
         assert_eq!(fleet.nodes[1].gateway.to_string(), "10.0.0.253");
         assert_eq!(fleet.nodes[0].zone, "cn-hangzhou-h");
         assert_eq!(fleet.nodes[0].instance_type, "ecs.g7.2xlarge");
-        assert!(fleet.hosts.contains(&("openapi".to_owned(), Ipv4Addr::new(10, 0, 0, 5))));
+        assert!(
+            fleet
+                .hosts
+                .contains(&("openapi".to_owned(), Ipv4Addr::new(10, 0, 0, 5)))
+        );
     }
 
     #[test]
     fn a_node_beyond_the_world_is_added_at_the_next_free_address() {
         let fleet = Fleet::plan(SMALL, &names(&["node1", "node2", "node3"])).unwrap();
         let added = &fleet.nodes[2];
-        assert_eq!((added.instance.as_str(), added.address.to_string().as_str()), ("i-node3", "10.0.0.13/24"));
+        assert_eq!(
+            (added.instance.as_str(), added.address.to_string().as_str()),
+            ("i-node3", "10.0.0.13/24")
+        );
         // The simulator must read the same from the file that it gets.
         let again = Fleet::plan(&fleet.world, &names(&["node1", "node2", "node3"])).unwrap();
         assert_eq!(again.nodes, fleet.nodes);
@@ -226,7 +250,10 @@ mod tests {
     fn names_that_cannot_be_nodes_are_refused() {
         for name in ["control", "", "Node1", "a/b"] {
             let refused = Fleet::plan(SMALL, &names(&[name]));
-            assert!(matches!(refused, Err(WorldError::NodeName { .. })), "{name:?}: {refused:?}");
+            assert!(
+                matches!(refused, Err(WorldError::NodeName { .. })),
+                "{name:?}: {refused:?}"
+            );
         }
         assert!(matches!(Fleet::plan(SMALL, &[]), Err(WorldError::NoNodes)));
     }

@@ -15,7 +15,10 @@ fn kubectl(kubeconfig: &Path, args: &[&str]) -> (bool, String) {
         .args(args)
         .output()
         .unwrap();
-    (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+    (
+        out.status.success(),
+        String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned(),
+    )
 }
 
 fn alive(pid: u32) -> bool {
@@ -42,7 +45,10 @@ fn two_start_at_once_take_objects_and_die_on_drop() {
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    eprintln!("two bare apiservers ready after {:.1} s", started.elapsed().as_secs_f32());
+    eprintln!(
+        "two bare apiservers ready after {:.1} s",
+        started.elapsed().as_secs_f32()
+    );
     assert_ne!(servers[0].url, servers[1].url);
 
     // The threads that started them have ended; the servers must not.
@@ -53,10 +59,16 @@ fn two_start_at_once_take_objects_and_die_on_drop() {
         assert!(ok, "{text}");
     }
 
-    let pids: Vec<u32> = servers.iter().flat_map(|s| [s.apiserver_pid(), s.etcd_pid()]).collect();
+    let pids: Vec<u32> = servers
+        .iter()
+        .flat_map(|s| [s.apiserver_pid(), s.etcd_pid()])
+        .collect();
     assert!(pids.iter().all(|pid| alive(*pid)));
     drop(servers);
-    assert!(!pids.iter().any(|pid| alive(*pid)), "a process outlived its owner");
+    assert!(
+        !pids.iter().any(|pid| alive(*pid)),
+        "a process outlived its owner"
+    );
 }
 
 #[test]
@@ -69,14 +81,30 @@ fn another_identity_has_only_its_own_rights_and_the_audit_log_names_it() {
     let (ok, text) = kubectl(&reader, &["get", "pods"]);
     assert!(!ok && text.contains("Forbidden"), "{text}");
     for create in [
-        ["create", "clusterrole", "reader", "--verb=get,list", "--resource=pods"].as_slice(),
-        ["create", "clusterrolebinding", "reader", "--clusterrole=reader", "--group=lab:readers"].as_slice(),
+        [
+            "create",
+            "clusterrole",
+            "reader",
+            "--verb=get,list",
+            "--resource=pods",
+        ]
+        .as_slice(),
+        [
+            "create",
+            "clusterrolebinding",
+            "reader",
+            "--clusterrole=reader",
+            "--group=lab:readers",
+        ]
+        .as_slice(),
     ] {
         let (ok, text) = kubectl(&server.kubeconfig, create);
         assert!(ok, "{text}");
     }
     // The authorizer reads roles from a watch cache, a moment behind.
-    wait_until("the reader may list pods", || kubectl(&reader, &["get", "pods"]).0);
+    wait_until("the reader may list pods", || {
+        kubectl(&reader, &["get", "pods"]).0
+    });
 
     let log = server.audit_log();
     wait_until("the audit log names the reader", || {
@@ -117,11 +145,17 @@ fn dies_when_its_owner_is_killed() {
     let pids = dir.path().join("pids");
     let deadline = Instant::now() + Duration::from_secs(120);
     while !pids.exists() {
-        assert!(Instant::now() < deadline && owner.try_wait().unwrap().is_none(), "the owner did not start");
+        assert!(
+            Instant::now() < deadline && owner.try_wait().unwrap().is_none(),
+            "the owner did not start"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
-    let pids: Vec<u32> =
-        std::fs::read_to_string(&pids).unwrap().split(' ').map(|pid| pid.parse().unwrap()).collect();
+    let pids: Vec<u32> = std::fs::read_to_string(&pids)
+        .unwrap()
+        .split(' ')
+        .map(|pid| pid.parse().unwrap())
+        .collect();
     assert!(pids.iter().all(|pid| alive(*pid)));
     owner.kill().unwrap();
     owner.wait().unwrap();

@@ -54,7 +54,12 @@ impl InterfaceAddress {
     /// The key of an IPv4 address in network order.
     #[inline(always)]
     pub const fn ipv4(ifindex: u32, address: [u8; 4]) -> Self {
-        Self { ifindex, family: FAMILY_IPV4, zero: [0; 3], address: widen(address) }
+        Self {
+            ifindex,
+            family: FAMILY_IPV4,
+            zero: [0; 3],
+            address: widen(address),
+        }
     }
 }
 
@@ -75,7 +80,13 @@ impl TaggedAddress {
     /// The key of an IPv4 destination in network order.
     #[inline(always)]
     pub const fn ipv4(ifindex: u32, vlan: u16, address: [u8; 4]) -> Self {
-        Self { ifindex, vlan, family: FAMILY_IPV4, zero: 0, address: widen(address) }
+        Self {
+            ifindex,
+            vlan,
+            family: FAMILY_IPV4,
+            zero: 0,
+            address: widen(address),
+        }
     }
 }
 
@@ -101,7 +112,11 @@ pub struct PushTag {
 impl PushTag {
     /// The tag `vlan` for the pod behind `host_ifindex`.
     pub const fn new(host_ifindex: u32, vlan: u16) -> Self {
-        Self { host_ifindex, vlan, zero: 0 }
+        Self {
+            host_ifindex,
+            vlan,
+            zero: 0,
+        }
     }
 }
 

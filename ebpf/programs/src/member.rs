@@ -27,7 +27,11 @@ pub fn pop(ctx: &TcContext) -> Verdict {
     match destination(ctx) {
         Ok(Ok(address)) => {
             let key = TaggedAddress::ipv4(frame::ifindex(ctx), vlan, address);
-            if maps::delivers(&key) { strip(ctx) } else { Verdict::Drop(Counter::PopNoBinding) }
+            if maps::delivers(&key) {
+                strip(ctx)
+            } else {
+                Verdict::Drop(Counter::PopNoBinding)
+            }
         }
         Ok(Err(reason)) => Verdict::Drop(reason),
         Err(Truncated) => Verdict::Drop(Counter::PopTruncated),

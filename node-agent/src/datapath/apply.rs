@@ -59,7 +59,12 @@ fn make(step: &Step, netlink: &mut Netlink, programs: &mut Programs) -> Result<(
             absent(netlink.change("remove a filter", Message::DelTrafficFilter(slot), 0))?;
         }
         Step::SetLink { ifindex, setting } => {
-            link::set(netlink, "set a link's MTU", *ifindex, LinkAttribute::Mtu(setting.mtu))?;
+            link::set(
+                netlink,
+                "set a link's MTU",
+                *ifindex,
+                LinkAttribute::Mtu(setting.mtu),
+            )?;
             link::set_up(netlink, *ifindex)?;
         }
         Step::DeleteLink { ifindex, .. } => absent(link::delete(netlink, *ifindex))?,
@@ -91,11 +96,20 @@ fn make(step: &Step, netlink: &mut Netlink, programs: &mut Programs) -> Result<(
 
 /// Puts the program into its slot. The kernel swaps the program of a filter that is there
 /// without a moment in which neither runs.
-fn attach(netlink: &mut Netlink, programs: &mut Programs, ifindex: u32, program: Program) -> Result<(), StepError> {
+fn attach(
+    netlink: &mut Netlink,
+    programs: &mut Programs,
+    ifindex: u32,
+    program: Program,
+) -> Result<(), StepError> {
     let qdisc = Message::NewQueueDiscipline(message::clsact(ifindex));
     present(netlink.change("add clsact to a link", qdisc, NLM_F_CREATE | NLM_F_EXCL))?;
     let filter = message::filter(ifindex, program, programs.descriptor(program)?);
-    netlink.change("attach a filter", Message::NewTrafficFilter(filter), NLM_F_CREATE | NLM_F_REPLACE)?;
+    netlink.change(
+        "attach a filter",
+        Message::NewTrafficFilter(filter),
+        NLM_F_CREATE | NLM_F_REPLACE,
+    )?;
     Ok(())
 }
 
@@ -110,7 +124,12 @@ fn present(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
 /// Removing what is gone already is done.
 fn absent(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
     match result {
-        Err(e) if e.errno().is_some_and(|n| [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL].contains(&n)) => Ok(()),
+        Err(e)
+            if e.errno()
+                .is_some_and(|n| [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL].contains(&n)) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }

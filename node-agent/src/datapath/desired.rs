@@ -48,10 +48,18 @@ pub fn host(members: &[MemberInterface], node: &Node<'_>) -> (NetState, Vec<Wait
 }
 
 fn host_sysctls(state: &mut NetState, links: &Links) {
-    let all = ["all", "default"].into_iter().chain(links.0.iter().filter(|l| !l.loopback).map(|l| l.name.as_str()));
+    let all = ["all", "default"]
+        .into_iter()
+        .chain(links.0.iter().filter(|l| !l.loopback).map(|l| l.name.as_str()));
     for interface in all {
         for (name, value) in HOST_SYSCTLS {
-            state.sysctls.insert(Sysctl { interface: interface.to_owned(), name }, value.to_owned());
+            state.sysctls.insert(
+                Sysctl {
+                    interface: interface.to_owned(),
+                    name,
+                },
+                value.to_owned(),
+            );
         }
     }
 }
@@ -59,16 +67,35 @@ fn host_sysctls(state: &mut NetState, links: &Links) {
 /// Between the pod and its node.
 fn local(state: &mut NetState, member: &MemberInterface, veth: &Link, node: &Node<'_>) {
     let pod = Ipv4Net::from(member.ip);
-    state.links.insert(veth.index, LinkSetting { up: true, mtu: member.mtu });
-    state.sources.insert((veth.index, member.ip), ownership::pod_mac(&member.sandbox));
+    state.links.insert(
+        veth.index,
+        LinkSetting {
+            up: true,
+            mtu: member.mtu,
+        },
+    );
+    state
+        .sources
+        .insert((veth.index, member.ip), ownership::pod_mac(&member.sandbox));
     filter(state, veth.index, Program::PodSource, node);
     state.routes.insert(Route::direct(MAIN_TABLE, pod, veth.index));
-    state.rules.insert(Rule { priority: RULE_TO_POD, to: Some(pod), table: MAIN_TABLE, ..Rule::default() });
+    state.rules.insert(Rule {
+        priority: RULE_TO_POD,
+        to: Some(pod),
+        table: MAIN_TABLE,
+        ..Rule::default()
+    });
     for cidr in &member.host_stack_cidrs {
         // Addresses the host serves itself are looked up where the host looks, not in the
         // ENI's table, which would send them into the VPC.
         let (from, to) = (Some(pod), Some(cidr.trunc()));
-        state.rules.insert(Rule { priority: RULE_TO_POD, from, to, table: MAIN_TABLE, ..Rule::default() });
+        state.rules.insert(Rule {
+            priority: RULE_TO_POD,
+            from,
+            to,
+            table: MAIN_TABLE,
+            ..Rule::default()
+        });
     }
 }
 
@@ -76,18 +103,35 @@ fn local(state: &mut NetState, member: &MemberInterface, veth: &Link, node: &Nod
 fn through_trunk(state: &mut NetState, member: &MemberInterface, veth: &Link, trunk: &Link, node: &Node<'_>) {
     let table = ownership::table_of(trunk.index);
     // Never smaller than it is: other pods and the host use it too.
-    let setting = state.links.entry(trunk.index).or_insert(LinkSetting { up: true, mtu: trunk.mtu });
+    let setting = state.links.entry(trunk.index).or_insert(LinkSetting {
+        up: true,
+        mtu: trunk.mtu,
+    });
     setting.mtu = setting.mtu.max(member.mtu);
     if let Some(ip) = node.node_ip {
         state.addresses.insert((trunk.index, Ipv4Net::from(ip)));
     }
-    state.pops.insert((trunk.index, member.vlan, member.ip), veth.index);
-    state.pushes.insert((trunk.index, member.ip), (member.vlan, veth.index));
+    state
+        .pops
+        .insert((trunk.index, member.vlan, member.ip), veth.index);
+    state
+        .pushes
+        .insert((trunk.index, member.ip), (member.vlan, veth.index));
     filter(state, trunk.index, Program::MemberPop, node);
     filter(state, trunk.index, Program::MemberPush, node);
-    state.routes.insert(Route::via(table, Ipv4Net::default(), member.trunk_gateway, trunk.index));
+    state.routes.insert(Route::via(
+        table,
+        Ipv4Net::default(),
+        member.trunk_gateway,
+        trunk.index,
+    ));
     let from = Some(Ipv4Net::from(member.ip));
-    state.rules.insert(Rule { priority: RULE_FROM_POD, from, table, ..Rule::default() });
+    state.rules.insert(Rule {
+        priority: RULE_FROM_POD,
+        from,
+        table,
+        ..Rule::default()
+    });
 }
 
 fn filter(state: &mut NetState, ifindex: u32, program: Program, node: &Node<'_>) {
@@ -100,11 +144,19 @@ fn filter(state: &mut NetState, ifindex: u32, program: Program, node: &Node<'_>)
 pub fn pod(member: &MemberInterface, ifindex: u32, host_mac: [u8; 6]) -> NetState {
     let mut state = NetState::default();
     let own = Ipv4Net::from(member.ip);
-    state.links.insert(ifindex, LinkSetting { up: true, mtu: member.mtu });
+    state.links.insert(
+        ifindex,
+        LinkSetting {
+            up: true,
+            mtu: member.mtu,
+        },
+    );
     state.addresses.insert((ifindex, own));
     state.neighbours.insert((ifindex, POD_GATEWAY), host_mac);
     for destination in &member.extra_routes {
-        state.routes.insert(Route::via(MAIN_TABLE, destination.trunc(), POD_GATEWAY, ifindex));
+        state
+            .routes
+            .insert(Route::via(MAIN_TABLE, destination.trunc(), POD_GATEWAY, ifindex));
     }
     let default = |table| Route::via(table, Ipv4Net::default(), POD_GATEWAY, ifindex);
     if member.default_route {
@@ -113,10 +165,20 @@ pub fn pod(member: &MemberInterface, ifindex: u32, host_mac: [u8; 6]) -> NetStat
         // An additional interface: what is sent in its name leaves by it, though the
         // pod's default route is another's.
         let table = ownership::table_of(ifindex);
-        let base = Rule { priority: RULE_TO_POD, table, ..Rule::default() };
+        let base = Rule {
+            priority: RULE_TO_POD,
+            table,
+            ..Rule::default()
+        };
         state.routes.insert(default(table));
-        state.rules.insert(Rule { from: Some(own), ..base.clone() });
-        state.rules.insert(Rule { oif: Some(member.sandbox.ifname.clone()), ..base });
+        state.rules.insert(Rule {
+            from: Some(own),
+            ..base.clone()
+        });
+        state.rules.insert(Rule {
+            oif: Some(member.sandbox.ifname.clone()),
+            ..base
+        });
     }
     state
 }

@@ -33,7 +33,12 @@ impl Engine {
     pub fn start(config: DatapathConfig) -> Result<Self, DatapathError> {
         let netlink = Netlink::open()?;
         let programs = Programs::load(&config.pin_directory)?;
-        let mut engine = Self { netlink, programs, node_ip: config.node_ip, recent: Vec::new() };
+        let mut engine = Self {
+            netlink,
+            programs,
+            node_ip: config.node_ip,
+            recent: Vec::new(),
+        };
         let links = Links::read(&mut engine.netlink)?;
         let settings = engine.wanted(&[], &links);
         // Nothing is removed here: who is still wanted is not known yet.
@@ -81,9 +86,13 @@ impl Engine {
     pub fn check(&mut self, want: &MemberInterface, netns: OwnedFd) -> Result<Vec<Repair>, DatapathError> {
         let links = Links::read(&mut self.netlink)?;
         if links.of(&want.sandbox).is_none() {
-            return Err(DatapathError::HostInterfaceMissing { container_id: want.sandbox.container_id.clone() });
+            return Err(DatapathError::HostInterfaceMissing {
+                container_id: want.sandbox.container_id.clone(),
+            });
         }
-        let missing = || DatapathError::PodInterfaceMissing { ifname: want.sandbox.ifname.clone() };
+        let missing = || DatapathError::PodInterfaceMissing {
+            ifname: want.sandbox.ifname.clone(),
+        };
         let mut pair = pair::find(&links, want, &netns)?.ok_or_else(missing)?;
         self.dress(want, &mut pair)
     }
@@ -93,7 +102,10 @@ impl Engine {
     fn dress(&mut self, want: &MemberInterface, pair: &mut Pair) -> Result<Vec<Step>, DatapathError> {
         let links = Links::read(&mut self.netlink)?;
         if links.nic(want.trunk_mac).is_none() {
-            return Err(DatapathError::NicMissing { mac: want.trunk_mac, waited: Duration::ZERO });
+            return Err(DatapathError::NicMissing {
+                mac: want.trunk_mac,
+                waited: Duration::ZERO,
+            });
         }
         let wanted = self.wanted(std::slice::from_ref(want), &links);
         let mut focus = Focus::default();
@@ -134,7 +146,11 @@ impl Engine {
         let present = links.owned().map(|(link, sandbox)| {
             let own = routes.iter().filter(|r| r.ifindex == link.index);
             let addresses = own.map(|r| r.destination.addr()).collect();
-            Present { sandbox, host_ifname: link.name.clone(), addresses }
+            Present {
+                sandbox,
+                host_ifname: link.name.clone(),
+                addresses,
+            }
         });
         Ok(present.collect())
     }
@@ -142,13 +158,21 @@ impl Engine {
     pub fn reconcile(&mut self, desired: Vec<MemberInterface>) -> Result<Report, DatapathError> {
         let members = current(desired, &self.recent);
         let links = Links::read(&mut self.netlink)?;
-        let node = Node { links: &links, programs: self.programs.ids(), node_ip: self.node_ip };
+        let node = Node {
+            links: &links,
+            programs: self.programs.ids(),
+            node_ip: self.node_ip,
+        };
         let (wanted, waiting) = desired::host(&members, &node);
         let seen = self.seen(&links, &wanted)?;
         let plan = Plan::between(&wanted, &seen, &leaked(&links, &members));
         let Outcome { done, failed } = self.apply(plan);
         self.recent.clear();
-        Ok(Report { done, failed, waiting })
+        Ok(Report {
+            done,
+            failed,
+            waiting,
+        })
     }
 
     pub fn counters(&mut self) -> Result<Vec<(Counter, u64)>, DatapathError> {
@@ -156,12 +180,16 @@ impl Engine {
     }
 
     fn remember(&mut self, event: Recent) {
-        self.recent.retain(|earlier| !earlier.sandbox().same_as(event.sandbox()));
+        self.recent.retain(|earlier| !event.supersedes(earlier));
         self.recent.push(event);
     }
 
     fn wanted(&self, members: &[MemberInterface], links: &Links) -> NetState {
-        let node = Node { links, programs: self.programs.ids(), node_ip: self.node_ip };
+        let node = Node {
+            links,
+            programs: self.programs.ids(),
+            node_ip: self.node_ip,
+        };
         desired::host(members, &node).0
     }
 
@@ -184,6 +212,10 @@ fn complete(outcome: Outcome) -> Result<Vec<Step>, DatapathError> {
     let others = outcome.failed.len().saturating_sub(1);
     match outcome.failed.into_iter().next() {
         None => Ok(outcome.done),
-        Some((step, source)) => Err(DatapathError::Incomplete { step: step.to_string(), others, source }),
+        Some((step, source)) => Err(DatapathError::Incomplete {
+            step: step.to_string(),
+            others,
+            source: Box::new(source),
+        }),
     }
 }

@@ -33,7 +33,11 @@ pub enum DatapathError {
     #[error("the sandbox has lost its interface {ifname}; recreate the pod")]
     PodInterfaceMissing { ifname: String },
     #[error("{} steps failed, the first: {step}", others + 1)]
-    Incomplete { step: String, others: usize, source: StepError },
+    Incomplete {
+        step: String,
+        others: usize,
+        source: Box<StepError>,
+    },
 }
 
 /// A MAC as people write it.

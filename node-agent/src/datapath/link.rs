@@ -90,7 +90,9 @@ impl Links {
     /// The host veth of a sandbox. Container and interface identify it: the pod's UID is
     /// not always known when it goes.
     pub fn of(&self, sandbox: &Sandbox) -> Option<&Link> {
-        self.0.iter().find(|l| l.owner().is_some_and(|o| o.same_as(sandbox)))
+        self.0
+            .iter()
+            .find(|l| l.owner().is_some_and(|o| o.same_as(sandbox)))
     }
 
     /// Our host veths with their sandboxes.
@@ -123,7 +125,9 @@ fn parse(message: RouteNetlinkMessage) -> Option<Link> {
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
             LinkAttribute::Link(peer) => link.peer = Some(peer),
             LinkAttribute::LinkInfo(infos) => {
-                link.kind = infos.into_iter().find_map(|i| if let LinkInfo::Kind(k) = i { Some(k) } else { None });
+                link.kind = infos
+                    .into_iter()
+                    .find_map(|i| if let LinkInfo::Kind(k) = i { Some(k) } else { None });
             }
             _ => {}
         }
@@ -133,12 +137,20 @@ fn parse(message: RouteNetlinkMessage) -> Option<Link> {
 
 /// Makes a pair with one end here and the other in the pod's namespace, both under a
 /// temporary name: what is half made is never taken for finished.
-pub fn create_veth(netlink: &mut Netlink, sandbox: &Sandbox, netns: BorrowedFd<'_>, mtu: u32) -> Result<(), NetlinkError> {
+pub fn create_veth(
+    netlink: &mut Netlink,
+    sandbox: &Sandbox,
+    netns: BorrowedFd<'_>,
+    mtu: u32,
+) -> Result<(), NetlinkError> {
     let name = ownership::temporary_ifname(sandbox);
     let end = |mac: [u8; 6]| {
         let mut message = LinkMessage::default();
-        message.attributes =
-            vec![LinkAttribute::IfName(name.clone()), LinkAttribute::Address(mac.to_vec()), LinkAttribute::Mtu(mtu)];
+        message.attributes = vec![
+            LinkAttribute::IfName(name.clone()),
+            LinkAttribute::Address(mac.to_vec()),
+            LinkAttribute::Mtu(mtu),
+        ];
         message
     };
     let mut peer = end(ownership::pod_mac(sandbox));
@@ -148,11 +160,20 @@ pub fn create_veth(netlink: &mut Netlink, sandbox: &Sandbox, netns: BorrowedFd<'
         LinkInfo::Kind(InfoKind::Veth),
         LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
     ]));
-    netlink.change("create the pod's veth pair", RouteNetlinkMessage::NewLink(host), NLM_F_CREATE | NLM_F_EXCL)
+    netlink.change(
+        "create the pod's veth pair",
+        RouteNetlinkMessage::NewLink(host),
+        NLM_F_CREATE | NLM_F_EXCL,
+    )
 }
 
 /// Changes attributes of a link.
-pub fn set(netlink: &mut Netlink, act: &'static str, index: u32, attribute: LinkAttribute) -> Result<(), NetlinkError> {
+pub fn set(
+    netlink: &mut Netlink,
+    act: &'static str,
+    index: u32,
+    attribute: LinkAttribute,
+) -> Result<(), NetlinkError> {
     let mut message = LinkMessage::default();
     message.header.index = index;
     message.attributes.push(attribute);
@@ -195,10 +216,23 @@ mod tests {
 
     #[test]
     fn a_nic_is_found_among_the_links_that_share_its_mac() {
-        let stacked = [InfoKind::MacVlan, InfoKind::Vlan, InfoKind::IpVlan, InfoKind::Veth, InfoKind::Bridge];
-        let mut all: Vec<Link> = stacked.into_iter().zip(1..).map(|(k, i)| link(i, Some(k))).collect();
+        let stacked = [
+            InfoKind::MacVlan,
+            InfoKind::Vlan,
+            InfoKind::IpVlan,
+            InfoKind::Veth,
+            InfoKind::Bridge,
+        ];
+        let mut all: Vec<Link> = stacked
+            .into_iter()
+            .zip(1..)
+            .map(|(k, i)| link(i, Some(k)))
+            .collect();
         all.push(link(9, None));
-        assert_eq!(Links(all.clone()).nic([2, 0, 0, 0, 0, 1]).map(|l| l.index), Some(9));
+        assert_eq!(
+            Links(all.clone()).nic([2, 0, 0, 0, 0, 1]).map(|l| l.index),
+            Some(9)
+        );
         all[5].kind = Some(InfoKind::Tun);
         assert_eq!(Links(all).nic([2, 0, 0, 0, 0, 1]).map(|l| l.index), Some(9));
     }

@@ -8,7 +8,8 @@ use netlink_packet_route::{
     address::{AddressAttribute, AddressMessage},
     neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
     route::{
-        RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+        RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
+        RouteType,
     },
     rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage},
     tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
@@ -38,14 +39,24 @@ pub fn route(route: &Route) -> RouteMessage {
         protocol: RouteProtocol::from(ownership::PROTOCOL),
         scope: RouteScope::from(route.scope),
         kind: RouteType::Unicast,
-        flags: if route.onlink { RouteFlags::Onlink } else { RouteFlags::empty() },
+        flags: if route.onlink {
+            RouteFlags::Onlink
+        } else {
+            RouteFlags::empty()
+        },
         ..RouteHeader::default()
     };
     if route.destination.prefix_len() > 0 {
-        message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(route.destination.addr())));
+        message
+            .attributes
+            .push(RouteAttribute::Destination(RouteAddress::Inet(
+                route.destination.addr(),
+            )));
     }
     if let Some(gateway) = route.gateway {
-        message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(gateway)));
+        message
+            .attributes
+            .push(RouteAttribute::Gateway(RouteAddress::Inet(gateway)));
     }
     message.attributes.push(RouteAttribute::Oif(route.ifindex));
     message.attributes.push(RouteAttribute::Table(route.table));
@@ -115,12 +126,19 @@ pub fn parse_rule(message: &RuleMessage) -> Option<ObservedRule> {
     if !plain {
         return None;
     }
-    let mut rule = Rule { table: u32::from(header.table), ..Rule::default() };
+    let mut rule = Rule {
+        table: u32::from(header.table),
+        ..Rule::default()
+    };
     let mut protocol = 0;
     for attribute in &message.attributes {
         match attribute {
-            RuleAttribute::Source(IpAddr::V4(ip)) => rule.from = Some(Ipv4Net::new(*ip, header.src_len).ok()?),
-            RuleAttribute::Destination(IpAddr::V4(ip)) => rule.to = Some(Ipv4Net::new(*ip, header.dst_len).ok()?),
+            RuleAttribute::Source(IpAddr::V4(ip)) => {
+                rule.from = Some(Ipv4Net::new(*ip, header.src_len).ok()?)
+            }
+            RuleAttribute::Destination(IpAddr::V4(ip)) => {
+                rule.to = Some(Ipv4Net::new(*ip, header.dst_len).ok()?)
+            }
             RuleAttribute::Oifname(name) => rule.oif = Some(name.clone()),
             RuleAttribute::Table(table) => rule.table = *table,
             RuleAttribute::Priority(priority) => rule.priority = *priority,
@@ -148,7 +166,10 @@ pub fn parse_address(message: &AddressMessage) -> Option<(u32, Ipv4Net)> {
         AddressAttribute::Local(IpAddr::V4(ip)) => Some(*ip),
         _ => None,
     })?;
-    Some((message.header.index, Ipv4Net::new(local, message.header.prefix_len).ok()?))
+    Some((
+        message.header.index,
+        Ipv4Net::new(local, message.header.prefix_len).ok()?,
+    ))
 }
 
 pub fn neighbour(ifindex: u32, ip: Ipv4Addr, mac: [u8; 6]) -> NeighbourMessage {
@@ -183,7 +204,10 @@ pub fn parse_neighbour(message: &NeighbourMessage) -> Option<((u32, Ipv4Addr), [
 /// The queueing discipline that filters of both directions hang on.
 pub fn clsact(ifindex: u32) -> TcMessage {
     let mut message = tc(ifindex, TcHandle::CLSACT);
-    message.header.handle = TcHandle { major: 0xffff, minor: 0 };
+    message.header.handle = TcHandle {
+        major: 0xffff,
+        minor: 0,
+    };
     message.attributes.push(TcAttribute::Kind("clsact".into()));
     message
 }

@@ -153,7 +153,10 @@ impl Datapath {
     /// programs to the trunk: if the pins were lost, their maps are empty until then.
     pub async fn start(config: DatapathConfig) -> Result<Self, DatapathError> {
         let nic_deadline = config.nic_deadline;
-        Ok(Self { worker: worker::Worker::start(config).await?, nic_deadline })
+        Ok(Self {
+            worker: worker::Worker::start(config).await?,
+            nic_deadline,
+        })
     }
 
     /// Makes the interface, or completes it when it is there already. Waits for the
@@ -198,7 +201,10 @@ impl Datapath {
         let deadline = tokio::time::Instant::now() + self.nic_deadline;
         while !self.worker.run(move |engine| engine.has_nic(mac)).await?? {
             if tokio::time::Instant::now() >= deadline {
-                return Err(DatapathError::NicMissing { mac, waited: self.nic_deadline });
+                return Err(DatapathError::NicMissing {
+                    mac,
+                    waited: self.nic_deadline,
+                });
             }
             tokio::time::sleep(NIC_POLL).await;
         }

@@ -66,14 +66,21 @@ impl Netlink {
     pub fn open() -> Result<Self, NetlinkError> {
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(NetlinkError::Open)?;
         socket.bind_auto().map_err(NetlinkError::Open)?;
-        socket.connect(&SocketAddr::new(0, 0)).map_err(NetlinkError::Open)?;
+        socket
+            .connect(&SocketAddr::new(0, 0))
+            .map_err(NetlinkError::Open)?;
         let timeout = TimeVal::new(PATIENCE.as_secs() as _, 0);
         setsockopt(&socket.as_fd(), ReceiveTimeout, &timeout).map_err(|e| NetlinkError::Open(e.into()))?;
         Ok(Self { socket, sequence: 0 })
     }
 
     /// Asks for one change and waits until the kernel has made or refused it.
-    pub fn change(&mut self, act: &'static str, message: RouteNetlinkMessage, flags: u16) -> Result<(), NetlinkError> {
+    pub fn change(
+        &mut self,
+        act: &'static str,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> Result<(), NetlinkError> {
         self.send(act, message, NLM_F_REQUEST | NLM_F_ACK | flags)?;
         self.receive(act).map(drop)
     }
@@ -93,7 +100,12 @@ impl Netlink {
         Err(NetlinkError::Unsteady { act })
     }
 
-    fn send(&mut self, act: &'static str, message: RouteNetlinkMessage, flags: u16) -> Result<(), NetlinkError> {
+    fn send(
+        &mut self,
+        act: &'static str,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> Result<(), NetlinkError> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut packet = NetlinkMessage::from(message);
         packet.header.flags = flags;
@@ -101,7 +113,10 @@ impl Netlink {
         packet.finalize();
         let mut bytes = vec![0; packet.buffer_len()];
         packet.serialize(&mut bytes);
-        self.socket.send(&bytes, 0).map(drop).map_err(|source| NetlinkError::Transport { act, source })
+        self.socket
+            .send(&bytes, 0)
+            .map(drop)
+            .map_err(|source| NetlinkError::Transport { act, source })
     }
 
     /// Reads until the acknowledgement or the end of the dump.
@@ -109,7 +124,10 @@ impl Netlink {
         let mut all = Vec::new();
         let mut interrupted = false;
         loop {
-            let (bytes, _) = self.socket.recv_from_full().map_err(|source| NetlinkError::Transport { act, source })?;
+            let (bytes, _) = self
+                .socket
+                .recv_from_full()
+                .map_err(|source| NetlinkError::Transport { act, source })?;
             for packet in packets(&bytes) {
                 let packet = packet.map_err(|source| NetlinkError::Malformed { act, source })?;
                 if packet.header.sequence_number != self.sequence {
@@ -130,7 +148,11 @@ impl Netlink {
                     let source = io::Error::from_raw_os_error(code.abs());
                     return Err(NetlinkError::Refused { act, source });
                 }
-                return Ok(if interrupted { Reply::Interrupted } else { Reply::Complete(all) });
+                return Ok(if interrupted {
+                    Reply::Interrupted
+                } else {
+                    Reply::Complete(all)
+                });
             }
         }
     }
@@ -147,7 +169,9 @@ fn packets(bytes: &[u8]) -> impl Iterator<Item = Result<Packet, DecodeError>> + 
         }
         let packet = Packet::deserialize(rest);
         // Messages start at multiples of four. A length of zero would never end.
-        let length = packet.as_ref().map_or(rest.len(), |p| (p.header.length as usize).max(16).next_multiple_of(4));
+        let length = packet.as_ref().map_or(rest.len(), |p| {
+            (p.header.length as usize).max(16).next_multiple_of(4)
+        });
         rest = rest.get(length..).unwrap_or_default();
         Some(packet)
     })

@@ -6,11 +6,8 @@ use std::{
 };
 
 use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    address::AddressMessage,
-    neighbour::NeighbourMessage,
-    route::RouteMessage,
-    rule::RuleMessage,
+    AddressFamily, RouteNetlinkMessage, address::AddressMessage, neighbour::NeighbourMessage,
+    route::RouteMessage, rule::RuleMessage,
 };
 
 use super::{
@@ -34,7 +31,12 @@ pub struct Observed {
 }
 
 /// Reads the host's side. Filters are read on the links where ours can be.
-pub fn host(netlink: &mut Netlink, links: &Links, programs: &Programs, wanted: &NetState) -> Result<Observed, DatapathError> {
+pub fn host(
+    netlink: &mut Netlink,
+    links: &Links,
+    programs: &Programs,
+    wanted: &NetState,
+) -> Result<Observed, DatapathError> {
     let mut observed = namespace(netlink, links)?;
     let state = &mut observed.state;
     for link in &links.0 {
@@ -60,14 +62,26 @@ pub fn host(netlink: &mut Netlink, links: &Links, programs: &Programs, wanted: &
 
 /// Reads links, addresses, neighbours, routes and rules of the namespace of `netlink`.
 pub fn namespace(netlink: &mut Netlink, links: &Links) -> Result<Observed, NetlinkError> {
-    let mut state = NetState::default();
-    state.links = links.0.iter().map(|l| (l.index, LinkSetting { up: l.up, mtu: l.mtu })).collect();
-    for reply in netlink.dump("list addresses", RouteNetlinkMessage::GetAddress(ipv4_addresses()))? {
+    let settings = links
+        .0
+        .iter()
+        .map(|l| (l.index, LinkSetting { up: l.up, mtu: l.mtu }));
+    let mut state = NetState {
+        links: settings.collect(),
+        ..NetState::default()
+    };
+    for reply in netlink.dump(
+        "list addresses",
+        RouteNetlinkMessage::GetAddress(ipv4_addresses()),
+    )? {
         if let RouteNetlinkMessage::NewAddress(m) = reply {
             state.addresses.extend(message::parse_address(&m));
         }
     }
-    for reply in netlink.dump("list neighbours", RouteNetlinkMessage::GetNeighbour(ipv4_neighbours()))? {
+    for reply in netlink.dump(
+        "list neighbours",
+        RouteNetlinkMessage::GetNeighbour(ipv4_neighbours()),
+    )? {
         if let RouteNetlinkMessage::NewNeighbour(m) = reply {
             state.neighbours.extend(message::parse_neighbour(&m));
         }
@@ -86,7 +100,12 @@ pub fn namespace(netlink: &mut Netlink, links: &Links) -> Result<Observed, Netli
             && let Some(seen) = message::parse_rule(&m)
         {
             let ours = ownership::owns_rule(seen.protocol, seen.rule.priority);
-            if ours { &mut state.rules } else { &mut foreign_rules }.insert(seen.rule);
+            if ours {
+                &mut state.rules
+            } else {
+                &mut foreign_rules
+            }
+            .insert(seen.rule);
         }
     }
     Ok(Observed { state, foreign_rules })
@@ -112,7 +131,12 @@ fn sysctls<'a>(keys: impl Iterator<Item = &'a Sysctl>) -> Result<BTreeMap<Sysctl
                 values.insert(key.clone(), text.trim().to_owned());
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(DatapathError::Sysctl { path: key.path(), source }),
+            Err(source) => {
+                return Err(DatapathError::Sysctl {
+                    path: key.path(),
+                    source,
+                });
+            }
         }
     }
     Ok(values)

@@ -16,7 +16,7 @@ pub const RULE_FROM_POD: u32 = 2048;
 /// The kernel's main routing table.
 pub const MAIN_TABLE: u32 = 254;
 /// Handle of our filters; with the priority it names the slot an upgrade replaces.
-pub const FILTER_HANDLE: u32 = 0x7e77_a1;
+pub const FILTER_HANDLE: u32 = 0x007e_77a1;
 
 const TABLE_BASE: u32 = 1000;
 const HOST_PREFIX: &str = "cali";
@@ -79,7 +79,10 @@ pub fn is_temporary(name: &str) -> bool {
 
 /// What the host veth's alias says: whose it is, in at most 255 bytes.
 pub fn alias(sandbox: &Sandbox) -> String {
-    format!("{ALIAS_MARK}/{}/{}/{}", sandbox.pod_uid, sandbox.container_id, sandbox.ifname)
+    format!(
+        "{ALIAS_MARK}/{}/{}/{}",
+        sandbox.pod_uid, sandbox.container_id, sandbox.ifname
+    )
 }
 
 /// The sandbox that a link belongs to, if name and alias are ours.

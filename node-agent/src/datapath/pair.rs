@@ -29,8 +29,15 @@ pub fn find(links: &Links, want: &MemberInterface, netns: &OwnedFd) -> Result<Op
     };
     let mut pod = netns::netlink_in(netns.as_fd())?;
     let inside = Links::read(&mut pod)?;
-    let end = inside.named(&want.sandbox.ifname).filter(|l| is_other_end(l, host, want));
-    Ok(end.map(|l| l.index).map(|pod_ifindex| Pair { host: host.clone(), pod_ifindex, pod, new: false }))
+    let end = inside
+        .named(&want.sandbox.ifname)
+        .filter(|l| is_other_end(l, host, want));
+    Ok(end.map(|l| l.index).map(|pod_ifindex| Pair {
+        host: host.clone(),
+        pod_ifindex,
+        pod,
+        new: false,
+    }))
 }
 
 /// Makes the pair, after removing what is left of an older one. The name of the host's end
@@ -48,12 +55,19 @@ pub fn make(
     let mut pod = netns::netlink_in(netns.as_fd())?;
     let ifname = &want.sandbox.ifname;
     if Links::read(&mut pod)?.named(ifname).is_some() {
-        return Err(DatapathError::InterfaceTaken { ifname: ifname.clone() });
+        return Err(DatapathError::InterfaceTaken {
+            ifname: ifname.clone(),
+        });
     }
     link::create_veth(netlink, &want.sandbox, netns.as_fd(), want.mtu)?;
     let made = put_in_place(netlink, &mut pod, want, &name, &temporary);
     match made {
-        Ok((host, pod_ifindex)) => Ok(Pair { host, pod_ifindex, pod, new: true }),
+        Ok((host, pod_ifindex)) => Ok(Pair {
+            host,
+            pod_ifindex,
+            pod,
+            new: true,
+        }),
         Err(error) => {
             undo(netlink, &[&name, &temporary])?;
             Err(error)
@@ -70,22 +84,35 @@ fn put_in_place(
     name: &str,
     temporary: &str,
 ) -> Result<(Link, u32), DatapathError> {
-    let missing = || DatapathError::PodInterfaceMissing { ifname: want.sandbox.ifname.clone() };
+    let missing = || DatapathError::PodInterfaceMissing {
+        ifname: want.sandbox.ifname.clone(),
+    };
     let pod_ifindex = Links::read(pod)?.named(temporary).ok_or_else(missing)?.index;
     let rename = LinkAttribute::IfName(want.sandbox.ifname.clone());
     link::set(pod, "name the pod's interface", pod_ifindex, rename)?;
-    let gone = || DatapathError::HostInterfaceMissing { container_id: want.sandbox.container_id.clone() };
+    let gone = || DatapathError::HostInterfaceMissing {
+        container_id: want.sandbox.container_id.clone(),
+    };
     let index = Links::read(netlink)?.named(temporary).ok_or_else(gone)?.index;
     let alias = LinkAttribute::IfAlias(ownership::alias(&want.sandbox));
     link::set(netlink, "mark the host's end of a veth pair", index, alias)?;
-    link::set(netlink, "name the host's end of a veth pair", index, LinkAttribute::IfName(name.to_owned()))?;
+    link::set(
+        netlink,
+        "name the host's end of a veth pair",
+        index,
+        LinkAttribute::IfName(name.to_owned()),
+    )?;
     let host = Links::read(netlink)?.indexed(index).cloned().ok_or_else(gone)?;
     Ok((host, pod_ifindex))
 }
 
 /// Removes a half-made pair.
 pub fn undo(netlink: &mut Netlink, names: &[&str]) -> Result<(), NetlinkError> {
-    for link in Links::read(netlink)?.0.iter().filter(|l| names.contains(&l.name.as_str())) {
+    for link in Links::read(netlink)?
+        .0
+        .iter()
+        .filter(|l| names.contains(&l.name.as_str()))
+    {
         link::delete(netlink, link.index)?;
     }
     Ok(())

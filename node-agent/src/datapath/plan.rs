@@ -13,22 +13,54 @@ use crate::ebpf::Program;
 /// One change to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    SetSysctl { key: Sysctl, value: String },
-    PutSource { at: InterfaceIp, mac: [u8; 6] },
-    PutPop { key: PopKey, veth: u32 },
-    PutPush { at: InterfaceIp, vlan: u16, veth: u32 },
-    AttachFilter { ifindex: u32, program: Program },
-    SetLink { ifindex: u32, setting: LinkSetting },
-    AddAddress { ifindex: u32, net: Ipv4Net },
-    PutNeighbour { ifindex: u32, ip: Ipv4Addr, mac: [u8; 6] },
+    SetSysctl {
+        key: Sysctl,
+        value: String,
+    },
+    PutSource {
+        at: InterfaceIp,
+        mac: [u8; 6],
+    },
+    PutPop {
+        key: PopKey,
+        veth: u32,
+    },
+    PutPush {
+        at: InterfaceIp,
+        vlan: u16,
+        veth: u32,
+    },
+    AttachFilter {
+        ifindex: u32,
+        program: Program,
+    },
+    SetLink {
+        ifindex: u32,
+        setting: LinkSetting,
+    },
+    AddAddress {
+        ifindex: u32,
+        net: Ipv4Net,
+    },
+    PutNeighbour {
+        ifindex: u32,
+        ip: Ipv4Addr,
+        mac: [u8; 6],
+    },
     PutRoute(Route),
     AddRule(Rule),
     RemoveRule(Rule),
     RemoveRoute(Route),
     RemovePop(PopKey),
     RemovePush(InterfaceIp),
-    RemoveFilter { ifindex: u32, program: Program },
-    DeleteLink { ifindex: u32, name: String },
+    RemoveFilter {
+        ifindex: u32,
+        program: Program,
+    },
+    DeleteLink {
+        ifindex: u32,
+        name: String,
+    },
     RemoveSource(InterfaceIp),
 }
 
@@ -59,7 +91,10 @@ impl Plan {
     fn add_settings(&mut self, wanted: &NetState, seen: &NetState) {
         for (key, value) in &wanted.sysctls {
             if seen.sysctls.get(key) != Some(value) {
-                self.steps.push(Step::SetSysctl { key: key.clone(), value: value.clone() });
+                self.steps.push(Step::SetSysctl {
+                    key: key.clone(),
+                    value: value.clone(),
+                });
             }
         }
     }
@@ -72,17 +107,27 @@ impl Plan {
         }
         for (at, (vlan, veth)) in &wanted.pushes {
             if seen.pushes.get(at) != Some(&(*vlan, *veth)) {
-                self.steps.push(Step::PutPush { at: *at, vlan: *vlan, veth: *veth });
+                self.steps.push(Step::PutPush {
+                    at: *at,
+                    vlan: *vlan,
+                    veth: *veth,
+                });
             }
         }
         for (key, veth) in &wanted.pops {
             if seen.pops.get(key) != Some(veth) {
-                self.steps.push(Step::PutPop { key: *key, veth: *veth });
+                self.steps.push(Step::PutPop {
+                    key: *key,
+                    veth: *veth,
+                });
             }
         }
         for ((ifindex, program), id) in &wanted.filters {
             if seen.filters.get(&(*ifindex, *program)) != Some(id) {
-                self.steps.push(Step::AttachFilter { ifindex: *ifindex, program: *program });
+                self.steps.push(Step::AttachFilter {
+                    ifindex: *ifindex,
+                    program: *program,
+                });
             }
         }
     }
@@ -90,15 +135,25 @@ impl Plan {
     fn add_links(&mut self, wanted: &NetState, seen: &NetState) {
         for (ifindex, setting) in &wanted.links {
             if seen.links.get(ifindex) != Some(setting) {
-                self.steps.push(Step::SetLink { ifindex: *ifindex, setting: *setting });
+                self.steps.push(Step::SetLink {
+                    ifindex: *ifindex,
+                    setting: *setting,
+                });
             }
         }
         for (ifindex, net) in wanted.addresses.difference(&seen.addresses) {
-            self.steps.push(Step::AddAddress { ifindex: *ifindex, net: *net });
+            self.steps.push(Step::AddAddress {
+                ifindex: *ifindex,
+                net: *net,
+            });
         }
         for ((ifindex, ip), mac) in &wanted.neighbours {
             if seen.neighbours.get(&(*ifindex, *ip)) != Some(mac) {
-                self.steps.push(Step::PutNeighbour { ifindex: *ifindex, ip: *ip, mac: *mac });
+                self.steps.push(Step::PutNeighbour {
+                    ifindex: *ifindex,
+                    ip: *ip,
+                    mac: *mac,
+                });
             }
         }
     }
@@ -117,20 +172,57 @@ impl Plan {
     fn remove(&mut self, wanted: &NetState, seen: &NetState, doomed: &[(u32, String)]) {
         let dies = |ifindex: u32| doomed.iter().any(|(i, _)| *i == ifindex);
         let steps = &mut self.steps;
-        steps.extend(seen.rules.difference(&wanted.rules).cloned().map(Step::RemoveRule));
-        let routes = seen.routes.difference(&wanted.routes).filter(|r| !dies(r.ifindex));
-        steps.extend(routes.filter(|r| !replaced(r, wanted, seen)).cloned().map(Step::RemoveRoute));
-        steps.extend(seen.pops.keys().filter(|k| !wanted.pops.contains_key(k)).copied().map(Step::RemovePop));
-        steps.extend(seen.pushes.keys().filter(|k| !wanted.pushes.contains_key(k)).copied().map(Step::RemovePush));
+        steps.extend(
+            seen.rules
+                .difference(&wanted.rules)
+                .cloned()
+                .map(Step::RemoveRule),
+        );
+        let routes = seen
+            .routes
+            .difference(&wanted.routes)
+            .filter(|r| !dies(r.ifindex));
+        steps.extend(
+            routes
+                .filter(|r| !replaced(r, wanted, seen))
+                .cloned()
+                .map(Step::RemoveRoute),
+        );
+        steps.extend(
+            seen.pops
+                .keys()
+                .filter(|k| !wanted.pops.contains_key(k))
+                .copied()
+                .map(Step::RemovePop),
+        );
+        steps.extend(
+            seen.pushes
+                .keys()
+                .filter(|k| !wanted.pushes.contains_key(k))
+                .copied()
+                .map(Step::RemovePush),
+        );
         for (ifindex, program) in seen.filters.keys() {
             if !wanted.filters.contains_key(&(*ifindex, *program)) && !dies(*ifindex) {
-                steps.push(Step::RemoveFilter { ifindex: *ifindex, program: *program });
+                steps.push(Step::RemoveFilter {
+                    ifindex: *ifindex,
+                    program: *program,
+                });
             }
         }
         for (ifindex, name) in doomed {
-            steps.push(Step::DeleteLink { ifindex: *ifindex, name: name.clone() });
+            steps.push(Step::DeleteLink {
+                ifindex: *ifindex,
+                name: name.clone(),
+            });
         }
-        steps.extend(seen.sources.keys().filter(|k| !wanted.sources.contains_key(k)).copied().map(Step::RemoveSource));
+        steps.extend(
+            seen.sources
+                .keys()
+                .filter(|k| !wanted.sources.contains_key(k))
+                .copied()
+                .map(Step::RemoveSource),
+        );
     }
 }
 
@@ -146,19 +238,31 @@ impl fmt::Display for Step {
         match self {
             Step::SetSysctl { key, value } => write!(f, "set {} to {value}", key.path().display()),
             Step::PutSource { at: (i, ip), .. } => write!(f, "let {ip} in from interface {i}"),
-            Step::PutPop { key: (i, vlan, ip), .. } => write!(f, "accept {ip} in VLAN {vlan} on interface {i}"),
-            Step::PutPush { at: (i, ip), vlan, .. } => write!(f, "tag {ip} with VLAN {vlan} on interface {i}"),
-            Step::AttachFilter { ifindex, program } => write!(f, "attach {} to interface {ifindex}", program.name()),
-            Step::SetLink { ifindex, setting } => write!(f, "bring interface {ifindex} up with MTU {}", setting.mtu),
+            Step::PutPop {
+                key: (i, vlan, ip), ..
+            } => write!(f, "accept {ip} in VLAN {vlan} on interface {i}"),
+            Step::PutPush {
+                at: (i, ip), vlan, ..
+            } => write!(f, "tag {ip} with VLAN {vlan} on interface {i}"),
+            Step::AttachFilter { ifindex, program } => {
+                write!(f, "attach {} to interface {ifindex}", program.name())
+            }
+            Step::SetLink { ifindex, setting } => {
+                write!(f, "bring interface {ifindex} up with MTU {}", setting.mtu)
+            }
             Step::AddAddress { ifindex, net } => write!(f, "add address {net} to interface {ifindex}"),
             Step::PutNeighbour { ifindex, ip, .. } => write!(f, "set neighbour {ip} on interface {ifindex}"),
             Step::PutRoute(r) => write!(f, "add {r}"),
             Step::AddRule(r) => write!(f, "add {r}"),
             Step::RemoveRule(r) => write!(f, "remove {r}"),
             Step::RemoveRoute(r) => write!(f, "remove {r}"),
-            Step::RemovePop((i, vlan, ip)) => write!(f, "stop accepting {ip} in VLAN {vlan} on interface {i}"),
+            Step::RemovePop((i, vlan, ip)) => {
+                write!(f, "stop accepting {ip} in VLAN {vlan} on interface {i}")
+            }
             Step::RemovePush((i, ip)) => write!(f, "stop tagging {ip} on interface {i}"),
-            Step::RemoveFilter { ifindex, program } => write!(f, "detach {} from interface {ifindex}", program.name()),
+            Step::RemoveFilter { ifindex, program } => {
+                write!(f, "detach {} from interface {ifindex}", program.name())
+            }
             Step::DeleteLink { name, .. } => write!(f, "delete link {name}"),
             Step::RemoveSource((i, ip)) => write!(f, "stop letting {ip} in from interface {i}"),
         }
@@ -167,7 +271,11 @@ impl fmt::Display for Step {
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "route {} by interface {} in table {}", self.destination, self.ifindex, self.table)
+        write!(
+            f,
+            "route {} by interface {} in table {}",
+            self.destination, self.ifindex, self.table
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 use super::{
     MemberInterface, Sandbox,
     link::Links,
-    ownership,
+    ownership, pair,
     state::{Focus, NetState},
 };
 
@@ -17,6 +17,16 @@ pub enum Recent {
 }
 
 impl Recent {
+    /// Whether this leaves nothing of an earlier event: it is about the same sandbox, or
+    /// about the next one of the same pod, which has taken the interface over.
+    pub fn supersedes(&self, earlier: &Recent) -> bool {
+        let follows = match (self, earlier) {
+            (Recent::Added(new), Recent::Added(old)) => pair::host_name(new) == pair::host_name(old),
+            _ => false,
+        };
+        follows || self.sandbox().same_as(earlier.sandbox())
+    }
+
     pub fn sandbox(&self) -> &Sandbox {
         match self {
             Recent::Added(member) => &member.sandbox,

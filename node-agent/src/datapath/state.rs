@@ -10,7 +10,8 @@ use std::{
 
 use ipnet::Ipv4Net;
 
-use crate::ebpf::Program;
+pub use crate::ebpf::{InterfaceIp, PopKey};
+use crate::ebpf::{Program, PushValue};
 
 /// Route scope as the kernel numbers it: anywhere.
 pub const SCOPE_UNIVERSE: u8 = 0;
@@ -31,12 +32,26 @@ pub struct Route {
 impl Route {
     /// To something directly on the link.
     pub fn direct(table: u32, destination: Ipv4Net, ifindex: u32) -> Self {
-        Self { table, destination, gateway: None, ifindex, onlink: false, scope: SCOPE_LINK }
+        Self {
+            table,
+            destination,
+            gateway: None,
+            ifindex,
+            onlink: false,
+            scope: SCOPE_LINK,
+        }
     }
 
     /// Through a gateway that the link reaches though no address says so.
     pub fn via(table: u32, destination: Ipv4Net, gateway: Ipv4Addr, ifindex: u32) -> Self {
-        Self { table, destination, gateway: Some(gateway), ifindex, onlink: true, scope: SCOPE_UNIVERSE }
+        Self {
+            table,
+            destination,
+            gateway: Some(gateway),
+            ifindex,
+            onlink: true,
+            scope: SCOPE_UNIVERSE,
+        }
     }
 }
 
@@ -74,11 +89,6 @@ impl Sysctl {
     }
 }
 
-/// Key of a pop entry: trunk, VLAN id, destination.
-pub type PopKey = (u32, u16, Ipv4Addr);
-/// An address on an interface.
-pub type InterfaceIp = (u32, Ipv4Addr);
-
 /// The comparable state of one network namespace. The first group is only ever completed;
 /// the second holds what is ours alone, so what is too much in it is removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +106,7 @@ pub struct NetState {
     /// Host veth of each pop entry.
     pub pops: BTreeMap<PopKey, u32>,
     /// VLAN id and host veth of each push entry.
-    pub pushes: BTreeMap<InterfaceIp, (u16, u32)>,
+    pub pushes: BTreeMap<InterfaceIp, PushValue>,
     /// Pod MAC of each address that a host veth lets in.
     pub sources: BTreeMap<InterfaceIp, [u8; 6]>,
 }
@@ -117,7 +127,8 @@ impl Focus {
     }
 
     pub fn has_route(&self, route: &Route) -> bool {
-        self.veths.contains(&route.ifindex) || route.destination.prefix_len() == 32 && self.has(route.destination.addr())
+        self.veths.contains(&route.ifindex)
+            || route.destination.prefix_len() == 32 && self.has(route.destination.addr())
     }
 
     fn has(&self, address: Ipv4Addr) -> bool {
@@ -129,12 +140,18 @@ impl NetState {
     /// What is left when only the focus counts and what `wanted` has as well, so that a
     /// plan made from it leaves all other pods alone.
     pub fn narrowed(mut self, focus: &Focus, wanted: &NetState) -> NetState {
-        self.routes.retain(|r| focus.has_route(r) || wanted.routes.contains(r));
-        self.rules.retain(|r| focus.has_rule(r) || wanted.rules.contains(r));
-        self.filters.retain(|k, _| focus.veths.contains(&k.0) || wanted.filters.contains_key(k));
-        self.pops.retain(|k, veth| focus.has(k.2) || focus.veths.contains(veth) || wanted.pops.contains_key(k));
-        self.pushes.retain(|k, v| focus.has(k.1) || focus.veths.contains(&v.1) || wanted.pushes.contains_key(k));
-        self.sources.retain(|k, _| focus.veths.contains(&k.0) || wanted.sources.contains_key(k));
+        self.routes
+            .retain(|r| focus.has_route(r) || wanted.routes.contains(r));
+        self.rules
+            .retain(|r| focus.has_rule(r) || wanted.rules.contains(r));
+        self.filters
+            .retain(|k, _| focus.veths.contains(&k.0) || wanted.filters.contains_key(k));
+        self.pops
+            .retain(|k, veth| focus.has(k.2) || focus.veths.contains(veth) || wanted.pops.contains_key(k));
+        self.pushes
+            .retain(|k, v| focus.has(k.1) || focus.veths.contains(&v.1) || wanted.pushes.contains_key(k));
+        self.sources
+            .retain(|k, _| focus.veths.contains(&k.0) || wanted.sources.contains_key(k));
         self
     }
 }

@@ -7,16 +7,24 @@ use aya::{maps::MapError, pin::PinError, programs::ProgramError};
 /// A failure of the eBPF side, with the object it happened to.
 #[derive(Debug, thiserror::Error)]
 pub enum EbpfError {
-    #[error("this agent was built without its eBPF programs (TERWAY_EBPF_SKIP=1); build it again without that variable")]
+    #[error(
+        "this agent was built without its eBPF programs (TERWAY_EBPF_SKIP=1); build it again without that variable"
+    )]
     NotBuilt,
     #[error("no BPF file system below {}; mount one (mount -t bpf bpf /sys/fs/bpf)", path.display())]
     NoBpfFs { path: PathBuf, source: io::Error },
     #[error("cannot prepare the pin directory {}", path.display())]
     PinDirectory { path: PathBuf, source: io::Error },
     #[error("cannot load {what}; the agent needs CAP_BPF and CAP_NET_ADMIN and a kernel with BTF")]
-    Load { what: &'static str, source: Box<aya::EbpfError> },
+    Load {
+        what: &'static str,
+        source: Box<aya::EbpfError>,
+    },
     #[error("cannot load the eBPF program {program}")]
-    Program { program: &'static str, source: ProgramError },
+    Program {
+        program: &'static str,
+        source: ProgramError,
+    },
     #[error("cannot pin {}", path.display())]
     Pin { path: PathBuf, source: PinError },
     #[error("cannot use the eBPF map {map}")]

@@ -51,6 +51,13 @@ impl Program {
     }
 }
 
+/// Key of a pop entry: trunk, VLAN id, destination.
+pub type PopKey = (u32, u16, Ipv4Addr);
+/// An address on an interface.
+pub type InterfaceIp = (u32, Ipv4Addr);
+/// VLAN id and host veth of a push entry.
+pub type PushValue = (u16, u32);
+
 /// Kernel ids of the loaded programs: a filter with another id carries an older version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgramIds(pub BTreeMap<Program, u32>);
@@ -77,12 +84,17 @@ impl Programs {
         for map in [maps::POP, maps::PUSH, maps::SOURCE, maps::COUNTERS] {
             loader.map_pin_path(map, pins.join(map));
         }
-        let mut ebpf =
-            loader.load(OBJECT).map_err(|source| EbpfError::Load { what: "the eBPF object", source: Box::new(source) })?;
+        let mut ebpf = loader.load(OBJECT).map_err(|source| EbpfError::Load {
+            what: "the eBPF object",
+            source: Box::new(source),
+        })?;
         let mut ids = ProgramIds::default();
         for program in Program::ALL {
             let classifier = classifier(&mut ebpf, program)?;
-            let failed = |source| EbpfError::Program { program: program.name(), source };
+            let failed = |source| EbpfError::Program {
+                program: program.name(),
+                source,
+            };
             classifier.load().map_err(failed)?;
             ids.0.insert(program, classifier.info().map_err(failed)?.id());
             pins::replace(classifier, &pins.join(program.name()))?;
@@ -105,49 +117,65 @@ impl Programs {
     /// The descriptor to put into a filter. Valid as long as `self`.
     pub fn descriptor(&mut self, program: Program) -> Result<RawFd, EbpfError> {
         let classifier = classifier(&mut self.ebpf, program)?;
-        let fd = classifier.fd().map_err(|source| EbpfError::Program { program: program.name(), source })?;
+        let fd = classifier.fd().map_err(|source| EbpfError::Program {
+            program: program.name(),
+            source,
+        })?;
         Ok(fd.as_fd().as_raw_fd())
     }
 
     /// (trunk, VLAN, destination) to host veth.
-    pub fn pops(&self) -> Result<BTreeMap<(u32, u16, Ipv4Addr), u32>, EbpfError> {
+    pub fn pops(&self) -> Result<BTreeMap<PopKey, u32>, EbpfError> {
         let all = self.pops.entries()?;
-        Ok(all.map(|(k, v)| ((k.ifindex, k.vlan, narrow(k.address)), v.host_ifindex)).collect())
+        Ok(all
+            .map(|(k, v)| ((k.ifindex, k.vlan, narrow(k.address)), v.host_ifindex))
+            .collect())
     }
 
     /// (trunk, source) to (VLAN, host veth).
-    pub fn pushes(&self) -> Result<BTreeMap<(u32, Ipv4Addr), (u16, u32)>, EbpfError> {
+    pub fn pushes(&self) -> Result<BTreeMap<InterfaceIp, PushValue>, EbpfError> {
         let all = self.pushes.entries()?;
-        Ok(all.map(|(k, v)| ((k.ifindex, narrow(k.address)), (v.vlan, v.host_ifindex))).collect())
+        Ok(all
+            .map(|(k, v)| ((k.ifindex, narrow(k.address)), (v.vlan, v.host_ifindex)))
+            .collect())
     }
 
     /// (host veth, pod address) to pod MAC.
-    pub fn sources(&self) -> Result<BTreeMap<(u32, Ipv4Addr), [u8; 6]>, EbpfError> {
+    pub fn sources(&self) -> Result<BTreeMap<InterfaceIp, [u8; 6]>, EbpfError> {
         let all = self.sources.entries()?;
-        Ok(all.map(|(k, v)| ((k.ifindex, narrow(k.address)), v.mac)).collect())
+        Ok(all
+            .map(|(k, v)| ((k.ifindex, narrow(k.address)), v.mac))
+            .collect())
     }
 
-    pub fn put_pop(&mut self, (trunk, vlan, ip): (u32, u16, Ipv4Addr), veth: u32) -> Result<(), EbpfError> {
-        self.pops.put(TaggedAddress::ipv4(trunk, vlan, ip.octets()), PopTarget { host_ifindex: veth })
+    pub fn put_pop(&mut self, (trunk, vlan, ip): PopKey, veth: u32) -> Result<(), EbpfError> {
+        self.pops.put(
+            TaggedAddress::ipv4(trunk, vlan, ip.octets()),
+            PopTarget { host_ifindex: veth },
+        )
     }
 
-    pub fn put_push(&mut self, (trunk, ip): (u32, Ipv4Addr), vlan: u16, veth: u32) -> Result<(), EbpfError> {
-        self.pushes.put(InterfaceAddress::ipv4(trunk, ip.octets()), PushTag::new(veth, vlan))
+    pub fn put_push(&mut self, (trunk, ip): InterfaceIp, vlan: u16, veth: u32) -> Result<(), EbpfError> {
+        self.pushes.put(
+            InterfaceAddress::ipv4(trunk, ip.octets()),
+            PushTag::new(veth, vlan),
+        )
     }
 
-    pub fn put_source(&mut self, (veth, ip): (u32, Ipv4Addr), mac: [u8; 6]) -> Result<(), EbpfError> {
-        self.sources.put(InterfaceAddress::ipv4(veth, ip.octets()), PodHardware::new(mac))
+    pub fn put_source(&mut self, (veth, ip): InterfaceIp, mac: [u8; 6]) -> Result<(), EbpfError> {
+        self.sources
+            .put(InterfaceAddress::ipv4(veth, ip.octets()), PodHardware::new(mac))
     }
 
-    pub fn remove_pop(&mut self, (trunk, vlan, ip): (u32, u16, Ipv4Addr)) -> Result<(), EbpfError> {
+    pub fn remove_pop(&mut self, (trunk, vlan, ip): PopKey) -> Result<(), EbpfError> {
         self.pops.remove(TaggedAddress::ipv4(trunk, vlan, ip.octets()))
     }
 
-    pub fn remove_push(&mut self, (trunk, ip): (u32, Ipv4Addr)) -> Result<(), EbpfError> {
+    pub fn remove_push(&mut self, (trunk, ip): InterfaceIp) -> Result<(), EbpfError> {
         self.pushes.remove(InterfaceAddress::ipv4(trunk, ip.octets()))
     }
 
-    pub fn remove_source(&mut self, (veth, ip): (u32, Ipv4Addr)) -> Result<(), EbpfError> {
+    pub fn remove_source(&mut self, (veth, ip): InterfaceIp) -> Result<(), EbpfError> {
         self.sources.remove(InterfaceAddress::ipv4(veth, ip.octets()))
     }
 
@@ -155,7 +183,10 @@ impl Programs {
     pub fn counters(&self) -> Result<Vec<(Counter, u64)>, EbpfError> {
         let read = |counter: Counter| {
             let values = self.counters.get(&counter.slot(), 0);
-            let values = values.map_err(|source| EbpfError::Map { map: maps::COUNTERS, source })?;
+            let values = values.map_err(|source| EbpfError::Map {
+                map: maps::COUNTERS,
+                source,
+            })?;
             Ok((counter, values.iter().sum()))
         };
         Counter::ALL.into_iter().map(read).collect()
@@ -163,8 +194,13 @@ impl Programs {
 }
 
 fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier, EbpfError> {
-    let found = ebpf.program_mut(program.name()).ok_or(EbpfError::Missing { what: program.name() })?;
-    found.try_into().map_err(|source| EbpfError::Program { program: program.name(), source })
+    let found = ebpf
+        .program_mut(program.name())
+        .ok_or(EbpfError::Missing { what: program.name() })?;
+    found.try_into().map_err(|source| EbpfError::Program {
+        program: program.name(),
+        source,
+    })
 }
 
 /// Keys hold 16 bytes for IPv6 to come; an IPv4 address is in the first four.

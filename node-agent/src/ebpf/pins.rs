@@ -23,7 +23,10 @@ pub fn prepare(directory: &Path) -> Result<PathBuf, EbpfError> {
     ensure_mounted(directory)?;
     let own = format!("v{}", terway_ebpf_abi::VERSION);
     let pins = directory.join(&own);
-    let failed = |source| EbpfError::PinDirectory { path: directory.to_owned(), source };
+    let failed = |source| EbpfError::PinDirectory {
+        path: directory.to_owned(),
+        source,
+    };
     fs::create_dir_all(&pins).map_err(failed)?;
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -38,23 +41,38 @@ pub fn prepare(directory: &Path) -> Result<PathBuf, EbpfError> {
 pub fn replace(classifier: &mut SchedClassifier, path: &Path) -> Result<(), EbpfError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(EbpfError::PinDirectory { path: path.to_owned(), source });
+            return Err(EbpfError::PinDirectory {
+                path: path.to_owned(),
+                source,
+            });
         }
         Ok(()) | Err(_) => {}
     }
-    classifier.pin(path).map_err(|source| EbpfError::Pin { path: path.to_owned(), source })
+    classifier.pin(path).map_err(|source| EbpfError::Pin {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn ensure_mounted(directory: &Path) -> Result<(), EbpfError> {
     if is_bpf(directory) {
         return Ok(());
     }
-    let failed = |source: io::Error| EbpfError::NoBpfFs { path: directory.to_owned(), source };
+    let failed = |source: io::Error| EbpfError::NoBpfFs {
+        path: directory.to_owned(),
+        source,
+    };
     if !directory.starts_with(MOUNT_POINT) {
         return Err(failed(io::Error::from(io::ErrorKind::Unsupported)));
     }
-    mount(Some("bpf"), MOUNT_POINT, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
-        .map_err(|errno| failed(errno.into()))
+    mount(
+        Some("bpf"),
+        MOUNT_POINT,
+        Some("bpf"),
+        MsFlags::empty(),
+        Some("mode=0700"),
+    )
+    .map_err(|errno| failed(errno.into()))
 }
 
 /// Whether the nearest existing ancestor of `path` is on a BPF file system.

@@ -18,7 +18,9 @@ impl<K: Pod, V: Pod> Table<K, V> {
     /// Takes the map out of the loaded object.
     pub fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, EbpfError> {
         let map = take(ebpf, name)?;
-        let map = map.try_into().map_err(|source| EbpfError::Map { map: name, source })?;
+        let map = map
+            .try_into()
+            .map_err(|source| EbpfError::Map { map: name, source })?;
         Ok(Self { name, map })
     }
 
@@ -30,7 +32,10 @@ impl<K: Pod, V: Pod> Table<K, V> {
     }
 
     pub fn put(&mut self, key: K, value: V) -> Result<(), EbpfError> {
-        self.map.insert(key, value, 0).map_err(|source| EbpfError::Map { map: self.name, source })
+        self.map.insert(key, value, 0).map_err(|source| EbpfError::Map {
+            map: self.name,
+            source,
+        })
     }
 
     /// Removes an entry; one that is not there is removed already.
@@ -43,14 +48,20 @@ impl<K: Pod, V: Pod> Table<K, V> {
     }
 
     fn failed(&self, source: MapError) -> EbpfError {
-        EbpfError::Map { map: self.name, source }
+        EbpfError::Map {
+            map: self.name,
+            source,
+        }
     }
 }
 
 /// Takes the counters out of the loaded object.
 pub fn take_counters(ebpf: &mut Ebpf) -> Result<PerCpuArray<MapData, u64>, EbpfError> {
     let map = take(ebpf, maps::COUNTERS)?;
-    map.try_into().map_err(|source| EbpfError::Map { map: maps::COUNTERS, source })
+    map.try_into().map_err(|source| EbpfError::Map {
+        map: maps::COUNTERS,
+        source,
+    })
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, EbpfError> {

@@ -73,7 +73,8 @@ async fn what_was_made_is_remembered_when_its_pod_eni_is_gone() {
     round(&stage).await;
     stage.pod_eni_gone("db-0");
     assert!(matches!(round(&stage).await, Outcome::Compared(_)));
-    assert_eq!(stage.kernel.desired.lock()[1], stage.kernel.desired.lock()[0]);
+    let desired = stage.kernel.desired.lock();
+    assert_eq!(desired[1], desired[0]);
 }
 
 #[tokio::test]

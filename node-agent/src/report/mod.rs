@@ -26,8 +26,8 @@ const COALESCE: Duration = Duration::from_secs(1);
 /// has changed.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// How long a report may take; what is left of a stop allows no more.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a report may take; the time for a stop allows no more.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// After a failed write.
 const RETRY: Duration = Duration::from_secs(5);

@@ -17,7 +17,7 @@ use super::{Agent, connection};
 const CONCURRENT: usize = 256;
 
 /// How long requests may take to end after a stop; ADDs that wait are ended at once.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Listen at a path, in place of whatever was there. Only the holder of the agent's lock may do this.
 /// The new socket takes the path in one step and with its final permissions: a binary that calls at

@@ -31,7 +31,11 @@ impl Frame {
         if self.ethertype != 0x0800 || self.payload.len() < 20 {
             return None;
         }
-        let ip = |at: usize| <[u8; 4]>::try_from(&self.payload[at..at + 4]).map(Ipv4Addr::from).unwrap();
+        let ip = |at: usize| {
+            <[u8; 4]>::try_from(&self.payload[at..at + 4])
+                .map(Ipv4Addr::from)
+                .unwrap()
+        };
         Some((ip(12), ip(16)))
     }
 
@@ -65,7 +69,10 @@ pub fn udp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), text: &str) -> Vec<u8> {
     ip.extend([0, 1, 0x40, 0, 64, 17, 0, 0]);
     ip.extend(from.0.octets());
     ip.extend(to.0.octets());
-    let sum: u32 = ip.chunks(2).map(|c| u32::from(u16::from_be_bytes([c[0], c[1]]))).sum();
+    let sum: u32 = ip
+        .chunks(2)
+        .map(|c| u32::from(u16::from_be_bytes([c[0], c[1]])))
+        .sum();
     let sum = !(((sum & 0xffff) + (sum >> 16)) as u16);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
     ip.extend(from.1.to_be_bytes());

@@ -13,7 +13,7 @@ pub mod tap;
 use std::{
     fs::File,
     future::Future,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, UdpSocket},
     os::fd::{AsFd, OwnedFd},
     process::Command,
     thread,
@@ -27,6 +27,8 @@ use nix::{
 use tap::Tap;
 use terway_agent::datapath::{Datapath, DatapathConfig, MemberInterface, Sandbox, ownership};
 
+/// Somebody in another zone.
+pub const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 0, 48, 9);
 pub const NODE_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 11);
 pub const TRUNK_MAC: [u8; 6] = [0, 0x16, 0x3e, 0, 0, 1];
 pub const GATEWAY_MAC: [u8; 6] = [0xee, 0xff, 0xff, 0xff, 0xff, 0xff];
@@ -76,14 +78,21 @@ pub fn run(command: &str) -> String {
 pub fn try_run(command: &str) -> Result<String, String> {
     let output = Command::new("sh").args(["-ec", command]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() { Ok(text) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    if output.status.success() {
+        Ok(text)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }
 
 /// Waits until something is so.
 pub fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is() {
-        assert!(Instant::now() < deadline, "still not so after {PATIENCE:?}: {what}");
+        assert!(
+            Instant::now() < deadline,
+            "still not so after {PATIENCE:?}: {what}"
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -175,7 +184,11 @@ impl Pod {
             extra_routes: Vec::new(),
             host_stack_cidrs: Vec::new(),
         };
-        Self { number, netns: Namespace::new(), member }
+        Self {
+            number,
+            netns: Namespace::new(),
+            member,
+        }
     }
 
     pub fn host_ifname(&self) -> String {
@@ -190,7 +203,10 @@ impl Pod {
 /// The count of one outcome.
 pub async fn count(datapath: &Datapath, name: &str) -> u64 {
     let all = datapath.counters().await.unwrap();
-    all.iter().find(|(c, _)| c.name() == name).unwrap_or_else(|| panic!("no counter {name}")).1
+    all.iter()
+        .find(|(c, _)| c.name() == name)
+        .unwrap_or_else(|| panic!("no counter {name}"))
+        .1
 }
 
 /// Waits until an outcome has been counted `n` times.
@@ -205,4 +221,33 @@ pub async fn counted(datapath: &Datapath, name: &str, n: u64) {
         assert!(Instant::now() < deadline, "{name} is {is}, not {n}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Adds a pod.
+pub async fn add(datapath: &Datapath, pod: &Pod) {
+    datapath
+        .add(pod.member.clone(), pod.netns.descriptor())
+        .await
+        .unwrap();
+}
+
+/// What the pods ask for.
+pub fn members(pods: &[&Pod]) -> Vec<MemberInterface> {
+    pods.iter().map(|p| p.member.clone()).collect()
+}
+
+/// Reconciles; a second time there must be nothing left to do.
+pub async fn settle(datapath: &Datapath, pods: &[&Pod]) {
+    let report = datapath.reconcile(members(pods)).await.unwrap();
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    let again = datapath.reconcile(members(pods)).await.unwrap();
+    assert!(again.done.is_empty() && again.failed.is_empty(), "{again:?}");
+}
+
+/// Checks that a datagram of the pod leaves the trunk with its tag.
+pub fn talks(pod: &Pod, trunk: &Tap) {
+    let socket = pod.netns.inside(|| UdpSocket::bind((pod.member.ip, 0)).unwrap());
+    socket.send_to(b"hello", (REMOTE, 9)).unwrap();
+    let frame = trunk.expect("the pod's datagram", |f| f.is_udp_from(pod.member.ip));
+    assert_eq!(frame.vlan, Some(pod.member.vlan));
 }

@@ -4,10 +4,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
-    os::{
-        fd::AsRawFd as _,
-        unix::fs::OpenOptionsExt as _,
-    },
+    os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
     time::{Duration, Instant},
 };
 
@@ -30,7 +27,12 @@ impl Tap {
     #[allow(unsafe_code, reason = "TUNSETIFF has no safe wrapper")]
     pub fn new(name: &str, mac: [u8; 6]) -> Self {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/net/tun").unwrap();
+        let file = options
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/net/tun")
+            .unwrap();
         // SAFETY: an ifreq of zeros is valid.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
         for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
@@ -51,7 +53,8 @@ impl Tap {
 
     /// The first frame that fits; others are dropped, ARP requests answered.
     pub fn expect(&self, what: &str, fits: impl Fn(&Frame) -> bool) -> Frame {
-        self.wait(PATIENCE, fits).unwrap_or_else(|seen| panic!("no frame in {PATIENCE:?}: {what}; seen: {seen:#?}"))
+        self.wait(PATIENCE, fits)
+            .unwrap_or_else(|seen| panic!("no frame in {PATIENCE:?}: {what}; seen: {seen:#?}"))
     }
 
     /// Everything the node has sent until now.

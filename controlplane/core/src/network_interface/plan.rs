@@ -45,8 +45,9 @@ pub struct Observed<'a> {
     pub memory: &'a Memory,
     /// What the poller saw last, and when.
     pub seen: Option<(&'a EniObservation, Timestamp)>,
-    /// This term of leadership.
+    /// This term of leadership, and since when no other process sends calls.
     pub term: &'a str,
+    pub quiet_since: Timestamp,
     pub now: Timestamp,
 }
 
@@ -112,7 +113,10 @@ pub fn plan(observed: &Observed<'_>) -> Result<Step, Wait> {
             Phase::Bind | Phase::Binding if status.observed_generation.is_none() => {
                 Ok(Step::AdoptTarget(target_of(status)))
             }
-            Phase::Bind | Phase::Binding | Phase::Detaching if !hands_off => detach(observed, status),
+            // Without a phase an attach may be under way all the same.
+            Phase::Initial | Phase::Bind | Phase::Binding | Phase::Detaching if !hands_off => {
+                detach(observed, status)
+            }
             _ => Err(Wait::Done),
         },
     }
@@ -191,19 +195,26 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
     if observed.holder == Holder::Living {
         return Err(Wait::HolderLives);
     }
-    if observed.memory.not_found {
+    let memory = observed.memory;
+    if memory.not_found {
         return Ok(Step::WriteDetached);
     }
     match observed.seen {
-        None if observed.memory.detach_sent.is_some() => Ok(Step::Watch),
+        None if memory.made_here && memory.attach_sent.is_none() => Ok(Step::WriteDetached),
+        None if memory.detach_sent.is_some() || status.phase == Phase::Initial => Ok(Step::Watch),
         None => send_detach(observed, status, None),
         Some((EniObservation::Absent, at)) => match absent(observed, at) {
             Err(Wait::NotFound) => Ok(Step::WriteDetached),
             other => other,
         },
         Some((EniObservation::Present(eni), at)) => match &eni.status {
+            // It was never seen attached: an attach of ours, or of a leader before, may not show yet.
+            EniStatus::Available if status.phase == Phase::Initial => {
+                let sent = memory.attach_sent.unwrap_or(observed.quiet_since);
+                if elapsed(sent, at) < GRACE { settle(observed, sent) } else { Ok(Step::WriteDetached) }
+            }
             EniStatus::Available => Ok(Step::WriteDetached),
-            EniStatus::InUse => match observed.memory.detach_sent {
+            EniStatus::InUse => match memory.detach_sent {
                 Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
                 _ => send_detach(observed, status, Some(eni)),
             },

@@ -6,6 +6,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::info;
@@ -13,7 +14,9 @@ use tracing::info;
 use super::CertificateError;
 
 /// A webhook configuration of either kind.
-pub(super) trait Configuration: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned {
+pub(super) trait Configuration:
+    Resource<DynamicType = ()> + Clone + std::fmt::Debug + Serialize + DeserializeOwned
+{
     const KIND: &'static str;
     /// Name and endpoint of each webhook.
     fn endpoints(&self) -> Vec<(&str, &WebhookClientConfig)>;
@@ -22,14 +25,22 @@ pub(super) trait Configuration: Resource<DynamicType = ()> + Clone + std::fmt::D
 impl Configuration for MutatingWebhookConfiguration {
     const KIND: &'static str = "MutatingWebhookConfiguration";
     fn endpoints(&self) -> Vec<(&str, &WebhookClientConfig)> {
-        self.webhooks.iter().flatten().map(|hook| (hook.name.as_str(), &hook.client_config)).collect()
+        self.webhooks
+            .iter()
+            .flatten()
+            .map(|hook| (hook.name.as_str(), &hook.client_config))
+            .collect()
     }
 }
 
 impl Configuration for ValidatingWebhookConfiguration {
     const KIND: &'static str = "ValidatingWebhookConfiguration";
     fn endpoints(&self) -> Vec<(&str, &WebhookClientConfig)> {
-        self.webhooks.iter().flatten().map(|hook| (hook.name.as_str(), &hook.client_config)).collect()
+        self.webhooks
+            .iter()
+            .flatten()
+            .map(|hook| (hook.name.as_str(), &hook.client_config))
+            .collect()
     }
 }
 
@@ -53,13 +64,33 @@ pub(super) fn repair<C: Configuration>(configuration: &C, ca: &[u8]) -> Option<j
 }
 
 /// Reads a configuration and repairs its bundles. One that does not exist (yet) needs no repair.
-pub(super) async fn ensure<C: Configuration>(client: &Client, name: &str, ca: &[u8]) -> Result<(), CertificateError> {
+pub(super) async fn ensure<C: Configuration>(
+    client: &Client,
+    name: &str,
+    ca: &[u8],
+) -> Result<(), CertificateError> {
     let api: Api<C> = Api::all(client.clone());
-    let failed = |act| move |source| CertificateError::Webhook { act, kind: C::KIND, name: name.to_owned(), source };
-    let Some(found) = api.get_opt(name).await.map_err(failed("reading"))? else { return Ok(()) };
-    let Some(patch) = repair(&found, ca) else { return Ok(()) };
-    info!(kind = C::KIND, name, "writing the webhook's authority into the configuration");
+    let failed = |act| {
+        move |source| CertificateError::Webhook {
+            act,
+            kind: C::KIND,
+            name: name.to_owned(),
+            source,
+        }
+    };
+    let Some(found) = api.get_opt(name).await.map_err(failed("reading"))? else {
+        return Ok(());
+    };
+    let Some(patch) = repair(&found, ca) else {
+        return Ok(());
+    };
+    info!(
+        kind = C::KIND,
+        name, "writing the webhook's authority into the configuration"
+    );
     let patch: Patch<C> = Patch::Json(patch);
-    api.patch(name, &PatchParams::default(), &patch).await.map_err(failed("patching"))?;
+    api.patch(name, &PatchParams::default(), &patch)
+        .await
+        .map_err(failed("patching"))?;
     Ok(())
 }

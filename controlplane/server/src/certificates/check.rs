@@ -42,7 +42,11 @@ pub enum Unusable {
 
 /// Checks that a certificate holds for `names` at `at`, as the API server will, and makes the TLS
 /// settings of a server from it.
-pub(super) fn usable(bundle: &Bundle, names: &[String], at: Timestamp) -> Result<Arc<ServerConfig>, Unusable> {
+pub(super) fn usable(
+    bundle: &Bundle,
+    names: &[String],
+    at: Timestamp,
+) -> Result<Arc<ServerConfig>, Unusable> {
     let authorities = certificates(&bundle.ca)?;
     let chain = certificates(&bundle.certificate)?;
     let (Some(certificate), Some(authority)) = (chain.first(), authorities.into_iter().next()) else {
@@ -60,7 +64,10 @@ pub(super) fn usable(bundle: &Bundle, names: &[String], at: Timestamp) -> Result
         let server = ServerName::try_from(name.as_str()).map_err(|_| Unusable::Name(name.clone()))?;
         verifier
             .verify_server_cert(certificate, &chain[1..], &server, &[], moment)
-            .map_err(|source| Unusable::Invalid { name: name.clone(), source })?;
+            .map_err(|source| Unusable::Invalid {
+                name: name.clone(),
+                source,
+            })?;
     }
     let key = PrivateKeyDer::from_pem_slice(&bundle.key).map_err(Unusable::Pem)?;
     let config = ServerConfig::builder_with_provider(provider)
@@ -73,7 +80,9 @@ pub(super) fn usable(bundle: &Bundle, names: &[String], at: Timestamp) -> Result
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(Unusable::Pem)
+    CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(Unusable::Pem)
 }
 
 /// The first certificate of a bundle, again as PEM: what is kept of an authority that goes.

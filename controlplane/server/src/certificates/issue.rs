@@ -32,14 +32,18 @@ pub(super) fn issue(
         params.not_after = date_time_ymd(i32::from(to.year()), to.month() as u8, to.day() as u8);
     };
     let mut authority = CertificateParams::new(Vec::new())?;
-    authority.distinguished_name.push(DnType::CommonName, "terway webhook authority");
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "terway webhook authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     within(&mut authority);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
     let mut server = CertificateParams::new(names.to_vec())?;
-    server.distinguished_name.push(DnType::CommonName, names.first().map_or("terway", String::as_str));
+    server
+        .distinguished_name
+        .push(DnType::CommonName, names.first().map_or("terway", String::as_str));
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
@@ -49,7 +53,11 @@ pub(super) fn issue(
 
     let mut ca = authority.pem().into_bytes();
     ca.extend(previous_ca.into_iter().flatten());
-    Ok(Bundle { ca, certificate: certificate.pem().into_bytes(), key: key.serialize_pem().into_bytes() })
+    Ok(Bundle {
+        ca,
+        certificate: certificate.pem().into_bytes(),
+        key: key.serialize_pem().into_bytes(),
+    })
 }
 
 fn day(now: Timestamp, offset: i32) -> Date {

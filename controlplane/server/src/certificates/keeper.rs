@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
 use futures::StreamExt;
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
@@ -38,7 +40,11 @@ impl Keeper {
     pub async fn start(client: Client, settings: CertificateSettings) -> Result<Self, CertificateError> {
         let served = secret::ensure(&client, &settings).await?;
         trust(&client, &settings, &served).await?;
-        Ok(Self { client, settings, tls: RustlsConfig::from_config(served.tls) })
+        Ok(Self {
+            client,
+            settings,
+            tls: RustlsConfig::from_config(served.tls),
+        })
     }
 
     /// TLS settings of the webhook's server; they follow every renewal.
@@ -52,7 +58,9 @@ impl Keeper {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.settings.namespace);
         let mutating: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
         let validating: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
-        let mut secrets = watcher::watch_object(secrets, &self.settings.secret_name()).default_backoff().boxed();
+        let mut secrets = watcher::watch_object(secrets, &self.settings.secret_name())
+            .default_backoff()
+            .boxed();
         let mut mutating = watcher::watch_object(mutating, &name).default_backoff().boxed();
         let mut validating = watcher::watch_object(validating, &name).default_backoff().boxed();
         let mut next = tokio::time::Instant::now() + PERIOD;
@@ -69,7 +77,10 @@ impl Keeper {
                 Ok(()) => PERIOD,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    warn!(error, "the webhook's certificate could not be looked after, trying again");
+                    warn!(
+                        error,
+                        "the webhook's certificate could not be looked after, trying again"
+                    );
                     RETRY
                 }
             };
@@ -86,7 +97,11 @@ impl Keeper {
     }
 }
 
-async fn trust(client: &Client, settings: &CertificateSettings, served: &Served) -> Result<(), CertificateError> {
+async fn trust(
+    client: &Client,
+    settings: &CertificateSettings,
+    served: &Served,
+) -> Result<(), CertificateError> {
     bundle::ensure::<MutatingWebhookConfiguration>(client, &settings.name, &served.ca).await?;
     bundle::ensure::<ValidatingWebhookConfiguration>(client, &settings.name, &served.ca).await
 }

@@ -42,7 +42,11 @@ impl CertificateSettings {
 
     /// Every name the API server may call the webhook by; `localhost` is for one that runs beside it.
     fn dns_names(&self) -> Vec<String> {
-        let Self { namespace, name, cluster_domain } = self;
+        let Self {
+            namespace,
+            name,
+            cluster_domain,
+        } = self;
         vec![
             name.clone(),
             format!("{name}.{namespace}"),

@@ -27,7 +27,10 @@ pub(super) struct Served {
 }
 
 /// Reads the certificate, or makes one when there is none that will hold for a while.
-pub(super) async fn ensure(client: &Client, settings: &CertificateSettings) -> Result<Served, CertificateError> {
+pub(super) async fn ensure(
+    client: &Client,
+    settings: &CertificateSettings,
+) -> Result<Served, CertificateError> {
     let name = settings.secret_name();
     let api: Api<Secret> = Api::namespaced(client.clone(), &settings.namespace);
     let failed = |act| {
@@ -42,15 +45,30 @@ pub(super) async fn ensure(client: &Client, settings: &CertificateSettings) -> R
         if let Some(bundle) = &bundle {
             let later = now.checked_add(RENEW_BEFORE).unwrap_or(now);
             match check::usable(bundle, &names, later) {
-                Ok(tls) => return Ok(Served { tls, ca: bundle.ca.clone() }),
-                Err(reason) => info!(secret = name, reason = &reason as &dyn std::error::Error, "renewing the webhook's certificate"),
+                Ok(tls) => {
+                    return Ok(Served {
+                        tls,
+                        ca: bundle.ca.clone(),
+                    });
+                }
+                Err(reason) => info!(
+                    secret = name,
+                    reason = &reason as &dyn std::error::Error,
+                    "renewing the webhook's certificate"
+                ),
             }
         }
         let previous = bundle.as_ref().and_then(|bundle| check::first_of(&bundle.ca));
         let made = issue(&names, now, previous.as_deref())?;
         let tls = check::usable(&made, &names, now)?;
         let written = match found {
-            None => api.create(&PostParams::default(), &secret(&name, ObjectMeta::default(), &made)).await,
+            None => {
+                api.create(
+                    &PostParams::default(),
+                    &secret(&name, ObjectMeta::default(), &made),
+                )
+                .await
+            }
             Some(old) => {
                 let changed = secret(&name, old.metadata, &made);
                 api.replace(&name, &PostParams::default(), &changed).await
@@ -68,15 +86,28 @@ pub(super) async fn ensure(client: &Client, settings: &CertificateSettings) -> R
 fn bundle_of(secret: &Secret) -> Option<Bundle> {
     let data = secret.data.as_ref()?;
     let get = |key: &str| data.get(key).map(|bytes| bytes.0.clone());
-    Some(Bundle { ca: get("ca.crt")?, certificate: get("tls.crt")?, key: get("tls.key")? })
+    Some(Bundle {
+        ca: get("ca.crt")?,
+        certificate: get("tls.crt")?,
+        key: get("tls.key")?,
+    })
 }
 
 fn secret(name: &str, metadata: ObjectMeta, bundle: &Bundle) -> Secret {
-    let data = [("ca.crt", &bundle.ca), ("tls.crt", &bundle.certificate), ("tls.key", &bundle.key)];
+    let data = [
+        ("ca.crt", &bundle.ca),
+        ("tls.crt", &bundle.certificate),
+        ("tls.key", &bundle.key),
+    ];
     Secret {
-        metadata: ObjectMeta { name: Some(name.to_owned()), ..metadata },
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..metadata
+        },
         type_: Some("kubernetes.io/tls".to_owned()),
-        data: Some(BTreeMap::from(data.map(|(key, bytes)| (key.to_owned(), ByteString(bytes.clone()))))),
+        data: Some(BTreeMap::from(
+            data.map(|(key, bytes)| (key.to_owned(), ByteString(bytes.clone()))),
+        )),
         ..Secret::default()
     }
 }

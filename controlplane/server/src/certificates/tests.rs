@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use serde_json::json;
 
 use super::CertificateSettings;
@@ -16,7 +18,11 @@ fn names() -> Vec<String> {
         name: "terway-controlplane".into(),
         cluster_domain: "cluster.local".into(),
     };
-    assert!(settings.dns_names().contains(&"terway-controlplane.kube-system.svc".to_owned()));
+    assert!(
+        settings
+            .dns_names()
+            .contains(&"terway-controlplane.kube-system.svc".to_owned())
+    );
     settings.dns_names()
 }
 
@@ -35,22 +41,36 @@ fn a_new_certificate_holds_for_every_name_and_past_the_time_of_renewal() {
 fn it_is_renewed_well_before_it_expires() {
     let made = issue(&names(), in_days(-300), None).unwrap();
     usable(&made, &names(), Timestamp::now()).unwrap();
-    assert!(matches!(usable(&made, &names(), Timestamp::now() + RENEW_BEFORE), Err(Unusable::Invalid { .. })));
-    assert!(matches!(usable(&made, &names(), in_days(70)), Err(Unusable::Invalid { .. })));
+    assert!(matches!(
+        usable(&made, &names(), Timestamp::now() + RENEW_BEFORE),
+        Err(Unusable::Invalid { .. })
+    ));
+    assert!(matches!(
+        usable(&made, &names(), in_days(70)),
+        Err(Unusable::Invalid { .. })
+    ));
 }
 
 #[test]
 fn another_name_another_key_or_another_authority_make_it_unusable() {
     let now = Timestamp::now();
-    let (one, other) = (issue(&names(), now, None).unwrap(), issue(&names(), now, None).unwrap());
+    let (one, other) = (
+        issue(&names(), now, None).unwrap(),
+        issue(&names(), now, None).unwrap(),
+    );
     let renamed = [names(), vec!["other.kube-system.svc".to_owned()]].concat();
-    assert!(matches!(usable(&one, &renamed, now), Err(Unusable::Invalid { name, .. }) if name.starts_with("other")));
+    assert!(
+        matches!(usable(&one, &renamed, now), Err(Unusable::Invalid { name, .. }) if name.starts_with("other"))
+    );
     let mut mixed = one.clone();
     mixed.key = other.key.clone();
     assert!(matches!(usable(&mixed, &names(), now), Err(Unusable::Key(_))));
     let mut mixed = one.clone();
     mixed.ca = other.ca;
-    assert!(matches!(usable(&mixed, &names(), now), Err(Unusable::Invalid { .. })));
+    assert!(matches!(
+        usable(&mixed, &names(), now),
+        Err(Unusable::Invalid { .. })
+    ));
     let mut empty = one;
     empty.certificate.clear();
     assert!(matches!(usable(&empty, &names(), now), Err(Unusable::Empty)));
@@ -83,12 +103,22 @@ fn only_wrong_bundles_are_repaired() {
     }))
     .unwrap();
     let patch = serde_json::to_value(repair(&configuration, b"good").unwrap()).unwrap();
-    let paths: Vec<_> = patch.as_array().unwrap().iter().map(|op| op["path"].as_str().unwrap().to_owned()).collect();
+    let paths: Vec<_> = patch
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|op| op["path"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(
         paths,
-        ["/metadata/resourceVersion", "/webhooks/1/clientConfig/caBundle", "/webhooks/2/clientConfig/caBundle"]
+        [
+            "/metadata/resourceVersion",
+            "/webhooks/1/clientConfig/caBundle",
+            "/webhooks/2/clientConfig/caBundle"
+        ]
     );
     let right: ValidatingWebhookConfiguration =
-        serde_json::from_value(json!({ "metadata": { "name": "x" }, "webhooks": [hook("a", "good")] })).unwrap();
+        serde_json::from_value(json!({ "metadata": { "name": "x" }, "webhooks": [hook("a", "good")] }))
+            .unwrap();
     assert!(repair(&right, b"good").is_none());
 }

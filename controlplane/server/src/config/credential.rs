@@ -15,14 +15,23 @@ pub struct Credential {
     pub credential_path: String,
 }
 
-const KEYS: &[&str] = &["accessKey", "accessSecret", "credentialPath", "otelEndpoint", "otelToken"];
+const KEYS: &[&str] = &[
+    "accessKey",
+    "accessSecret",
+    "credentialPath",
+    "otelEndpoint",
+    "otelToken",
+];
 
 impl Credential {
     pub(super) fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
         let file = match File::read(path, KEYS) {
             // A cluster whose instances have a RAM role mounts no credentials.
             Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                warnings.push(format!("{} does not exist: the instance's RAM role is used", path.display()));
+                warnings.push(format!(
+                    "{} does not exist: the instance's RAM role is used",
+                    path.display()
+                ));
                 return Ok(Self::default());
             }
             other => other?,
@@ -37,11 +46,23 @@ impl Credential {
             credential_path: file.text("credentialPath", "")?,
         };
         if credential.access_key.is_empty() != credential.access_secret.is_empty() {
-            let missing = if credential.access_key.is_empty() { "accessKey" } else { "accessSecret" };
-            return Err(file.bad(missing, "\"\"".to_owned(), "both accessKey and accessSecret, or neither"));
+            let missing = if credential.access_key.is_empty() {
+                "accessKey"
+            } else {
+                "accessSecret"
+            };
+            return Err(file.bad(
+                missing,
+                "\"\"".to_owned(),
+                "both accessKey and accessSecret, or neither",
+            ));
         }
         let ignored = file.given(["otelEndpoint", "otelToken"]);
-        warnings.extend(ignored.iter().map(|key| format!("key {key} is upstream's and has no effect here")));
+        warnings.extend(
+            ignored
+                .iter()
+                .map(|key| format!("key {key} is upstream's and has no effect here")),
+        );
         Ok(credential)
     }
 }
@@ -53,6 +74,8 @@ impl fmt::Debug for Credential {
             (true, false) => "token file",
             (true, true) => "RAM role",
         };
-        f.debug_struct("Credential").field("kind", &kind).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("kind", &kind)
+            .finish_non_exhaustive()
     }
 }

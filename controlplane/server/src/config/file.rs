@@ -19,15 +19,19 @@ pub(super) struct File {
 impl File {
     /// Reads a file whose keys must be among `known`.
     pub(super) fn read(path: &Path, known: &[&'static str]) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::parse(path, &text, known)
     }
 
     pub(super) fn parse(path: &Path, text: &str, known: &[&'static str]) -> Result<Self, ConfigError> {
         let path = path.to_owned();
-        let document: Value = serde_yaml_ng::from_str(text)
-            .map_err(|source| ConfigError::Yaml { path: path.clone(), source })?;
+        let document: Value = serde_yaml_ng::from_str(text).map_err(|source| ConfigError::Yaml {
+            path: path.clone(),
+            source,
+        })?;
         let mapping = match document {
             Value::Null => serde_yaml_ng::Mapping::new(),
             Value::Mapping(mapping) => mapping,
@@ -50,11 +54,15 @@ impl File {
 
     /// Which of these keys are given.
     pub(super) fn given<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-        keys.into_iter().filter(|key| self.values.contains_key(key)).collect()
+        keys.into_iter()
+            .filter(|key| self.values.contains_key(key))
+            .collect()
     }
 
     pub(super) fn text(&self, key: &'static str, default: &str) -> Result<String, ConfigError> {
-        Ok(self.one(key, "a text", scalar)?.unwrap_or_else(|| default.to_owned()))
+        Ok(self
+            .one(key, "a text", scalar)?
+            .unwrap_or_else(|| default.to_owned()))
     }
 
     pub(super) fn flag(&self, key: &'static str, default: bool) -> Result<bool, ConfigError> {
@@ -81,9 +89,13 @@ impl File {
     pub(super) fn duration(&self, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
         let read = |value: &Value| match value {
             Value::Number(number) => number.as_u64().map(Duration::from_nanos),
-            other => scalar(other).filter(|text| !text.is_empty()).map_or(Some(default), |text| go_duration::parse(&text)),
+            other => scalar(other)
+                .filter(|text| !text.is_empty())
+                .map_or(Some(default), |text| go_duration::parse(&text)),
         };
-        Ok(self.one(key, "a duration such as 30s or 5m", read)?.unwrap_or(default))
+        Ok(self
+            .one(key, "a duration such as 30s or 5m", read)?
+            .unwrap_or(default))
     }
 
     /// One of some words, without regard to case.
@@ -95,14 +107,20 @@ impl File {
     ) -> Result<&'static str, ConfigError> {
         let read = |value: &Value| {
             let text = scalar(value)?;
-            allowed.iter().copied().find(|word| word.eq_ignore_ascii_case(&text))
+            allowed
+                .iter()
+                .copied()
+                .find(|word| word.eq_ignore_ascii_case(&text))
         };
         Ok(self.one(key, expected, read)?.unwrap_or(allowed[0]))
     }
 
     pub(super) fn list(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {
         let split = |text: String| -> Vec<String> {
-            text.split(',').map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect()
+            text.split(',')
+                .map(|entry| entry.trim().to_owned())
+                .filter(|entry| !entry.is_empty())
+                .collect()
         };
         let read = |value: &Value| match value {
             Value::Sequence(entries) => entries.iter().map(scalar).collect(),
@@ -118,7 +136,9 @@ impl File {
     ) -> Result<BTreeMap<String, T>, ConfigError> {
         let read = |value: &Value| {
             let entries = value.as_mapping()?.iter();
-            entries.map(|(key, value)| Some((scalar(key)?, scalar(value)?.trim().parse().ok()?))).collect()
+            entries
+                .map(|(key, value)| Some((scalar(key)?, scalar(value)?.trim().parse().ok()?)))
+                .collect()
         };
         Ok(self.one(key, expected, read)?.unwrap_or_default())
     }
@@ -126,14 +146,23 @@ impl File {
     pub(super) fn required(&self, key: &'static str, expected: &'static str) -> Result<String, ConfigError> {
         let value = self.text(key, "")?;
         if value.is_empty() {
-            return Err(ConfigError::MissingKey { path: self.path.clone(), key, expected });
+            return Err(ConfigError::MissingKey {
+                path: self.path.clone(),
+                key,
+                expected,
+            });
         }
         Ok(value)
     }
 
     /// A complaint about the value of a key.
     pub(super) fn bad(&self, key: &'static str, found: String, expected: &'static str) -> ConfigError {
-        ConfigError::BadValue { path: self.path.clone(), key: key.to_owned(), found, expected }
+        ConfigError::BadValue {
+            path: self.path.clone(),
+            key: key.to_owned(),
+            found,
+            expected,
+        }
     }
 
     fn one<T>(
@@ -142,7 +171,9 @@ impl File {
         expected: &'static str,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some(value) = self.values.get(key) else { return Ok(None) };
+        let Some(value) = self.values.get(key) else {
+            return Ok(None);
+        };
         read(value).map(Some).ok_or_else(|| {
             let found = serde_json::to_string(value).unwrap_or_else(|_| "of another form".to_owned());
             self.bad(key, found, expected)

@@ -32,12 +32,20 @@ pub enum FlagsError {
     #[error("flag -feature-gates has the entry {0:?}: write NAME=true or NAME=false")]
     Gate(String),
     #[error("feature gate {name:?} is not known: the gates are {}", .known.join(", "))]
-    UnknownGate { name: String, known: &'static [&'static str] },
+    UnknownGate {
+        name: String,
+        known: &'static [&'static str],
+    },
 }
 
 /// Gates of upstream. None of them changes this program.
-const GATES: &[&str] =
-    &["AutoDataPathV2", "EFLO", "ENIAttributeBasic", "KubeProxyReplacement", "WriteCNIConfFirst"];
+const GATES: &[&str] = &[
+    "AutoDataPathV2",
+    "EFLO",
+    "ENIAttributeBasic",
+    "KubeProxyReplacement",
+    "WriteCNIConfFirst",
+];
 
 impl Default for Flags {
     fn default() -> Self {
@@ -64,7 +72,12 @@ impl Flags {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (name, None),
             };
-            let mut value = |flag| inline.clone().or_else(|| arguments.next()).ok_or(FlagsError::NoValue(flag));
+            let mut value = |flag| {
+                inline
+                    .clone()
+                    .or_else(|| arguments.next())
+                    .ok_or(FlagsError::NoValue(flag))
+            };
             match name {
                 "config" => flags.config = value("config")?.into(),
                 "credential" => flags.credential = value("credential")?.into(),
@@ -80,12 +93,16 @@ impl Flags {
     /// What was said and has no effect.
     pub(super) fn warnings(&self) -> Vec<String> {
         let set = self.feature_gates.keys();
-        set.map(|gate| format!("feature gate {gate} is upstream's and has no effect here")).collect()
+        set.map(|gate| format!("feature gate {gate} is upstream's and has no effect here"))
+            .collect()
     }
 }
 
 fn verbosity(text: String) -> Result<u8, FlagsError> {
-    text.parse().ok().filter(|level| *level <= 10).ok_or(FlagsError::Verbosity(text))
+    text.parse()
+        .ok()
+        .filter(|level| *level <= 10)
+        .ok_or(FlagsError::Verbosity(text))
 }
 
 fn gates(text: &str) -> Result<BTreeMap<String, bool>, FlagsError> {
@@ -94,7 +111,10 @@ fn gates(text: &str) -> Result<BTreeMap<String, bool>, FlagsError> {
         let bad = || FlagsError::Gate(entry.to_owned());
         let (name, value) = entry.split_once('=').ok_or_else(bad)?;
         if !GATES.contains(&name) {
-            return Err(FlagsError::UnknownGate { name: name.to_owned(), known: GATES });
+            return Err(FlagsError::UnknownGate {
+                name: name.to_owned(),
+                known: GATES,
+            });
         }
         let value = match value.to_ascii_lowercase().as_str() {
             "true" | "1" => true,

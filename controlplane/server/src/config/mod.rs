@@ -62,9 +62,18 @@ pub enum ConfigError {
     #[error("{}: key {key:?} is given twice: remove one", .path.display())]
     DuplicateKey { path: PathBuf, key: String },
     #[error("{}: key {key:?} has the value {found}: write {expected}", .path.display())]
-    BadValue { path: PathBuf, key: String, found: String, expected: &'static str },
+    BadValue {
+        path: PathBuf,
+        key: String,
+        found: String,
+        expected: &'static str,
+    },
     #[error("{}: key {key:?} is missing: set it to {expected}", .path.display())]
-    MissingKey { path: PathBuf, key: &'static str, expected: &'static str },
+    MissingKey {
+        path: PathBuf,
+        key: &'static str,
+        expected: &'static str,
+    },
 }
 
 /// Reads flags, files and environment.
@@ -77,7 +86,13 @@ pub fn load(arguments: impl IntoIterator<Item = String>) -> Result<Config, Confi
     let settings = Settings::read(&flags.config, &mut warnings)?;
     let credential = Credential::read(&flags.credential, &mut warnings)?;
     let identity = Identity::from_lookup(|name| std::env::var(name).ok());
-    Ok(Config { settings, credential, flags, identity, warnings })
+    Ok(Config {
+        settings,
+        credential,
+        flags,
+        identity,
+        warnings,
+    })
 }
 
 impl Identity {

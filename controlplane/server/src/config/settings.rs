@@ -75,11 +75,36 @@ pub struct Settings {
 
 /// Keys that this program follows.
 const KEYS: &[&str] = &[
-    "leaderElection", "leaseDuration", "renewDeadline", "retryPeriod", "controllerNamespace", "controllerName",
-    "healthzBindAddress", "metricsBindAddress", "clusterDomain", "disableWebhook", "webhookPort", "podMaxConcurrent",
-    "podENIMaxConcurrent", "nodeMaxConcurrent", "eniMaxConcurrent", "nodeLabelWhiteList", "controllers", "regionID",
-    "clusterID", "vpcID", "enableTrunk", "ipStack", "enableWebhookInjectResource", "kubeClientQPS",
-    "kubeClientBurst", "vSwitchCacheTTL", "customStatefulWorkloadKinds", "ipamType", "rateLimit", "minReleaseAfter",
+    "leaderElection",
+    "leaseDuration",
+    "renewDeadline",
+    "retryPeriod",
+    "controllerNamespace",
+    "controllerName",
+    "healthzBindAddress",
+    "metricsBindAddress",
+    "clusterDomain",
+    "disableWebhook",
+    "webhookPort",
+    "podMaxConcurrent",
+    "podENIMaxConcurrent",
+    "nodeMaxConcurrent",
+    "eniMaxConcurrent",
+    "nodeLabelWhiteList",
+    "controllers",
+    "regionID",
+    "clusterID",
+    "vpcID",
+    "enableTrunk",
+    "ipStack",
+    "enableWebhookInjectResource",
+    "kubeClientQPS",
+    "kubeClientBurst",
+    "vSwitchCacheTTL",
+    "customStatefulWorkloadKinds",
+    "ipamType",
+    "rateLimit",
+    "minReleaseAfter",
 ];
 
 /// Keys of upstream without an effect here, and why.
@@ -88,7 +113,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("leaseLockNamespace", "the Lease is in controllerNamespace"),
     ("certDir", "certificates are kept in memory"),
     ("enableTrace", "there is no tracing"),
-    ("enableDevicePlugin", "resources are published by the control plane"),
+    (
+        "enableDevicePlugin",
+        "resources are published by the control plane",
+    ),
     ("vSwitchPoolSize", "the cache holds every vSwitch in use"),
     ("backoffOverride", "nothing here waits by a fixed table"),
     ("centralizedIPAM", "shared ENIs are not served yet"),
@@ -108,7 +136,10 @@ impl Settings {
 
     /// Every key that may be given.
     pub(super) fn known() -> Vec<&'static str> {
-        KEYS.iter().copied().chain(WITHOUT_EFFECT.iter().map(|(key, _)| *key)).collect()
+        KEYS.iter()
+            .copied()
+            .chain(WITHOUT_EFFECT.iter().map(|(key, _)| *key))
+            .collect()
     }
 
     pub(super) fn from_file(file: &File, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
@@ -132,8 +163,13 @@ impl Settings {
             node_max_concurrent: workers(file, "nodeMaxConcurrent", 10)?,
             eni_max_concurrent: workers(file, "eniMaxConcurrent", 300)?,
             node_label_white_list: file.map("nodeLabelWhiteList", "a map of label to value")?,
-            controllers: ControllerSwitch::new(file.list("controllers")?)
-                .map_err(|entry| file.bad("controllers", format!("{entry:?}"), "names of controllers, -name or *"))?,
+            controllers: ControllerSwitch::new(file.list("controllers")?).map_err(|entry| {
+                file.bad(
+                    "controllers",
+                    format!("{entry:?}"),
+                    "names of controllers, -name or *",
+                )
+            })?,
             region_id: Some(file.text("regionID", "")?).filter(|id| !id.is_empty()),
             cluster_id: file.required("clusterID", "the id of the cluster; ENIs are tagged with it")?,
             vpc_id: file.required("vpcID", "the id of the cluster's VPC")?,
@@ -156,7 +192,9 @@ impl Settings {
 }
 
 fn workers(file: &File, key: &'static str, default: usize) -> Result<usize, ConfigError> {
-    file.number(key, default, "a number of workers from 1 to 10000", |count| (1..=10_000).contains(count))
+    file.number(key, default, "a number of workers from 1 to 10000", |count| {
+        (1..=10_000).contains(count)
+    })
 }
 
 fn lease(file: &File) -> Result<Lease, ConfigError> {
@@ -187,7 +225,14 @@ fn address(file: &File, key: &'static str, default: &str) -> Result<Option<Socke
     if text.is_empty() || text == "0" {
         return Ok(None);
     }
-    let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.clone() };
+    let whole = if text.starts_with(':') {
+        format!("0.0.0.0{text}")
+    } else {
+        text.clone()
+    };
     let expected = "an address such as 0.0.0.0:8080, or 0 for none";
-    whole.parse().map(Some).map_err(|_| file.bad(key, format!("{text:?}"), expected))
+    whole
+        .parse()
+        .map(Some)
+        .map_err(|_| file.bad(key, format!("{text:?}"), expected))
 }

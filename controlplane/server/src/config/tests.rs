@@ -75,17 +75,28 @@ fn every_complaint_names_the_key() {
         ("controllers: [pods]", "\"pods\""),
         ("healthzBindAddress: localhost", "\"healthzBindAddress\""),
         ("rateLimit: {CreateNetworkInterface: many}", "\"rateLimit\""),
-        ("customStatefulWorkloadKinds: [[]]", "\"customStatefulWorkloadKinds\""),
+        (
+            "customStatefulWorkloadKinds: [[]]",
+            "\"customStatefulWorkloadKinds\"",
+        ),
     ] {
         let error = settings(text).unwrap_err();
-        assert!(error.contains(words) && error.contains("ctrl-config.yaml"), "{error:?} does not say {words:?}");
+        assert!(
+            error.contains(words) && error.contains("ctrl-config.yaml"),
+            "{error:?} does not say {words:?}"
+        );
     }
 }
 
 #[test]
 fn what_must_be_given_is_named() {
     let file = File::parse(Path::new("f"), "clusterID: c1", &Settings::known()).unwrap();
-    assert!(Settings::from_file(&file, &mut Vec::new()).unwrap_err().to_string().contains("\"vpcID\" is missing"));
+    assert!(
+        Settings::from_file(&file, &mut Vec::new())
+            .unwrap_err()
+            .to_string()
+            .contains("\"vpcID\" is missing")
+    );
 }
 
 #[test]
@@ -97,29 +108,65 @@ fn keys_without_an_effect_are_told() {
 
 #[test]
 fn flags_are_gos() {
-    let both = flags(&["-config", "/a", "--credential=/b", "--v=4", "-feature-gates", "EFLO=false"]).unwrap();
-    assert_eq!((both.config.to_str(), both.credential.to_str()), (Some("/a"), Some("/b")));
+    let both = flags(&[
+        "-config",
+        "/a",
+        "--credential=/b",
+        "--v=4",
+        "-feature-gates",
+        "EFLO=false",
+    ])
+    .unwrap();
+    assert_eq!(
+        (both.config.to_str(), both.credential.to_str()),
+        (Some("/a"), Some("/b"))
+    );
     assert_eq!((both.verbosity, both.feature_gates["EFLO"]), (4, false));
     assert_eq!(flags(&[]).unwrap(), Flags::default());
-    assert_eq!(flags(&["--confg", "x"]), Err(FlagsError::Unknown("--confg".into())));
+    assert_eq!(
+        flags(&["--confg", "x"]),
+        Err(FlagsError::Unknown("--confg".into()))
+    );
     assert_eq!(flags(&["-config"]), Err(FlagsError::NoValue("config")));
-    assert!(matches!(flags(&["-feature-gates=Warp=true"]), Err(FlagsError::UnknownGate { .. })));
+    assert!(matches!(
+        flags(&["-feature-gates=Warp=true"]),
+        Err(FlagsError::UnknownGate { .. })
+    ));
     assert_eq!(flags(&["-h"]), Err(FlagsError::Help));
 }
 
 #[test]
 fn credentials_are_read_and_never_printed() {
     let read = |text: &str| {
-        let keys = ["accessKey", "accessSecret", "credentialPath", "otelEndpoint", "otelToken"];
+        let keys = [
+            "accessKey",
+            "accessSecret",
+            "credentialPath",
+            "otelEndpoint",
+            "otelToken",
+        ];
         let file = File::parse(Path::new("ctrl-secret.yaml"), text, &keys)?;
         Credential::from_file(&file, &mut Vec::new())
     };
     let pair = read("accessKey: lab-ak\naccessSecret: very-secret\n").unwrap();
     assert_eq!(pair.access_secret, "very-secret");
     let printed = format!("{pair:?}");
-    assert!(!printed.contains("very-secret") && !printed.contains("lab-ak"), "{printed}");
-    assert!(read("accessKey: lab-ak").unwrap_err().to_string().contains("accessSecret"));
-    assert!(read("acessKey: lab-ak").unwrap_err().to_string().contains("acessKey"));
+    assert!(
+        !printed.contains("very-secret") && !printed.contains("lab-ak"),
+        "{printed}"
+    );
+    assert!(
+        read("accessKey: lab-ak")
+            .unwrap_err()
+            .to_string()
+            .contains("accessSecret")
+    );
+    assert!(
+        read("acessKey: lab-ak")
+            .unwrap_err()
+            .to_string()
+            .contains("acessKey")
+    );
 }
 
 #[test]
@@ -131,6 +178,9 @@ fn a_file_that_is_not_there_is_named() {
 #[test]
 fn the_identity_is_the_pods() {
     let pod = Identity::from_lookup(|name| Some(format!("value of {name}")));
-    assert_eq!((pod.pod_name.as_str(), pod.pod_uid.as_str()), ("value of POD_NAME", "value of POD_UID"));
+    assert_eq!(
+        (pod.pod_name.as_str(), pod.pod_uid.as_str()),
+        ("value of POD_NAME", "value of POD_UID")
+    );
     assert!(!Identity::from_lookup(|_| None).pod_name.is_empty());
 }

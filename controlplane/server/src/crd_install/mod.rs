@@ -61,7 +61,9 @@ pub async fn ensure(client: &Client) -> Result<(), InstallError> {
             Decision::Install | Decision::Raise { .. } => {
                 info!(name, ?decision, "writing the definition");
                 let params = PatchParams::apply(MANAGER).force();
-                api.patch(&name, &params, &Patch::Apply(definition)).await.map_err(failed("applying"))?;
+                api.patch(&name, &params, &Patch::Apply(definition))
+                    .await
+                    .map_err(failed("applying"))?;
             }
         }
     }

@@ -17,8 +17,15 @@ pub enum Decision {
 
 /// Decides about one definition.
 pub fn decide(installed: Option<&CustomResourceDefinition>, ours: &CustomResourceDefinition) -> Decision {
-    let Some(installed) = installed else { return Decision::Install };
-    let text = |crd: &CustomResourceDefinition| crd.annotations().get(annotation::CRD_VERSION).cloned().unwrap_or_default();
+    let Some(installed) = installed else {
+        return Decision::Install;
+    };
+    let text = |crd: &CustomResourceDefinition| {
+        crd.annotations()
+            .get(annotation::CRD_VERSION)
+            .cloned()
+            .unwrap_or_default()
+    };
     let (there, here) = (text(installed), text(ours));
     if version(&there) >= version(&here) {
         Decision::Keep { installed: there }
@@ -42,7 +49,8 @@ mod tests {
 
     fn with_version(version: &str) -> CustomResourceDefinition {
         let mut crd = CustomResourceDefinition::default();
-        crd.annotations_mut().insert(annotation::CRD_VERSION.to_owned(), version.to_owned());
+        crd.annotations_mut()
+            .insert(annotation::CRD_VERSION.to_owned(), version.to_owned());
         crd
     }
 
@@ -51,16 +59,27 @@ mod tests {
         let ours = with_version("v1.0.0");
         assert_eq!(decide(None, &ours), Decision::Install);
         for older in ["v0.10.0", "v0.4.2", "0.9.9", "", "latest"] {
-            assert_eq!(decide(Some(&with_version(older)), &ours), Decision::Raise { from: older.into() });
+            assert_eq!(
+                decide(Some(&with_version(older)), &ours),
+                Decision::Raise { from: older.into() }
+            );
         }
-        assert_eq!(decide(Some(&CustomResourceDefinition::default()), &ours), Decision::Raise { from: String::new() });
+        assert_eq!(
+            decide(Some(&CustomResourceDefinition::default()), &ours),
+            Decision::Raise { from: String::new() }
+        );
     }
 
     #[test]
     fn nothing_is_ever_lowered() {
         let ours = with_version("v1.2.0");
         for kept in ["v1.2.0", "v1.10.0", "v2.0.0", "v1.2.1-rc.1"] {
-            assert_eq!(decide(Some(&with_version(kept)), &ours), Decision::Keep { installed: kept.into() });
+            assert_eq!(
+                decide(Some(&with_version(kept)), &ours),
+                Decision::Keep {
+                    installed: kept.into()
+                }
+            );
         }
     }
 }

@@ -63,6 +63,7 @@ impl Seen {
             memory: &self.memory,
             seen: self.observation.as_ref().map(|(observation, at)| (observation, *at)),
             term: &context.term.id,
+            quiet_since: context.term.since,
             now: self.now,
         }
     }

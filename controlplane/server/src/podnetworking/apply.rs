@@ -25,28 +25,42 @@ impl PodNetworkings {
             self.write(networking, status).await?;
         }
         if let Some(transition) = &plan.transition {
-            self.context.events.tell(reference(networking), None, news(transition));
+            self.context
+                .events
+                .tell(reference(networking), None, news(transition));
         }
         for workload in &findings.passed_over {
             let note = format!(
                 "PodNetworking {} selects this workload and is passed over: it keeps IPs by pod name (allocationType Fixed), and these pods do not keep their names. Use a StatefulSet, or narrow the selector",
                 networking.name_any()
             );
-            let news =
-                News { severity: Severity::Warning, reason: event::CONFIG_ERROR, action: action::CONFIG, note };
-            self.context.events.tell(workload.reference(), Some(reference(networking)), news);
+            let news = News {
+                severity: Severity::Warning,
+                reason: event::CONFIG_ERROR,
+                action: action::CONFIG,
+                note,
+            };
+            self.context
+                .events
+                .tell(workload.reference(), Some(reference(networking)), news);
         }
         Ok(())
     }
 
-    async fn write(&self, networking: &PodNetworking, status: &PodNetworkingStatus) -> Result<(), ReconcileError> {
+    async fn write(
+        &self,
+        networking: &PodNetworking,
+        status: &PodNetworkingStatus,
+    ) -> Result<(), ReconcileError> {
         let api: Api<PodNetworking> = Api::all(self.client.clone());
         let name = networking.name_any();
         let body = json!({
             "metadata": { "resourceVersion": networking.resource_version(), "uid": networking.uid() },
             "status": with_nulls(status),
         });
-        let written = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&body)).await;
+        let written = api
+            .patch_status(&name, &PatchParams::default(), &Patch::Merge(&body))
+            .await;
         let mut written = written.map_err(|source| ReconcileError::Api {
             act: "writing the status of",
             kind: "PodNetworking",
@@ -73,12 +87,21 @@ fn with_nulls(status: &PodNetworkingStatus) -> Value {
 
 fn news(transition: &Transition) -> News {
     let (severity, reason, note) = match transition {
-        Transition::BecameReady { zones } => {
-            (Severity::Normal, event::SYNC_POD_NETWORKING_SUCCEED, format!("vSwitches found in {zones}"))
-        }
-        Transition::Failed { message } => {
-            (Severity::Warning, event::SYNC_POD_NETWORKING_FAILED, message.clone())
-        }
+        Transition::BecameReady { zones } => (
+            Severity::Normal,
+            event::SYNC_POD_NETWORKING_SUCCEED,
+            format!("vSwitches found in {zones}"),
+        ),
+        Transition::Failed { message } => (
+            Severity::Warning,
+            event::SYNC_POD_NETWORKING_FAILED,
+            message.clone(),
+        ),
     };
-    News { severity, reason, action: action::SYNC_POD_NETWORKING, note }
+    News {
+        severity,
+        reason,
+        action: action::SYNC_POD_NETWORKING,
+        note,
+    }
 }

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Client, ResourceExt};
-use terway_crds::PodNetworking;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -52,7 +51,10 @@ fn trigger(context: &Context, queue: &Arc<Queue>) {
     context.caches.pods.on_change(move |_, before, after| {
         let candidate = |pod: &Arc<_>| workloads::may_be_passed_over(pod);
         if before.is_some_and(candidate) != after.is_some_and(candidate) {
-            let fixed = networkings.all().into_iter().filter(|networking| workloads::counts_workloads(networking));
+            let fixed = networkings
+                .all()
+                .into_iter()
+                .filter(|networking| workloads::counts_workloads(networking));
             fixed.for_each(|networking| gathered.add_after(Key::cluster(&networking.name_any()), GATHER));
         }
     });
@@ -65,7 +67,9 @@ impl Reconciler for PodNetworkings {
     const NAME: &'static str = "pod-networking";
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        let Some(networking) = self.context.caches.networkings.get(key) else { return Ok(Next::OnChange) };
+        let Some(networking) = self.context.caches.networkings.get(key) else {
+            return Ok(Next::OnChange);
+        };
         let findings = slot.released_while(self.observe(&networking)).await?;
         let plan = plan(&networking, &findings, jiff::Timestamp::now());
         self.apply(&networking, &findings, &plan).await?;

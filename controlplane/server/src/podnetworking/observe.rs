@@ -32,7 +32,11 @@ impl PodNetworkings {
             Err(error) => return Ok(Lookup::Failed(words(&error))),
         };
         let known: BTreeSet<&str> = vswitches.iter().map(|vswitch| vswitch.id.as_str()).collect();
-        let missing: Vec<String> = wanted.iter().filter(|id| !known.contains(id.as_str())).cloned().collect();
+        let missing: Vec<String> = wanted
+            .iter()
+            .filter(|id| !known.contains(id.as_str()))
+            .cloned()
+            .collect();
         if !missing.is_empty() {
             return Ok(Lookup::UnknownVSwitches(missing));
         }
@@ -43,7 +47,10 @@ impl PodNetworkings {
             Err(error) => {
                 // RAM policies written for upstream do not allow this question. A group that does not
                 // exist is then told by the first Create.
-                debug!(error = &error as &dyn std::error::Error, "security groups could not be checked");
+                debug!(
+                    error = &error as &dyn std::error::Error,
+                    "security groups could not be checked"
+                );
                 Ok(Lookup::Known(vswitches))
             }
         }
@@ -55,7 +62,11 @@ impl PodNetworkings {
         }
         let found = self.context.cloud.describe_security_groups(wanted).await?;
         let known: BTreeSet<&str> = found.iter().map(|group| group.id.as_str()).collect();
-        Ok(wanted.iter().filter(|id| !known.contains(id.as_str())).cloned().collect())
+        Ok(wanted
+            .iter()
+            .filter(|id| !known.contains(id.as_str()))
+            .cloned()
+            .collect())
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_core::cloud::VSwitch;
+use terway_crds::PodNetworking;
 use terway_crds::names::condition;
 use terway_crds::pod_networking::{PodNetworkingState, PodNetworkingStatus};
-use terway_crds::PodNetworking;
 
 use super::status;
 use super::workloads::Workload;
@@ -64,7 +64,9 @@ pub enum Idle {
 
 /// Whether the status speaks of this spec and says Ready.
 pub(super) fn is_settled(networking: &PodNetworking) -> bool {
-    let Some(status) = &networking.status else { return false };
+    let Some(status) = &networking.status else {
+        return false;
+    };
     status.status == PodNetworkingState::Ready && status.observed_generation == networking.metadata.generation
 }
 
@@ -76,12 +78,17 @@ pub fn plan(networking: &PodNetworking, findings: &Findings, now: Timestamp) -> 
         Lookup::NotNeeded => {}
         Lookup::Known(vswitches) => status::ready(&mut after, networking, vswitches, now),
         Lookup::UnknownVSwitches(ids) => {
-            let message = format!("the cloud knows no vSwitch {} in this region: correct vSwitchOptions", ids.join(", "));
+            let message = format!(
+                "the cloud knows no vSwitch {} in this region: correct vSwitchOptions",
+                ids.join(", ")
+            );
             status::failed(&mut after, networking, "UnknownVSwitch", message, now);
         }
         Lookup::UnknownSecurityGroups(ids) => {
-            let message =
-                format!("the cloud knows no security group {} in this region: correct securityGroupIDs", ids.join(", "));
+            let message = format!(
+                "the cloud knows no security group {} in this region: correct securityGroupIDs",
+                ids.join(", ")
+            );
             status::failed(&mut after, networking, "UnknownSecurityGroup", message, now);
         }
         Lookup::Failed(message) => status::failed(&mut after, networking, "CloudError", message.clone(), now),
@@ -93,22 +100,33 @@ pub fn plan(networking: &PodNetworking, findings: &Findings, now: Timestamp) -> 
         _ => Next::OnChange,
     };
     let changed = status::differs(&before, &after);
-    Plan { status: if changed { Ok(after) } else { Err(Idle::UpToDate) }, transition, next }
+    Plan {
+        status: if changed { Ok(after) } else { Err(Idle::UpToDate) },
+        transition,
+        next,
+    }
 }
 
 fn transition(before: &PodNetworkingStatus, after: &PodNetworkingStatus) -> Option<Transition> {
     let same = before.status == after.status && before.message == after.message;
     match after.status {
         _ if same => None,
-        PodNetworkingState::Ready => Some(Transition::BecameReady { zones: after.summary.zones.clone() }),
-        PodNetworkingState::Fail => Some(Transition::Failed { message: after.message.clone() }),
+        PodNetworkingState::Ready => Some(Transition::BecameReady {
+            zones: after.summary.zones.clone(),
+        }),
+        PodNetworkingState::Fail => Some(Transition::Failed {
+            message: after.message.clone(),
+        }),
         PodNetworkingState::Unknown | PodNetworkingState::Other(_) => None,
     }
 }
 
 /// Half the age of the failure: quick while somebody is correcting it, rare when nobody does.
 fn retry_delay(status: &PodNetworkingStatus, now: Timestamp) -> Duration {
-    let ready = status.conditions.iter().find(|known| known.type_ == condition::READY);
+    let ready = status
+        .conditions
+        .iter()
+        .find(|known| known.type_ == condition::READY);
     let age = ready.map_or(Duration::ZERO, |known| {
         Duration::try_from(now.duration_since(known.last_transition_time.0)).unwrap_or_default()
     });

@@ -8,7 +8,9 @@ use terway_core::cloud::VSwitch;
 use terway_core::conditions::{Statement, state};
 use terway_crds::PodNetworking;
 use terway_crds::names::condition;
-use terway_crds::pod_networking::{PodNetworkingState, PodNetworkingStatus, PodNetworkingSummary, ResolvedVSwitch};
+use terway_crds::pod_networking::{
+    PodNetworkingState, PodNetworkingStatus, PodNetworkingSummary, ResolvedVSwitch,
+};
 
 use super::workloads::Workload;
 
@@ -16,10 +18,18 @@ use super::workloads::Workload;
 const NAMED: usize = 5;
 
 /// Every vSwitch is known.
-pub(super) fn ready(status: &mut PodNetworkingStatus, networking: &PodNetworking, found: &[VSwitch], now: Timestamp) {
+pub(super) fn ready(
+    status: &mut PodNetworkingStatus,
+    networking: &PodNetworking,
+    found: &[VSwitch],
+    now: Timestamp,
+) {
     let zones: BTreeSet<&str> = found.iter().map(|vswitch| vswitch.zone_id.as_str()).collect();
     let ids: Vec<&str> = found.iter().map(|vswitch| vswitch.id.as_str()).collect();
-    let resolved = |vswitch: &VSwitch| ResolvedVSwitch { id: vswitch.id.clone(), zone: vswitch.zone_id.clone() };
+    let resolved = |vswitch: &VSwitch| ResolvedVSwitch {
+        id: vswitch.id.clone(),
+        zone: vswitch.zone_id.clone(),
+    };
     status.vswitches = found.iter().map(resolved).collect();
     status.summary = PodNetworkingSummary {
         vswitch_ids: ids.join(","),
@@ -57,7 +67,12 @@ fn say(
 ) {
     let generation = networking.metadata.generation;
     status.observed_generation = generation;
-    let statement = Statement { kind: condition::READY, holds, reason, message };
+    let statement = Statement {
+        kind: condition::READY,
+        holds,
+        reason,
+        message,
+    };
     state(&mut status.conditions, statement, generation, now);
 }
 
@@ -68,7 +83,10 @@ pub(super) fn workloads(
     passed_over: &[Workload],
     now: Timestamp,
 ) {
-    let said = status.conditions.iter().any(|known| known.type_ == condition::PASSED_OVER);
+    let said = status
+        .conditions
+        .iter()
+        .any(|known| known.type_ == condition::PASSED_OVER);
     if passed_over.is_empty() && !said {
         return;
     }
@@ -87,8 +105,18 @@ pub(super) fn workloads(
             ),
         ),
     };
-    let statement = Statement { kind: condition::PASSED_OVER, holds: !passed_over.is_empty(), reason, message };
-    state(&mut status.conditions, statement, networking.metadata.generation, now);
+    let statement = Statement {
+        kind: condition::PASSED_OVER,
+        holds: !passed_over.is_empty(),
+        reason,
+        message,
+    };
+    state(
+        &mut status.conditions,
+        statement,
+        networking.metadata.generation,
+        now,
+    );
 }
 
 /// Whether there is anything to write: the time of the last look alone is not.

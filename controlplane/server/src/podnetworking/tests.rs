@@ -38,7 +38,10 @@ fn known() -> Lookup {
 }
 
 fn findings(lookup: Lookup) -> Findings {
-    Findings { lookup, passed_over: Vec::new() }
+    Findings {
+        lookup,
+        passed_over: Vec::new(),
+    }
 }
 
 fn after(networking: &PodNetworking, plan: &Plan) -> PodNetworking {
@@ -54,9 +57,15 @@ fn known_vswitches_make_it_ready_with_their_zones() {
     let plan = plan(&networking(), &findings(known()), Timestamp::now());
     let status = plan.status.as_ref().unwrap();
     assert_eq!(status.status, PodNetworkingState::Ready);
-    assert_eq!((status.summary.vswitch_ids.as_str(), status.summary.zones.as_str()), ("vsw-1,vsw-2", "h"));
+    assert_eq!(
+        (status.summary.vswitch_ids.as_str(), status.summary.zones.as_str()),
+        ("vsw-1,vsw-2", "h")
+    );
     assert_eq!(status.observed_generation, Some(3));
-    assert_eq!(plan.transition, Some(Transition::BecameReady { zones: "h".into() }));
+    assert_eq!(
+        plan.transition,
+        Some(Transition::BecameReady { zones: "h".into() })
+    );
     assert_eq!(plan.next, Next::OnChange);
     assert!(is_settled(&after(&networking(), &plan)));
 }
@@ -79,19 +88,39 @@ fn a_failure_has_the_clouds_words_and_is_told_once() {
     let first = plan(&networking(), &findings(Lookup::Failed(words.clone())), now);
     assert_eq!(first.status.as_ref().unwrap().message, words);
     assert_eq!(first.status.as_ref().unwrap().conditions[0].status, "False");
-    assert_eq!(first.transition, Some(Transition::Failed { message: words.clone() }));
+    assert_eq!(
+        first.transition,
+        Some(Transition::Failed {
+            message: words.clone()
+        })
+    );
     let failing = after(&networking(), &first);
-    let second = plan(&failing, &findings(Lookup::Failed(words)), now + SignedDuration::from_secs(5));
+    let second = plan(
+        &failing,
+        &findings(Lookup::Failed(words)),
+        now + SignedDuration::from_secs(5),
+    );
     assert_eq!((second.status, second.transition), (Err(Idle::UpToDate), None));
 }
 
 #[test]
 fn what_is_unknown_is_named_with_the_field_to_correct() {
-    let message = |lookup| plan(&networking(), &findings(lookup), Timestamp::now()).status.unwrap().message;
+    let message = |lookup| {
+        plan(&networking(), &findings(lookup), Timestamp::now())
+            .status
+            .unwrap()
+            .message
+    };
     let vswitches = message(Lookup::UnknownVSwitches(vec!["vsw-2".into()]));
-    assert!(vswitches.contains("vsw-2") && vswitches.contains("vSwitchOptions"), "{vswitches}");
+    assert!(
+        vswitches.contains("vsw-2") && vswitches.contains("vSwitchOptions"),
+        "{vswitches}"
+    );
     let groups = message(Lookup::UnknownSecurityGroups(vec!["sg-1".into()]));
-    assert!(groups.contains("sg-1") && groups.contains("securityGroupIDs"), "{groups}");
+    assert!(
+        groups.contains("sg-1") && groups.contains("securityGroupIDs"),
+        "{groups}"
+    );
 }
 
 #[test]
@@ -102,13 +131,18 @@ fn it_repairs_itself_soon_at_first_and_rarely_later() {
     let mut delays = Vec::new();
     for seconds in [0, 10, 3600] {
         let plan = plan(&failing, &failed(), now + SignedDuration::from_secs(seconds));
-        let Next::After(delay) = plan.next else { panic!("a failure that is not looked at again") };
+        let Next::After(delay) = plan.next else {
+            panic!("a failure that is not looked at again")
+        };
         delays.push(delay);
         failing = after(&failing, &plan);
     }
     assert_eq!(delays, [2, 5, 60].map(Duration::from_secs));
     let repaired = plan(&failing, &findings(known()), now);
-    assert_eq!(repaired.status.as_ref().unwrap().status, PodNetworkingState::Ready);
+    assert_eq!(
+        repaired.status.as_ref().unwrap().status,
+        PodNetworkingState::Ready
+    );
     assert_eq!(repaired.status.unwrap().message, "");
 }
 
@@ -123,14 +157,39 @@ fn workloads_that_are_passed_over_are_named_until_they_are_gone() {
         uid: "u".into(),
     };
     let many: Vec<Workload> = (0..7).map(|n| workload(&format!("web-{n}"))).collect();
-    let told = plan(&networking(), &Findings { lookup: known(), passed_over: many }, now);
-    let condition = told.status.as_ref().unwrap().conditions.iter().find(|c| c.type_ == "WorkloadsPassedOver").unwrap();
+    let told = plan(
+        &networking(),
+        &Findings {
+            lookup: known(),
+            passed_over: many,
+        },
+        now,
+    );
+    let condition = told
+        .status
+        .as_ref()
+        .unwrap()
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "WorkloadsPassedOver")
+        .unwrap();
     assert_eq!(condition.status, "True");
-    assert!(condition.message.starts_with("Deployment shop/web-0, "), "{}", condition.message);
+    assert!(
+        condition.message.starts_with("Deployment shop/web-0, "),
+        "{}",
+        condition.message
+    );
     assert!(condition.message.contains("and 2 more"), "{}", condition.message);
     let gone = plan(&after(&networking(), &told), &findings(Lookup::NotNeeded), now);
     let conditions = gone.status.unwrap().conditions;
-    assert_eq!(conditions.iter().find(|c| c.type_ == "WorkloadsPassedOver").unwrap().status, "False");
+    assert_eq!(
+        conditions
+            .iter()
+            .find(|c| c.type_ == "WorkloadsPassedOver")
+            .unwrap()
+            .status,
+        "False"
+    );
 }
 
 proptest! {

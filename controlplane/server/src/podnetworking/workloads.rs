@@ -73,9 +73,10 @@ pub(super) async fn passed_over(
         // The admission review of pods says that it cannot be read.
         Some(Err(_)) => None,
     };
-    let (Some(pod_labels), Some(namespace_labels)) =
-        (label_text(&selector.pod_selector), label_text(&selector.namespace_selector))
-    else {
+    let (Some(pod_labels), Some(namespace_labels)) = (
+        label_text(&selector.pod_selector),
+        label_text(&selector.namespace_selector),
+    ) else {
         return Ok(Vec::new());
     };
     let apis: Vec<Api<Pod>> = match selector.namespace_selector {
@@ -83,14 +84,24 @@ pub(super) async fn passed_over(
         Some(_) => {
             let namespaces: Api<Namespace> = Api::all(client.clone());
             let params = ListParams::default().match_any().labels(&namespace_labels);
-            let found = namespaces.list_metadata(&params).await.map_err(listing("Namespaces of", networking))?;
-            found.items.iter().map(|namespace| Api::namespaced(client.clone(), &namespace.name_any())).collect()
+            let found = namespaces
+                .list_metadata(&params)
+                .await
+                .map_err(listing("Namespaces of", networking))?;
+            found
+                .items
+                .iter()
+                .map(|namespace| Api::namespaced(client.clone(), &namespace.name_any()))
+                .collect()
         }
     };
     let mut owners: BTreeMap<(String, String), (OwnerReference, String)> = BTreeMap::new();
     let params = ListParams::default().match_any().labels(&pod_labels);
     for api in apis {
-        let found = api.list_metadata(&params).await.map_err(listing("Pods of", networking))?;
+        let found = api
+            .list_metadata(&params)
+            .await
+            .map_err(listing("Pods of", networking))?;
         for pod in found.items {
             let namespace = pod.namespace().unwrap_or_default();
             let facts = pods.get(&Key::namespaced(&namespace, &pod.name_any()));
@@ -113,7 +124,11 @@ pub(super) async fn passed_over(
 
 fn controller(metadata: &ObjectMeta) -> Option<OwnerReference> {
     let owners = metadata.owner_references.as_deref().unwrap_or_default();
-    owners.iter().find(|owner| owner.controller == Some(true)).or(owners.first()).cloned()
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .or(owners.first())
+        .cloned()
 }
 
 /// The workload a person knows: the Deployment behind a ReplicaSet, any other owner itself.
@@ -133,11 +148,28 @@ async fn workload(
             Err(error) => return Err(listing("ReplicaSet of", networking)(error)),
         }
     }
-    let OwnerReference { kind, api_version, name, uid, .. } = owner;
-    Ok(Workload { kind, api_version, namespace, name, uid })
+    let OwnerReference {
+        kind,
+        api_version,
+        name,
+        uid,
+        ..
+    } = owner;
+    Ok(Workload {
+        kind,
+        api_version,
+        namespace,
+        name,
+        uid,
+    })
 }
 
 fn listing(kind: &'static str, networking: &PodNetworking) -> impl Fn(kube::Error) -> ReconcileError {
     let key = Key::cluster(&networking.name_any());
-    move |source| ReconcileError::Api { act: "listing", kind, key: key.clone(), source }
+    move |source| ReconcileError::Api {
+        act: "listing",
+        kind,
+        key: key.clone(),
+        source,
+    }
 }

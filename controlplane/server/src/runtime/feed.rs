@@ -41,7 +41,12 @@ where
     }
 }
 
-fn take<W, T>(event: watcher::Event<W>, cache: &Cache<T>, listed: &mut Vec<T>, convert: impl Fn(W) -> Option<T> + Send)
+fn take<W, T>(
+    event: watcher::Event<W>,
+    cache: &Cache<T>,
+    listed: &mut Vec<T>,
+    convert: &impl Fn(W) -> Option<T>,
+)
 where
     W: Resource<DynamicType = ()>,
     T: Cached,

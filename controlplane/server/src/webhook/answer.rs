@@ -23,11 +23,17 @@ impl Answer {
 
     /// The object is refused.
     pub(super) fn deny(reason: impl Display) -> Self {
-        Self { denial: Some(reason.to_string()), ..Self::default() }
+        Self {
+            denial: Some(reason.to_string()),
+            ..Self::default()
+        }
     }
 
     /// The answer in the API's form.
-    pub(super) fn into_review(self, request: &AdmissionRequest<DynamicObject>) -> AdmissionReview<DynamicObject> {
+    pub(super) fn into_review(
+        self,
+        request: &AdmissionRequest<DynamicObject>,
+    ) -> AdmissionReview<DynamicObject> {
         let mut response = AdmissionResponse::from(request);
         if !self.warnings.is_empty() {
             response.warnings = Some(self.warnings);
@@ -40,7 +46,9 @@ impl Answer {
         }
         let patch = serde_json::to_value(self.patch).and_then(serde_json::from_value);
         let patched = match patch {
-            Ok(patch) => AdmissionResponse::from(request).with_patch(patch).map_err(|error| error.to_string()),
+            Ok(patch) => AdmissionResponse::from(request)
+                .with_patch(patch)
+                .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match patched {

@@ -6,8 +6,8 @@
 
 mod answer;
 mod namespaces;
-mod pods;
 mod podnetworkings;
+mod pods;
 mod server;
 
 use std::future::Future;
@@ -60,14 +60,20 @@ impl Webhook {
 
     /// What has to be read before the first review.
     pub fn pending(&self) -> Vec<&'static str> {
-        if self.namespaces.is_synced() { Vec::new() } else { vec!["namespaces"] }
+        if self.namespaces.is_synced() {
+            Vec::new()
+        } else {
+            vec!["namespaces"]
+        }
     }
 
     /// The cluster's own vSwitches and security groups; none when there is no eni-config.
     fn defaults(&self) -> Result<Option<NetworkDefaults>, DefaultsError> {
         let key = Key::namespaced(object::NAMESPACE, object::ENI_CONFIG);
         let config = self.caches.eni_config.get(&key);
-        let text = config.as_ref().and_then(|config| config.data.as_ref()?.get(object::ENI_CONFIG_KEY));
+        let text = config
+            .as_ref()
+            .and_then(|config| config.data.as_ref()?.get(object::ENI_CONFIG_KEY));
         text.map(|text| NetworkDefaults::parse(text)).transpose()
     }
 }

@@ -30,7 +30,11 @@ impl Cached for Labelled {
 impl From<Namespace> for Labelled {
     fn from(namespace: Namespace) -> Self {
         let (name, version) = (namespace.name_any(), version_of(&namespace));
-        Self { name, version, labels: namespace.metadata.labels.unwrap_or_default() }
+        Self {
+            name,
+            version,
+            labels: namespace.metadata.labels.unwrap_or_default(),
+        }
     }
 }
 
@@ -42,12 +46,20 @@ pub(super) struct Namespaces {
 
 impl Namespaces {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, cache: Arc::default() }
+        Self {
+            client,
+            cache: Arc::default(),
+        }
     }
 
     pub(super) fn feed(&self) -> impl Future<Output = ()> + Send + 'static {
         let trim = |namespace: Namespace| Some(Labelled::from(namespace));
-        feed(Api::all(self.client.clone()), watcher::Config::default(), self.cache.clone(), trim)
+        feed(
+            Api::all(self.client.clone()),
+            watcher::Config::default(),
+            self.cache.clone(),
+            trim,
+        )
     }
 
     pub(super) fn is_synced(&self) -> bool {
@@ -60,6 +72,10 @@ impl Namespaces {
             return Ok(known.labels.clone());
         }
         let api: Api<Namespace> = Api::all(self.client.clone());
-        Ok(self.cache.apply(Labelled::from(api.get(name).await?), true).labels.clone())
+        Ok(self
+            .cache
+            .apply(Labelled::from(api.get(name).await?), true)
+            .labels
+            .clone())
     }
 }

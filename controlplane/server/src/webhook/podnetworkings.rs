@@ -10,12 +10,16 @@ use crate::error::chain;
 impl Webhook {
     /// Fills in the cluster's vSwitches and security groups.
     pub(super) fn complete_networking(&self, networking: &PodNetworking) -> Answer {
-        let complete = !networking.spec.vswitch_options.is_empty() && !networking.spec.security_group_ids.is_empty();
+        let complete =
+            !networking.spec.vswitch_options.is_empty() && !networking.spec.security_group_ids.is_empty();
         if complete {
             return Answer::pass();
         }
         match self.defaults() {
-            Ok(defaults) => Answer { patch: fill(networking, defaults.as_ref()), ..Answer::pass() },
+            Ok(defaults) => Answer {
+                patch: fill(networking, defaults.as_ref()),
+                ..Answer::pass()
+            },
             Err(error) => Answer::deny(chain(&error)),
         }
     }

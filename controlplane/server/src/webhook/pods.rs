@@ -52,10 +52,21 @@ impl Webhook {
         }
     }
 
-    async fn verdict(&self, namespace: &str, pod: &Pod, networkings: &[Arc<PodNetworking>]) -> Result<PodVerdict, String> {
-        let by_namespace = networkings.iter().any(|n| n.spec.selector.namespace_selector.is_some());
+    async fn verdict(
+        &self,
+        namespace: &str,
+        pod: &Pod,
+        networkings: &[Arc<PodNetworking>],
+    ) -> Result<PodVerdict, String> {
+        let by_namespace = networkings
+            .iter()
+            .any(|n| n.spec.selector.namespace_selector.is_some());
         let namespace_labels = match by_namespace {
-            true => self.namespaces.labels(namespace).await.map_err(|error| could_not("read the namespace", &error))?,
+            true => self
+                .namespaces
+                .labels(namespace)
+                .await
+                .map_err(|error| could_not("read the namespace", &error))?,
             false => Default::default(),
         };
         // Without a name (generateName) there is no record of an earlier pod either.
@@ -74,7 +85,13 @@ impl Webhook {
 
     async fn listed(&self) -> Result<Vec<Arc<PodNetworking>>, kube::Error> {
         let api: Api<PodNetworking> = Api::all(self.client.clone());
-        Ok(api.list(&ListParams::default()).await?.items.into_iter().map(Arc::new).collect())
+        Ok(api
+            .list(&ListParams::default())
+            .await?
+            .items
+            .into_iter()
+            .map(Arc::new)
+            .collect())
     }
 }
 
@@ -85,14 +102,24 @@ fn could_not(act: &str, error: &kube::Error) -> String {
 /// Whether the verdict may change within moments, because a young PodNetworking is being looked at.
 fn waits_for(verdict: &PodVerdict, networkings: &[Arc<PodNetworking>]) -> bool {
     let young = |name: &str| {
-        let found = networkings.iter().find(|networking| networking.name_any() == name);
+        let found = networkings
+            .iter()
+            .find(|networking| networking.name_any() == name);
         let made = found.and_then(|networking| networking.metadata.creation_timestamp.as_ref());
         made.is_some_and(|made| Timestamp::now().duration_since(made.0) < YOUNG)
     };
-    let passed_over = |list: &[PassedOver]| list.iter().any(|one| one.reason == Reason::NotLookedAt && young(&one.name));
+    let passed_over = |list: &[PassedOver]| {
+        list.iter()
+            .any(|one| one.reason == Reason::NotLookedAt && young(&one.name))
+    };
     match verdict {
-        PodVerdict::Refused(Refusal::NetworkNotReady { network, reason: Reason::NotLookedAt }) => young(network),
-        PodVerdict::Untouched { passed_over: list, .. } => passed_over(list),
+        PodVerdict::Refused(Refusal::NetworkNotReady {
+            network,
+            reason: Reason::NotLookedAt,
+        }) => young(network),
+        PodVerdict::Untouched {
+            passed_over: list, ..
+        } => passed_over(list),
         PodVerdict::Mutated(mutation) => passed_over(&mutation.passed_over),
         PodVerdict::Refused(_) => false,
     }
@@ -101,10 +128,15 @@ fn waits_for(verdict: &PodVerdict, networkings: &[Arc<PodNetworking>]) -> bool {
 fn answer(namespace: &str, pod: &Pod, verdict: PodVerdict) -> Answer {
     let warnings = |list: &[PassedOver]| list.iter().map(ToString::to_string).collect();
     match verdict {
-        PodVerdict::Untouched { passed_over, .. } => Answer { warnings: warnings(&passed_over), ..Answer::pass() },
-        PodVerdict::Mutated(mutation) => {
-            Answer { warnings: warnings(&mutation.passed_over), patch: mutation.patch, denial: None }
-        }
+        PodVerdict::Untouched { passed_over, .. } => Answer {
+            warnings: warnings(&passed_over),
+            ..Answer::pass()
+        },
+        PodVerdict::Mutated(mutation) => Answer {
+            warnings: warnings(&mutation.passed_over),
+            patch: mutation.patch,
+            denial: None,
+        },
         PodVerdict::Refused(refusal) => {
             let generated = pod.metadata.generate_name.as_deref();
             let name = pod.metadata.name.as_deref().or(generated).unwrap_or_default();

@@ -68,8 +68,13 @@ pub async fn serve(
         stop.cancelled().await;
         stopper.graceful_shutdown(Some(DRAIN));
     });
-    let server = from_tcp_rustls(listener, tls).map_err(ServeError::Serve)?.handle(handle);
-    let result = server.serve(router(webhook).into_make_service()).await.map_err(ServeError::Serve);
+    let server = from_tcp_rustls(listener, tls)
+        .map_err(ServeError::Serve)?
+        .handle(handle);
+    let result = server
+        .serve(router(webhook).into_make_service())
+        .await
+        .map_err(ServeError::Serve);
     waiting.abort();
     result
 }
@@ -85,7 +90,10 @@ fn router(webhook: Arc<Webhook>) -> Router {
 type Review = AdmissionReview<DynamicObject>;
 type Request = AdmissionRequest<DynamicObject>;
 
-async fn mutating(State(webhook): State<Arc<Webhook>>, Json(review): Json<Review>) -> Result<Json<Review>, StatusCode> {
+async fn mutating(
+    State(webhook): State<Arc<Webhook>>,
+    Json(review): Json<Review>,
+) -> Result<Json<Review>, StatusCode> {
     let request = open(review)?;
     let made = matches!(request.operation, Operation::Create | Operation::Update);
     let answer = match request.kind.kind.as_str() {
@@ -105,7 +113,10 @@ async fn mutating(State(webhook): State<Arc<Webhook>>, Json(review): Json<Review
     Ok(Json(answer.into_review(&request)))
 }
 
-async fn validating(State(webhook): State<Arc<Webhook>>, Json(review): Json<Review>) -> Result<Json<Review>, StatusCode> {
+async fn validating(
+    State(webhook): State<Arc<Webhook>>,
+    Json(review): Json<Review>,
+) -> Result<Json<Review>, StatusCode> {
     let request = open(review)?;
     let answer = match (request.kind.kind.as_str(), &request.operation) {
         ("PodNetworking", Operation::Create | Operation::Update) => {
@@ -123,12 +134,17 @@ async fn validating(State(webhook): State<Arc<Webhook>>, Json(review): Json<Revi
 
 fn open(review: Review) -> Result<Request, StatusCode> {
     review.try_into().map_err(|error| {
-        warn!(error = &error as &dyn std::error::Error, "a caller sent something that is no review");
+        warn!(
+            error = &error as &dyn std::error::Error,
+            "a caller sent something that is no review"
+        );
         StatusCode::BAD_REQUEST
     })
 }
 
-fn object<T: DeserializeOwned + kube::Resource<DynamicType = ()>>(found: Option<DynamicObject>) -> Result<T, String> {
+fn object<T: DeserializeOwned + kube::Resource<DynamicType = ()>>(
+    found: Option<DynamicObject>,
+) -> Result<T, String> {
     let found = found.ok_or_else(|| "the request carries no object".to_owned())?;
     let value = serde_json::to_value(found).map_err(|error| error.to_string())?;
     serde_json::from_value(value).map_err(|error| format!("the {} cannot be read: {error}", T::kind(&())))

@@ -51,8 +51,15 @@ impl fmt::Display for Address {
 /// A bound listener; a unix socket's file goes with it.
 #[derive(Debug)]
 pub enum Listener {
-    Tcp { listener: TcpListener, address: Address },
-    Unix { listener: UnixListener, address: Address, file: SocketFile },
+    Tcp {
+        listener: TcpListener,
+        address: Address,
+    },
+    Unix {
+        listener: UnixListener,
+        address: Address,
+        file: SocketFile,
+    },
 }
 
 /// Removes the socket's file when the listener goes.
@@ -82,7 +89,11 @@ impl Listener {
                     fs::remove_file(path)?;
                 }
                 let listener = UnixListener::bind(path)?;
-                Ok(Listener::Unix { listener, address: address.clone(), file: SocketFile(path.clone()) })
+                Ok(Listener::Unix {
+                    listener,
+                    address: address.clone(),
+                    file: SocketFile(path.clone()),
+                })
             }
         }
     }

@@ -20,7 +20,10 @@ async fn list_faults(Shared(App { state, .. }): Shared<App>) -> Json<Vec<ActiveF
     Json(state.faults.lock().list().to_vec())
 }
 
-async fn add_fault(Shared(App { state, .. }): Shared<App>, Json(fault): Json<Fault>) -> (StatusCode, Json<Value>) {
+async fn add_fault(
+    Shared(App { state, .. }): Shared<App>,
+    Json(fault): Json<Fault>,
+) -> (StatusCode, Json<Value>) {
     let id = state.faults.lock().add(fault);
     (StatusCode::CREATED, Json(json!({"id": id})))
 }
@@ -30,7 +33,10 @@ async fn clear_faults(Shared(App { state, .. }): Shared<App>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn remove_fault(Shared(App { state, .. }): Shared<App>, Path(id): Path<u64>) -> Result<StatusCode, Refused> {
+async fn remove_fault(
+    Shared(App { state, .. }): Shared<App>,
+    Path(id): Path<u64>,
+) -> Result<StatusCode, Refused> {
     match state.faults.lock().remove(id) {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(absent("fault", &id.to_string())),

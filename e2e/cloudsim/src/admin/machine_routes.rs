@@ -37,7 +37,10 @@ async fn add_instance(
 
 async fn remove_instance(Shared(app): Shared<App>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
     let App { state, machines, .. } = app;
-    machines.power_off(id.clone()).await.map_err(|failure| refuse(&failure))?;
+    machines
+        .power_off(id.clone())
+        .await
+        .map_err(|failure| refuse(&failure))?;
     state.with_cloud(|cloud, _| cloud.remove_instance(&id))?;
     state.changed.notify_one();
     Ok(StatusCode::NO_CONTENT)
@@ -54,12 +57,18 @@ async fn power_on(
     Path(id): Path<String>,
     Json(netns): Json<FilePath>,
 ) -> Result<StatusCode, Refused> {
-    app.machines.power_on(id, netns.path).await.map_err(|failure| refuse(&failure))?;
+    app.machines
+        .power_on(id, netns.path)
+        .await
+        .map_err(|failure| refuse(&failure))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn power_off(Shared(app): Shared<App>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
-    app.machines.power_off(id).await.map_err(|failure| refuse(&failure))?;
+    app.machines
+        .power_off(id)
+        .await
+        .map_err(|failure| refuse(&failure))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -72,17 +81,23 @@ async fn start_capture(
     Path(eni): Path<String>,
     Json(file): Json<FilePath>,
 ) -> Result<StatusCode, Refused> {
-    fabric(&app)?.pcap(&eni, Some(file.path)).map_err(|failure| refuse(&failure))?;
+    fabric(&app)?
+        .pcap(&eni, Some(file.path))
+        .map_err(|failure| refuse(&failure))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn end_capture(Shared(app): Shared<App>, Path(eni): Path<String>) -> Result<StatusCode, Refused> {
-    fabric(&app)?.pcap(&eni, None).map_err(|failure| refuse(&failure))?;
+    fabric(&app)?
+        .pcap(&eni, None)
+        .map_err(|failure| refuse(&failure))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn fabric(app: &App) -> Result<&Fabric, Refused> {
-    app.fabric.as_ref().ok_or_else(|| absent("fabric in this simulator; start it with", "--fabric"))
+    app.fabric
+        .as_ref()
+        .ok_or_else(|| absent("fabric in this simulator; start it with", "--fabric"))
 }
 
 /// A failure with all its causes in one sentence.

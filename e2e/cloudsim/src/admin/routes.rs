@@ -84,7 +84,10 @@ struct Since {
     since: u64,
 }
 
-async fn call_log(Shared(App { state, .. }): Shared<App>, Query(query): Query<Since>) -> Json<Vec<CallRecord>> {
+async fn call_log(
+    Shared(App { state, .. }): Shared<App>,
+    Query(query): Query<Since>,
+) -> Json<Vec<CallRecord>> {
     Json(state.log.since(query.since))
 }
 
@@ -106,22 +109,34 @@ async fn change_vswitch(
     }
 }
 
-async fn settle_eni(Shared(App { state, .. }): Shared<App>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
+async fn settle_eni(
+    Shared(App { state, .. }): Shared<App>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
     let settled = state.with_cloud(|cloud, _| cloud.settle(&id));
     state.changed.notify_one();
     match settled {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Refused(StatusCode::CONFLICT, format!("ENI {id} is not in the middle of anything"))),
+        false => Err(Refused(
+            StatusCode::CONFLICT,
+            format!("ENI {id} is not in the middle of anything"),
+        )),
     }
 }
 
-async fn tear_eni_off(Shared(App { state, .. }): Shared<App>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
+async fn tear_eni_off(
+    Shared(App { state, .. }): Shared<App>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
     state.with_cloud(|cloud, _| cloud.tear_off(&id))?;
     state.changed.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn destroy_eni(Shared(App { state, .. }): Shared<App>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
+async fn destroy_eni(
+    Shared(App { state, .. }): Shared<App>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
     state.with_cloud(|cloud, _| cloud.destroy(&id))?;
     state.changed.notify_one();
     Ok(StatusCode::NO_CONTENT)
@@ -135,7 +150,10 @@ async fn set_latency(
     StatusCode::NO_CONTENT
 }
 
-async fn revoke(Shared(App { state, .. }): Shared<App>, Path(id): Path<String>) -> Result<StatusCode, Refused> {
+async fn revoke(
+    Shared(App { state, .. }): Shared<App>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
     match state.keys.lock().revoke(&id) {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(absent("access key", &id)),

@@ -63,7 +63,10 @@ impl Action {
 
     /// Whether RegionId is mandatory.
     fn needs_region(self) -> bool {
-        !matches!(self, Action::DescribeInstanceTypes | Action::DescribeVSwitches | Action::DescribeVpcs)
+        !matches!(
+            self,
+            Action::DescribeInstanceTypes | Action::DescribeVSwitches | Action::DescribeVpcs
+        )
     }
 
     /// Acts on the cloud. `completion` is for those actions that are asynchronous.
@@ -109,7 +112,9 @@ impl Action {
             Action::DescribeInstances => {
                 let filter = place_filter(parameters, parameters.list_or_json("InstanceIds")?);
                 let page = numbered(parameters, 10, 100)?;
-                Ok(Answer::Instances(page.of(cloud.describe_instances(&filter).cloned())))
+                Ok(Answer::Instances(
+                    page.of(cloud.describe_instances(&filter).cloned()),
+                ))
             }
             Action::DescribeSecurityGroups => {
                 let mut ids = parameters.list_or_json("SecurityGroupIds")?;
@@ -121,7 +126,9 @@ impl Action {
             Action::DescribeVSwitches => {
                 let filter = place_filter(parameters, comma_list(parameters, "VSwitchId"));
                 let page = numbered(parameters, 10, 50)?;
-                let summary = cloud.describe_vswitches(&filter).map(|state| (state.spec.clone(), state.space.available()));
+                let summary = cloud
+                    .describe_vswitches(&filter)
+                    .map(|state| (state.spec.clone(), state.space.available()));
                 Ok(Answer::VSwitches(page.of(summary)))
             }
             Action::DescribeVpcs => {
@@ -145,11 +152,17 @@ fn check_region(action: Action, cloud: &Cloud, parameters: &Parameters) -> Resul
 }
 
 fn read_create(parameters: &Parameters) -> Result<CreateEni, ApiError> {
-    if let Some(name) = NOT_SIMULATED.iter().find(|name| parameters.get(name).is_some_and(|value| value != "0")) {
+    if let Some(name) = NOT_SIMULATED
+        .iter()
+        .find(|name| parameters.get(name).is_some_and(|value| value != "0"))
+    {
         return Err(error::UNSUPPORTED_PARAMETER.because(format!("The parameter {name} is not supported.")));
     }
     let client_token = parameters.text("ClientToken");
-    if client_token.as_ref().is_some_and(|token| token.len() > 64 || !token.is_ascii()) {
+    if client_token
+        .as_ref()
+        .is_some_and(|token| token.len() > 64 || !token.is_ascii())
+    {
         return Err(error::INVALID_TOKEN.because("A ClientToken has up to 64 ASCII characters."));
     }
     let kind = match parameters.get("InstanceType") {
@@ -165,19 +178,26 @@ fn read_create(parameters: &Parameters) -> Result<CreateEni, ApiError> {
         (Some(id), true) => security_group_ids.push(id),
         (None, _) => {}
     }
-    let tags = parameters.tags()?.into_iter().map(|(key, value)| (key, value.unwrap_or_default()));
+    let tags = parameters
+        .tags()?
+        .into_iter()
+        .map(|(key, value)| (key, value.unwrap_or_default()));
     Ok(CreateEni {
         vswitch_id: parameters.required("VSwitchId")?.to_owned(),
         security_group_ids,
         kind,
         primary_ip: parameters.address("PrimaryIpAddress")?,
-        secondary_count: parameters.number("SecondaryPrivateIpAddressCount", 0..=49)?.unwrap_or(0),
+        secondary_count: parameters
+            .number("SecondaryPrivateIpAddressCount", 0..=49)?
+            .unwrap_or(0),
         secondary_ips: parameters.addresses("PrivateIpAddress")?,
         tags: tags.collect(),
         name: parameters.text("NetworkInterfaceName").unwrap_or_default(),
         description: parameters.text("Description").unwrap_or_default(),
         resource_group_id: parameters.text("ResourceGroupId").unwrap_or_default(),
-        traffic_mode: parameters.text("NetworkInterfaceTrafficMode").unwrap_or_else(|| "Standard".to_owned()),
+        traffic_mode: parameters
+            .text("NetworkInterfaceTrafficMode")
+            .unwrap_or_else(|| "Standard".to_owned()),
         delete_on_release: parameters.flag("DeleteOnRelease")?,
         source_dest_check: parameters.flag("SourceDestCheck")?,
         client_token,
@@ -188,7 +208,10 @@ fn read_create(parameters: &Parameters) -> Result<CreateEni, ApiError> {
 fn describe_enis(cloud: &Cloud, parameters: &Parameters) -> Result<Answer, ApiError> {
     let ids = parameters.list("NetworkInterfaceId");
     if ids.len() > 100 {
-        return Err(error::invalid("NetworkInterfaceId", "at most 100 ids can be listed"));
+        return Err(error::invalid(
+            "NetworkInterfaceId",
+            "at most 100 ids can be listed",
+        ));
     }
     let filter = EniFilter {
         ids,
@@ -210,12 +233,20 @@ fn describe_enis(cloud: &Cloud, parameters: &Parameters) -> Result<Answer, ApiEr
         let number = parameters.number("PageNumber", 1..=u32::MAX)?.unwrap_or(1) as usize;
         let size = parameters.number("PageSize", 1..=500)?.unwrap_or(10) as usize;
         let listing = cloud.describe_network_interfaces(&filter, EniPage::Number { number, size });
-        return Ok(Answer::Enis { listing, number, size });
+        return Ok(Answer::Enis {
+            listing,
+            number,
+            size,
+        });
     }
     let after = parameters.get("NextToken").map_or(Ok(0), read_next_token)?;
     let size = limit.unwrap_or(10) as usize;
     let listing = cloud.describe_network_interfaces(&filter, EniPage::After { after, limit: size });
-    Ok(Answer::Enis { listing, number: 1, size })
+    Ok(Answer::Enis {
+        listing,
+        number: 1,
+        size,
+    })
 }
 
 /// A NextToken is opaque to callers: here it is the serial after which to go on.
@@ -224,9 +255,12 @@ pub(super) fn next_token(serial: u64) -> String {
 }
 
 fn read_next_token(token: &str) -> Result<u64, ApiError> {
-    token.strip_prefix("next-").and_then(|serial| u64::from_str_radix(serial, 16).ok()).ok_or_else(|| {
-        error::INVALID_NEXT_TOKEN.because("The specified NextToken is not one that was handed out.")
-    })
+    token
+        .strip_prefix("next-")
+        .and_then(|serial| u64::from_str_radix(serial, 16).ok())
+        .ok_or_else(|| {
+            error::INVALID_NEXT_TOKEN.because("The specified NextToken is not one that was handed out.")
+        })
 }
 
 fn describe_types(cloud: &Cloud, parameters: &Parameters) -> Result<Answer, ApiError> {
@@ -248,7 +282,10 @@ fn place_filter(parameters: &Parameters, ids: Vec<String>) -> PlaceFilter {
 }
 
 fn comma_list(parameters: &Parameters, name: &str) -> Vec<String> {
-    parameters.get(name).map(|ids| ids.split(',').map(str::to_owned).collect()).unwrap_or_default()
+    parameters
+        .get(name)
+        .map(|ids| ids.split(',').map(str::to_owned).collect())
+        .unwrap_or_default()
 }
 
 /// A numbered page.
@@ -269,7 +306,12 @@ impl PageRequest {
     fn of<T>(self, matches: impl Iterator<Item = T>) -> Page<T> {
         let (number, size) = (self.number, self.size);
         let first = (number - 1).saturating_mul(size);
-        let mut page = Page { number, size, total: 0, items: Vec::new() };
+        let mut page = Page {
+            number,
+            size,
+            total: 0,
+            items: Vec::new(),
+        };
         for item in matches {
             if page.total >= first && page.items.len() < size {
                 page.items.push(item);

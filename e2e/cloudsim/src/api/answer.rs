@@ -1,10 +1,12 @@
 //! Answers in the API's own JSON.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::actions::{Page, next_token};
+use super::eni_view::EniView;
 use crate::model::describe::EniListing;
-use crate::model::{ApiError, Eni, EniStatus, InstanceState};
+use crate::model::{ApiError, Eni, InstanceState};
 use crate::world::{InstanceType, SecurityGroup, VSwitch, Vpc};
 
 /// What an act gave; rendered outside the model's lock.
@@ -13,8 +15,15 @@ pub enum Answer {
     /// Nothing but the request id.
     Done,
     Created(Box<Eni>),
-    Enis { listing: EniListing, number: usize, size: usize },
-    Types { types: Vec<InstanceType>, next: Option<String> },
+    Enis {
+        listing: EniListing,
+        number: usize,
+        size: usize,
+    },
+    Types {
+        types: Vec<InstanceType>,
+        next: Option<String>,
+    },
     Instances(Page<InstanceState>),
     /// With the number of available addresses.
     VSwitches(Page<(VSwitch, u32)>),
@@ -32,33 +41,70 @@ impl Answer {
     }
 
     /// The JSON text.
-    pub fn render(self, region: &str, request_id: &str) -> Vec<u8> {
-        let mut body = match self {
+    pub fn render(self, region: &str, request_id: &str) -> serde_json::Result<Vec<u8>> {
+        let body = match self {
             Answer::Done => json!({}),
-            Answer::Created(eni) => created(&eni),
-            Answer::Enis { listing, number, size } => json!({
-                "NetworkInterfaceSets": {
-                    "NetworkInterfaceSet": listing.enis.iter().map(described).collect::<Vec<_>>(),
-                },
-                "NextToken": listing.next.map(next_token).unwrap_or_default(),
-                "TotalCount": listing.total,
-                "PageNumber": number,
-                "PageSize": size,
-            }),
+            Answer::Created(eni) => return with_id(request_id, &EniView::created(&eni)),
+            Answer::Enis {
+                listing,
+                number,
+                size,
+            } => {
+                let page = EniPage {
+                    network_interface_sets: EniSet { of: &listing.enis },
+                    next_token: listing.next.map(next_token).unwrap_or_default(),
+                    total_count: listing.total,
+                    page_number: number,
+                    page_size: size,
+                };
+                return with_id(request_id, &page);
+            }
             Answer::Types { types, next } => json!({
                 "InstanceTypes": {"InstanceType": types.iter().map(instance_type).collect::<Vec<_>>()},
                 "NextToken": next.unwrap_or_default(),
             }),
-            Answer::Instances(page) => {
-                paged(page, "Instances", "Instance", |state| instance(state, region))
+            Answer::Instances(page) => paged(page, "Instances", "Instance", |state| instance(state, region)),
+            Answer::VSwitches(page) => {
+                paged(page, "VSwitches", "VSwitch", |(spec, free)| vswitch(spec, *free))
             }
-            Answer::VSwitches(page) => paged(page, "VSwitches", "VSwitch", |(spec, free)| vswitch(spec, *free)),
             Answer::Groups(page) => paged(page, "SecurityGroups", "SecurityGroup", group),
             Answer::Vpcs(page) => paged(page, "Vpcs", "Vpc", |spec| vpc(spec, region)),
         };
-        body["RequestId"] = json!(request_id);
-        body.to_string().into_bytes()
+        with_id(request_id, &body)
     }
+}
+
+/// A body with the request id beside its own fields.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WithId<'a, T> {
+    request_id: &'a str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+fn with_id<T: Serialize>(request_id: &str, body: &T) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&WithId { request_id, body })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct EniPage<'a> {
+    network_interface_sets: EniSet<'a>,
+    next_token: String,
+    total_count: usize,
+    page_number: usize,
+    page_size: usize,
+}
+
+#[derive(Serialize)]
+struct EniSet<'a> {
+    #[serde(rename = "NetworkInterfaceSet", serialize_with = "eni_views")]
+    of: &'a [Eni],
+}
+
+fn eni_views<S: Serializer>(enis: &&[Eni], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(enis.iter().map(EniView::described))
 }
 
 /// The JSON text of an error.
@@ -84,74 +130,10 @@ fn paged<T>(page: Page<T>, outer: &str, inner: &str, each: impl Fn(&T) -> Value)
     })
 }
 
-/// What Create and Describe say alike.
-fn common(eni: &Eni) -> Value {
-    let addresses: Vec<Value> = eni
-        .addresses()
-        .map(|address| {
-            json!({
-                "PrivateIpAddress": address.to_string(),
-                "Primary": address == eni.primary_ip,
-            })
-        })
-        .collect();
-    let tags: Vec<Value> =
-        eni.tags.iter().map(|(key, value)| json!({"TagKey": **key, "TagValue": **value})).collect();
-    json!({
-        "NetworkInterfaceId": *eni.id,
-        "NetworkInterfaceName": eni.name,
-        "Description": eni.description,
-        "Type": eni.kind.name(),
-        "Status": eni.status.name(),
-        "VpcId": *eni.vpc_id,
-        "VSwitchId": *eni.vswitch_id,
-        "ZoneId": *eni.zone_id,
-        "MacAddress": eni.mac.to_string(),
-        "PrivateIpAddress": eni.primary_ip.to_string(),
-        "PrivateIpSets": {"PrivateIpSet": addresses},
-        "Ipv6Sets": {"Ipv6Set": []},
-        "Ipv4PrefixSets": {"Ipv4PrefixSet": []},
-        "Ipv6PrefixSets": {"Ipv6PrefixSet": []},
-        "SecurityGroupIds": {
-            "SecurityGroupId": eni.security_group_ids.iter().map(|id| &**id).collect::<Vec<_>>(),
-        },
-        "ResourceGroupId": eni.resource_group_id,
-        "NetworkInterfaceTrafficMode": eni.traffic_mode,
-        "SourceDestCheck": eni.source_dest_check,
-        "DeleteOnRelease": eni.delete_on_release,
-        "ServiceManaged": false,
-        "ServiceID": 0,
-        "OwnerId": "1000000000000001",
-        "Tags": {"Tag": tags},
-    })
-}
-
-/// As it was made: a token that is used again gets this, whatever became of the ENI.
-fn created(eni: &Eni) -> Value {
-    common(eni)
-}
-
-fn described(eni: &Eni) -> Value {
-    let mut body = common(eni);
-    body["CreationTime"] = json!(eni.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    body["InstanceId"] = json!(eni.instance().map(|id| &**id).unwrap_or_default());
-    // Where it is attached shows once it is.
-    let attachment = match (&eni.attachment, eni.status) {
-        (Some(attachment), EniStatus::InUse | EniStatus::Detaching) => json!({
-            "InstanceId": *attachment.instance_id,
-            "DeviceIndex": attachment.device_index,
-            "TrunkNetworkInterfaceId": attachment.trunk_eni_id.as_deref().unwrap_or_default(),
-            "NetworkCardIndex": attachment.network_card_index,
-            "MemberNetworkInterfaceIds": {"MemberNetworkInterfaceId": []},
-        }),
-        _ => json!({}),
-    };
-    body["Attachment"] = attachment;
-    body
-}
-
 fn instance_type(kind: &InstanceType) -> Value {
-    let cards: Vec<Value> = (0..kind.network_cards).map(|index| json!({"NetworkCardIndex": index})).collect();
+    let cards: Vec<Value> = (0..kind.network_cards)
+        .map(|index| json!({"NetworkCardIndex": index}))
+        .collect();
     json!({
         "InstanceTypeId": kind.id,
         "InstanceTypeFamily": kind.id.rsplit_once('.').map_or(kind.id.as_str(), |(family, _)| family),
@@ -170,8 +152,11 @@ fn instance_type(kind: &InstanceType) -> Value {
 
 fn instance(state: &InstanceState, region: &str) -> Value {
     let spec = &state.spec;
-    let tags: Vec<Value> =
-        spec.tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect();
+    let tags: Vec<Value> = spec
+        .tags
+        .iter()
+        .map(|(key, value)| json!({"TagKey": key, "TagValue": value}))
+        .collect();
     let addresses: Vec<String> = spec.address.iter().map(ToString::to_string).collect();
     json!({
         "InstanceId": spec.id,

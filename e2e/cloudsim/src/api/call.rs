@@ -27,9 +27,15 @@ pub struct HttpRequest {
 /// What goes back to the caller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply {
-    Whole { status: u16, body: Vec<u8> },
+    Whole {
+        status: u16,
+        body: Vec<u8>,
+    },
     /// Only the first half of the body arrives.
-    Half { status: u16, body: Vec<u8> },
+    Half {
+        status: u16,
+        body: Vec<u8>,
+    },
     /// The connection is reset.
     Reset,
 }
@@ -50,19 +56,16 @@ pub async fn answer(state: Arc<State>, request: HttpRequest) -> Reply {
     match admit(&state, &request, &query, &call) {
         Ok(action) => carry_out(&state, action, call).await,
         Err(refusal) => {
-            state.log.append(call.record(&state, &refusal.code, None, &Verdict::default(), false));
+            state
+                .log
+                .append(call.record(&state, &refusal.code, None, &Verdict::default(), false));
             call.refuse(&refusal)
         }
     }
 }
 
 /// Everything that is checked before the call reaches its service.
-fn admit(
-    state: &State,
-    request: &HttpRequest,
-    query: &Parameters,
-    call: &Call,
-) -> Result<Action, ApiError> {
+fn admit(state: &State, request: &HttpRequest, query: &Parameters, call: &Call) -> Result<Action, ApiError> {
     if !matches!(request.method.as_str(), "GET" | "POST") {
         return Err(error::METHOD.because("Only GET and POST are supported."));
     }
@@ -94,14 +97,22 @@ async fn carry_out(state: &State, action: Action, call: Call) -> Reply {
     let (answer_after, done_after) = state.draw_timing(&call.action);
     tokio::time::sleep(answer_after + verdict.delay.0).await;
     if verdict.reset == Some(Reset::Before) {
-        state.log.append(call.record(state, "reset", None, &verdict, true));
+        state
+            .log
+            .append(call.record(state, "reset", None, &verdict, true));
         return Reply::Reset;
     }
     if let Some(refusal) = &verdict.error {
-        state.log.append(call.record(state, &refusal.code, None, &verdict, false));
+        state
+            .log
+            .append(call.record(state, &refusal.code, None, &verdict, false));
         return call.refuse(refusal);
     }
-    let completion = if verdict.stuck { Completion::Never } else { Completion::After(done_after) };
+    let completion = if verdict.stuck {
+        Completion::Never
+    } else {
+        Completion::After(done_after)
+    };
     let lost = verdict.reset.is_some() || verdict.half_reply;
     let outcome = state.with_cloud(|cloud, now| {
         let outcome = action.act(cloud, &call.parameters, completion, now);
@@ -123,16 +134,25 @@ async fn carry_out(state: &State, action: Action, call: Call) -> Reply {
 impl Call {
     fn read(state: &State, request: &HttpRequest, query: &Parameters) -> Call {
         let header = |name: &str| {
-            request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            request
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
         };
-        let form = header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let form =
+            header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
         let mut parameters = query.clone();
         if form {
             parameters.extend(pairs(&request.body));
         }
         Call {
-            action: header("x-acs-action").or_else(|| parameters.text("Action")).unwrap_or_default(),
-            version: header("x-acs-version").or_else(|| parameters.text("Version")).unwrap_or_default(),
+            action: header("x-acs-action")
+                .or_else(|| parameters.text("Action"))
+                .unwrap_or_default(),
+            version: header("x-acs-version")
+                .or_else(|| parameters.text("Version"))
+                .unwrap_or_default(),
             host: header("host").unwrap_or_default(),
             request_id: state.request_id(),
             parameters,
@@ -156,11 +176,24 @@ impl Call {
     }
 
     fn reply(&self, state: &State, outcome: Result<Answer, ApiError>, half: bool) -> Reply {
-        let (status, body) = match outcome {
-            Ok(answer) => (200, answer.render(&state.region, &self.request_id)),
-            Err(refusal) => (refusal.status, render_error(&refusal, &self.host, &self.request_id)),
+        let rendered = outcome.and_then(|answer| {
+            answer.render(&state.region, &self.request_id).map_err(|failure| {
+                tracing::error!(error = %failure, "an answer cannot be written");
+                error::INTERNAL.because("The request processing has failed due to some unknown error.")
+            })
+        });
+        let (status, body) = match rendered {
+            Ok(body) => (200, body),
+            Err(refusal) => (
+                refusal.status,
+                render_error(&refusal, &self.host, &self.request_id),
+            ),
         };
-        if half { Reply::Half { status, body } } else { Reply::Whole { status, body } }
+        if half {
+            Reply::Half { status, body }
+        } else {
+            Reply::Whole { status, body }
+        }
     }
 
     fn record(
@@ -183,7 +216,9 @@ impl Call {
                 .collect(),
             client_token: self.parameters.text("ClientToken"),
             outcome: outcome.to_owned(),
-            eni_id: eni.map(str::to_owned).or_else(|| self.parameters.text("NetworkInterfaceId")),
+            eni_id: eni
+                .map(str::to_owned)
+                .or_else(|| self.parameters.text("NetworkInterfaceId")),
             request_id: self.request_id.clone(),
             faults: verdict.faults.clone(),
             reply_lost,

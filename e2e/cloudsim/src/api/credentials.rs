@@ -2,6 +2,7 @@
 //! nonces of their requests.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,8 +33,9 @@ pub struct KeyRing {
     keys: HashMap<String, Key>,
     roles: HashMap<String, Duration>,
     minted: HashMap<String, RoleCredential>,
-    nonces: HashSet<(String, String)>,
-    nonce_order: VecDeque<(Timestamp, (String, String))>,
+    /// Hashes of key and nonce: an hour of them stays small at any rate of calls.
+    nonces: HashSet<u64>,
+    nonce_order: VecDeque<(Timestamp, u64)>,
     tolerance: Duration,
     random: StdRng,
 }
@@ -42,7 +44,13 @@ impl KeyRing {
     /// The keys of a world.
     pub fn new(world: &World, seed: u64) -> KeyRing {
         let permanent = |key: &Credential| {
-            (key.access_key_id.clone(), Key { secret: key.access_key_secret.clone(), temporary: None })
+            (
+                key.access_key_id.clone(),
+                Key {
+                    secret: key.access_key_secret.clone(),
+                    temporary: None,
+                },
+            )
         };
         let role = |role: &RamRole| (role.name.clone(), role.life.0);
         KeyRing {
@@ -80,10 +88,9 @@ impl KeyRing {
                 Some(_) => {}
             }
         }
-        let sent: Timestamp = claim
-            .timestamp
-            .parse()
-            .map_err(|_| error::TIMESTAMP_FORMAT.because("Specified time stamp or date value is not well formatted."))?;
+        let sent: Timestamp = claim.timestamp.parse().map_err(|_| {
+            error::TIMESTAMP_FORMAT.because("Specified time stamp or date value is not well formatted.")
+        })?;
         if sent.duration_since(now).unsigned_abs() > self.tolerance {
             return Err(error::TIMESTAMP_EXPIRED.because("Specified time stamp or date value is expired."));
         }
@@ -101,8 +108,10 @@ impl KeyRing {
                 self.nonces.remove(&nonce);
             }
         }
-        let nonce = (claim.access_key_id.clone(), claim.nonce.clone());
-        if !self.nonces.insert(nonce.clone()) {
+        let mut hasher = DefaultHasher::new();
+        (&claim.access_key_id, &claim.nonce).hash(&mut hasher);
+        let nonce = hasher.finish();
+        if !self.nonces.insert(nonce) {
             return Err(error::NONCE_USED.because("Specified signature nonce was used already."));
         }
         self.nonce_order.push_back((now, nonce));
@@ -119,7 +128,9 @@ impl KeyRing {
             return Some(held.clone());
         }
         let mut random_text = |length: usize| -> String {
-            (0..length).map(|_| char::from(self.random.sample(rand::distr::Alphanumeric))).collect()
+            (0..length)
+                .map(|_| char::from(self.random.sample(rand::distr::Alphanumeric)))
+                .collect()
         };
         let minted = RoleCredential {
             access_key_id: format!("STS.{}", random_text(25)),
@@ -128,7 +139,10 @@ impl KeyRing {
             expires: now + life,
         };
         let temporary = Some((minted.security_token.clone(), minted.expires));
-        let key = Key { secret: minted.access_key_secret.clone(), temporary };
+        let key = Key {
+            secret: minted.access_key_secret.clone(),
+            temporary,
+        };
         self.keys.insert(minted.access_key_id.clone(), key);
         self.minted.insert(role.to_owned(), minted.clone());
         Some(minted)

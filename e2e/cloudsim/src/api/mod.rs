@@ -4,6 +4,7 @@ mod actions;
 mod answer;
 pub mod call;
 pub mod credentials;
+mod eni_view;
 pub mod parameters;
 pub mod quota;
 pub mod server;

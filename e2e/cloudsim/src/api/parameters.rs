@@ -44,7 +44,10 @@ impl Parameters {
 
     /// A value that is there and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// A value as text of its own.
@@ -58,15 +61,16 @@ impl Parameters {
     }
 
     /// A whole number in a range.
-    pub fn number(
-        &self,
-        name: &str,
-        range: std::ops::RangeInclusive<u32>,
-    ) -> Result<Option<u32>, ApiError> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+    pub fn number(&self, name: &str, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, ApiError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         match text.parse() {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => Err(error::invalid(name, &format!("it must be {} to {}", range.start(), range.end()))),
+            _ => Err(error::invalid(
+                name,
+                &format!("it must be {} to {}", range.start(), range.end()),
+            )),
         }
     }
 
@@ -99,7 +103,10 @@ impl Parameters {
 
     /// A list of IPv4 addresses.
     pub fn addresses(&self, name: &str) -> Result<Vec<Ipv4Addr>, ApiError> {
-        self.list(name).iter().map(|text| parse_address(name, text)).collect()
+        self.list(name)
+            .iter()
+            .map(|text| parse_address(name, text))
+            .collect()
     }
 
     /// Either a list or a JSON array in one value: the API has both for some parameters.
@@ -126,13 +133,17 @@ impl Parameters {
             }
         }
         tags.into_values()
-            .map(|(key, value)| key.map(|key| (key, value)).ok_or_else(|| error::missing("Tag.Key")))
+            .map(|(key, value)| {
+                key.map(|key| (key, value))
+                    .ok_or_else(|| error::missing("Tag.Key"))
+            })
             .collect()
     }
 
     /// The pairs that say what to do, without signature, transport and secrets.
     pub fn of_act(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.iter().filter(|(name, _)| !TRANSPORT.contains(name) && *name != "Version")
+        self.iter()
+            .filter(|(name, _)| !TRANSPORT.contains(name) && *name != "Version")
     }
 
     /// One canonical text of everything that says what to do but the ClientToken.
@@ -147,5 +158,6 @@ impl Parameters {
 }
 
 fn parse_address(name: &str, text: &str) -> Result<Ipv4Addr, ApiError> {
-    text.parse().map_err(|_| error::invalid(name, "it must be an IPv4 address"))
+    text.parse()
+        .map_err(|_| error::invalid(name, "it must be an IPv4 address"))
 }

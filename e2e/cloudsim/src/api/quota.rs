@@ -34,10 +34,14 @@ impl QuotaTable {
 
     /// Takes one call of `action` out of its bucket, or refuses it.
     pub fn take(&mut self, action: &str, now: Timestamp) -> Result<(), ApiError> {
-        let Some(limit) = self.per_minute.get(action).copied().or(self.default) else { return Ok(()) };
+        let Some(limit) = self.per_minute.get(action).copied().or(self.default) else {
+            return Ok(());
+        };
         let limit = f64::from(limit);
-        let bucket =
-            self.buckets.entry(action.to_owned()).or_insert(Bucket { tokens: limit, at: now });
+        let bucket = self.buckets.entry(action.to_owned()).or_insert(Bucket {
+            tokens: limit,
+            at: now,
+        });
         let passed = now.duration_since(bucket.at).as_secs_f64().max(0.0);
         bucket.tokens = (bucket.tokens + passed * limit / 60.0).min(limit);
         bucket.at = now;

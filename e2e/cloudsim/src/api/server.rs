@@ -56,7 +56,9 @@ enum Cut {
 }
 
 async fn connection(stream: TcpStream, state: Arc<State>, stop: CancellationToken) {
-    let prepared = stream.set_nodelay(true).and_then(|()| stream.as_fd().try_clone_to_owned());
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| stream.as_fd().try_clone_to_owned());
     let socket = match prepared {
         Ok(socket) => Arc::new(socket),
         Err(failure) => {
@@ -83,7 +85,9 @@ async fn respond(
     socket: Arc<OwnedFd>,
 ) -> Result<Response<Body>, Cut> {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(Body::new(body), MAX_BODY).await.map_err(Cut::Read)?;
+    let body = axum::body::to_bytes(Body::new(body), MAX_BODY)
+        .await
+        .map_err(Cut::Read)?;
     let request = HttpRequest {
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
@@ -130,7 +134,10 @@ fn half_of(body: Bytes) -> impl futures::Stream<Item = io::Result<Bytes>> {
 
 /// Without linger, closing sends RST instead of FIN.
 fn reset_on_close(socket: &OwnedFd) {
-    let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    let linger = nix::libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
     if let Err(failure) = setsockopt(socket, sockopt::Linger, &linger) {
         tracing::warn!(error = %failure, "a connection is closed instead of reset");
     }

@@ -67,7 +67,9 @@ impl Claim {
             .strip_prefix(V3_ALGORITHM)
             .ok_or_else(|| incomplete("the algorithm must be ACS3-HMAC-SHA256"))?;
         let field = |name: &str| {
-            fields.split(',').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+            fields
+                .split(',')
+                .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
         };
         let access_key_id = field("Credential").ok_or_else(|| error::missing("AccessKeyId"))?;
         let signed_headers = field("SignedHeaders").ok_or_else(|| incomplete("SignedHeaders is absent"))?;
@@ -124,11 +126,15 @@ impl Claim {
     pub fn verify(&self, secret: &str) -> Result<(), ApiError> {
         let good = match self.family {
             Family::V3 => unhex(&self.signature).is_some_and(|signature| {
-                keyed::<Hmac<Sha256>>(secret.as_bytes(), &self.string_to_sign).verify_slice(&signature).is_ok()
+                keyed::<Hmac<Sha256>>(secret.as_bytes(), &self.string_to_sign)
+                    .verify_slice(&signature)
+                    .is_ok()
             }),
             Family::Rpc => BASE64.decode(&self.signature).is_ok_and(|signature| {
                 let key = format!("{secret}&");
-                keyed::<Hmac<Sha1>>(key.as_bytes(), &self.string_to_sign).verify_slice(&signature).is_ok()
+                keyed::<Hmac<Sha1>>(key.as_bytes(), &self.string_to_sign)
+                    .verify_slice(&signature)
+                    .is_ok()
             }),
         };
         if good {
@@ -188,15 +194,20 @@ pub fn percent_encode(text: &str) -> String {
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
 }

@@ -33,7 +33,7 @@ pub enum PowerError {
     Metadata {
         instance: String,
         #[source]
-        source: NamespaceError,
+        source: Box<NamespaceError>,
     },
     #[error("the simulator is stopping")]
     Stopping,
@@ -41,8 +41,15 @@ pub enum PowerError {
 
 enum Command {
     Follow(Vec<Change>),
-    PowerOn { instance: String, netns: PathBuf, done: oneshot::Sender<Result<(), PowerError>> },
-    PowerOff { instance: String, done: oneshot::Sender<Result<(), PowerError>> },
+    PowerOn {
+        instance: String,
+        netns: PathBuf,
+        done: oneshot::Sender<Result<(), PowerError>>,
+    },
+    PowerOff {
+        instance: String,
+        done: oneshot::Sender<Result<(), PowerError>>,
+    },
 }
 
 /// Handle to the machines. They are powered off when it goes.
@@ -57,9 +64,13 @@ impl Machines {
     pub fn start(state: Arc<State>, fabric: Option<Fabric>) -> std::io::Result<Machines> {
         let (commands, inbox) = mpsc::channel();
         let mut worker = worker::Worker::new(state, fabric, tokio::runtime::Handle::current());
-        let thread =
-            std::thread::Builder::new().name("machines".into()).spawn(move || worker.run(&inbox))?;
-        Ok(Machines { commands: Mutex::new(Some(commands)), thread: Mutex::new(Some(thread)) })
+        let thread = std::thread::Builder::new()
+            .name("machines".into())
+            .spawn(move || worker.run(&inbox))?;
+        Ok(Machines {
+            commands: Mutex::new(Some(commands)),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Makes the fabric follow what happened in the cloud.
@@ -74,7 +85,11 @@ impl Machines {
     /// with it whatever else is attached.
     pub async fn power_on(&self, instance: String, netns: PathBuf) -> Result<(), PowerError> {
         let (done, result) = oneshot::channel();
-        self.send(Command::PowerOn { instance, netns, done })?;
+        self.send(Command::PowerOn {
+            instance,
+            netns,
+            done,
+        })?;
         result.await.map_err(|_| PowerError::Stopping)?
     }
 

@@ -56,8 +56,10 @@ pub enum HostAddressError {
 /// address. A socket stays in the namespace it was made in, so the thread is needed only
 /// to make it.
 pub fn metadata_listener(netns: &Path) -> Result<TcpListener, NamespaceError> {
-    let file = File::open(netns)
-        .map_err(|source| NamespaceError::Open { path: netns.to_owned(), source })?;
+    let file = File::open(netns).map_err(|source| NamespaceError::Open {
+        path: netns.to_owned(),
+        source,
+    })?;
     let thread = std::thread::Builder::new()
         .name("metadata-netns".into())
         .spawn(move || {
@@ -97,11 +99,16 @@ pub async fn give_host_address(
         let Some(gateway) = gateway else { return Ok(()) };
         let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build();
         // Not replaced: a namespace that has a default route is somebody else's.
-        netlink.route().add(route).execute().await.map_err(|source| HostAddressError::Act {
-            act: "set the default route",
-            link: link.to_owned(),
-            source,
-        })
+        netlink
+            .route()
+            .add(route)
+            .execute()
+            .await
+            .map_err(|source| HostAddressError::Act {
+                act: "set the default route",
+                link: link.to_owned(),
+                source,
+            })
     };
     let given = given.await;
     connection.abort();
@@ -109,7 +116,13 @@ pub async fn give_host_address(
 }
 
 async fn give_address(netlink: &Handle, link: &str, address: Ipv4Net) -> Result<(), HostAddressError> {
-    let failed = |act| move |source| HostAddressError::Act { act, link: link.to_owned(), source };
+    let failed = |act| {
+        move |source| HostAddressError::Act {
+            act,
+            link: link.to_owned(),
+            source,
+        }
+    };
     let found = netlink.link().get().match_name(link).execute().try_next().await;
     let index = found
         .map_err(failed("look for the device"))?
@@ -124,5 +137,10 @@ async fn give_address(netlink: &Handle, link: &str, address: Ipv4Net) -> Result<
         .await
         .map_err(failed("set the address"))?;
     let up = LinkUnspec::new_with_index(index).up().build();
-    netlink.link().set(up).execute().await.map_err(failed("bring the device up"))
+    netlink
+        .link()
+        .set(up)
+        .execute()
+        .await
+        .map_err(failed("bring the device up"))
 }

@@ -38,14 +38,24 @@ struct Powered {
 
 impl Worker {
     pub fn new(state: Arc<State>, fabric: Option<Fabric>, runtime: Handle) -> Worker {
-        Worker { state, fabric, runtime, powered: HashMap::new(), plugged: HashMap::new() }
+        Worker {
+            state,
+            fabric,
+            runtime,
+            powered: HashMap::new(),
+            plugged: HashMap::new(),
+        }
     }
 
     pub fn run(&mut self, inbox: &mpsc::Receiver<Command>) {
         loop {
             match inbox.recv_timeout(ROUND) {
                 Ok(Command::Follow(changes)) => changes.into_iter().for_each(|change| self.follow(change)),
-                Ok(Command::PowerOn { instance, netns, done }) => {
+                Ok(Command::PowerOn {
+                    instance,
+                    netns,
+                    done,
+                }) => {
                     // Nobody may be left to hear it.
                     let _ = done.send(self.power_on(&instance, &netns));
                 }
@@ -62,12 +72,21 @@ impl Worker {
     }
 
     fn power_on(&mut self, instance: &str, netns: &Path) -> Result<(), PowerError> {
-        if self.state.with_cloud(|cloud, _| cloud.instance(instance).is_none()) {
+        if self
+            .state
+            .with_cloud(|cloud, _| cloud.instance(instance).is_none())
+        {
             return Err(PowerError::NoInstance(instance.to_owned()));
         }
         self.power_off(instance);
-        let no_metadata = |source| PowerError::Metadata { instance: instance.to_owned(), source };
-        let missing = |source| NamespaceError::Open { path: netns.to_owned(), source };
+        let no_metadata = |source| PowerError::Metadata {
+            instance: instance.to_owned(),
+            source: Box::new(source),
+        };
+        let missing = |source| NamespaceError::Open {
+            path: netns.to_owned(),
+            source,
+        };
         let identity = identity(netns).map_err(|source| no_metadata(missing(source)))?;
         let listener = metadata_listener(netns).map_err(no_metadata)?;
         let stop = CancellationToken::new();
@@ -78,12 +97,24 @@ impl Worker {
             tokio::net::TcpListener::from_std(listener)
                 .map_err(|source| no_metadata(NamespaceError::Listen { source }))?
         };
-        self.runtime.spawn(metadata::serve(listener, self.state.clone(), instance.to_owned(), stop));
-        let powered = Powered { netns: netns.to_owned(), identity, _metadata: guard };
+        self.runtime.spawn(metadata::serve(
+            listener,
+            self.state.clone(),
+            instance.to_owned(),
+            stop,
+        ));
+        let powered = Powered {
+            netns: netns.to_owned(),
+            identity,
+            _metadata: guard,
+        };
         self.powered.insert(instance.to_owned(), powered);
         if let Err(source) = self.plug_all(instance) {
             self.power_off(instance);
-            return Err(PowerError::Plug { instance: instance.to_owned(), source });
+            return Err(PowerError::Plug {
+                instance: instance.to_owned(),
+                source,
+            });
         }
         self.set_status(instance, InstanceStatus::Running);
         Ok(())
@@ -101,13 +132,20 @@ impl Worker {
     }
 
     fn plug(&mut self, eni: &Eni) -> Result<(), FabricError> {
-        let (Some(fabric), Some(attachment)) = (&self.fabric, &eni.attachment) else { return Ok(()) };
-        let Some(powered) = self.powered.get(&*attachment.instance_id) else { return Ok(()) };
+        let (Some(fabric), Some(attachment)) = (&self.fabric, &eni.attachment) else {
+            return Ok(());
+        };
+        let Some(powered) = self.powered.get(&*attachment.instance_id) else {
+            return Ok(());
+        };
         if self.plugged.contains_key(&eni.id) {
             return Ok(());
         }
         let kind = match &attachment.trunk_eni_id {
-            Some(trunk) => PortKind::Member { trunk: trunk.to_string(), vlan: attachment.device_index },
+            Some(trunk) => PortKind::Member {
+                trunk: trunk.to_string(),
+                vlan: attachment.device_index,
+            },
             None => PortKind::Direct {
                 netns: powered.netns.clone(),
                 ifname: (eni.kind == EniKind::Primary).then(|| "eth0".to_owned()),
@@ -121,7 +159,8 @@ impl Worker {
             security_groups: eni.security_group_ids.iter().map(ToString::to_string).collect(),
             kind,
         })?;
-        self.plugged.insert(eni.id.clone(), attachment.instance_id.clone());
+        self.plugged
+            .insert(eni.id.clone(), attachment.instance_id.clone());
         Ok(())
     }
 
@@ -142,7 +181,9 @@ impl Worker {
             },
         };
         if let Err(failure) = failed {
-            let cause = std::error::Error::source(&failure).map(ToString::to_string).unwrap_or_default();
+            let cause = std::error::Error::source(&failure)
+                .map(ToString::to_string)
+                .unwrap_or_default();
             tracing::error!(error = %failure, cause, "the fabric could not follow the cloud");
         }
     }
@@ -169,7 +210,9 @@ impl Worker {
 
     fn set_status(&self, instance: &str, status: InstanceStatus) {
         // An instance that was removed in the meantime has no status to set.
-        let _ = self.state.with_cloud(|cloud, _| cloud.power_instance(instance, status));
+        let _ = self
+            .state
+            .with_cloud(|cloud, _| cloud.power_instance(instance, status));
     }
 
     /// Powers off machines whose namespace has gone or become another one.

@@ -59,7 +59,9 @@ fn own(cloud: &Cloud, region: &str, instance: &InstanceState, path: &str) -> Opt
 /// Facts of an attached ENI, by its MAC. Members do not show: they are no NICs.
 fn interface(cloud: &Cloud, instance_id: &str, path: &str) -> Option<String> {
     let nics = || {
-        cloud.enis_of(instance_id).filter(|eni| eni.trunk().is_none() && eni.status == EniStatus::InUse)
+        cloud
+            .enis_of(instance_id)
+            .filter(|eni| eni.trunk().is_none() && eni.status == EniStatus::InUse)
     };
     if path.is_empty() {
         let macs: Vec<String> = nics().map(|eni| format!("{}/", eni.mac)).collect();
@@ -101,7 +103,12 @@ fn interface_field(cloud: &Cloud, eni: &Eni, field: &str) -> Option<String> {
 /// Credentials of the instance's RAM role.
 fn credentials(state: &State, instance_id: &str, role: &str) -> Option<String> {
     let (own_role, now) = state.with_cloud(|cloud, now| {
-        (cloud.instance(instance_id).and_then(|instance| instance.spec.ram_role.clone()), now)
+        (
+            cloud
+                .instance(instance_id)
+                .and_then(|instance| instance.spec.ram_role.clone()),
+            now,
+        )
     });
     let own_role = own_role?;
     if role.is_empty() {

@@ -35,11 +35,15 @@ struct Service {
 
 /// Serves one instance's metadata until `stop`.
 pub async fn serve(listener: TcpListener, state: Arc<State>, instance_id: String, stop: CancellationToken) {
-    let service =
-        Arc::new(Service { state, instance_id: instance_id.clone(), tokens: Mutex::new(TokenBook::default()) });
+    let service = Arc::new(Service {
+        state,
+        instance_id: instance_id.clone(),
+        tokens: Mutex::new(TokenBook::default()),
+    });
     let app = Router::new().fallback(respond).with_state(service);
-    let ended =
-        axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+    let ended = axum::serve(listener, app)
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await;
     if let Err(failure) = ended {
         tracing::error!(instance = instance_id, error = %failure, "a metadata service ended");
     }
@@ -56,14 +60,20 @@ async fn respond(
     if method == Method::PUT && uri.path() == TOKEN_PATH {
         return match service.tokens.lock().issue(header(TTL_HEADER), now) {
             Some(token) => token.into_response(),
-            None => (StatusCode::BAD_REQUEST, "the token's life must be 1 to 21600 seconds").into_response(),
+            None => (
+                StatusCode::BAD_REQUEST,
+                "the token's life must be 1 to 21600 seconds",
+            )
+                .into_response(),
         };
     }
     if method != Method::GET && method != Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let needed = service.state.with_cloud(|cloud, _| {
-        cloud.instance(&service.instance_id).is_some_and(|instance| instance.spec.metadata_token_required)
+        cloud
+            .instance(&service.instance_id)
+            .is_some_and(|instance| instance.spec.metadata_token_required)
     });
     match service.tokens.lock().check(header(TOKEN_HEADER), needed, now) {
         Ok(()) => {}

@@ -25,10 +25,14 @@ pub enum TokenRefusal {
 impl TokenBook {
     /// A token that lives as many seconds as asked; `None` when that is not 1 to 21600.
     pub fn issue(&mut self, ttl: Option<&str>, now: Timestamp) -> Option<String> {
-        let seconds = ttl?.parse().ok().filter(|seconds| (1..=LONGEST_LIFE).contains(seconds))?;
+        let seconds = ttl?
+            .parse()
+            .ok()
+            .filter(|seconds| (1..=LONGEST_LIFE).contains(seconds))?;
         self.tokens.retain(|_, expires| *expires > now);
         let token = uuid::Uuid::new_v4().simple().to_string();
-        self.tokens.insert(token.clone(), now + Duration::from_secs(seconds));
+        self.tokens
+            .insert(token.clone(), now + Duration::from_secs(seconds));
         Some(token)
     }
 

@@ -14,7 +14,12 @@ impl Cloud {
         let held: Vec<(Arc<str>, bool)> = self
             .enis
             .of_instance(id)
-            .map(|eni| (eni.id.clone(), eni.kind == EniKind::Primary || eni.delete_on_release))
+            .map(|eni| {
+                (
+                    eni.id.clone(),
+                    eni.kind == EniKind::Primary || eni.delete_on_release,
+                )
+            })
             .collect();
         for (eni, goes) in held {
             self.finish_detach(&eni);
@@ -51,6 +56,9 @@ impl Cloud {
 
     /// Sets how many free addresses of a vSwitch are given to nobody; whether it exists.
     pub fn withhold(&mut self, vswitch: &str, addresses: u32) -> bool {
-        self.vswitches.get_mut(vswitch).map(|state| state.space.withhold(addresses)).is_some()
+        self.vswitches
+            .get_mut(vswitch)
+            .map(|state| state.space.withhold(addresses))
+            .is_some()
     }
 }

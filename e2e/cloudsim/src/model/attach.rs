@@ -62,8 +62,9 @@ impl Cloud {
             return Err(error::ZONE_MISMATCH.because("The ENI and the instance are in different zones."));
         }
         if eni.addresses().count() > limits.private_ips_per_eni as usize {
-            return Err(error::IPV4_COUNT
-                .because("The ENI has more private addresses than the instance type takes."));
+            return Err(
+                error::IPV4_COUNT.because("The ENI has more private addresses than the instance type takes.")
+            );
         }
         let (trunk_eni_id, device_index) = match &request.trunk_eni_id {
             Some(trunk) => {
@@ -99,20 +100,30 @@ impl Cloud {
             );
         }
         if trunk.status != EniStatus::InUse
-            || trunk.instance().is_none_or(|holder| **holder != *instance.spec.id)
+            || trunk
+                .instance()
+                .is_none_or(|holder| **holder != *instance.spec.id)
         {
             return Err(wrong_state(trunk));
         }
         let held: BTreeSet<u16> = self
             .enis
             .of_trunk(trunk_id)
-            .filter_map(|member| member.attachment.as_ref().map(|attachment| attachment.device_index))
+            .filter_map(|member| {
+                member
+                    .attachment
+                    .as_ref()
+                    .map(|attachment| attachment.device_index)
+            })
             .collect();
         let slots = limits.eni_total_quantity.saturating_sub(limits.eni_quantity);
         if held.len() >= slots as usize {
             return Err(per_instance_limit());
         }
-        VLAN_IDS.into_iter().find(|vlan| !held.contains(vlan)).ok_or_else(per_instance_limit)
+        VLAN_IDS
+            .into_iter()
+            .find(|vlan| !held.contains(vlan))
+            .ok_or_else(per_instance_limit)
     }
 
     fn check_direct(
@@ -124,7 +135,11 @@ impl Cloud {
         if eni.kind == EniKind::Trunk && !limits.trunk_supported {
             return Err(error::ENI_TYPE.because("The instance type does not support trunk ENIs."));
         }
-        let direct = self.enis.of_instance(&instance.spec.id).filter(|eni| eni.trunk().is_none()).count();
+        let direct = self
+            .enis
+            .of_instance(&instance.spec.id)
+            .filter(|eni| eni.trunk().is_none())
+            .count();
         if direct >= limits.eni_quantity as usize {
             return Err(per_instance_limit());
         }

@@ -15,26 +15,39 @@ use crate::world::{Instance, PresetEni, World, WorldError};
 impl Cloud {
     /// A cloud as `world` describes it. `record_changes` keeps a list of what a fabric has
     /// to follow; without a fabric nobody would take it.
-    pub fn new(
-        world: &World,
-        seed: u64,
-        record_changes: bool,
-        now: Timestamp,
-    ) -> Result<Cloud, WorldError> {
+    pub fn new(world: &World, seed: u64, record_changes: bool, now: Timestamp) -> Result<Cloud, WorldError> {
         let mut cloud = Cloud {
             region: world.region.clone(),
-            vpcs: world.vpcs.iter().map(|vpc| (vpc.id.clone(), vpc.clone())).collect(),
+            vpcs: world
+                .vpcs
+                .iter()
+                .map(|vpc| (vpc.id.clone(), vpc.clone()))
+                .collect(),
             hosts: Vec::new(),
             vswitches: world
                 .v_switches
                 .iter()
                 .map(|spec| {
                     let space = AddressSpace::new(spec.cidr, spec.withheld);
-                    (spec.id.clone(), VSwitchState { spec: spec.clone(), space })
+                    (
+                        spec.id.clone(),
+                        VSwitchState {
+                            spec: spec.clone(),
+                            space,
+                        },
+                    )
                 })
                 .collect(),
-            groups: world.security_groups.iter().map(|group| (group.id.clone(), group.clone())).collect(),
-            types: world.instance_types.iter().map(|kind| (kind.id.clone(), kind.clone())).collect(),
+            groups: world
+                .security_groups
+                .iter()
+                .map(|group| (group.id.clone(), group.clone()))
+                .collect(),
+            types: world
+                .instance_types
+                .iter()
+                .map(|kind| (kind.id.clone(), kind.clone()))
+                .collect(),
             instances: BTreeMap::new(),
             enis: EniTable::default(),
             account_limit: None,
@@ -55,29 +68,44 @@ impl Cloud {
     fn populate(&mut self, world: &World, now: Timestamp) -> Result<(), WorldError> {
         for host in &world.hosts {
             let holder = || format!("host {}", host.name);
-            let vswitch = self.vswitches.get_mut(&host.v_switch).ok_or_else(|| WorldError::Unknown {
-                holder: holder(),
-                kind: "vSwitch",
-                id: host.v_switch.clone(),
-            })?;
-            vswitch.space.take(host.address).map_err(|_| WorldError::Address {
-                holder: holder(),
-                address: host.address.to_string(),
-                reason: "is outside its vSwitch, reserved or taken",
-            })?;
+            let vswitch = self
+                .vswitches
+                .get_mut(&host.v_switch)
+                .ok_or_else(|| WorldError::Unknown {
+                    holder: holder(),
+                    kind: "vSwitch",
+                    id: host.v_switch.clone(),
+                })?;
+            vswitch
+                .space
+                .take(host.address)
+                .map_err(|_| WorldError::Address {
+                    holder: holder(),
+                    address: host.address.to_string(),
+                    reason: "is outside its vSwitch, reserved or taken",
+                })?;
             let serial = self.ids.serial();
-            self.hosts.push(HostPort { spec: host.clone(), mac: self.ids.mac(serial) });
+            self.hosts.push(HostPort {
+                spec: host.clone(),
+                mac: self.ids.mac(serial),
+            });
         }
         // Named addresses first, so that none of them is given away as the next free one.
         let (named, unnamed): (Vec<_>, Vec<_>) = world.instances.iter().partition(|i| i.address.is_some());
         for instance in named.into_iter().chain(unnamed) {
-            self.add_instance(instance, now).map_err(|_| WorldError::Address {
-                holder: format!("instance {}", instance.id),
-                address: instance.address.map_or("(the next free one)".into(), |address| address.to_string()),
-                reason: "is outside its vSwitch, reserved, taken, or there is none left",
-            })?;
+            self.add_instance(instance, now)
+                .map_err(|_| WorldError::Address {
+                    holder: format!("instance {}", instance.id),
+                    address: instance
+                        .address
+                        .map_or("(the next free one)".into(), |address| address.to_string()),
+                    reason: "is outside its vSwitch, reserved, taken, or there is none left",
+                })?;
         }
-        world.network_interfaces.iter().try_for_each(|preset| self.preset(preset, now))
+        world
+            .network_interfaces
+            .iter()
+            .try_for_each(|preset| self.preset(preset, now))
     }
 
     fn preset(&mut self, preset: &PresetEni, now: Timestamp) -> Result<(), WorldError> {
@@ -89,11 +117,12 @@ impl Cloud {
             ..CreateEni::default()
         };
         for _ in 0..preset.count {
-            self.create_network_interface(&request, now).map_err(|_| WorldError::Address {
-                holder: format!("networkInterfaces in {}", preset.v_switch),
-                address: "(the next free one)".into(),
-                reason: "cannot be had: the vSwitch is too small",
-            })?;
+            self.create_network_interface(&request, now)
+                .map_err(|_| WorldError::Address {
+                    holder: format!("networkInterfaces in {}", preset.v_switch),
+                    address: "(the next free one)".into(),
+                    reason: "cannot be had: the vSwitch is too small",
+                })?;
         }
         Ok(())
     }
@@ -106,7 +135,11 @@ impl Cloud {
         if !self.types.contains_key(&spec.instance_type) {
             return Err(error::invalid("type", "the world has no such instance type"));
         }
-        if spec.primary_eni.as_deref().is_some_and(|id| self.enis.get(id).is_some()) {
+        if spec
+            .primary_eni
+            .as_deref()
+            .is_some_and(|id| self.enis.get(id).is_some())
+        {
             return Err(error::invalid("primaryEni", "an ENI of this id exists"));
         }
         let request = CreateEni {
@@ -125,7 +158,8 @@ impl Cloud {
             device_index: 0,
             network_card_index: 0,
         });
-        self.instances.insert(spec.id.clone(), instance_state(spec, &eni, now));
+        self.instances
+            .insert(spec.id.clone(), instance_state(spec, &eni, now));
         self.enis.insert(eni);
         Ok(())
     }
@@ -134,7 +168,11 @@ impl Cloud {
 fn instance_state(spec: &Instance, primary: &Eni, now: Timestamp) -> InstanceState {
     let address = Some(primary.primary_ip);
     InstanceState {
-        spec: Instance { address, primary_eni: Some(primary.id.to_string()), ..spec.clone() },
+        spec: Instance {
+            address,
+            primary_eni: Some(primary.id.to_string()),
+            ..spec.clone()
+        },
         status: InstanceStatus::Running,
         zone: primary.zone_id.to_string(),
         vpc: primary.vpc_id.to_string(),

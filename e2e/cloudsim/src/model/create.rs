@@ -63,8 +63,13 @@ impl Cloud {
     }
 
     fn create(&mut self, request: &CreateEni, now: Timestamp) -> Result<Eni, ApiError> {
-        if self.account_limit.is_some_and(|limit| self.enis.count() >= limit as usize) {
-            return Err(error::ENIS_PER_ACCOUNT.because("The maximum number of ENIs in the region is exceeded."));
+        if self
+            .account_limit
+            .is_some_and(|limit| self.enis.count() >= limit as usize)
+        {
+            return Err(
+                error::ENIS_PER_ACCOUNT.because("The maximum number of ENIs in the region is exceeded.")
+            );
         }
         let eni = self.build_eni(request, None, now)?;
         self.enis.insert(eni.clone());
@@ -82,12 +87,19 @@ impl Cloud {
         let tags = check_tags(&request.tags)?;
         self.check_groups(request)?;
         let vswitch = self.vswitches.get_mut(&request.vswitch_id).ok_or_else(|| {
-            error::VSWITCH_NOT_FOUND
-                .because(format!("The specified VSwitchId {} is not found.", request.vswitch_id))
+            error::VSWITCH_NOT_FOUND.because(format!(
+                "The specified VSwitchId {} is not found.",
+                request.vswitch_id
+            ))
         })?;
         let mut addresses = take_addresses(vswitch, request)?.into_iter();
-        let primary_ip = addresses.next().ok_or_else(|| error::missing("PrimaryIpAddress"))?;
-        let (vpc_id, zone_id) = (Arc::from(vswitch.spec.vpc.as_str()), Arc::from(vswitch.spec.zone.as_str()));
+        let primary_ip = addresses
+            .next()
+            .ok_or_else(|| error::missing("PrimaryIpAddress"))?;
+        let (vpc_id, zone_id) = (
+            Arc::from(vswitch.spec.vpc.as_str()),
+            Arc::from(vswitch.spec.zone.as_str()),
+        );
         let serial = self.ids.serial();
         let id = id.map_or_else(|| self.ids.id("eni"), str::to_owned);
         Ok(Eni {
@@ -102,7 +114,11 @@ impl Cloud {
             vpc_id,
             vswitch_id: request.vswitch_id.as_str().into(),
             zone_id,
-            security_group_ids: request.security_group_ids.iter().map(|id| id.as_str().into()).collect(),
+            security_group_ids: request
+                .security_group_ids
+                .iter()
+                .map(|id| id.as_str().into())
+                .collect(),
             primary_ip,
             secondary_ips: addresses.collect(),
             tags,
@@ -123,23 +139,32 @@ impl Cloud {
             return Err(error::missing("SecurityGroupId"));
         }
         if ids.len() > MAX_GROUPS {
-            return Err(error::TOO_MANY_GROUPS
-                .because(format!("At most {MAX_GROUPS} security groups can be specified for an ENI.")));
+            return Err(error::TOO_MANY_GROUPS.because(format!(
+                "At most {MAX_GROUPS} security groups can be specified for an ENI."
+            )));
         }
-        let vpc = self.vswitches.get(&request.vswitch_id).map(|vswitch| &vswitch.spec.vpc);
+        let vpc = self
+            .vswitches
+            .get(&request.vswitch_id)
+            .map(|vswitch| &vswitch.spec.vpc);
         let wanted = 1 + request.secondary_count as usize + request.secondary_ips.len();
         for id in ids {
             let group = self.groups.get(id).ok_or_else(|| {
                 error::GROUP_NOT_FOUND.because(format!("The specified SecurityGroupId {id} is not found."))
             })?;
             if vpc.is_some_and(|vpc| *vpc != group.vpc) {
-                return Err(error::VPC_MISMATCH
-                    .because(format!("The security group {id} and the VSwitch are in different VPCs.")));
+                return Err(error::VPC_MISMATCH.because(format!(
+                    "The security group {id} and the VSwitch are in different VPCs."
+                )));
             }
             let held = self.enis.addresses_in_group(id);
-            if group.max_addresses.is_some_and(|limit| held + wanted > limit as usize) {
-                return Err(error::GROUP_FULL
-                    .because(format!("The maximum number of addresses in security group {id} is exceeded.")));
+            if group
+                .max_addresses
+                .is_some_and(|limit| held + wanted > limit as usize)
+            {
+                return Err(error::GROUP_FULL.because(format!(
+                    "The maximum number of addresses in security group {id} is exceeded."
+                )));
             }
         }
         Ok(())
@@ -158,7 +183,10 @@ fn check_tags(tags: &[(String, String)]) -> Result<BTreeMap<Arc<str>, Arc<str>>,
         if value.len() > 128 {
             return Err(error::TAG_VALUE_MALFORMED.because("A tag value has up to 128 characters."));
         }
-        if checked.insert(Arc::from(key.as_str()), Arc::from(value.as_str())).is_some() {
+        if checked
+            .insert(Arc::from(key.as_str()), Arc::from(value.as_str()))
+            .is_some()
+        {
             return Err(error::TAG_KEY_TWICE.because(format!("The tag key {key} is specified twice.")));
         }
     }
@@ -168,10 +196,16 @@ fn check_tags(tags: &[(String, String)]) -> Result<BTreeMap<Arc<str>, Arc<str>>,
 /// Takes the primary address and the secondary ones, or none of them.
 fn take_addresses(vswitch: &mut VSwitchState, request: &CreateEni) -> Result<Vec<Ipv4Addr>, ApiError> {
     if request.secondary_count > MAX_SECONDARY {
-        return Err(error::invalid("SecondaryPrivateIpAddressCount", "it must be 1 to 49"));
+        return Err(error::invalid(
+            "SecondaryPrivateIpAddressCount",
+            "it must be 1 to 49",
+        ));
     }
     if request.secondary_ips.len() > MAX_LISTED_SECONDARY {
-        return Err(error::invalid("PrivateIpAddress", "at most 10 addresses can be listed"));
+        return Err(error::invalid(
+            "PrivateIpAddress",
+            "at most 10 addresses can be listed",
+        ));
     }
     let listed: BTreeSet<_> = request.primary_ip.iter().chain(&request.secondary_ips).collect();
     if listed.len() != request.secondary_ips.len() + usize::from(request.primary_ip.is_some()) {
@@ -190,7 +224,9 @@ fn take_addresses(vswitch: &mut VSwitchState, request: &CreateEni) -> Result<Vec
         match address {
             Ok(address) => taken.push(address),
             Err(refusal) => {
-                taken.into_iter().for_each(|address| vswitch.space.release(address));
+                taken
+                    .into_iter()
+                    .for_each(|address| vswitch.space.release(address));
                 return Err(refusal);
             }
         }

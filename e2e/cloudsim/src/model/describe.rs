@@ -50,8 +50,11 @@ impl Cloud {
         let candidates = self.candidates(filter);
         match page {
             EniPage::After { after, limit } => {
-                let mut matches =
-                    self.enis.scan(&candidates, after).filter(|eni| filter.matches(eni)).peekable();
+                let mut matches = self
+                    .enis
+                    .scan(&candidates, after)
+                    .filter(|eni| filter.matches(eni))
+                    .peekable();
                 let enis: Vec<Eni> = matches.by_ref().take(limit).cloned().collect();
                 let next = matches.peek().and(enis.last()).map(|eni| eni.serial);
                 EniListing { total: 0, next, enis }
@@ -89,7 +92,10 @@ impl Cloud {
     }
 
     /// vSwitches that match.
-    pub fn describe_vswitches<'a>(&'a self, filter: &'a PlaceFilter) -> impl Iterator<Item = &'a VSwitchState> {
+    pub fn describe_vswitches<'a>(
+        &'a self,
+        filter: &'a PlaceFilter,
+    ) -> impl Iterator<Item = &'a VSwitchState> {
         self.vswitches.values().filter(|vswitch| {
             filter.admits(&vswitch.spec.id, &vswitch.spec.vpc)
                 && filter.zone.as_ref().is_none_or(|zone| *zone == vswitch.spec.zone)
@@ -98,11 +104,16 @@ impl Cloud {
 
     /// Security groups that match.
     pub fn describe_groups<'a>(&'a self, filter: &'a PlaceFilter) -> impl Iterator<Item = &'a SecurityGroup> {
-        self.groups.values().filter(|group| filter.admits(&group.id, &group.vpc))
+        self.groups
+            .values()
+            .filter(|group| filter.admits(&group.id, &group.vpc))
     }
 
     /// Instances that match.
-    pub fn describe_instances<'a>(&'a self, filter: &'a PlaceFilter) -> impl Iterator<Item = &'a InstanceState> {
+    pub fn describe_instances<'a>(
+        &'a self,
+        filter: &'a PlaceFilter,
+    ) -> impl Iterator<Item = &'a InstanceState> {
         self.instances.values().filter(|instance| {
             filter.admits(&instance.spec.id, &instance.vpc)
                 && filter.zone.as_ref().is_none_or(|zone| *zone == instance.zone)
@@ -111,7 +122,9 @@ impl Cloud {
 
     /// Instance types among `ids`, or all.
     pub fn describe_types<'a>(&'a self, ids: &'a BTreeSet<String>) -> impl Iterator<Item = &'a InstanceType> {
-        self.types.values().filter(|kind| ids.is_empty() || ids.contains(&kind.id))
+        self.types
+            .values()
+            .filter(|kind| ids.is_empty() || ids.contains(&kind.id))
     }
 }
 
@@ -126,15 +139,20 @@ pub struct PlaceFilter {
 
 impl PlaceFilter {
     fn admits(&self, id: &str, vpc: &str) -> bool {
-        (self.ids.is_empty() || self.ids.contains(id)) && self.vpc.as_deref().is_none_or(|wanted| wanted == vpc)
+        (self.ids.is_empty() || self.ids.contains(id))
+            && self.vpc.as_deref().is_none_or(|wanted| wanted == vpc)
     }
 }
 
 impl EniFilter {
     fn matches(&self, eni: &Eni) -> bool {
-        let same = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        let same =
+            |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
         (self.ids.is_empty() || self.ids.iter().any(|id| **id == *eni.id))
-            && self.instance_id.as_deref().is_none_or(|id| eni.instance().is_some_and(|held| **held == *id))
+            && self
+                .instance_id
+                .as_deref()
+                .is_none_or(|id| eni.instance().is_some_and(|held| **held == *id))
             && same(&self.kind, eni.kind.name())
             && same(&self.status, eni.status.name())
             && same(&self.vpc_id, &eni.vpc_id)

@@ -33,7 +33,9 @@ impl Cloud {
         if eni.kind == EniKind::Primary {
             return Err(error::DETACH_PRIMARY.because("A primary ENI cannot be detached."));
         }
-        let here = eni.instance().is_some_and(|holder| **holder == *request.instance_id);
+        let here = eni
+            .instance()
+            .is_some_and(|holder| **holder == *request.instance_id);
         let on_trunk = request
             .trunk_eni_id
             .as_ref()

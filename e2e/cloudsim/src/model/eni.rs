@@ -122,6 +122,8 @@ impl Eni {
 
     /// Trunk that carries it.
     pub fn trunk(&self) -> Option<&Arc<str>> {
-        self.attachment.as_ref().and_then(|attachment| attachment.trunk_eni_id.as_ref())
+        self.attachment
+            .as_ref()
+            .and_then(|attachment| attachment.trunk_eni_id.as_ref())
     }
 }

@@ -25,7 +25,11 @@ impl Code {
 
     /// The error answer with this code and a message.
     pub fn because(self, message: impl Into<String>) -> ApiError {
-        ApiError { status: self.status, code: Cow::Borrowed(self.code), message: message.into() }
+        ApiError {
+            status: self.status,
+            code: Cow::Borrowed(self.code),
+            message: message.into(),
+        }
     }
 }
 
@@ -61,6 +65,7 @@ pub const TAG_VALUE_MALFORMED: Code = Code::new(400, "InvalidTagValue.Malformed"
 pub const IDEMPOTENT_MISMATCH: Code = Code::new(400, "IdempotentParameterMismatch");
 pub const IDEMPOTENT_FAILED: Code = Code::new(400, "IdempotentFailed");
 
+pub const INTERNAL: Code = Code::new(500, "InternalError");
 pub const ACTION_NOT_FOUND: Code = Code::new(404, "InvalidAction.NotFound");
 pub const INVALID_VERSION: Code = Code::new(400, "InvalidVersion");
 pub const THROTTLING_USER: Code = Code::new(400, "Throttling.User");
@@ -101,7 +106,10 @@ pub fn usual_status(code: &str) -> u16 {
         code if code.ends_with(".NotFound") => 404,
         code if code.starts_with("Throttling") => 400,
         code if code.starts_with("QuotaExceeded") || code == "Operation.Conflict" => 403,
-        code => FORBIDDEN.iter().find(|known| known.code == code).map_or(400, |known| known.status),
+        code => FORBIDDEN
+            .iter()
+            .find(|known| known.code == code)
+            .map_or(400, |known| known.status),
     }
 }
 

@@ -24,7 +24,11 @@ impl IdMaker {
     pub fn new(seed: u64) -> IdMaker {
         let mut random = StdRng::seed_from_u64(seed);
         let mac_offset = random.random();
-        IdMaker { random, serial: 0, mac_offset }
+        IdMaker {
+            random,
+            serial: 0,
+            mac_offset,
+        }
     }
 
     /// The next serial, from 1.

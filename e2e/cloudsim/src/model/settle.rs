@@ -76,7 +76,9 @@ impl Cloud {
             if eni.kind == EniKind::Member {
                 eni.kind = EniKind::Secondary;
             }
-            eni.attachment.take().map(|attachment| (eni.id.clone(), attachment.instance_id))
+            eni.attachment
+                .take()
+                .map(|attachment| (eni.id.clone(), attachment.instance_id))
         });
         if let Some(Some((eni_id, instance_id))) = left {
             self.note(|| Change::Detached { eni_id, instance_id });
@@ -85,7 +87,9 @@ impl Cloud {
     }
 
     pub(super) fn finish_delete(&mut self, id: &str) -> bool {
-        let Some(eni) = self.enis.remove(id) else { return false };
+        let Some(eni) = self.enis.remove(id) else {
+            return false;
+        };
         if let Some(key) = self.pending.remove(id) {
             self.due.remove(&key);
         }
@@ -93,7 +97,10 @@ impl Cloud {
             eni.addresses().for_each(|address| vswitch.space.release(address));
         }
         if let Some(attachment) = eni.attachment {
-            self.note(|| Change::Detached { eni_id: eni.id, instance_id: attachment.instance_id });
+            self.note(|| Change::Detached {
+                eni_id: eni.id,
+                instance_id: attachment.instance_id,
+            });
         }
         true
     }

@@ -112,8 +112,9 @@ impl AddressSpace {
     fn usable_offset(&self, address: Ipv4Addr) -> Result<u32, ApiError> {
         match self.offset(address) {
             Some(offset) if !self.reserved(address) => Ok(offset),
-            _ => Err(error::ADDRESS_OUTSIDE
-                .because(format!("The specified IP {address} is not usable in the VSwitch."))),
+            _ => Err(error::ADDRESS_OUTSIDE.because(format!(
+                "The specified IP {address} is not usable in the VSwitch."
+            ))),
         }
     }
 
@@ -122,7 +123,9 @@ impl AddressSpace {
     }
 
     fn offset(&self, address: Ipv4Addr) -> Option<u32> {
-        self.cidr.contains(&address).then(|| u32::from(address) - u32::from(self.cidr.network()))
+        self.cidr
+            .contains(&address)
+            .then(|| u32::from(address) - u32::from(self.cidr.network()))
     }
 
     fn address(&self, offset: u32) -> Ipv4Addr {

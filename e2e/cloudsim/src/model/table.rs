@@ -102,12 +102,19 @@ impl EniTable {
     }
 
     fn listed<'a>(&'a self, serials: Option<&'a Serials>) -> impl Iterator<Item = &'a Eni> {
-        serials.into_iter().flatten().filter_map(|serial| self.rows.get(serial))
+        serials
+            .into_iter()
+            .flatten()
+            .filter_map(|serial| self.rows.get(serial))
     }
 
     /// Rows with one of these ids.
     pub fn with_ids(&self, ids: &[String]) -> Candidates<'_> {
-        Candidates::Picked(ids.iter().filter_map(|id| self.ids.get(id.as_str()).copied()).collect())
+        Candidates::Picked(
+            ids.iter()
+                .filter_map(|id| self.ids.get(id.as_str()).copied())
+                .collect(),
+        )
     }
 
     /// Rows with one of these addresses, in any VPC.
@@ -118,12 +125,16 @@ impl EniTable {
 
     /// Rows of an instance.
     pub fn with_instance(&self, instance: &str) -> Candidates<'_> {
-        self.instances.get(instance).map_or(Candidates::None, Candidates::Indexed)
+        self.instances
+            .get(instance)
+            .map_or(Candidates::None, Candidates::Indexed)
     }
 
     /// Rows with a tag.
     pub fn with_tag(&self, key: &str, value: &str) -> Candidates<'_> {
-        self.tags.get(&(Arc::from(key), Arc::from(value))).map_or(Candidates::None, Candidates::Indexed)
+        self.tags
+            .get(&(Arc::from(key), Arc::from(value)))
+            .map_or(Candidates::None, Candidates::Indexed)
     }
 
     /// The candidates after `after`, in order of creation.
@@ -159,7 +170,10 @@ impl EniTable {
             self.trunks.entry(trunk.clone()).or_default().insert(serial);
         }
         for (key, value) in &eni.tags {
-            self.tags.entry((key.clone(), value.clone())).or_default().insert(serial);
+            self.tags
+                .entry((key.clone(), value.clone()))
+                .or_default()
+                .insert(serial);
         }
     }
 

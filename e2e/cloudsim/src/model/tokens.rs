@@ -30,7 +30,12 @@ pub struct TokenLedger {
 impl TokenLedger {
     /// A ledger that remembers tokens for `life`.
     pub fn new(life: Duration, reuse: ClientTokenReuse) -> TokenLedger {
-        TokenLedger { life, reuse, entries: HashMap::new(), order: VecDeque::new() }
+        TokenLedger {
+            life,
+            reuse,
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+        }
     }
 
     /// What the token answered before, if it is remembered; an error when it then stood for
@@ -45,9 +50,10 @@ impl TokenLedger {
                 error::IDEMPOTENT_MISMATCH,
                 "The request uses the same client token as a previous, but non-identical request.",
             ),
-            ClientTokenReuse::IdempotentFailed => {
-                (error::IDEMPOTENT_FAILED, "The client token was used by a request that differs.")
-            }
+            ClientTokenReuse::IdempotentFailed => (
+                error::IDEMPOTENT_FAILED,
+                "The client token was used by a request that differs.",
+            ),
         };
         Some(Err(code.because(message)))
     }
@@ -64,7 +70,11 @@ impl TokenLedger {
             return;
         }
         let outcome = outcome.clone().map(Box::new);
-        let entry = Entry { fingerprint: fingerprint.to_owned(), outcome, since: now };
+        let entry = Entry {
+            fingerprint: fingerprint.to_owned(),
+            outcome,
+            since: now,
+        };
         self.entries.insert(token.to_owned(), entry);
         self.order.push_back((now, token.to_owned()));
     }
@@ -75,7 +85,9 @@ impl TokenLedger {
             if now.duration_since(*since).unsigned_abs() < self.life || now < *since {
                 return;
             }
-            let Some((since, token)) = self.order.pop_front() else { return };
+            let Some((since, token)) = self.order.pop_front() else {
+                return;
+            };
             if self.entries.get(&token).is_some_and(|entry| entry.since == since) {
                 self.entries.remove(&token);
             }

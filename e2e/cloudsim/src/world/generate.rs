@@ -50,11 +50,16 @@ pub fn generate(size: Size) -> World {
             access_key_secret: "lab-sk".into(),
         }],
         ram_roles: Vec::new(),
-        vpcs: vec![Vpc { id: "vpc-lab".into(), cidr: ipv4_vpc() }],
+        vpcs: vec![Vpc {
+            id: "vpc-lab".into(),
+            cidr: ipv4_vpc(),
+        }],
         v_switches,
         security_groups: ["sg-node", "sg-web"].map(open_group).into(),
         instance_types: vec![g7_2xlarge()],
-        instances: (1..=size.nodes).map(|n| node(n, (n - 1) / PER_VSWITCH + 1)).collect(),
+        instances: (1..=size.nodes)
+            .map(|n| node(n, (n - 1) / PER_VSWITCH + 1))
+            .collect(),
         network_interfaces: presets(size.enis, pod_vswitches),
         hosts: Vec::new(),
         latency: BTreeMap::new(),

@@ -233,7 +233,11 @@ pub struct FabricRules {
 
 impl Default for FabricRules {
     fn default() -> Self {
-        FabricRules { member_mac: MemberMac::Trunk, trunk_hairpin: true, spoof_drop: true }
+        FabricRules {
+            member_mac: MemberMac::Trunk,
+            trunk_hairpin: true,
+            spoof_drop: true,
+        }
     }
 }
 

@@ -97,7 +97,10 @@ impl Latency {
                 let (first, second): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
                 let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
                 // An hour bounds the tail, so that no draw can overflow a clock.
-                median.0.mul_f64((sigma * normal).exp().min(1e6)).min(Duration::from_secs(3600))
+                median
+                    .0
+                    .mul_f64((sigma * normal).exp().min(1e6))
+                    .min(Duration::from_secs(3600))
             }
         }
     }

@@ -1,5 +1,7 @@
 //! A small client for tests: it signs in both families and reads the answer as JSON.
 
+#![allow(dead_code, reason = "each test file uses its part of it")]
+
 use std::collections::BTreeMap;
 
 use base64::Engine;

@@ -38,7 +38,11 @@ pub enum BareError {
     #[error("cannot reserve a port on 127.0.0.1; is the loopback interface up?")]
     Port(#[source] io::Error),
     #[error("{name} ended ({status}) before the API server was ready; its log ends:\n{log}")]
-    Ended { name: String, status: String, log: String },
+    Ended {
+        name: String,
+        status: String,
+        log: String,
+    },
     #[error("the API server was not ready after {} s; its log ends:\n{log}", patience.as_secs())]
     NotReady { patience: Duration, log: String },
 }
@@ -57,7 +61,11 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         // It takes three seconds alone, far longer on a machine that compiles beside it.
-        Self { flags: BTreeMap::new(), audit_policy: None, patience: Duration::from_secs(120) }
+        Self {
+            flags: BTreeMap::new(),
+            audit_policy: None,
+            patience: Duration::from_secs(120),
+        }
     }
 }
 
@@ -96,7 +104,10 @@ impl Apiserver {
     /// Blocks; from async code call it in `spawn_blocking`.
     pub fn start(dir: impl AsRef<Path>, options: Options) -> Result<Self, BareError> {
         let dir = dir.as_ref().to_path_buf();
-        std::fs::create_dir_all(&dir).map_err(|source| BareError::Write { path: dir.clone(), source })?;
+        std::fs::create_dir_all(&dir).map_err(|source| BareError::Write {
+            path: dir.clone(),
+            source,
+        })?;
         let reserve = || ReservedPort::new().map_err(BareError::Port);
         let ports = [reserve()?, reserve()?, reserve()?];
         let [secure, client, peer] = ports.each_ref().map(ReservedPort::port);
@@ -114,7 +125,15 @@ impl Apiserver {
         let command = apiserver_command(&dir, secure, client, &options)?;
         let apiserver = Tied::start("kube-apiserver", command, &dir.join("kube-apiserver.log"))?;
 
-        let mut server = Self { kubeconfig, url, dir, authority, apiserver, etcd, _ports: ports };
+        let mut server = Self {
+            kubeconfig,
+            url,
+            dir,
+            authority,
+            apiserver,
+            etcd,
+            _ports: ports,
+        };
         server.wait_ready(secure, &admin, options.patience)?;
         Ok(server)
     }
@@ -158,13 +177,20 @@ impl Apiserver {
                     Err(err) => err.to_string(),
                 };
                 let name = process.name().to_owned();
-                return Err(BareError::Ended { name, status, log: process.log_tail() });
+                return Err(BareError::Ended {
+                    name,
+                    status,
+                    log: process.log_tail(),
+                });
             }
             if client.ready() {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(BareError::NotReady { patience, log: self.apiserver.log_tail() });
+                return Err(BareError::NotReady {
+                    patience,
+                    log: self.apiserver.log_tail(),
+                });
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -174,7 +200,12 @@ impl Apiserver {
 fn write_credentials(dir: &Path, authority: &Authority) -> Result<(), BareError> {
     let serving = authority.issue(
         &Identity::new("kube-apiserver", &[]),
-        &["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
+        &[
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+        ],
         &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
     )?;
     write(dir, "ca.crt", authority.certificate())?;
@@ -188,10 +219,23 @@ fn write_credentials(dir: &Path, authority: &Authority) -> Result<(), BareError>
 
 fn etcd_command(dir: &Path, client: u16, peer: u16) -> Result<Command, NotFound> {
     let mut command = Command::new(binaries::kubernetes("etcd")?);
-    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let (client, peer) = (
+        format!("http://127.0.0.1:{client}"),
+        format!("http://127.0.0.1:{peer}"),
+    );
     command.arg("--data-dir").arg(dir.join("etcd"));
-    command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-    command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    command.args([
+        "--listen-client-urls",
+        &client,
+        "--advertise-client-urls",
+        &client,
+    ]);
+    command.args([
+        "--listen-peer-urls",
+        &peer,
+        "--initial-advertise-peer-urls",
+        &peer,
+    ]);
     command.args(["--initial-cluster", &format!("default={peer}")]);
     // The data need not survive a power cut.
     command.args(["--socket-reuse-port", "--unsafe-no-fsync", "--log-level", "warn"]);
@@ -214,7 +258,10 @@ fn apiserver_command(dir: &Path, port: u16, etcd: u16, options: &Options) -> Res
         ("client-ca-file", path("ca.crt")),
         ("tls-cert-file", path("apiserver.crt")),
         ("tls-private-key-file", path("apiserver.key")),
-        ("service-account-issuer", "https://kubernetes.default.svc".to_owned()),
+        (
+            "service-account-issuer",
+            "https://kubernetes.default.svc".to_owned(),
+        ),
         ("service-account-key-file", path("service-accounts.pub")),
         ("service-account-signing-key-file", path("service-accounts.key")),
         ("allow-privileged", "true".to_owned()),
@@ -234,6 +281,9 @@ fn apiserver_command(dir: &Path, port: u16, etcd: u16, options: &Options) -> Res
 
 fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf, BareError> {
     let path = dir.join(name);
-    std::fs::write(&path, text).map_err(|source| BareError::Write { path: path.clone(), source })?;
+    std::fs::write(&path, text).map_err(|source| BareError::Write {
+        path: path.clone(),
+        source,
+    })?;
     Ok(path)
 }

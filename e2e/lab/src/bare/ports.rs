@@ -19,9 +19,17 @@ pub struct ReservedPort {
 
 impl ReservedPort {
     pub fn new() -> io::Result<Self> {
-        let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        let fd = socket(
+            AddressFamily::Inet,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
         setsockopt(&fd, sockopt::ReusePort, &true)?;
-        bind(fd.as_raw_fd(), &SockaddrIn::from(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)))?;
+        bind(
+            fd.as_raw_fd(),
+            &SockaddrIn::from(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)),
+        )?;
         let port = getsockname::<SockaddrIn>(fd.as_raw_fd())?.port();
         Ok(Self { port, _socket: fd })
     }

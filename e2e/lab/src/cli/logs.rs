@@ -8,7 +8,12 @@ use anyhow::{Context, bail};
 use lab::state::StateDir;
 
 /// Lists the logs of all machines or of one, or becomes `tail` on one log.
-pub fn show(state: &StateDir, machine: Option<&str>, program: Option<&str>, follow: bool) -> anyhow::Result<()> {
+pub fn show(
+    state: &StateDir,
+    machine: Option<&str>,
+    program: Option<&str>,
+    follow: bool,
+) -> anyhow::Result<()> {
     let (Some(machine), Some(program)) = (machine, program) else {
         let folder = machine.map_or(state.logs(), |machine| state.machine_logs(machine));
         for path in files_below(&folder)? {
@@ -31,7 +36,10 @@ pub fn show(state: &StateDir, machine: Option<&str>, program: Option<&str>, foll
 fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(_) => bail!("there are no logs in {}; they begin with `lab up`", folder.display()),
+        Err(_) => bail!(
+            "there are no logs in {}; they begin with `lab up`",
+            folder.display()
+        ),
     };
     let mut files = Vec::new();
     for entry in entries {

@@ -98,7 +98,10 @@ struct UpArgs {
 }
 
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let mut options = Options { state_dir: cli.state_dir, ..Options::default() };
+    let mut options = Options {
+        state_dir: cli.state_dir,
+        ..Options::default()
+    };
     match cli.command {
         Command::Up(args) => {
             options.port = args.port;
@@ -117,18 +120,33 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
         }
         Command::Images => load_images(&lab::open(&options)?)?,
-        Command::Logs { machine, program, follow } => {
-            logs::show(&lab::open(&options)?, machine.as_deref(), program.as_deref(), follow)?;
+        Command::Logs {
+            machine,
+            program,
+            follow,
+        } => {
+            logs::show(
+                &lab::open(&options)?,
+                machine.as_deref(),
+                program.as_deref(),
+                follow,
+            )?;
         }
         Command::Supervise { state_dir } => {
-            tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .init();
             lab::supervisor::supervise(&state_dir)?;
         }
         Command::Machine { spec } => match lab::machine::launch::launch(&spec)? {},
         Command::MachineInit { spec } => match lab::machine::launch::init(&spec)? {},
         Command::InOwnNetwork { program, arguments } => {
             let err = lab::supervisor::become_in_own_network(&program, &arguments);
-            return Err(err).context(format!("cannot run {} in a network of its own", program.display()));
+            return Err(err).context(format!(
+                "cannot run {} in a network of its own",
+                program.display()
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -142,10 +160,16 @@ fn up(options: &Options, dies_with_caller: bool) -> anyhow::Result<()> {
             println!("the lab is up already: API server on 127.0.0.1:{}", running.port);
             return Ok(());
         }
-        bail!("a lab with {} is up already; take it down first: lab down", running.machines.join(", "));
+        bail!(
+            "a lab with {} is up already; take it down first: lab down",
+            running.machines.join(", ")
+        );
     }
     let cluster = Cluster::up(options, say)?;
-    say(&format!("up; the nodes wait for a network plugin. KUBECONFIG={}", cluster.kubeconfig().display()));
+    say(&format!(
+        "up; the nodes wait for a network plugin. KUBECONFIG={}",
+        cluster.kubeconfig().display()
+    ));
     if dies_with_caller {
         // The lease ends with this process, however it ends.
         loop {
@@ -175,7 +199,11 @@ fn load_images(state: &StateDir) -> anyhow::Result<()> {
     let say = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f32());
     let archives = lab::images::pack_all(&state.images(), say)?;
     let Some(running) = state.running()? else {
-        say(&format!("{} images in {}; no lab is up", archives.len(), state.images().display()));
+        say(&format!(
+            "{} images in {}; no lab is up",
+            archives.len(),
+            state.images().display()
+        ));
         return Ok(());
     };
     let lab = std::env::current_exe().context("cannot find this program")?;
@@ -185,11 +213,16 @@ fn load_images(state: &StateDir) -> anyhow::Result<()> {
             let output = std::process::Command::new(&lab)
                 .arg("--state-dir")
                 .arg(state.root())
-                .args(["exec", node, "--", "ctr", "-n", "k8s.io", "images", "import", &path])
+                .args([
+                    "exec", node, "--", "ctr", "-n", "k8s.io", "images", "import", &path,
+                ])
                 .output()
                 .context("cannot run this program again")?;
             if !output.status.success() {
-                bail!("{node} cannot import {archive}: {}", String::from_utf8_lossy(&output.stderr).trim());
+                bail!(
+                    "{node} cannot import {archive}: {}",
+                    String::from_utf8_lossy(&output.stderr).trim()
+                );
             }
         }
         say(&format!("{} images are in {node}", archives.len()));

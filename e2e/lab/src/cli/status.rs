@@ -28,10 +28,16 @@ pub fn show(state: &StateDir) -> anyhow::Result<ExitCode> {
         }
     }
     println!();
-    let options = Options { state_dir: Some(state.root().to_path_buf()), ..Options::default() };
+    let options = Options {
+        state_dir: Some(state.root().to_path_buf()),
+        ..Options::default()
+    };
     let client = Cluster::attach(&options)?.client()?;
     if !client.ready() {
-        println!("the API server on 127.0.0.1:{} is not ready; see `lab logs control`", running.port);
+        println!(
+            "the API server on 127.0.0.1:{} is not ready; see `lab logs control`",
+            running.port
+        );
         return Ok(ExitCode::FAILURE);
     }
     println!("the API server on 127.0.0.1:{} is ready", running.port);
@@ -40,8 +46,15 @@ pub fn show(state: &StateDir) -> anyhow::Result<ExitCode> {
         let name = node["metadata"]["name"].as_str().unwrap_or_default();
         let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
         for ready in conditions.filter(|condition| condition["type"] == "Ready") {
-            let is = if ready["status"] == "True" { "Ready" } else { "not Ready" };
-            println!("{name} is {is}: {}", ready["message"].as_str().unwrap_or_default());
+            let is = if ready["status"] == "True" {
+                "Ready"
+            } else {
+                "not Ready"
+            };
+            println!(
+                "{name} is {is}: {}",
+                ready["message"].as_str().unwrap_or_default()
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -63,7 +63,11 @@ impl Image {
 
     /// Every directory, parents before children.
     fn all_directories(&self) -> BTreeSet<PathBuf> {
-        let paths = self.files.keys().chain(self.links.keys()).chain(self.texts.keys());
+        let paths = self
+            .files
+            .keys()
+            .chain(self.links.keys())
+            .chain(self.texts.keys());
         let parents = paths.filter_map(|path| path.parent());
         let named = self.directories.iter().map(PathBuf::as_path);
         parents
@@ -93,7 +97,14 @@ fn write_layer(image: &Image, path: &Path) -> io::Result<String> {
         append(&mut builder, EntryType::Directory, &dir, mode, 0, io::empty())?;
     }
     for (target, text) in &image.texts {
-        append(&mut builder, EntryType::Regular, target, 0o644, text.len() as u64, text.as_bytes())?;
+        append(
+            &mut builder,
+            EntryType::Regular,
+            target,
+            0o644,
+            text.len() as u64,
+            text.as_bytes(),
+        )?;
     }
     for (target, source) in &image.files {
         let file = File::open(source)?;
@@ -132,12 +143,26 @@ fn write_archive(image: &Image, layer: &Path, digest: &str, path: &Path) -> io::
 
     let mut builder = Builder::new(BufWriter::new(File::create(path)?));
     for (name, text) in [(&config_name, &config), (&"manifest.json".to_owned(), &manifest)] {
-        append(&mut builder, EntryType::Regular, Path::new(name), 0o644, text.len() as u64, text.as_bytes())?;
+        append(
+            &mut builder,
+            EntryType::Regular,
+            Path::new(name),
+            0o644,
+            text.len() as u64,
+            text.as_bytes(),
+        )?;
     }
     let mut layer = File::open(layer)?;
     let size = layer.seek(SeekFrom::End(0))?;
     layer.rewind()?;
-    append(&mut builder, EntryType::Regular, Path::new(&layer_name), 0o644, size, layer)?;
+    append(
+        &mut builder,
+        EntryType::Regular,
+        Path::new(&layer_name),
+        0o644,
+        size,
+        layer,
+    )?;
     builder.into_inner()?.flush()
 }
 
@@ -178,7 +203,9 @@ mod tests {
 
     #[test]
     fn parents_come_before_what_is_in_them() {
-        let image = Image::new("a:1").file(Path::new("/x"), "/usr/bin/x").directory("/var/www");
+        let image = Image::new("a:1")
+            .file(Path::new("/x"), "/usr/bin/x")
+            .directory("/var/www");
         let dirs: Vec<_> = image.all_directories().into_iter().collect();
         let all = ["/etc", "/tmp", "/usr", "/usr/bin", "/var", "/var/www"].map(PathBuf::from);
         assert_eq!(dirs, all);
@@ -189,7 +216,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().join("program");
         std::fs::write(&source, b"#!/bin/sh\n").unwrap();
-        let image = Image::new("a:1").file(&source, "/bin/program").link("/bin/p", "/bin/program");
+        let image = Image::new("a:1")
+            .file(&source, "/bin/program")
+            .link("/bin/p", "/bin/program");
         let bytes = |name: &str| {
             let path = dir.path().join(name);
             write(&image, &path).unwrap();

@@ -13,7 +13,9 @@ pub(super) fn of(binary: &Path) -> Result<Vec<PathBuf>, ImageError> {
             binary: binary.to_path_buf(),
             library,
         }),
-        Err(ImageError::Tool { message, .. }) if message.contains("not a dynamic executable") => Ok(Vec::new()),
+        Err(ImageError::Tool { message, .. }) if message.contains("not a dynamic executable") => {
+            Ok(Vec::new())
+        }
         Err(err) => Err(err),
     }
 }

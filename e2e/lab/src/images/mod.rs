@@ -57,7 +57,10 @@ pub fn pack_all(dir: &Path, say: impl Fn(&str)) -> Result<Vec<String>, ImageErro
         ("pause", Some(pause(dir)?)),
         ("busybox", Some(busybox()?)),
         ("agnhost", Some(agnhost()?)),
-        ("terway-controlplane", ours(CONTROLPLANE, &["terway-controlplane"], &say)?),
+        (
+            "terway-controlplane",
+            ours(CONTROLPLANE, &["terway-controlplane"], &say)?,
+        ),
         ("terway", ours(AGENT, &["terway-agent", "terway"], &say)?),
     ];
     for (name, image) in images {
@@ -90,7 +93,13 @@ fn stamp(image: &Image) -> Result<String, ImageError> {
     let mut stamp = format!("{image:?}\n");
     for source in image.files.values() {
         let meta = std::fs::metadata(source).map_err(failed("read", source))?;
-        stamp += &format!("{} {} {} {}\n", source.display(), meta.ino(), meta.size(), meta.mtime_nsec());
+        stamp += &format!(
+            "{} {} {} {}\n",
+            source.display(),
+            meta.ino(),
+            meta.size(),
+            meta.mtime_nsec()
+        );
         stamp += &format!("{}\n", meta.mtime());
     }
     Ok(stamp)
@@ -104,14 +113,19 @@ fn pause(dir: &Path) -> Result<Image, ImageError> {
     if !current {
         std::fs::write(&source, text).map_err(failed("write", &source))?;
         let cc = binaries::system("cc")?;
-        run(Command::new(cc).args(["-static", "-Os", "-s", "-o"]).arg(&binary).arg(&source))?;
+        run(Command::new(cc)
+            .args(["-static", "-Os", "-s", "-o"])
+            .arg(&binary)
+            .arg(&source))?;
     }
     Ok(Image::new(PAUSE).file(&binary, "/pause").entrypoint(&["/pause"]))
 }
 
 fn agnhost() -> Result<Image, ImageError> {
     let binary = binaries::kubernetes("agnhost")?;
-    Ok(Image::new(AGNHOST).file(&binary, "/agnhost").entrypoint(&["/agnhost"]))
+    Ok(Image::new(AGNHOST)
+        .file(&binary, "/agnhost")
+        .entrypoint(&["/agnhost"]))
 }
 
 fn busybox() -> Result<Image, ImageError> {
@@ -151,9 +165,15 @@ fn with_libraries(image: Image, binary: &Path, target: &str) -> Result<Image, Im
 /// Runs a tool to its end and returns what it printed.
 fn run(command: &mut Command) -> Result<String, ImageError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|source| ImageError::Run { program: program.clone(), source })?;
+    let output = command.output().map_err(|source| ImageError::Run {
+        program: program.clone(),
+        source,
+    })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(ImageError::Tool { program, message: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+    Err(ImageError::Tool {
+        program,
+        message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
 }

@@ -45,7 +45,10 @@ pub enum LaunchError {
 }
 
 fn system(act: &'static str) -> impl Fn(nix::Error) -> LaunchError {
-    move |source| LaunchError::System { act, source: source.into() }
+    move |source| LaunchError::System {
+        act,
+        source: source.into(),
+    }
 }
 
 /// The launcher: makes the namespaces, starts the first process in them and waits for its end. It has
@@ -71,15 +74,22 @@ pub fn launch(spec_path: &Path) -> Result<Infallible, LaunchError> {
     command.arg("machine-init").arg(spec_path).stdin(Stdio::piped());
     die_with_thread(&mut command);
     let io = |act| move |source| LaunchError::System { act, source };
-    let mut child = command.spawn().map_err(io("start the first process of a machine"))?;
+    let mut child = command
+        .spawn()
+        .map_err(io("start the first process of a machine"))?;
     state::write(&spec.pid_file, &child.id().to_string())?;
     // `Child::wait` would close the pipe; it stays open for as long as we live.
     let mut go = child.stdin.take();
     if let Some(pipe) = &mut go {
-        pipe.write_all(b"g").map_err(io("let the first process of a machine begin"))?;
+        pipe.write_all(b"g")
+            .map_err(io("let the first process of a machine begin"))?;
     }
-    let status = child.wait().map_err(io("wait for the first process of a machine"))?;
-    Err(LaunchError::Ended { status: status.to_string() })
+    let status = child
+        .wait()
+        .map_err(io("wait for the first process of a machine"))?;
+    Err(LaunchError::Ended {
+        status: status.to_string(),
+    })
 }
 
 /// The first process of a machine.
@@ -100,5 +110,8 @@ pub fn init(spec_path: &Path) -> Result<Infallible, LaunchError> {
 
 fn load(path: &Path) -> Result<Spec, LaunchError> {
     let text = state::read(path)?;
-    serde_json::from_str(&text).map_err(|source| LaunchError::Spec { path: path.to_path_buf(), source })
+    serde_json::from_str(&text).map_err(|source| LaunchError::Spec {
+        path: path.to_path_buf(),
+        source,
+    })
 }

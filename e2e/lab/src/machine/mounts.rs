@@ -50,7 +50,14 @@ pub(super) fn arrange(spec: &Spec) -> Result<()> {
     raw("read-only root", None, "/", None, read_only, None)?;
     // Within the machine mounts propagate, as kubelets with Bidirectional volumes need; the launcher
     // has cut the tie to the host.
-    raw("shared root", None, "/", None, MsFlags::MS_REC | MsFlags::MS_SHARED, None)
+    raw(
+        "shared root",
+        None,
+        "/",
+        None,
+        MsFlags::MS_REC | MsFlags::MS_SHARED,
+        None,
+    )
 }
 
 /// Binds the host's folders below [`HOME`], before anything covers them.
@@ -61,7 +68,9 @@ fn bring_in(spec: &Spec) -> Result<()> {
         .iter()
         .map(|bind| {
             let folder = File::open(&bind.host);
-            folder.map(|folder| (folder, bind)).map_err(io("open", &bind.host))
+            folder
+                .map(|folder| (folder, bind))
+                .map_err(io("open", &bind.host))
         })
         .collect::<Result<_>>()?;
     tmpfs("/mnt", "size=512m,mode=755")?;
@@ -70,7 +79,14 @@ fn bring_in(spec: &Spec) -> Result<()> {
         make_dir(&target)?;
         let target = target.to_string_lossy();
         let source = format!("/proc/self/fd/{}", folder.as_raw_fd());
-        raw("a host folder", Some(&source), &target, None, MsFlags::MS_BIND, None)?;
+        raw(
+            "a host folder",
+            Some(&source),
+            &target,
+            None,
+            MsFlags::MS_BIND,
+            None,
+        )?;
         if !bind.writable {
             let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
             raw("a host folder", None, &target, None, read_only, None)?;
@@ -88,10 +104,16 @@ fn kernel_trees(spec: &Spec) -> Result<()> {
     } else {
         tmpfs("/sys/fs/cgroup", "mode=755")?;
         for hierarchy in &spec.layout.hierarchies {
-            let Some(name) = hierarchy.mount.file_name() else { continue };
+            let Some(name) = hierarchy.mount.file_name() else {
+                continue;
+            };
             let target = Path::new("/sys/fs/cgroup").join(name);
             make_dir(&target)?;
-            let kind = if hierarchy.v1.is_some() { "cgroup" } else { "cgroup2" };
+            let kind = if hierarchy.v1.is_some() {
+                "cgroup"
+            } else {
+                "cgroup2"
+            };
             file_system(kind, &target.to_string_lossy(), hierarchy.v1.as_deref())?;
             // `cpu,cpuacct` is found under either name.
             for controller in hierarchy.v1.iter().flat_map(|options| options.split(',')) {
@@ -110,20 +132,33 @@ fn private_trees(spec: &Spec) -> Result<()> {
     let (upper, work) = (home.join("etc-upper"), home.join("etc-work"));
     make_dir(&upper)?;
     make_dir(&work)?;
-    let layers = format!("lowerdir=/etc,upperdir={},workdir={}", upper.display(), work.display());
+    let layers = format!(
+        "lowerdir=/etc,upperdir={},workdir={}",
+        upper.display(),
+        work.display()
+    );
     file_system("overlay", "/etc", Some(&layers))?;
     tmpfs("/tmp", "size=1g,mode=1777")?;
     tmpfs("/run", "size=256m,mode=755")?;
     tmpfs("/opt", "size=1g,mode=755")?;
     tmpfs("/var", "size=8g,mode=755")?;
-    for dir in ["/run/lock", "/run/netns", "/var/tmp", "/var/log", "/var/lib", "/var/cache"] {
+    for dir in [
+        "/run/lock",
+        "/run/netns",
+        "/var/tmp",
+        "/var/log",
+        "/var/lib",
+        "/var/cache",
+    ] {
         make_dir(Path::new(dir))?;
     }
     for dir in &spec.directories {
         make_dir(dir)?;
     }
     let links = [("/var/run", "/run"), ("/var/lock", "/run/lock")];
-    let links = links.iter().map(|(link, target)| (Path::new(link), Path::new(target)));
+    let links = links
+        .iter()
+        .map(|(link, target)| (Path::new(link), Path::new(target)));
     for (link, target) in links.chain(spec.links.iter().map(|(link, to)| (link.as_path(), to.as_path()))) {
         std::os::unix::fs::symlink(target, link).map_err(io("link", link))?;
     }
@@ -147,7 +182,14 @@ fn private_sysctls() -> Result<()> {
         }
         std::fs::write(&file, format!("{value}\n")).map_err(io("write", &file))?;
         let target = format!("/proc/sys/{name}");
-        raw("a private value", Some(&file.to_string_lossy()), &target, None, MsFlags::MS_BIND, None)?;
+        raw(
+            "a private value",
+            Some(&file.to_string_lossy()),
+            &target,
+            None,
+            MsFlags::MS_BIND,
+            None,
+        )?;
     }
     Ok(())
 }

@@ -33,7 +33,9 @@ pub(super) fn configure(address: Ipv4Net, gateway: Ipv4Addr) -> Result<(), Netwo
     let deadline = Instant::now() + NIC_PATIENCE;
     while !Path::new("/sys/class/net/eth0").exists() {
         if Instant::now() > deadline {
-            return Err(NetworkError::NoNic { patience: NIC_PATIENCE });
+            return Err(NetworkError::NoNic {
+                patience: NIC_PATIENCE,
+            });
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -46,11 +48,16 @@ pub(super) fn configure(address: Ipv4Net, gateway: Ipv4Addr) -> Result<(), Netwo
 
 fn ip(arguments: &str) -> Result<(), NetworkError> {
     let mut command = Command::new(binaries::system("ip")?);
-    let Output { status, stderr, .. } =
-        command.args(arguments.split(' ')).output().map_err(NetworkError::Run)?;
+    let Output { status, stderr, .. } = command
+        .args(arguments.split(' '))
+        .output()
+        .map_err(NetworkError::Run)?;
     if status.success() {
         return Ok(());
     }
     let message = String::from_utf8_lossy(&stderr).trim().to_owned();
-    Err(NetworkError::Ip { arguments: arguments.to_owned(), message })
+    Err(NetworkError::Ip {
+        arguments: arguments.to_owned(),
+        message,
+    })
 }

@@ -40,7 +40,12 @@ pub enum Condition {
     /// Somebody listens on this unix socket.
     Listens(PathBuf),
     /// The API server there says that it is ready; certificate files are PEM.
-    ApiserverReady { address: SocketAddr, ca: PathBuf, certificate: PathBuf, key: PathBuf },
+    ApiserverReady {
+        address: SocketAddr,
+        ca: PathBuf,
+        certificate: PathBuf,
+        key: PathBuf,
+    },
     /// That task has succeeded.
     Done(String),
 }
@@ -85,8 +90,15 @@ pub(super) fn run(tasks: &[Task]) -> Result<Infallible, TaskError> {
     mask.thread_block().map_err(TaskError::Signals)?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     let signals = SignalFd::with_flags(&mask, flags).map_err(TaskError::Signals)?;
-    let states = tasks.iter().map(|task| (task.name.clone(), TaskState::Waiting)).collect();
-    let mut runner = Runner { tasks, states, not_before: BTreeMap::new() };
+    let states = tasks
+        .iter()
+        .map(|task| (task.name.clone(), TaskState::Waiting))
+        .collect();
+    let mut runner = Runner {
+        tasks,
+        states,
+        not_before: BTreeMap::new(),
+    };
     loop {
         runner.start_what_may();
         let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
@@ -117,7 +129,10 @@ impl Runner<'_> {
                 continue;
             }
             let state = match start(task) {
-                Ok(pid) => TaskState::Running { pid, starts: starts + 1 },
+                Ok(pid) => TaskState::Running {
+                    pid,
+                    starts: starts + 1,
+                },
                 Err(err) => self.rest(&task.name, format!("cannot start: {err}"), starts),
             };
             self.set(&task.name, state);
@@ -143,10 +158,15 @@ impl Runner<'_> {
                 Ok(_) | Err(nix::Error::EINTR) => continue,
                 Err(err) => return Err(TaskError::Wait(err)),
             };
-            let ended = self.tasks.iter().find_map(|task| match self.states.get(&task.name) {
-                Some(TaskState::Running { pid: its, starts }) if *its == pid.as_raw() => Some((task, *starts)),
-                _ => None,
-            });
+            let ended = self
+                .tasks
+                .iter()
+                .find_map(|task| match self.states.get(&task.name) {
+                    Some(TaskState::Running { pid: its, starts }) if *its == pid.as_raw() => {
+                        Some((task, *starts))
+                    }
+                    _ => None,
+                });
             // Everybody else is an orphan of some container, reaped by the call itself.
             let Some((task, starts)) = ended else { continue };
             let state = if task.once && success {
@@ -160,7 +180,8 @@ impl Runner<'_> {
     }
 
     fn rest(&mut self, name: &str, last: String, starts: u32) -> TaskState {
-        self.not_before.insert(name.to_owned(), Instant::now() + RESTART_AFTER);
+        self.not_before
+            .insert(name.to_owned(), Instant::now() + RESTART_AFTER);
         TaskState::Restarting { last, starts }
     }
 
@@ -178,15 +199,21 @@ impl Runner<'_> {
         match condition {
             Condition::Listens(path) => UnixStream::connect(path).is_ok(),
             Condition::Done(name) => self.states.get(name) == Some(&TaskState::Done),
-            Condition::ApiserverReady { address, ca, certificate, key } => {
-                apiserver_ready(*address, ca, certificate, key).unwrap_or(false)
-            }
+            Condition::ApiserverReady {
+                address,
+                ca,
+                certificate,
+                key,
+            } => apiserver_ready(*address, ca, certificate, key).unwrap_or(false),
         }
     }
 }
 
 fn apiserver_ready(address: SocketAddr, ca: &Path, certificate: &Path, key: &Path) -> io::Result<bool> {
-    let pair = Pair { certificate: std::fs::read_to_string(certificate)?, key: std::fs::read_to_string(key)? };
+    let pair = Pair {
+        certificate: std::fs::read_to_string(certificate)?,
+        key: std::fs::read_to_string(key)?,
+    };
     let client = Client::new(address, &std::fs::read_to_string(ca)?, &pair).map_err(io::Error::other)?;
     Ok(client.ready())
 }
@@ -195,10 +222,17 @@ fn apiserver_ready(address: SocketAddr, ca: &Path, certificate: &Path, key: &Pat
 fn start(task: &Task) -> io::Result<i32> {
     let log = Path::new(HOME).join("log").join(format!("{}.log", task.name));
     let out = OpenOptions::new().create(true).append(true).open(log)?;
-    let (program, arguments) =
-        task.argv.split_first().ok_or_else(|| io::Error::other("a task without a program"))?;
+    let (program, arguments) = task
+        .argv
+        .split_first()
+        .ok_or_else(|| io::Error::other("a task without a program"))?;
     let mut command = Command::new(program);
-    command.args(arguments).current_dir("/").stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out);
+    command
+        .args(arguments)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stderr(out.try_clone()?)
+        .stdout(out);
     command.env_clear().envs(environment());
     Ok(command.spawn()?.id().cast_signed())
 }

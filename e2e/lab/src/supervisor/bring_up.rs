@@ -11,7 +11,7 @@ use super::cloud::{self, Admin, CloudError};
 use super::credentials::Credentials;
 use super::plan::{self, Inputs, PlanError};
 use super::relay::Relay;
-use super::{Event, Parts, Progress, tell};
+use super::{Event, MACHINE, Parts, Progress, tell};
 use crate::binaries::NotFound;
 use crate::cgroup::Layout;
 use crate::https::{Client, HttpsError};
@@ -64,9 +64,17 @@ pub enum BringUpError {
         source: io::Error,
     },
     #[error("{name} ended ({status}); its log ends:\n{log}")]
-    Ended { name: String, status: String, log: String },
+    Ended {
+        name: String,
+        status: String,
+        log: String,
+    },
     #[error("still waiting for {what} after {} s; see the logs in {}", patience.as_secs(), logs.display())]
-    TooSlow { what: String, patience: Duration, logs: PathBuf },
+    TooSlow {
+        what: String,
+        patience: Duration,
+        logs: PathBuf,
+    },
     #[error("interrupted: {0}")]
     Interrupted(&'static str),
 }
@@ -129,12 +137,18 @@ pub(super) fn bring_up(
         step("this host has cgroup v2 alone; the lab was tried on hosts that have the v1 controllers too");
     }
     let fleet = Fleet::plan(&read_world(options)?, &options.nodes)?;
-    for name in fleet.machines().map(|machine| machine.name.as_str()).chain(["lab"]) {
+    for name in fleet
+        .machines()
+        .map(|machine| machine.name.as_str())
+        .chain(["lab"])
+    {
         make_dir(state.machine_logs(name))?;
     }
     state::write(&state.world(), &fleet.world)?;
-    let relay = Relay::listen(options.port)
-        .map_err(|source| BringUpError::Listen { port: options.port, source })?;
+    let relay = Relay::listen(options.port).map_err(|source| BringUpError::Listen {
+        port: options.port,
+        source,
+    })?;
 
     parts.cloud = Some(cloud::start(state)?);
     let packed = images::pack_all(&state.images(), step)?;
@@ -144,7 +158,14 @@ pub(super) fn bring_up(
 
     let credentials = Credentials::generate(&fleet)?;
     write_credentials(state, &credentials, relay.port())?;
-    let inputs = Inputs { state, options, layout, fleet: &fleet, credentials: &credentials, archives: &packed };
+    let inputs = Inputs {
+        state,
+        options,
+        layout,
+        fleet: &fleet,
+        credentials: &credentials,
+        archives: &packed,
+    };
     for spec in plan::machines(&inputs)? {
         parts.machines.push(start_machine(state, &spec)?);
     }
@@ -154,17 +175,28 @@ pub(super) fn bring_up(
             waiter.until("the control machine's network", parts, || relay.aim(pid).is_ok())?;
         }
         admin.power_on(&machine.instance, pid)?;
-        step(&format!("{} is on: {} at {}", machine.name, machine.instance, machine.address.addr()));
+        step(&format!(
+            "{} is on: {} at {}",
+            machine.name,
+            machine.instance,
+            machine.address.addr()
+        ));
     }
 
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, relay.port()));
     let client = Client::new(address, credentials.authority.certificate(), &credentials.admin)?;
     waiter.until("the API server", parts, || client.ready())?;
     step("the API server is ready");
-    let exists = |path: &str| client.get(path, Duration::from_secs(5)).is_ok_and(|answer| answer.status == 200);
+    let exists = |path: &str| {
+        client
+            .get(path, Duration::from_secs(5))
+            .is_ok_and(|answer| answer.status == 200)
+    };
     for machine in &fleet.nodes {
         let what = format!("the kubelet of {}", machine.name);
-        waiter.until(&what, parts, || exists(&format!("/api/v1/nodes/{}", machine.name)))?;
+        waiter.until(&what, parts, || {
+            exists(&format!("/api/v1/nodes/{}", machine.name))
+        })?;
         step(&format!("{} is registered", machine.name));
     }
     // Made by the controller-manager; before, no pod can be created.
@@ -172,15 +204,20 @@ pub(super) fn bring_up(
         exists("/api/v1/namespaces/default/serviceaccounts/default")
     })?;
     let machines = fleet.machines().map(|machine| machine.name.clone()).collect();
-    state.set_running(&Running { port: relay.port(), machines })?;
+    state.set_running(&Running {
+        port: relay.port(),
+        machines,
+    })?;
     Ok(relay)
 }
 
 fn read_world(options: &Options) -> Result<String> {
     match &options.world {
         None => Ok(SMALL.to_owned()),
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|source| BringUpError::ReadWorld { path: path.clone(), source }),
+        Some(path) => std::fs::read_to_string(path).map_err(|source| BringUpError::ReadWorld {
+            path: path.clone(),
+            source,
+        }),
     }
 }
 
@@ -200,7 +237,7 @@ fn start_machine(state: &StateDir, spec: &Spec) -> Result<Tied> {
     let mut command = Command::new(std::env::current_exe().map_err(NotFound::CurrentExe)?);
     command.arg("machine").arg(&path).env("RUST_BACKTRACE", "0");
     let log = state.machine_logs(&spec.name).join("machine.log");
-    Ok(Tied::start(&format!("machine {}", spec.name), command, &log)?)
+    Ok(Tied::start(&format!("{MACHINE}{}", spec.name), command, &log)?)
 }
 
 fn machine_pid(state: &StateDir, name: &str, waiter: &Waiter<'_>, parts: &mut Parts) -> Result<u32> {

@@ -29,7 +29,12 @@ pub enum CloudError {
         source: io::Error,
     },
     #[error("the simulator refused {method} {path} with {status}: {body}")]
-    Refused { method: &'static str, path: String, status: u16, body: String },
+    Refused {
+        method: &'static str,
+        path: String,
+        status: u16,
+        body: String,
+    },
 }
 
 /// The admin API of a running simulator.
@@ -51,7 +56,8 @@ impl Admin {
     /// Powers an instance on: its NICs appear in the network namespace of that process.
     pub(super) fn power_on(&self, instance: &str, pid: u32) -> Result<(), CloudError> {
         let body = json!({"path": format!("/proc/{pid}/ns/net")}).to_string();
-        self.call("PUT", &format!("/instances/{instance}/netns"), Some(&body)).map(|_| ())
+        self.call("PUT", &format!("/instances/{instance}/netns"), Some(&body))
+            .map(|_| ())
     }
 
     fn call(&self, method: &'static str, path: &str, body: Option<&str>) -> Result<String, CloudError> {
@@ -62,8 +68,10 @@ impl Admin {
             stream.set_write_timeout(patience)?;
             http1::exchange(&mut stream, "cloudsim", method, path, body)
         };
-        let answer =
-            exchange().map_err(|source| CloudError::Exchange { socket: self.socket.clone(), source })?;
+        let answer = exchange().map_err(|source| CloudError::Exchange {
+            socket: self.socket.clone(),
+            source,
+        })?;
         if (200..300).contains(&answer.status) {
             return Ok(answer.body);
         }
@@ -84,7 +92,9 @@ pub(super) fn start(state: &StateDir) -> Result<Tied, CloudError> {
     command.arg("in-own-network").arg(binaries::own("cloudsim")?);
     command.arg("--world").arg(state.world());
     command.args(["--listen", "0.0.0.0:80", "--fabric"]);
-    command.arg("--admin").arg(format!("unix:{}", state.admin_socket().display()));
+    command
+        .arg("--admin")
+        .arg(format!("unix:{}", state.admin_socket().display()));
     command.arg("--call-log").arg(state.call_log());
     Ok(Tied::start("cloudsim", command, &log(state))?)
 }

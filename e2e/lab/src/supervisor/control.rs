@@ -32,7 +32,11 @@ pub(super) fn tasks(machine: &Machine, options: &Options) -> Vec<Task> {
         task("etcd", etcd_flags(), vec![]),
         task("kube-apiserver", apiserver_flags(machine, options), vec![]),
         // Both give up where the RBAC bootstrap is unfinished, and would wait long before the next try.
-        task("kube-controller-manager", controller_manager_flags(options), vec![ready.clone()]),
+        task(
+            "kube-controller-manager",
+            controller_manager_flags(options),
+            vec![ready.clone()],
+        ),
         task("kube-scheduler", scheduler_flags(), vec![ready]),
     ]
 }
@@ -40,7 +44,9 @@ pub(super) fn tasks(machine: &Machine, options: &Options) -> Vec<Task> {
 type Flags = BTreeMap<String, String>;
 
 fn flags<const N: usize>(list: [(&str, &str); N]) -> Flags {
-    list.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    list.into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn pki(name: &str) -> String {
@@ -108,7 +114,10 @@ fn controller_manager_flags(options: &Options) -> Flags {
         ("leader-elect", "false"),
         ("kube-api-qps", "300"),
         ("kube-api-burst", "600"),
-        ("node-monitor-grace-period", &format!("{}s", options.node_grace_seconds)),
+        (
+            "node-monitor-grace-period",
+            &format!("{}s", options.node_grace_seconds),
+        ),
         ("bind-address", "127.0.0.1"),
     ])
 }
@@ -138,7 +147,9 @@ mod tests {
     #[test]
     fn a_users_flag_replaces_ours() {
         let mut options = Options::default();
-        options.apiserver_flags.insert("profiling".to_owned(), "true".to_owned());
+        options
+            .apiserver_flags
+            .insert("profiling".to_owned(), "true".to_owned());
         let argv = &control_tasks(&options)[1].argv;
         assert!(argv.contains(&"--profiling=true".to_owned()));
         assert!(!argv.contains(&"--profiling=false".to_owned()));
@@ -147,7 +158,11 @@ mod tests {
     #[test]
     fn what_needs_rbac_waits_for_the_apiserver() {
         let tasks = control_tasks(&Options::default());
-        let waiting: Vec<_> = tasks.iter().filter(|t| !t.after.is_empty()).map(|t| &t.name).collect();
+        let waiting: Vec<_> = tasks
+            .iter()
+            .filter(|t| !t.after.is_empty())
+            .map(|t| &t.name)
+            .collect();
         assert_eq!(waiting, ["kube-controller-manager", "kube-scheduler"]);
     }
 }

@@ -38,7 +38,12 @@ impl Credentials {
         let authority = Authority::generate()?;
         let admin = authority.issue(&Identity::admin(), &[], &[])?;
         let url = format!("https://{}:{APISERVER_PORT}", fleet.control.address.addr());
-        Ok(Self { authority, admin, tokens: SigningKey::generate()?, url })
+        Ok(Self {
+            authority,
+            admin,
+            tokens: SigningKey::generate()?,
+            url,
+        })
     }
 
     /// What the control machine needs.
@@ -53,7 +58,11 @@ impl Credentials {
                 "kubernetes.default.svc",
                 "kubernetes.default.svc.cluster.local",
             ],
-            &[address, IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(KUBERNETES_SERVICE)],
+            &[
+                address,
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V4(KUBERNETES_SERVICE),
+            ],
         )?;
         let kubelets = self.authority.issue(
             &Identity::new("kube-apiserver-kubelet-client", &["system:masters"]),
@@ -81,19 +90,32 @@ impl Credentials {
         let identity = Identity::node(name);
         let kubelet = self.authority.issue(&identity, &[name], &[IpAddr::V4(address)])?;
         Ok(self.files([
-            ("kubelet.kubeconfig", kubeconfig(&self.url, &self.authority, &kubelet)),
+            (
+                "kubelet.kubeconfig",
+                kubeconfig(&self.url, &self.authority, &kubelet),
+            ),
             ("kubelet.crt", kubelet.certificate),
             ("kubelet.key", kubelet.key),
-            ("kube-proxy.kubeconfig", self.kubeconfig(&Identity::new("system:kube-proxy", &[]))?),
+            (
+                "kube-proxy.kubeconfig",
+                self.kubeconfig(&Identity::new("system:kube-proxy", &[]))?,
+            ),
         ]))
     }
 
     fn kubeconfig(&self, identity: &Identity) -> Result<String, PkiError> {
-        Ok(kubeconfig(&self.url, &self.authority, &self.authority.issue(identity, &[], &[])?))
+        Ok(kubeconfig(
+            &self.url,
+            &self.authority,
+            &self.authority.issue(identity, &[], &[])?,
+        ))
     }
 
     fn files<const N: usize>(&self, own: [(&str, String); N]) -> Files {
         let ca = ("ca.crt", self.authority.certificate().to_owned());
-        own.into_iter().chain([ca]).map(|(name, text)| (in_machine(name), text)).collect()
+        own.into_iter()
+            .chain([ca])
+            .map(|(name, text)| (in_machine(name), text))
+            .collect()
     }
 }

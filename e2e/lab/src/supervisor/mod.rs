@@ -15,9 +15,10 @@ mod relay;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{CgroupError, Layout};
@@ -68,6 +69,9 @@ enum Event {
     Told,
 }
 
+/// The names of machines among the parts begin so.
+const MACHINE: &str = "machine ";
+
 /// How long the processes of a lab may take to vanish from their cgroups once they are killed.
 pub(crate) const SWEEP_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -100,6 +104,7 @@ pub fn supervise(root: &Path) -> Result<(), SupervisorError> {
         Err(err) => tracing::error!(error = chain(err), "the lab did not come up"),
     }
 
+    power_off(&state, &mut parts);
     drop(parts);
     let left = layout.sweep(&state.cgroup_prefix(), SWEEP_PATIENCE)?;
     for path in left {
@@ -129,6 +134,25 @@ fn wait_for_end(parts: &mut Parts, events: &Receiver<Event>) {
                 reported.push(part.pid());
             }
         }
+    }
+}
+
+/// Kills the machines by their first processes, so that each launcher collects its own and ends; a
+/// launcher that is killed leaves its machine to the host's init, which may take its time to notice.
+fn power_off(state: &StateDir, parts: &mut Parts) {
+    for machine in &parts.machines {
+        let name = machine.name().trim_start_matches(MACHINE);
+        let pid = state::read(&state.machine_pid_file(name))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        if let Some(pid) = pid {
+            // It may have ended by itself.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline && parts.machines.iter_mut().any(|m| matches!(m.ended(), Ok(None))) {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -35,7 +35,12 @@ pub(super) fn directories() -> Vec<PathBuf> {
 
 /// The reference plugins by link: containerd wants `loopback`, and a user may try another.
 pub(super) fn links(installed: &[String]) -> BTreeMap<PathBuf, PathBuf> {
-    let pair = |name: &String| (Path::new("/opt/cni/bin").join(name), Path::new(REFERENCE_PLUGINS).join(name));
+    let pair = |name: &String| {
+        (
+            Path::new("/opt/cni/bin").join(name),
+            Path::new(REFERENCE_PLUGINS).join(name),
+        )
+    };
     installed.iter().map(pair).collect()
 }
 
@@ -62,14 +67,20 @@ pub(super) fn files(machine: &Machine, fleet: &Fleet) -> Files {
         ("/etc/hosts", hosts),
         ("/etc/hostname", format!("{}\n", machine.name)),
         // A machine id is 32 hexadecimal digits; any will do that no other machine has.
-        ("/etc/machine-id", format!("{:032x}\n", machine.address.addr().to_bits())),
+        (
+            "/etc/machine-id",
+            format!("{:032x}\n", machine.address.addr().to_bits()),
+        ),
         // No name server in this VPC; an empty file would make the kubelet complain for ever.
         ("/etc/resolv.conf", "nameserver 10.96.0.10\n".to_owned()),
         ("/etc/containerd/config.toml", containerd_config()),
         (KUBELET_CONFIG, kubelet_config(machine)),
         (PROXY_CONFIG, proxy_config(machine)),
     ];
-    texts.into_iter().map(|(path, text)| (PathBuf::from(path), text)).collect()
+    texts
+        .into_iter()
+        .map(|(path, text)| (PathBuf::from(path), text))
+        .collect()
 }
 
 /// The programs of a node, given the archives to import.
@@ -87,7 +98,12 @@ pub(super) fn tasks(machine: &Machine, archives: &[String]) -> Vec<Task> {
         let name = format!("import-{}", archive.trim_end_matches(".tar"));
         let path = format!("{HOME}/images/{archive}");
         let argv = strings(&["ctr", "-n", "k8s.io", "images", "import", &path]);
-        tasks.push(task(&name, argv, vec![Condition::Listens(CONTAINERD_SOCKET.into())], true));
+        tasks.push(task(
+            &name,
+            argv,
+            vec![Condition::Listens(CONTAINERD_SOCKET.into())],
+            true,
+        ));
         images.push(Condition::Done(name));
     }
     tasks.push(task("kubelet", kubelet_argv(machine), images, false));
@@ -222,8 +238,14 @@ mod tests {
         let argv = kubelet_argv(&fleet().nodes[0]);
         assert!(argv.contains(&"--provider-id=cn-hangzhou.i-node1".to_owned()));
         let labels = argv.iter().find(|arg| arg.starts_with("--node-labels=")).unwrap();
-        assert!(labels.contains("topology.kubernetes.io/zone=cn-hangzhou-h"), "{labels}");
-        assert!(labels.contains("node.kubernetes.io/instance-type=ecs.g7.2xlarge"), "{labels}");
+        assert!(
+            labels.contains("topology.kubernetes.io/zone=cn-hangzhou-h"),
+            "{labels}"
+        );
+        assert!(
+            labels.contains("node.kubernetes.io/instance-type=ecs.g7.2xlarge"),
+            "{labels}"
+        );
     }
 
     #[test]

@@ -41,7 +41,11 @@ pub(super) fn machines(inputs: &Inputs<'_>) -> Result<Vec<Spec>, PlanError> {
     let programs = binaries::kubernetes_dir()?;
     let control = &inputs.fleet.control;
     let mut files = inputs.credentials.control(inputs.fleet)?;
-    files.extend(node::files(control, inputs.fleet).into_iter().filter(|(path, _)| path.starts_with("/etc")));
+    files.extend(
+        node::files(control, inputs.fleet)
+            .into_iter()
+            .filter(|(path, _)| path.starts_with("/etc")),
+    );
     if let Some(policy) = &inputs.options.audit_policy {
         files.insert(PathBuf::from(control::AUDIT_POLICY), policy.clone());
     }
@@ -67,7 +71,11 @@ pub(super) fn machines(inputs: &Inputs<'_>) -> Result<Vec<Spec>, PlanError> {
 
 /// A machine that runs nothing.
 fn bare(inputs: &Inputs<'_>, machine: &Machine, programs: &Path) -> Spec {
-    let bind = |host: PathBuf, name: &str, writable| Bind { host, name: name.to_owned(), writable };
+    let bind = |host: PathBuf, name: &str, writable| Bind {
+        host,
+        name: name.to_owned(),
+        writable,
+    };
     Spec {
         name: machine.name.clone(),
         cgroup: format!("{}{}", inputs.state.cgroup_prefix(), machine.name),

@@ -7,7 +7,14 @@ use super::{
 
 fn wanted(members: &[MemberInterface], links: &Links) -> (NetState, Vec<Waiting>) {
     let programs = ProgramIds(Program::ALL.into_iter().zip(1..).collect());
-    host(members, &Node { links, programs: &programs, node_ip: None })
+    host(
+        members,
+        &Node {
+            links,
+            programs: &programs,
+            node_ip: None,
+        },
+    )
 }
 
 #[test]
@@ -21,7 +28,10 @@ fn a_member_without_a_host_veth_waits_for_an_add() {
 fn a_member_without_its_trunk_is_reachable_from_its_node() {
     let (state, waiting) = wanted(&[member(1)], &Links(vec![testing::veth(&member(1))]));
     assert_eq!(waiting, [Waiting::Trunk(member(1).sandbox)]);
-    assert_eq!(state.rules.iter().map(|r| r.priority).collect::<Vec<_>>(), [RULE_TO_POD]);
+    assert_eq!(
+        state.rules.iter().map(|r| r.priority).collect::<Vec<_>>(),
+        [RULE_TO_POD]
+    );
     assert!(state.pushes.is_empty() && state.pops.is_empty());
 }
 
@@ -32,7 +42,10 @@ fn members_of_a_trunk_share_its_table_and_filters() {
     let defaults = state.routes.iter().filter(|r| r.destination.prefix_len() == 0);
     assert_eq!(defaults.map(|r| r.table).collect::<Vec<_>>(), [1000 + TRUNK]);
     assert_eq!(state.filters.keys().filter(|(i, _)| *i == TRUNK).count(), 2);
-    assert_eq!((state.pops.len(), state.pushes.len(), state.sources.len()), (2, 2, 2));
+    assert_eq!(
+        (state.pops.len(), state.pushes.len(), state.sources.len()),
+        (2, 2, 2)
+    );
 }
 
 #[test]
@@ -49,14 +62,25 @@ fn host_stack_destinations_are_looked_up_by_the_host() {
     let mut own = member(1);
     own.host_stack_cidrs = vec![Ipv4Net::new_assert([169, 254, 20, 10].into(), 32)];
     let (state, _) = wanted(std::slice::from_ref(&own), &links(std::slice::from_ref(&own)));
-    let rule = state.rules.iter().find(|r| r.to == own.host_stack_cidrs.first().copied());
-    assert_eq!(rule.map(|r| (r.priority, r.from, r.table)), Some((RULE_TO_POD, Some(own.ip.into()), MAIN_TABLE)));
+    let rule = state
+        .rules
+        .iter()
+        .find(|r| r.to == own.host_stack_cidrs.first().copied());
+    assert_eq!(
+        rule.map(|r| (r.priority, r.from, r.table)),
+        Some((RULE_TO_POD, Some(own.ip.into()), MAIN_TABLE))
+    );
 }
 
 #[test]
 fn the_pods_default_route_is_the_first_interfaces() {
     let first = pod(&member(1), 2, [2; 6]);
-    assert!(first.routes.iter().any(|r| r.table == MAIN_TABLE && r.destination.prefix_len() == 0));
+    assert!(
+        first
+            .routes
+            .iter()
+            .any(|r| r.table == MAIN_TABLE && r.destination.prefix_len() == 0)
+    );
     assert!(first.rules.is_empty());
     let mut other = member(2);
     other.default_route = false;

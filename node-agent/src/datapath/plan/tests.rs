@@ -14,16 +14,26 @@ use crate::ebpf::ProgramIds;
 
 fn wanted(members: &[MemberInterface]) -> NetState {
     let programs = ProgramIds(Program::ALL.into_iter().zip(1..).collect());
-    let node = Node { links: &links(members), programs: &programs, node_ip: Some([10, 0, 0, 11].into()) };
+    let node = Node {
+        links: &links(members),
+        programs: &programs,
+        node_ip: Some([10, 0, 0, 11].into()),
+    };
     desired::host(members, &node).0
 }
 
 fn seen(state: NetState) -> Observed {
-    Observed { state, ..Observed::default() }
+    Observed {
+        state,
+        ..Observed::default()
+    }
 }
 
 fn position(plan: &Plan, fits: impl Fn(&Step) -> bool) -> usize {
-    plan.steps.iter().position(fits).unwrap_or_else(|| panic!("not in {plan:#?}"))
+    plan.steps
+        .iter()
+        .position(fits)
+        .unwrap_or_else(|| panic!("not in {plan:#?}"))
 }
 
 #[test]
@@ -37,7 +47,15 @@ fn a_packet_never_meets_a_way_without_its_checks() {
     let plan = Plan::between(&wanted(&[member(1)]), &Observed::default(), &[]);
     let source = position(&plan, |s| matches!(s, Step::PutSource { .. }));
     let push = position(&plan, |s| matches!(s, Step::PutPush { .. }));
-    let filter = position(&plan, |s| matches!(s, Step::AttachFilter { program: Program::PodSource, .. }));
+    let filter = position(&plan, |s| {
+        matches!(
+            s,
+            Step::AttachFilter {
+                program: Program::PodSource,
+                ..
+            }
+        )
+    });
     let link = position(&plan, |s| matches!(s, Step::SetLink { ifindex: 11, .. }));
     let route = position(&plan, |s| matches!(s, Step::PutRoute(_)));
     let rule = position(&plan, |s| matches!(s, Step::AddRule(_)));
@@ -76,7 +94,9 @@ fn a_changed_route_is_replaced_not_removed() {
     let mut moved = member(1);
     moved.trunk_gateway = [10, 0, 0, 125].into();
     let plan = Plan::between(&wanted(&[moved]), &seen(before), &[]);
-    assert!(matches!(plan.steps.as_slice(), [Step::PutRoute(r)] if r.gateway == Some([10, 0, 0, 125].into())));
+    assert!(
+        matches!(plan.steps.as_slice(), [Step::PutRoute(r)] if r.gateway == Some([10, 0, 0, 125].into()))
+    );
 }
 
 #[test]
@@ -85,7 +105,10 @@ fn a_second_way_to_the_same_place_is_removed() {
     let mut observed = seen(state.clone());
     let stray = Route::direct(254, Ipv4Net::from(member(1).ip), 99);
     observed.state.routes.insert(stray.clone());
-    assert_eq!(Plan::between(&state, &observed, &[]).steps, [Step::RemoveRoute(stray)]);
+    assert_eq!(
+        Plan::between(&state, &observed, &[]).steps,
+        [Step::RemoveRoute(stray)]
+    );
 }
 
 #[test]
@@ -94,7 +117,13 @@ fn an_older_program_is_replaced_in_its_place() {
     let mut observed = seen(state.clone());
     observed.state.filters.insert((TRUNK, Program::MemberPop), 4711);
     let plan = Plan::between(&state, &observed, &[]);
-    assert_eq!(plan.steps, [Step::AttachFilter { ifindex: TRUNK, program: Program::MemberPop }]);
+    assert_eq!(
+        plan.steps,
+        [Step::AttachFilter {
+            ifindex: TRUNK,
+            program: Program::MemberPop
+        }]
+    );
 }
 
 #[test]
@@ -109,5 +138,8 @@ fn a_plan_for_one_pod_leaves_the_others_alone() {
     let none = NetState::default();
     let plan = Plan::between(&none, &seen(all.narrowed(&focus, &none)), &[]);
     let text: String = plan.steps.iter().map(|s| format!("{s}\n")).collect();
-    assert!(text.contains("10.0.16.1") && !text.contains("10.0.16.2") && !text.contains("0.0.0.0/0"), "{text}");
+    assert!(
+        text.contains("10.0.16.1") && !text.contains("10.0.16.2") && !text.contains("0.0.0.0/0"),
+        "{text}"
+    );
 }

@@ -10,7 +10,11 @@ use super::{
 use crate::ebpf::ProgramIds;
 
 fn state(members: &[MemberInterface]) -> NetState {
-    let node = Node { links: &links(members), programs: &ProgramIds::default(), node_ip: None };
+    let node = Node {
+        links: &links(members),
+        programs: &ProgramIds::default(),
+        node_ip: None,
+    };
     desired::host(members, &node).0
 }
 
@@ -31,7 +35,11 @@ fn an_address_that_the_next_sandbox_has_stays() {
     let mut next = veth(&new);
     next.index = 12;
     all.0.push(next);
-    let node = Node { links: &all, programs: &ProgramIds::default(), node_ip: None };
+    let node = Node {
+        links: &all,
+        programs: &ProgramIds::default(),
+        node_ip: None,
+    };
     let seen = desired::host(&both, &node).0;
     let focus = leaving(Some(11), &all, &seen);
     assert!(focus.addresses.is_empty(), "{focus:?}");
@@ -47,7 +55,10 @@ fn veths_that_died_without_a_word_are_cleaned_up_with_the_next() {
 
 #[test]
 fn what_happened_since_the_list_was_made_wins() {
-    let recent = [Recent::Added(Box::new(member(2))), Recent::Deleted(member(1).sandbox)];
+    let recent = [
+        Recent::Added(Box::new(member(2))),
+        Recent::Deleted(member(1).sandbox),
+    ];
     let now = current(vec![member(1), member(3)], &recent);
     assert_eq!(now, [member(3), member(2)]);
 }
@@ -63,4 +74,17 @@ fn unwanted_and_half_made_links_are_leaked_foreign_ones_are_not() {
     all.0.push(half);
     let names: Vec<u32> = leaked(&all, &[member(1)]).into_iter().map(|(i, _)| i).collect();
     assert_eq!(names, [12, 14]);
+}
+
+#[test]
+fn the_next_sandbox_of_a_pod_supersedes_the_last() {
+    let mut next = member(1);
+    next.sandbox.container_id = "later".into();
+    let (old, new) = (Recent::Added(Box::new(member(1))), Recent::Added(Box::new(next)));
+    assert!(new.supersedes(&old));
+    assert!(
+        !new.supersedes(&Recent::Deleted(member(1).sandbox)),
+        "a late DEL is remembered"
+    );
+    assert!(!new.supersedes(&Recent::Added(Box::new(member(2)))));
 }

@@ -1,0 +1,198 @@
+//! An ENI as CreateNetworkInterface and DescribeNetworkInterfaces show it. Borrowed and
+//! written straight to text: pages of 500 ENIs are what a large cluster asks for all day.
+
+use serde::{Serialize, Serializer};
+
+use crate::model::{Eni, EniStatus, Mac};
+
+/// The JSON form of an ENI.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EniView<'a> {
+    network_interface_id: &'a str,
+    network_interface_name: &'a str,
+    description: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'static str,
+    status: &'static str,
+    vpc_id: &'a str,
+    v_switch_id: &'a str,
+    zone_id: &'a str,
+    #[serde(serialize_with = "as_text")]
+    mac_address: Mac,
+    private_ip_address: std::net::Ipv4Addr,
+    private_ip_sets: PrivateIps<'a>,
+    ipv6_sets: NoIpv6,
+    ipv4_prefix_sets: NoIpv4Prefix,
+    ipv6_prefix_sets: NoIpv6Prefix,
+    security_group_ids: Groups<'a>,
+    resource_group_id: &'a str,
+    network_interface_traffic_mode: &'a str,
+    source_dest_check: bool,
+    delete_on_release: bool,
+    service_managed: bool,
+    #[serde(rename = "ServiceID")]
+    service_id: u64,
+    owner_id: &'static str,
+    tags: Tags<'a>,
+    /// What only Describe shows.
+    #[serde(flatten)]
+    described: Option<Described<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described<'a> {
+    creation_time: String,
+    instance_id: &'a str,
+    attachment: AttachmentView<'a>,
+}
+
+/// Empty unless the ENI is attached.
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct AttachmentView<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_index: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trunk_network_interface_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_card_index: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_network_interface_ids: Option<NoMembers>,
+}
+
+#[derive(Serialize)]
+struct PrivateIps<'a> {
+    #[serde(rename = "PrivateIpSet", serialize_with = "private_ips")]
+    of: &'a Eni,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PrivateIp {
+    private_ip_address: std::net::Ipv4Addr,
+    primary: bool,
+}
+
+#[derive(Serialize)]
+struct Groups<'a> {
+    #[serde(rename = "SecurityGroupId")]
+    ids: &'a [std::sync::Arc<str>],
+}
+
+#[derive(Serialize)]
+struct Tags<'a> {
+    #[serde(rename = "Tag", serialize_with = "tags")]
+    of: &'a Eni,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag<'a> {
+    tag_key: &'a str,
+    tag_value: &'a str,
+}
+
+/// Lists that are always empty, each under the name that the API gives its items.
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct NoIpv6 {
+    ipv6_set: [u8; 0],
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct NoIpv4Prefix {
+    ipv4_prefix_set: [u8; 0],
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct NoIpv6Prefix {
+    ipv6_prefix_set: [u8; 0],
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct NoMembers {
+    member_network_interface_id: [u8; 0],
+}
+
+impl<'a> EniView<'a> {
+    /// As it was made. A token that is used again gets this, whatever became of the ENI.
+    pub fn created(eni: &'a Eni) -> EniView<'a> {
+        EniView {
+            network_interface_id: &eni.id,
+            network_interface_name: &eni.name,
+            description: &eni.description,
+            kind: eni.kind.name(),
+            status: eni.status.name(),
+            vpc_id: &eni.vpc_id,
+            v_switch_id: &eni.vswitch_id,
+            zone_id: &eni.zone_id,
+            mac_address: eni.mac,
+            private_ip_address: eni.primary_ip,
+            private_ip_sets: PrivateIps { of: eni },
+            ipv6_sets: NoIpv6::default(),
+            ipv4_prefix_sets: NoIpv4Prefix::default(),
+            ipv6_prefix_sets: NoIpv6Prefix::default(),
+            security_group_ids: Groups {
+                ids: &eni.security_group_ids,
+            },
+            resource_group_id: &eni.resource_group_id,
+            network_interface_traffic_mode: &eni.traffic_mode,
+            source_dest_check: eni.source_dest_check,
+            delete_on_release: eni.delete_on_release,
+            service_managed: false,
+            service_id: 0,
+            owner_id: "1000000000000001",
+            tags: Tags { of: eni },
+            described: None,
+        }
+    }
+
+    /// As it is.
+    pub fn described(eni: &'a Eni) -> EniView<'a> {
+        // Where it is attached shows once it is.
+        let attachment = match (&eni.attachment, eni.status) {
+            (Some(attachment), EniStatus::InUse | EniStatus::Detaching) => AttachmentView {
+                instance_id: Some(&attachment.instance_id),
+                device_index: Some(attachment.device_index),
+                trunk_network_interface_id: Some(attachment.trunk_eni_id.as_deref().unwrap_or_default()),
+                network_card_index: Some(attachment.network_card_index),
+                member_network_interface_ids: Some(NoMembers::default()),
+            },
+            _ => AttachmentView::default(),
+        };
+        let described = Described {
+            creation_time: eni.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            instance_id: eni.instance().map(|id| &**id).unwrap_or_default(),
+            attachment,
+        };
+        EniView {
+            described: Some(described),
+            ..EniView::created(eni)
+        }
+    }
+}
+
+fn as_text<S: Serializer>(mac: &Mac, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(mac)
+}
+
+fn private_ips<S: Serializer>(eni: &&Eni, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(eni.addresses().map(|private_ip_address| PrivateIp {
+        private_ip_address,
+        primary: private_ip_address == eni.primary_ip,
+    }))
+}
+
+fn tags<S: Serializer>(eni: &&Eni, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(eni.tags.iter().map(|(key, value)| Tag {
+        tag_key: key,
+        tag_value: value,
+    }))
+}
