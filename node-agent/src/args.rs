@@ -47,6 +47,9 @@ pub struct RunArgs {
     /// Directory below a BPF file system for programs and maps.
     #[arg(long, default_value = crate::datapath::PIN_DIRECTORY)]
     pub bpf_dir: PathBuf,
+    /// Where the host's /proc/sys/net is mounted writable.
+    #[arg(long, default_value = "/proc/sys/net")]
+    pub sysctl_dir: PathBuf,
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, default_value = "127.0.0.1:9099")]
     pub health: SocketAddr,

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// The tasks of the process. The end of one before a stop is asked for is the end of all.
+#[derive(Default)]
 pub struct Lifecycle {
     /// Cancelled when the process is to end.
     pub stopping: CancellationToken,
@@ -21,12 +22,11 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Begin; SIGTERM and SIGINT ask for a stop.
-    pub fn begin() -> io::Result<Self> {
-        let stopping = CancellationToken::new();
+    /// Let SIGTERM and SIGINT ask for a stop.
+    pub fn stop_on_signals(&self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let stop = stopping.clone();
+        let stop = self.stopping.clone();
         tokio::spawn(async move {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
@@ -35,7 +35,7 @@ impl Lifecycle {
             info!(signal = name, "stopping");
             stop.cancel();
         });
-        Ok(Lifecycle { stopping, tasks: JoinSet::new() })
+        Ok(())
     }
 
     /// Run a task that ends by itself when a stop is asked for.

@@ -1,5 +1,6 @@
 //! The binary `terway-agent`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,6 +33,7 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&args.log_level)?)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     // Another crate of the build may bring a second provider, and then none is the default.
     let _ = rustls::crypto::ring::default_provider().install_default();

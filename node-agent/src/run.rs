@@ -33,6 +33,7 @@ const HOST_INTERFACE_MTU: &str = "/sys/class/net/eth0/mtu";
 
 /// Run the agent on the kernel of this node until a signal, or until one of its parts fails.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    crate::datapath::set_sysctl_net(args.sysctl_dir.clone());
     let config = DatapathConfig {
         node_ip: args.node_ip,
         pin_directory: args.bpf_dir.clone(),
@@ -40,7 +41,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     };
     let client = Client::try_default().await.context("cannot find the API server's address and credentials")?;
     let datapath = async { Ok(Arc::new(Datapath::start(config).await?) as Arc<dyn Kernel>) };
-    run_with(args, client, datapath).await
+    let life = Lifecycle::default();
+    life.stop_on_signals().context("cannot listen for signals")?;
+    run_with(args, client, datapath, life).await
 }
 
 /// The same with another API server and another datapath, which is started when this agent has the
@@ -49,13 +52,13 @@ pub async fn run_with(
     args: RunArgs,
     client: Client,
     datapath: impl Future<Output = anyhow::Result<Arc<dyn Kernel>>>,
+    mut life: Lifecycle,
 ) -> anyhow::Result<()> {
     ensure!(!args.node_name.is_empty(), "the name of this node is required: set --node-name or NODE_NAME");
     let (settings, rendered) = settings::load(&args.config, host_mtu(), &args.socket)?;
     for warning in &rendered.warnings {
         warn!("{warning}");
     }
-    let mut life = Lifecycle::begin().context("cannot listen for signals")?;
     let stopping = life.stopping.clone();
     // A start can be dropped half-way: what it began is a task of `life`, or has changed nothing.
     let started = tokio::select! {

@@ -56,6 +56,8 @@ pub enum Retry {
     Transient,
     /// Later: it will go on failing until somebody changes something.
     Slow,
+    /// When the lease is renewed: nothing is wrong with the step itself.
+    Fenced,
 }
 
 impl ReconcileError {
@@ -68,9 +70,8 @@ impl ReconcileError {
                 _ => Retry::Transient,
             },
             Self::Cloud(error) => match error.class {
-                ErrorClass::Unknown | ErrorClass::Throttled | ErrorClass::Conflict | ErrorClass::Fenced => {
-                    Retry::Transient
-                }
+                ErrorClass::Fenced => Retry::Fenced,
+                ErrorClass::Unknown | ErrorClass::Throttled | ErrorClass::Conflict => Retry::Transient,
                 ErrorClass::NotFound
                 | ErrorClass::Exhausted
                 | ErrorClass::Limit

@@ -1,5 +1,6 @@
 //! terway-controlplane: reads its settings, starts the process, and ends it on a signal.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -19,7 +20,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    tracing_subscriber::fmt().with_env_filter(filter(config.flags.verbosity)).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter(config.flags.verbosity))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    end_on_panic();
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -27,6 +33,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A controller that panicked would hold on to its object for ever; a new process does not.
+fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
 }
 
 /// The environment's `RUST_LOG` before the flag.

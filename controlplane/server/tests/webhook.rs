@@ -1,6 +1,8 @@
 //! The webhook before a real API server: definitions installed, certificate made and trusted, pods
 //! mutated, warned about and refused.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod cluster;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use terway_controlplane::certificates::{CertificateSettings, Keeper};
 use terway_controlplane::config::{self, Settings};
 use terway_controlplane::crd_install;
 use terway_controlplane::objects::{Caches, Feeds};
+use terway_controlplane::runtime::Key;
 use terway_controlplane::webhook::{self, Webhook};
 use terway_crds::names::annotation;
 use terway_crds::{PodNetworking, PodNetworks};
@@ -45,6 +48,7 @@ fn settings(dir: &std::path::Path) -> Settings {
 /// Everything of the control plane that the webhook consists of, in this process.
 struct Running {
     cluster: Cluster,
+    caches: Caches,
     stop: CancellationToken,
 }
 
@@ -80,7 +84,11 @@ async fn running() -> Running {
     tokio::spawn(keeper.run(stop.clone()));
     caches.wait_synced().await;
     eventually("namespaces are known", || async { webhook.pending().is_empty() }).await;
-    Running { cluster, stop }
+    Running {
+        cluster,
+        caches,
+        stop,
+    }
 }
 
 /// The configurations as the chart makes them, but for the address: there is no Service here.
@@ -260,13 +268,17 @@ async fn a_selected_pod_is_mutated(running: &Running) {
 async fn a_pod_waits_for_a_networking_made_in_the_same_second(running: &Running) {
     let selector = json!({ "selector": { "podSelector": { "matchLabels": { "app": "late" } } } });
     running.networking("late", selector).await.unwrap();
-    // The cache learns of it within moments; a pod that were faster would be nobody's.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let (pod, ()) = tokio::join!(running.pod("default", "late-0", labelled("late", None)), async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        running.ready("late").await;
-    });
-    assert_eq!(pod.unwrap().annotations()[annotation::POD_NETWORKING], "late");
+    let known = || async { running.caches.networkings.get(&Key::cluster("late")).is_some() };
+    eventually("the PodNetworking is known", known).await;
+    let pod = running.pod("default", "late-0", labelled("late", None));
+    tokio::pin!(pod);
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut pod).await;
+    assert!(early.is_err(), "the pod did not wait: {early:?}");
+    running.ready("late").await;
+    assert_eq!(
+        pod.await.unwrap().annotations()[annotation::POD_NETWORKING],
+        "late"
+    );
 }
 
 async fn namespaces_are_selected_by_label(running: &Running) {

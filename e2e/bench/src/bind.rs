@@ -13,8 +13,9 @@ use crate::observe::Observer;
 use crate::stack::Stack;
 use crate::{cluster, process, stats, trunks};
 
-/// Pods created at once by us; more would only queue up in the API server.
-const AT_ONCE: usize = 100;
+/// Pods created at once by us; each takes a connection of its own, and their handshakes are work for the API
+/// server too.
+const AT_ONCE: usize = 32;
 /// Under the default quotas: time in which the buckets fill up again after the trunks were made
 /// (500 a minute, of which 50 were used).
 const REFILL: Duration = Duration::from_secs(10);

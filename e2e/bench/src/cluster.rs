@@ -18,7 +18,7 @@ pub const NAMESPACE: &str = "bench";
 /// The PodNetworking they match.
 const NETWORK: &str = "web";
 /// Requests of ours under way at once.
-const AT_ONCE: usize = 50;
+const AT_ONCE: usize = 32;
 
 /// Name of a node, counted from 1.
 pub fn node_name(number: usize) -> String {
@@ -99,12 +99,6 @@ pub async fn ready_nodes(client: &Client) -> anyhow::Result<usize> {
             .is_some_and(|all| all.contains_key(annotation::TRUNK_ON))
     };
     Ok(nodes.items.iter().filter(ready).count())
-}
-
-/// Whether the PodNetworking can be used.
-pub async fn network_ready(client: &Client) -> anyhow::Result<bool> {
-    let network = Api::<PodNetworking>::all(client.clone()).get(NETWORK).await?;
-    Ok(serde_json::to_value(&network)?["status"]["status"] == "Ready")
 }
 
 /// Creates a pod on a node, as it looks after the webhook and the scheduler.

@@ -1,7 +1,9 @@
 //! The lab's state folder: what lies where, and the two locks that keep labs from colliding.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+mod files;
+
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::binaries::{self, NotFound};
+use files::{absent_is_fine, try_lock};
+pub(crate) use files::{read, write};
 
 /// The state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -265,69 +269,82 @@ impl StateDir {
     }
 }
 
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The locked file, or None while somebody else holds it.
-fn try_lock(path: &Path) -> Result<Option<File>, StateError> {
-    let io = |act, source| StateError::Io {
-        act,
-        path: path.to_path_buf(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|source| io("open", source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(io("lock", source)),
+    fn state() -> (tempfile::TempDir, StateDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        (dir, state)
     }
-}
 
-pub(crate) fn read(path: &Path) -> Result<String, StateError> {
-    let io = |act, source| StateError::Io {
-        act,
-        path: path.to_path_buf(),
-        source,
-    };
-    let mut file = File::open(path).map_err(|source| io("open", source))?;
-    let mut text = String::new();
-    file.rewind()
-        .and_then(|()| file.read_to_string(&mut text))
-        .map_err(|source| io("read", source))?;
-    Ok(text)
-}
-
-/// Writes a file that only its owner can read (many hold keys), by rename, so that no reader sees half of it.
-pub(crate) fn write(path: &Path, text: &str) -> Result<(), StateError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let io = |act, source| StateError::Io {
-        act,
-        path: path.to_path_buf(),
-        source,
-    };
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(|source| io("make the folder of", source))?;
+    #[test]
+    fn two_commands_at_once_are_refused_and_a_dead_ones_lock_is_free() {
+        let (_dir, state) = state();
+        let held = state.lock().unwrap();
+        assert!(matches!(state.lock(), Err(StateError::Busy { .. })));
+        drop(held);
+        state.lock().unwrap();
     }
-    let part = path.with_added_extension("part");
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&part)
-        .map_err(|source| io("open", source))?;
-    file.write_all(text.as_bytes())
-        .map_err(|source| io("write", source))?;
-    std::fs::rename(&part, path).map_err(|source| io("put in place", source))
+
+    #[test]
+    fn a_lab_is_up_only_while_its_supervisor_lives() {
+        let (_dir, state) = state();
+        let living = state.become_supervisor().unwrap();
+        assert_eq!(state.running().unwrap(), None, "not up before it says so");
+        let running = Running {
+            port: 1,
+            machines: vec!["control".to_owned()],
+        };
+        state.set_running(&running).unwrap();
+        assert_eq!(state.supervisor().unwrap(), Some(std::process::id()));
+        assert_eq!(state.running().unwrap(), Some(running));
+        drop(living);
+        assert_eq!(
+            state.running().unwrap(),
+            None,
+            "a note of the dead counts for nothing"
+        );
+    }
+
+    #[test]
+    fn an_unknown_machine_is_answered_with_the_known_ones() {
+        let (_dir, state) = state();
+        let _living = state.become_supervisor().unwrap();
+        state
+            .set_running(&Running {
+                port: 1,
+                machines: vec!["control".to_owned()],
+            })
+            .unwrap();
+        let err = state.machine_pid("node9").unwrap_err();
+        assert_eq!(err.to_string(), "there is no machine 'node9'; there are control");
+    }
+
+    #[test]
+    fn two_folders_are_two_labs_and_two_spellings_are_one() {
+        let ((dir, one), (_other, two)) = (state(), state());
+        assert_ne!(one.cgroup_prefix(), two.cgroup_prefix());
+        let again = StateDir::open(
+            &dir.path()
+                .join(".")
+                .join("../")
+                .join(dir.path().file_name().unwrap()),
+        )
+        .unwrap();
+        assert_eq!(one.cgroup_prefix(), again.cgroup_prefix());
+    }
+
+    #[test]
+    fn clearing_keeps_images_and_logs() {
+        let (_dir, state) = state();
+        write(&state.images().join("a.tar"), "").unwrap();
+        write(&state.logs().join("a.log"), "").unwrap();
+        write(&state.kubeconfig(), "secret").unwrap();
+        state.clear().unwrap();
+        state.clear().unwrap();
+        assert!(state.images().join("a.tar").exists() && state.logs().join("a.log").exists());
+        assert!(!state.kubeconfig().exists());
+    }
 }

@@ -1,5 +1,11 @@
 //! The bare API server: it gets ready, obeys its options and dies with its owner.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what is wrong by panicking"
+)]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

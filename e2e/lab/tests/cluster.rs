@@ -1,5 +1,11 @@
 //! A whole lab: it comes up, carries packets over the simulated VPC, runs pods, and leaves nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what is wrong by panicking"
+)]
+
 mod remains;
 
 use std::path::Path;

@@ -30,6 +30,7 @@ use terway_ebpf_abi::Counter;
 
 pub use apply::StepError;
 pub use error::DatapathError;
+pub use state::set_sysctl_net;
 pub use plan::Step;
 
 /// Where the pins are unless configured otherwise.

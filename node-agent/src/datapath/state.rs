@@ -5,7 +5,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use ipnet::Ipv4Net;
@@ -73,6 +74,17 @@ pub struct LinkSetting {
     pub mtu: u32,
 }
 
+/// Where the kernel's network settings are mounted writable. A fact of the process, like its
+/// working directory: a container that is not privileged sees /proc/sys read-only and is given
+/// the host's /proc/sys/net at another place. What the files say depends on the namespace of
+/// the reading thread, not on the mount.
+static SYSCTL_NET: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says where the settings are; the first word counts.
+pub fn set_sysctl_net(directory: PathBuf) {
+    SYSCTL_NET.get_or_init(|| directory);
+}
+
 /// A setting below /proc/sys/net/ipv4/conf.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sysctl {
@@ -85,7 +97,8 @@ impl Sysctl {
     /// The file, as seen by a thread in the namespace it is about.
     pub fn path(&self) -> PathBuf {
         let Sysctl { interface, name } = self;
-        PathBuf::from(format!("/proc/sys/net/ipv4/conf/{interface}/{name}"))
+        let net = SYSCTL_NET.get().map_or(Path::new("/proc/sys/net"), PathBuf::as_path);
+        net.join("ipv4/conf").join(interface).join(name)
     }
 }
 

@@ -60,11 +60,18 @@ impl EniWatch {
         }
     }
 
-    /// Waits for this ENI from now on: call it right after the call that starts the change was accepted.
-    /// Saying it again changes nothing, also after it was met; `forget` first to wait anew. Saying something
-    /// else replaces it. Polling stops by itself when it is met.
+    /// Waits for this ENI: call it right after the call that begins the change was accepted; the time until
+    /// the first question counts from here. Saying it again changes nothing, also after it was met; `forget`
+    /// first to wait anew. Saying something else replaces it. Polling stops by itself when it is met.
     pub fn expect(&self, eni_id: &str, what: Expect) {
         self.shared.schedule.lock().expect(eni_id, what, clock());
+        self.shared.changed.notify_one();
+    }
+
+    /// Like `expect`, for an ENI of which nobody knows how far it is (after a restart, before the first
+    /// call): it is asked for at once. A later `expect` of the same tells that the change begins only then.
+    pub fn look(&self, eni_id: &str, what: Expect) {
+        self.shared.schedule.lock().look(eni_id, what, clock());
         self.shared.changed.notify_one();
     }
 

@@ -38,6 +38,8 @@ const KINDS: usize = 3;
 struct Interest {
     what: Expect,
     since: Instant,
+    /// When the change began, as far as that is known.
+    begun: Option<Instant>,
     /// When to ask again; `None` before the first answer.
     again: Option<Instant>,
     /// Time of the last answer that said "not yet", as seen by the cloud.
@@ -73,26 +75,48 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
+    /// The change has just begun: it is asked for when it is typically done.
     pub(super) fn expect(&mut self, id: &str, what: Expect, now: Instant) {
-        if self
+        let begun = self
             .interests
             .get(id)
-            .is_some_and(|interest| interest.what == what)
-            || (!self.interests.contains_key(id)
-                && self.seen.get(id).is_some_and(|seen| seen.met == Some(what)))
-        {
+            .is_some_and(|now| now.what == what && now.begun.is_some());
+        if begun || self.is_met(id, what) {
             return;
         }
         self.remove(id);
         let interest = Interest {
             what,
             since: now,
+            begun: Some(now),
             again: None,
             not_yet: None,
             asking: false,
         };
         self.interests.insert(id.to_owned(), interest);
         self.fresh[what as usize].insert((now, id.to_owned()));
+    }
+
+    /// Nobody knows how far the change is: it is asked for at once.
+    pub(super) fn look(&mut self, id: &str, what: Expect, now: Instant) {
+        if self.interests.get(id).is_some_and(|now| now.what == what) || self.is_met(id, what) {
+            return;
+        }
+        self.remove(id);
+        let interest = Interest {
+            what,
+            since: now,
+            begun: None,
+            again: Some(now),
+            not_yet: None,
+            asking: false,
+        };
+        self.interests.insert(id.to_owned(), interest);
+        self.again.insert((now, id.to_owned()));
+    }
+
+    fn is_met(&self, id: &str, what: Expect) -> bool {
+        !self.interests.contains_key(id) && self.seen.get(id).is_some_and(|seen| seen.met == Some(what))
     }
 
     pub(super) fn forget(&mut self, id: &str) {
@@ -187,7 +211,15 @@ impl Schedule {
                 self.interests.remove(&id);
             } else {
                 let typical = self.typical[what as usize].estimate();
-                let at = looked + gap(looked.saturating_duration_since(interest.since), typical);
+                let at = if expected {
+                    looked + gap(looked.saturating_duration_since(interest.since), typical)
+                } else {
+                    // It has not begun, whatever was believed, so its time counts from here.
+                    interest.begun = Some(looked);
+                    interest.since = looked;
+                    looked + (typical / 8).max(LEAST_GAP)
+                };
+                let at = at.max(now);
                 interest.again = Some(at);
                 interest.not_yet = Some(looked);
                 self.again.insert((at, id.clone()));
@@ -240,7 +272,7 @@ impl Schedule {
                 self.hold[kind] = None;
             }
             done += lesson.done;
-            typical.learn(lesson.done_at_first, lesson.measured);
+            typical.learn(lesson.done_at_first, lesson.early_at_first, lesson.measured);
         }
         if done + early > 0 {
             self.flowing = done >= early;
@@ -306,15 +338,19 @@ impl Schedule {
 struct Lesson {
     done: usize,
     done_at_first: usize,
+    early_at_first: usize,
     measured: Vec<Duration>,
     early: Vec<Duration>,
 }
 
 impl Lesson {
     fn take(&mut self, interest: &Interest, met: bool, looked: Instant, typical: Duration) {
-        let age = looked.saturating_duration_since(interest.since);
+        // Of a change whose beginning is not known, nothing can be learned about its duration.
+        let Some(begun) = interest.begun else { return };
+        let age = looked.saturating_duration_since(begun);
         if !met {
             self.early.push(age);
+            self.early_at_first += usize::from(interest.not_yet.is_none());
             return;
         }
         self.done += 1;

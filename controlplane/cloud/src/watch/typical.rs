@@ -10,8 +10,10 @@ use std::time::Duration;
 const START: Duration = Duration::from_millis(1_000);
 const LEAST: Duration = Duration::from_millis(50);
 const MOST: Duration = Duration::from_secs(30);
-/// The estimate shrinks by this much after a first poll that found the change done …
+/// The estimate shrinks by this much after a first poll that found the change done, twice as much after the
+/// next in a row, and so on up to a bound …
 const CREEP: f64 = 0.03;
+const MOST_CREEP: f64 = 0.24;
 /// … and aims this much above a measurement, since asking a little late costs less than asking twice.
 const MARGIN: f64 = 1.03;
 /// One measurement cannot raise the estimate further than this: an ENI that is stuck must not delay others.
@@ -22,6 +24,7 @@ const MOST_GROWTH: f64 = 1.25;
 pub(super) struct Typical {
     estimate: Duration,
     measured: bool,
+    creep: f64,
 }
 
 impl Default for Typical {
@@ -29,6 +32,7 @@ impl Default for Typical {
         Typical {
             estimate: START,
             measured: false,
+            creep: CREEP,
         }
     }
 }
@@ -38,15 +42,22 @@ impl Typical {
         self.estimate
     }
 
-    /// Takes in one answer: how many first polls found the change done, and the durations of changes that
-    /// were seen both before and after their end.
-    pub(super) fn learn(&mut self, done_at_first: usize, mut measured: Vec<Duration>) {
+    /// Takes in one answer: how many first polls found the change done and how many did not, and the
+    /// durations of changes that were seen shortly before and shortly after their end.
+    pub(super) fn learn(&mut self, done_at_first: usize, early_at_first: usize, mut measured: Vec<Duration>) {
+        if early_at_first > done_at_first {
+            self.creep = CREEP;
+            // Without a measurement to come (questions may be far apart) the estimate still has to rise.
+            self.set(self.estimate.mul_f64(1.0 + CREEP));
+        }
         if measured.is_empty() {
-            if done_at_first > 0 {
-                self.set(self.estimate.mul_f64(1.0 - CREEP));
+            if done_at_first > early_at_first {
+                self.set(self.estimate.mul_f64(1.0 - self.creep));
+                self.creep = (self.creep * 2.0).min(MOST_CREEP);
             }
             return;
         }
+        self.creep = CREEP;
         measured.sort();
         let median = measured[measured.len() / 2];
         let target = median.mul_f64(MARGIN);
@@ -78,14 +89,15 @@ mod tests {
     fn waits(typical: &mut Typical, took: Duration) -> Duration {
         let mut asked = typical.estimate();
         if asked >= took {
-            typical.learn(1, Vec::new());
+            typical.learn(1, 0, Vec::new());
             return asked - took;
         }
+        typical.learn(0, 1, Vec::new());
         loop {
             let before = asked;
             asked += (asked / 16).max(Duration::from_millis(50));
             if asked >= took {
-                typical.learn(0, vec![(before + asked) / 2]);
+                typical.learn(0, 0, vec![(before + asked) / 2]);
                 return asked - took;
             }
         }
@@ -113,7 +125,7 @@ mod tests {
             waits(&mut typical, Duration::from_millis(1500));
         }
         let before = typical.estimate();
-        typical.learn(0, vec![Duration::from_secs(600)]);
+        typical.learn(0, 0, vec![Duration::from_secs(600)]);
         assert!(typical.estimate() <= before.mul_f64(MOST_GROWTH));
     }
 }

@@ -201,8 +201,8 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
     }
     match observed.seen {
         None if memory.made_here && memory.attach_sent.is_none() => Ok(Step::WriteDetached),
-        None if memory.detach_sent.is_some() || status.phase == Phase::Initial => Ok(Step::Watch),
-        None => send_detach(observed, status, None),
+        None if is_untouched(observed, status) => send_detach(observed, status, None),
+        None => Ok(Step::Watch),
         Some((EniObservation::Absent, at)) => match absent(observed, at) {
             Err(Wait::NotFound) => Ok(Step::WriteDetached),
             other => other,
@@ -233,9 +233,8 @@ fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
     }
     let never_attached = memory.made_here && memory.attach_sent.is_none();
     match observed.seen {
-        None if memory.delete_sent.is_some() || memory.detach_sent.is_some() => Ok(Step::Watch),
-        None if status.phase == Phase::Bind => send_detach(observed, status, None),
-        None if status.phase == Phase::Unbind || never_attached => send_delete(observed, status),
+        None if never_attached => send_delete(observed, status),
+        None if is_untouched(observed, status) => send_detach(observed, status, None),
         None => Ok(Step::Watch),
         // Absence is believed at once only when our own Delete explains it; otherwise a Delete is
         // sent, whose answer does not come from a stale view.
@@ -253,6 +252,13 @@ fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
             _ => Err(Wait::Cloud),
         },
     }
+}
+
+/// Attached, and nobody has begun to take it away: no look is needed before the first call.
+fn is_untouched(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> bool {
+    let memory = observed.memory;
+    let by_others = !status.term.is_empty() && status.term != observed.term;
+    status.phase == Phase::Bind && memory.detach_sent.is_none() && memory.delete_sent.is_none() && !by_others
 }
 
 /// Two complete answers, apart in time, must agree that the ENI is not there.

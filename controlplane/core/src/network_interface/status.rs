@@ -29,6 +29,8 @@ pub fn attached(
     status.node_name = target.node_name.clone();
     status.network_card_index = target.network_card_index;
     status.observed_generation = interface.metadata.generation;
+    // What an earlier term decided is over.
+    status.term.clear();
     status.eni_info = EniInfo {
         id: eni.id.clone(),
         kind: Some(kind_of(&eni.kind, target)),

@@ -1,1 +1,175 @@
+//! Single decisions about a PodENI; its life as a whole is in tests/life.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use terway_crds::names::finalizer;
+use terway_crds::{Allocation, AttachTo, Creation, NetworkInterface, Phase, PodEni};
+
+use super::*;
+use crate::intent::{Answer, Evidence, Limits, Refusal};
+use crate::node::NodeFacts;
+use crate::testing::cloud_eni;
+use crate::vswitch::Candidate;
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn record() -> PodEni {
+    let mut record = PodEni::default();
+    record.metadata.uid = Some("uid".into());
+    record.metadata.finalizers = Some(vec![finalizer::POD_ENI.into()]);
+    let creation = Creation { attempt: 1, started_at: Some(Time(NOW)), ..Creation::default() };
+    record.spec.allocations = vec![Allocation { creation: Some(creation), ..Allocation::default() }];
+    record
+}
+
+fn node() -> NodeFacts {
+    NodeFacts { instance_id: "i-1".into(), trunk_on: Some("trunk".into()), ..NodeFacts::default() }
+}
+
+struct Given {
+    record: PodEni,
+    interfaces: Vec<Option<Arc<NetworkInterface>>>,
+    pod: PodState,
+    node: Option<NodeFacts>,
+    evidence: Evidence,
+}
+
+impl Given {
+    fn new(record: PodEni) -> Self {
+        Self { record, interfaces: vec![None], pod: PodState::Living, node: Some(node()), evidence: Evidence::fresh(1) }
+    }
+
+    fn plan(&self) -> Plan {
+        plan(&Observed {
+            record: &self.record,
+            interfaces: &self.interfaces,
+            pod: self.pod,
+            node: self.node.as_ref(),
+            evidence: std::slice::from_ref(&self.evidence),
+            quiet_since: NOW,
+            now: NOW,
+            limits: &Limits::default(),
+        })
+    }
+}
+
+fn target() -> AttachTo {
+    AttachTo { instance_id: "i-1".into(), trunk_eni_id: "trunk".into(), ..AttachTo::default() }
+}
+
+#[test]
+fn nothing_is_made_that_could_not_be_attached() {
+    let mut given = Given::new(record());
+    given.node = Some(NodeFacts { trunk_on: None, ..node() });
+    assert_eq!(given.plan(), Plan { steps: vec![], wait: Wait::NoTrunk });
+    given.node = None;
+    assert_eq!(given.plan().wait, Wait::NoNode);
+    given.node = Some(node());
+    assert_eq!(given.plan().steps, [Step::Create { index: 0 }]);
+}
+
+#[test]
+fn nothing_is_made_for_a_pod_that_is_leaving() {
+    for pod in [PodState::Leaving, PodState::Gone] {
+        let given = Given { pod, ..Given::new(record()) };
+        assert_eq!(given.plan(), Plan { steps: vec![], wait: Wait::Pod });
+    }
+}
+
+#[test]
+fn a_whole_eni_is_not_silently_made_a_member() {
+    let mut given = Given::new(record());
+    given.record.spec.allocations[0].eni.attachment_options.trunk = Some(false);
+    assert_eq!(given.plan().wait, Wait::NotServed);
+}
+
+#[test]
+fn a_made_eni_is_recorded_with_its_target() {
+    let mut given = Given::new(record());
+    given.evidence.sending();
+    given.evidence.answered(Answer::Created(Box::new(cloud_eni("eni-1"))));
+    let eni = Box::new(cloud_eni("eni-1"));
+    assert_eq!(given.plan().steps, [Step::Record { index: 0, eni, attach_to: Some(target()) }]);
+}
+
+#[test]
+fn an_attempt_that_begins_later_is_waited_for_with_the_clouds_words() {
+    let refusal =
+        Refusal { vswitch_exhausted: false, code: "Nope".into(), message: "no".into(), request_id: "r".into() };
+    let mut given = Given::new(record());
+    given.record.spec.allocations[0] =
+        next_attempt(&given.record.spec.allocations[0], &Choice::default(), Some(&refusal), NOW);
+    given.evidence = Evidence::fresh(2);
+    let delay = Duration::from_secs(1);
+    let wait = Wait::Refused { delay, code: "Nope".into(), message: "no".into() };
+    assert_eq!(given.plan(), Plan { steps: vec![], wait: wait.clone() });
+    let status = waiting(&given.record, &wait, NOW).unwrap();
+    assert!(status.msg.contains("Nope: no"));
+    given.record.status = Some(status);
+    assert_eq!(waiting(&given.record, &wait, NOW), None);
+}
+
+#[test]
+fn another_vswitch_is_tried_without_delay_and_with_a_new_token() {
+    let refusal = Refusal {
+        vswitch_exhausted: true,
+        code: "InvalidVSwitchId.IpNotEnough".into(),
+        message: String::new(),
+        request_id: String::new(),
+    };
+    let vswitch = Candidate { id: "other".into(), zone: "h".into(), cidr: "10.1.0.0/24".into(), available: 9 };
+    let choice = Choice { vswitch: Some(vswitch), security_group_ids: vec!["sg".into()] };
+    let mut before = record();
+    let first = intent_id(&before, 0).unwrap().client_token();
+    before.spec.allocations[0] = next_attempt(&before.spec.allocations[0], &choice, Some(&refusal), NOW);
+    let creation = before.spec.allocations[0].creation.clone().unwrap();
+    assert_eq!(creation.started_at, Some(Time(NOW)));
+    assert_eq!(creation.parameters.vswitch_id, "other");
+    assert_eq!(before.spec.allocations[0].ipv4_cidr, "10.1.0.0/24");
+    assert_ne!(intent_id(&before, 0).unwrap().client_token(), first);
+}
+
+#[test]
+fn a_record_goes_only_when_its_intent_is_resolved() {
+    let mut given = Given::new(record());
+    given.pod = PodState::Gone;
+    given.record.metadata.deletion_timestamp = Some(Time(NOW));
+    assert_eq!(given.plan().steps, [Step::DropFinalizers]);
+    given.evidence = Evidence::inherited(1);
+    assert_eq!(given.plan(), Plan { steps: vec![], wait: Wait::Later(Duration::from_secs(5)) });
+}
+
+#[test]
+fn a_record_with_an_eni_that_nobody_owns_gives_it_an_owner_first() {
+    let mut given = Given::new(record());
+    given.pod = PodState::Gone;
+    given.record.metadata.deletion_timestamp = Some(Time(NOW));
+    given.record.spec.allocations[0].eni.id = "eni-1".into();
+    assert_eq!(given.plan().steps[0], Step::MakeInterface { index: 0, attach_to: None });
+    let mut interface = NetworkInterface::default();
+    given.interfaces = vec![Some(Arc::new(interface.clone()))];
+    assert_eq!(given.plan().steps[0], Step::DeleteInterface { index: 0 });
+    interface.metadata.deletion_timestamp = Some(Time(NOW));
+    given.interfaces = vec![Some(Arc::new(interface))];
+    assert_eq!(given.plan().steps, [Step::DropFinalizers]);
+}
+
+#[test]
+fn upstreams_phase_deleting_ends_in_a_delete() {
+    let mut given = Given::new(record());
+    given.record.status = Some(phase_only(&given.record, Phase::Deleting, None));
+    assert_eq!(given.plan().steps, [Step::DeleteRecord]);
+}
+
+#[test]
+fn a_bound_record_without_its_interface_gets_it_back() {
+    let mut given = Given::new(record());
+    given.record.spec.allocations[0].eni.id = "eni-1".into();
+    let mut status = phase_only(&given.record, Phase::Bind, None);
+    status.instance_id = "i-1".into();
+    given.record.status = Some(status);
+    assert_eq!(given.plan().steps, [Step::MakeInterface { index: 0, attach_to: Some(target()) }]);
+}

@@ -141,6 +141,10 @@ impl World {
         if lives && !leaves && !interface_leaves {
             assert_eq!(self.phase(), Some(Phase::Bind), "{:?}", self.record);
         }
+        let kept = self.pod.is_none() && self.record.is_some() && !leaves;
+        if kept && !interface_leaves {
+            assert_eq!(self.phase(), Some(Phase::Unbind), "{:?}", self.record);
+        }
     }
 
     pub fn check_empty(&self) {
@@ -376,7 +380,8 @@ impl World {
         self.record = Some(record);
     }
 
-    fn make_interface(&mut self, interface: NetworkInterface) {
+    fn make_interface(&mut self, mut interface: NetworkInterface) {
+        interface.metadata.generation = Some(1);
         let id = interface.metadata.name.clone().expect("a name");
         if !self.interfaces.contains_key(&id) {
             self.made_here.insert(id.clone());

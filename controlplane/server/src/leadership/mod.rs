@@ -134,11 +134,12 @@ impl Leadership {
         let mut seen = Seen::default();
         loop {
             let step = self.step(&api, &candidate, &mut seen);
+            let step = tokio::time::timeout(candidate.times.renew_deadline, step);
             // Cancel-safe: a renewal that is cut off is followed by the release below, which reads
             // the lease anew.
             tokio::select! {
                 () = release.cancelled() => break,
-                () = step => {}
+                in_time = step => if in_time.is_err() { warn!("the API server did not answer in time") }
             }
             if self.leads() && self.remaining() <= candidate.times.lease_duration - candidate.times.renew_deadline {
                 return Err(LeaseLost { lease: candidate.lease });
@@ -152,31 +153,47 @@ impl Leadership {
         Ok(())
     }
 
-    /// One look at the lease, and one write if it is ours or free.
+    /// One look at the lease, and one write if it is ours or free. The holder needs no look: its
+    /// own last write tells the version, and a conflict tells that somebody else wrote.
     async fn step(&self, api: &Api<Lease>, candidate: &Candidate, seen: &mut Seen) {
         let began = Instant::now();
-        let lease = match tokio::time::timeout(candidate.times.renew_deadline, api.get_opt(&candidate.lease)).await {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(error)) => return warn!(error = &error as &dyn std::error::Error, "reading the lease"),
-            Err(_) => return warn!("reading the lease took too long"),
+        let lease = match seen.own.take().filter(|_| self.leads()) {
+            Some(own) => Some(own),
+            None => match api.get_opt(&candidate.lease).await {
+                Ok(lease) => lease,
+                Err(error) => return warn!(error = &error as &dyn std::error::Error, "reading the lease"),
+            },
         };
-        let leads = self.leads();
-        let written = match plan::plan(lease.as_ref(), seen, &candidate.identity, leads, Instant::now()) {
-            Action::Stand => return,
-            Action::Create => {
-                let lease = record::new(candidate, Timestamp::now());
-                api.create(&PostParams::default(), &lease).await
+        let action = plan::plan(lease.as_ref(), seen, &candidate.identity, self.leads(), Instant::now());
+        match self.write(api, candidate, lease, action).await {
+            Ok(Some(lease)) => {
+                self.renewed(&lease, candidate, began);
+                seen.own = Some(lease);
             }
-            Action::Write { transitions } => {
-                let Some(lease) = lease else { return };
-                let lease = record::held(lease, candidate, transitions, Timestamp::now());
-                api.replace(&candidate.lease, &PostParams::default(), &lease).await
-            }
-        };
-        match written {
-            Ok(lease) => self.renewed(&lease, candidate, began),
+            Ok(None) => {}
             Err(error) if status_code(&error) == Some(409) => {}
             Err(error) => warn!(error = &error as &dyn std::error::Error, "writing the lease"),
+        }
+    }
+
+    async fn write(
+        &self,
+        api: &Api<Lease>,
+        candidate: &Candidate,
+        lease: Option<Lease>,
+        action: Action,
+    ) -> Result<Option<Lease>, kube::Error> {
+        let params = PostParams::default();
+        match (action, lease) {
+            (Action::Create, _) => {
+                let lease = record::new(candidate, Timestamp::now());
+                api.create(&params, &lease).await.map(Some)
+            }
+            (Action::Write { transitions }, Some(lease)) => {
+                let lease = record::held(lease, candidate, transitions, Timestamp::now());
+                api.replace(&candidate.lease, &params, &lease).await.map(Some)
+            }
+            (Action::Stand | Action::Write { .. }, _) => Ok(None),
         }
     }
 

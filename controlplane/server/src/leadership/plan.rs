@@ -8,8 +8,10 @@ use super::record::{holder, transitions};
 
 /// What was seen of the lease, in this process's own time: clocks of other machines are not
 /// compared with ours.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {
+    /// Our own last write.
+    pub own: Option<Lease>,
     version: Option<String>,
     at: Option<Instant>,
 }
@@ -32,7 +34,8 @@ pub fn plan(lease: Option<&Lease>, seen: &mut Seen, identity: &str, leads: bool,
         return Action::Create;
     };
     if seen.version != lease.metadata.resource_version {
-        *seen = Seen { version: lease.metadata.resource_version.clone(), at: Some(now) };
+        seen.version.clone_from(&lease.metadata.resource_version);
+        seen.at = Some(now);
     }
     let number = transitions(lease);
     match holder(lease) {

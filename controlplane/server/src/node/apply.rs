@@ -54,36 +54,37 @@ pub async fn describe(
     record: &NodeRecord,
     slot: &mut Slot,
 ) -> Result<Option<Next>, ReconcileError> {
-    let known = controller.limits.lock().get(&node.instance_type).cloned();
-    match plan_spec(node, record, known.as_ref()) {
-        NodeSpecPlan::Unchanged => Ok(None),
-        NodeSpecPlan::Write(spec) => {
-            controller.context.write.write_node_spec(record, &spec).await?;
-            Ok(Some(Next::OnChange))
-        }
-        NodeSpecPlan::NeedsLimits(instance_type) => {
-            match slot.released_while(limits_of(controller, &instance_type)).await? {
-                Some(limits) => {
-                    controller.limits.lock().insert(instance_type, limits);
-                    Ok(Some(Next::After(std::time::Duration::ZERO)))
-                }
-                None => {
-                    let message = format!("the cloud does not know instance type {instance_type:?} of the node");
-                    status::trouble(&controller.context, node, record, "UnknownInstanceType", message).await?;
-                    Ok(Some(Next::After(std::time::Duration::from_secs(300))))
-                }
-            }
-        }
+    let instance_type = match plan_spec(node, record, None) {
+        NodeSpecPlan::NeedsLimits(instance_type) => instance_type,
+        NodeSpecPlan::Unchanged | NodeSpecPlan::Write(_) => return Ok(None),
+    };
+    let Some(limits) = slot.released_while(limits_of(controller, &instance_type)).await? else {
+        let message = format!("the cloud does not know instance type {instance_type:?} of the node");
+        status::trouble(&controller.context, node, record, "UnknownInstanceType", message).await?;
+        return Ok(Some(Next::After(std::time::Duration::from_secs(300))));
+    };
+    if let NodeSpecPlan::Write(spec) = plan_spec(node, record, Some(&limits)) {
+        controller.context.write.write_node_spec(record, &spec).await?;
     }
+    // The write wakes this controller.
+    Ok(Some(Next::OnChange))
 }
 
 async fn limits_of(
     controller: &NodeController,
     instance_type: &str,
 ) -> Result<Option<InstanceTypeLimits>, ReconcileError> {
+    let mut known = controller.limits.lock().await;
+    if let Some(limits) = known.get(instance_type) {
+        return Ok(Some(limits.clone()));
+    }
     let types = [instance_type.to_owned()];
     let found = controller.context.cloud.describe_instance_types(&types).await?;
-    Ok(found.into_iter().find(|limits| limits.instance_type == instance_type))
+    let limits = found.into_iter().find(|limits| limits.instance_type == instance_type);
+    if let Some(limits) = &limits {
+        known.insert(instance_type.to_owned(), limits.clone());
+    }
+    Ok(limits)
 }
 
 /// Tells the Kubernetes node its trunk and the members it can have, where it says otherwise.

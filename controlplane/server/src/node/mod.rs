@@ -29,13 +29,14 @@ struct Memory {
 pub struct NodeController {
     context: Arc<Context>,
     memory: Mutex<HashMap<Key, Memory>>,
-    limits: Mutex<HashMap<String, InstanceTypeLimits>>,
+    /// Held while the cloud is asked: nodes of one type that come together ask once.
+    limits: tokio::sync::Mutex<HashMap<String, InstanceTypeLimits>>,
 }
 
 impl NodeController {
     /// A controller for this term.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context, memory: Mutex::default(), limits: Mutex::default() }
+        Self { context, memory: Mutex::default(), limits: tokio::sync::Mutex::default() }
     }
 
     fn memory_of(&self, key: &Key) -> Memory {

@@ -10,6 +10,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use terway_crds::names::{annotation, label, resource};
 use terway_crds::{
     Allocation, AttachTo, NetworkInterface, NetworkInterfaceStatus, PodEni, PodEniStatus, TerwayNodeSpec,
@@ -26,7 +27,13 @@ use crate::runtime::{Cache, Cached, Key};
 pub struct Writer {
     client: Client,
     caches: Caches,
+    /// Requests under way at once: each has a connection of its own, and a few are enough to keep
+    /// an API server busy, while hundreds would only cost memory at both ends.
+    places: Arc<Semaphore>,
 }
+
+/// Requests under way at once.
+const AT_ONCE: usize = 48;
 
 /// What became of a create.
 pub enum Created<K> {
@@ -70,11 +77,12 @@ where
 impl Writer {
     /// Writes through `client` and into `caches`.
     pub fn new(client: Client, caches: Caches) -> Self {
-        Self { client, caches }
+        Self { client, caches, places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     async fn create<K: Written>(&self, object: &K) -> Result<Created<K>, ReconcileError> {
         let key = object.key();
+        let _place = self.places.acquire().await;
         match K::api(&self.client, &key).create(&PostParams::default(), object).await {
             Ok(made) => Ok(Created::New(self.take_in(made))),
             Err(error) if status_code(&error) == Some(409) => Ok(Created::Exists),
@@ -95,6 +103,7 @@ impl Writer {
         body["metadata"]["uid"] = json!(read.uid());
         let (api, params, patch) =
             (K::api(&self.client, &key), PatchParams::default(), Patch::Merge(&body));
+        let _place = self.places.acquire().await;
         let answer = match subresource {
             true => api.patch_status(key.name(), &params, &patch).await,
             false => api.patch(key.name(), &params, &patch).await,
@@ -110,6 +119,7 @@ impl Writer {
         let preconditions =
             Preconditions { uid: read.uid(), resource_version: read.resource_version() };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let _place = self.places.acquire().await;
         match K::api(&self.client, &key).delete(key.name(), &params).await {
             Ok(answer) => {
                 // With finalizers the answer is the object, on its way out now.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info_span, warn};
@@ -38,15 +38,20 @@ pub trait Reconciler: Send + Sync + 'static {
 pub struct Slot {
     places: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
+    /// Whether the work merely waits now; then it can be dropped without leaving half a step.
+    waiting: watch::Sender<bool>,
 }
 
 impl Slot {
-    /// Waits for `future` without occupying a place.
+    /// Waits for `future` without occupying a place. It must change nothing: it is dropped when the
+    /// process stops.
     pub async fn released_while<T>(&mut self, future: impl Future<Output = T>) -> T {
         self.held = None;
+        self.waiting.send_replace(true);
         let value = future.await;
         // The semaphore is never closed; without a place the work would merely be unbounded.
         self.held = self.places.clone().acquire_owned().await.ok();
+        self.waiting.send_replace(false);
         value
     }
 }
@@ -63,24 +68,25 @@ pub async fn run<R: Reconciler>(
     let semaphore = Arc::new(Semaphore::new(places.max(1)));
     let tasks = TaskTracker::new();
     loop {
-        // Cancel-safe: acquire and next lose nothing when the other branch wins.
+        // The key first: a place held while there is nothing to do would be missing to work that gave
+        // its own back for a while. Cancel-safe: what is taken and lost is lost at the stop only.
         let (held, key) = tokio::select! {
             () = stop.cancelled() => break,
             taken = async {
-                let held = semaphore.clone().acquire_owned().await.ok();
-                (held, queue.next().await)
+                let key = queue.next().await;
+                (semaphore.clone().acquire_owned().await.ok(), key)
             } => taken,
         };
-        let slot = Slot { places: semaphore.clone(), held };
+        let (waiting, waits) = watch::channel(false);
+        let slot = Slot { places: semaphore.clone(), held, waiting };
         let span = info_span!("reconcile", controller = R::NAME, %key);
         let work = work(reconciler.clone(), queue.clone(), key, slot, metrics.clone());
-        let stop = stop.clone();
+        let drained = drained(stop.clone(), waits);
         tasks.spawn(
             async move {
-                // Work that waits for a token or a timer is dropped at the stop; each await of a
-                // cloud call or write is short and shielded by `work` being re-runnable.
+                // Not cancel-safe, on purpose: see `drained` for what is dropped, and when.
                 tokio::select! {
-                    () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {}
+                    () = drained => {}
                     () = work => {}
                 }
             }
@@ -89,6 +95,14 @@ pub async fn run<R: Reconciler>(
     }
     tasks.close();
     tasks.wait().await;
+}
+
+/// Ends when work may be dropped: after the stop, as soon as it merely waits, or when it has had
+/// the time that a cloud call and the write of its answer can take.
+async fn drained(stop: CancellationToken, mut waits: watch::Receiver<bool>) {
+    stop.cancelled().await;
+    // The sender goes when the work is done, and then nobody listens to the result.
+    let _ = tokio::time::timeout(DRAIN, waits.wait_for(|waiting| *waiting)).await;
 }
 
 /// How long work in flight may take after the stop was asked for: a cloud call has a timeout of
@@ -123,11 +137,13 @@ fn requeue(queue: &Queue, key: &Key, error: &ReconcileError) {
         Retry::Conflict => (Duration::from_millis(20), Duration::from_secs(1)),
         Retry::Transient => (Duration::from_millis(500), Duration::from_secs(30)),
         Retry::Slow => (Duration::from_secs(5), Duration::from_secs(300)),
+        Retry::Fenced => (Duration::from_millis(500), Duration::from_millis(500)),
     };
     let delay = queue.add_after_failure(key.clone(), first, max);
-    let error: &(dyn Error + 'static) = error;
-    match first < Duration::from_millis(100) {
-        true => debug!(error, ?delay, "planned on an outdated state, planning again"),
-        false => warn!(error, ?delay, "did not get further, trying again"),
+    let cause: &(dyn Error + 'static) = error;
+    match error.retry() {
+        Retry::Conflict => debug!(error = cause, ?delay, "planned on an outdated state, planning again"),
+        Retry::Fenced => debug!(error = cause, ?delay, "waits for the lease to be renewed"),
+        Retry::Transient | Retry::Slow => warn!(error = cause, ?delay, "did not get further, trying again"),
     }
 }

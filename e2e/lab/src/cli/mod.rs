@@ -1,5 +1,6 @@
 //! The commands of `lab`.
 
+mod cloud;
 mod logs;
 mod status;
 
@@ -57,6 +58,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,
     },
+    /// Show what the simulated cloud holds: `lab cloud enis`, or a path of its admin API (`lab cloud /fabric/counters`)
+    Cloud { what: String },
     /// Pack the images anew where their programs changed, and import them into the running nodes
     Images,
     /// List the logs, or print one: `lab logs node1 kubelet`
@@ -119,6 +122,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let code = lab::exec::exec(&lab::open(&options)?, &machine, program, arguments)?;
             return Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
         }
+        Command::Cloud { what } => cloud::show(&Cluster::attach(&options)?, &what)?,
         Command::Images => load_images(&lab::open(&options)?)?,
         Command::Logs {
             machine,

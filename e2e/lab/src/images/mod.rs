@@ -15,8 +15,13 @@ use archive::Image;
 pub const PAUSE: &str = "lab.local/pause:1";
 pub const AGNHOST: &str = "lab.local/agnhost:1";
 pub const BUSYBOX: &str = "lab.local/busybox:1";
+/// What a person types in a pod to look around: busybox, agnhost and kubectl.
+pub const TOOLS: &str = "lab.local/tools:1";
 pub const CONTROLPLANE: &str = "terway.local/terway-controlplane:dev";
 pub const AGENT: &str = "terway.local/terway:dev";
+
+/// The authorities that TLS clients trust, where every distribution's images have them.
+const CERTIFICATE_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Packing an image failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +62,7 @@ pub fn pack_all(dir: &Path, say: impl Fn(&str)) -> Result<Vec<String>, ImageErro
         ("pause", Some(pause(dir)?)),
         ("busybox", Some(busybox()?)),
         ("agnhost", Some(agnhost()?)),
+        ("tools", Some(tools()?)),
         (
             "terway-controlplane",
             ours(CONTROLPLANE, &["terway-controlplane"], &say)?,
@@ -128,10 +134,21 @@ fn agnhost() -> Result<Image, ImageError> {
         .entrypoint(&["/agnhost"]))
 }
 
+fn tools() -> Result<Image, ImageError> {
+    Ok(applets(Image::new(TOOLS))?
+        .file(&binaries::kubernetes("agnhost")?, "/agnhost")
+        .file(&binaries::kubernetes("kubectl")?, "/bin/kubectl"))
+}
+
 fn busybox() -> Result<Image, ImageError> {
+    Ok(applets(Image::new(BUSYBOX))?.directory("/var/www"))
+}
+
+/// busybox under the name of each of its applets.
+fn applets(image: Image) -> Result<Image, ImageError> {
     let binary = binaries::system("busybox")?;
     let list = run(Command::new(&binary).arg("--list"))?;
-    let mut image = with_libraries(Image::new(BUSYBOX), &binary, "/bin/busybox")?.directory("/var/www");
+    let mut image = with_libraries(image, &binary, "/bin/busybox")?;
     for applet in list.lines().filter(|applet| *applet != "busybox") {
         image = image.link(&format!("/bin/{applet}"), "/bin/busybox");
     }
@@ -150,6 +167,10 @@ fn ours(reference: &str, programs: &[&str], say: impl Fn(&str)) -> Result<Option
             }
             Err(err) => return Err(err.into()),
         }
+    }
+    let authorities = Path::new(CERTIFICATE_AUTHORITIES);
+    if authorities.exists() {
+        image = image.file(authorities, CERTIFICATE_AUTHORITIES);
     }
     Ok(Some(image.entrypoint(&[&format!("/usr/bin/{}", programs[0])])))
 }

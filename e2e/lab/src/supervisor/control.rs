@@ -79,6 +79,10 @@ fn apiserver_flags(machine: &Machine, options: &Options) -> Flags {
         // Webhooks are dialled by endpoint: this machine has no kube-proxy, and the VPC no Service CIDR.
         ("enable-aggregator-routing", "true"),
         ("client-ca-file", &pki("ca.crt")),
+        // Nobody proxies for others here, but the controller-manager looks for this CA without end.
+        ("requestheader-client-ca-file", &pki("ca.crt")),
+        ("requestheader-allowed-names", "front-proxy"),
+        ("requestheader-username-headers", "X-Remote-User"),
         ("tls-cert-file", &pki("apiserver.crt")),
         ("tls-private-key-file", &pki("apiserver.key")),
         ("service-account-issuer", "https://kubernetes.default.svc"),
@@ -119,6 +123,8 @@ fn controller_manager_flags(options: &Options) -> Flags {
             &format!("{}s", options.node_grace_seconds),
         ),
         ("bind-address", "127.0.0.1"),
+        // The default lies below the read-only root.
+        ("flex-volume-plugin-dir", "/var/lib/flex-volumes"),
     ])
 }
 

@@ -110,6 +110,7 @@ pub fn supervise(root: &Path) -> Result<(), SupervisorError> {
     for path in left {
         tracing::error!(path = %path.display(), "this cgroup could not be removed");
     }
+    state.clear()?;
     if let Err(err) = &outcome {
         // Said last: whoever reads it may start a new lab at once.
         tell(&Progress::Failed(chain(err)));

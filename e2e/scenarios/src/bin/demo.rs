@@ -45,8 +45,7 @@ The cluster is still there. To go on by hand:
 fn play() -> Result<()> {
     let bin = programs()?;
     let root = project_root()?;
-    let kubeconfig = lab::kubeconfig_path().context("finding where the lab keeps its kubeconfig")?;
-    let stage = Stage::new(&bin, &lab::kubernetes_dir()?, kubeconfig);
+    let stage = Stage::new(&bin, &lab::binaries::kubernetes_dir()?, lab::open(&lab::Options::default())?.kubeconfig());
     demo::play(&stage, &Setting { root })
 }
 

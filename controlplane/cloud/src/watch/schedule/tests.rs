@@ -242,6 +242,42 @@ fn an_answer_from_before_is_no_answer() {
     assert_eq!(world.schedule.waiting(), 1);
 }
 
+/// A trunk that is looked at before it is attached: the look must not count as the beginning.
+#[test]
+fn a_look_before_the_change_is_at_once_and_teaches_nothing() {
+    let mut world = World::new();
+    world.done_at.insert("eni-1".into(), (Expect::Free, world.now));
+    world.schedule.look("eni-1", Expect::Attached, world.now);
+    world.run(ms(100));
+    assert_eq!(world.told.len(), 1, "told of a free ENI at once");
+    world.run(Duration::from_secs(20));
+    let polls = world.calls;
+    assert!(polls <= 130, "{polls} calls in 20 s for one that does not begin");
+    world.begin("eni-1", Expect::Attached, ms(1500));
+    world.run(Duration::from_secs(5));
+    let late = world.told["eni-1"] - world.done_at["eni-1"].1;
+    assert!(late <= ms(350), "{late:?}");
+    for n in 2..4 {
+        let id = format!("eni-{n}");
+        world.begin(&id, Expect::Attached, ms(1500));
+        world.run(Duration::from_secs(5));
+        let late = world.told[&id] - world.done_at[&id].1;
+        assert!(late <= ms(350), "{late:?}");
+    }
+}
+
+#[test]
+fn changes_quicker_than_thought_are_soon_expected_sooner() {
+    let mut world = World::new();
+    for n in 0..12 {
+        let id = format!("eni-{n}");
+        world.begin(&id, Expect::Gone, ms(20));
+        world.run(Duration::from_secs(3));
+    }
+    let late = world.told["eni-11"] - world.done_at["eni-11"].1;
+    assert!(late <= ms(300), "{late:?}");
+}
+
 #[test]
 fn expecting_again_is_harmless_and_forgetting_begins_anew() {
     let mut world = World::new();

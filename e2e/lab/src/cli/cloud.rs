@@ -1,0 +1,58 @@
+//! `lab cloud`: what the simulated cloud holds, for people and for checks.
+
+use anyhow::Context;
+use lab::Cluster;
+use serde_json::Value;
+
+/// Prints a table of the ENIs for `enis`, or the admin API's answer to a path.
+pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
+    if what.starts_with('/') {
+        let answer = cluster.admin().get(what)?;
+        match serde_json::from_str::<Value>(&answer) {
+            Ok(json) => println!("{}", serde_json::to_string_pretty(&json)?),
+            Err(_) => println!("{answer}"),
+        }
+        return Ok(());
+    }
+    anyhow::ensure!(
+        what == "enis",
+        "lab cloud shows `enis`, or a path of the simulator's admin API such as /state or /fabric/counters"
+    );
+    let state: Value = serde_json::from_str(&cluster.admin().get("/state")?)?;
+    let enis = state["enis"]
+        .as_array()
+        .context("the simulator's state has no list of ENIs")?;
+    println!(
+        "{:<25} {:<10} {:<10} {:<12} {:<10} {:<10} {:>4}  SECURITY-GROUPS",
+        "ENI", "TYPE", "STATUS", "IP", "VSWITCH", "INSTANCE", "VLAN"
+    );
+    for eni in enis {
+        println!("{}", row(eni));
+    }
+    Ok(())
+}
+
+fn row(eni: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let attachment = &eni["attachment"];
+    let vlan = match eni["type"].as_str() {
+        Some("Member") => attachment["deviceIndex"].to_string(),
+        _ => String::from("-"),
+    };
+    let groups: Vec<_> = eni["securityGroupIds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect();
+    format!(
+        "{:<25} {:<10} {:<10} {:<12} {:<10} {:<10} {vlan:>4}  {}",
+        text(&eni["id"]),
+        text(&eni["type"]),
+        text(&eni["status"]),
+        text(&eni["primaryIp"]),
+        text(&eni["vswitchId"]),
+        text(&attachment["instanceId"]),
+        groups.join(",")
+    )
+}

@@ -1,0 +1,7 @@
+//! The node agent against a real API server: its watches, its permissions, its reports, restarts and
+//! races. The kernel is played by a script; the real datapath has tests of its own.
+
+mod add;
+mod races;
+mod restart;
+mod world;

@@ -1,0 +1,75 @@
+//! ADD and DEL in any order and number: what is left is what the last words said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use terway_cni_protocol::Reply;
+
+use crate::world::{Agent, NODE, Script, TRUNK, World, address, eventually};
+
+const PODS: usize = 6;
+const WAIT: Duration = Duration::from_secs(20);
+
+/// One pod's life with a runtime that gives up, repeats and overtakes itself.
+async fn churn(agent: &Agent, name: &str, uid: &str, seed: usize) {
+    for turn in 0..4 {
+        let container = format!("{name}-{turn}");
+        let adding = agent.add(&container, name, Some(uid), WAIT);
+        // A different moment of the ADD each time; none of them may matter.
+        tokio::time::sleep(Duration::from_millis((seed * 7 + turn * 13) as u64 % 40)).await;
+        let overtaking = agent.del(&container, name);
+        let repeated = agent.del(&container, name);
+        assert_eq!(overtaking.await.unwrap(), Reply::Done);
+        assert_eq!(repeated.await.unwrap(), Reply::Done);
+        // It was served before the DEL or ended by it, or it began after the DEL.
+        let _ = adding.await.unwrap();
+        assert_eq!(agent.del(&container, name).await.unwrap(), Reply::Done);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_the_order_only_living_sandboxes_remain() {
+    let world = World::start().await;
+    let kernel = Arc::<Script>::default();
+    *kernel.slow.lock() = Duration::from_millis(10);
+    let agent = world.agent(&kernel);
+    agent.ready().await;
+    let mut pods = Vec::new();
+    for n in 0..PODS {
+        let name = format!("db-{n}");
+        let uid = world.pod(&name, true).await;
+        pods.push((name, uid));
+    }
+    let binding = async {
+        for (n, (name, uid)) in pods.iter().enumerate() {
+            world.pod_eni(name, uid, NODE, &format!("10.0.16.{}", n + 1)).await;
+            world.phase(name, "Bind", TRUNK, "").await;
+        }
+    };
+    let churning = async {
+        let lives: Vec<_> = pods.iter().enumerate().map(|(n, (name, uid))| churn(&agent, name, uid, n)).collect();
+        for life in lives {
+            life.await;
+        }
+    };
+    tokio::join!(binding, churning);
+    assert!(kernel.containers().is_empty(), "{:?}", kernel.containers());
+
+    for (n, (name, uid)) in pods.iter().enumerate() {
+        let reply = agent.add(&format!("last-{n}"), name, Some(uid), WAIT).await.unwrap();
+        assert_eq!(address(reply), Ok(format!("10.0.16.{}/32", n + 1)));
+    }
+    assert_eq!(kernel.containers().len(), PODS);
+    for (_, uid) in &pods {
+        eventually("the living are reported", || async { world.reported(uid).await == Some("initial") }).await;
+    }
+    // One pod is replaced by another of its name: the old sandbox's late DEL does not touch the new one.
+    let (name, _) = &pods[0];
+    world.delete_pod(name).await;
+    let uid = world.pod(name, true).await;
+    world.pod_eni(name, &uid, NODE, "10.0.16.100").await;
+    let reply = agent.add("reborn", name, Some(&uid), WAIT).await.unwrap();
+    assert_eq!(address(reply), Ok("10.0.16.100/32".to_owned()));
+    assert_eq!(agent.del("last-0", name).await.unwrap(), Reply::Done);
+    assert!(kernel.containers().contains(&"reborn".to_owned()));
+}

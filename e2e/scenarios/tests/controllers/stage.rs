@@ -1,0 +1,215 @@
+//! A bare API server, a cloud, two nodes nobody runs, and pods nobody starts.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use cloudsim::{Options, Running, Simulator, World};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
+use kube::api::{DeleteParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Resource};
+use lab::bare::{self, Apiserver};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use terway_crds::names::{annotation, label, object};
+use terway_crds::{NetworkInterface, Phase, PodEni};
+
+/// Namespace of the pods.
+pub const NAMESPACE: &str = "default";
+/// Longest time that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Stage {
+    pub client: Client,
+    pub cloud: Running,
+    pub apiserver: Apiserver,
+    pub dir: TempDir,
+}
+
+impl Stage {
+    /// Everything but a control plane.
+    pub async fn set() -> Stage {
+        let dir = tempfile::tempdir().expect("a folder for the test");
+        let kube = dir.path().join("kube");
+        let apiserver = tokio::task::spawn_blocking(move || Apiserver::start(kube, bare::Options::default()))
+            .await
+            .expect("the thread ends")
+            .expect("an API server");
+        let client = client_of(&apiserver).await;
+        let cloud = Simulator::start(World::small(), Options::default()).await.expect("a cloud");
+        let stage = Stage { client, cloud, apiserver, dir };
+        stage.prepare().await;
+        stage
+    }
+
+    async fn prepare(&self) {
+        for namespace in [NAMESPACE, object::NAMESPACE] {
+            let api: Api<Namespace> = Api::all(self.client.clone());
+            if api.get_opt(namespace).await.expect("namespaces can be read").is_none() {
+                // The API server makes its own ones in its own time; whoever is first wins.
+                let _ = api.create(&PostParams::default(), &object_of(json!({"metadata": {"name": namespace}}))).await;
+            }
+        }
+        let eni_conf = json!({
+            "vswitches": {"cn-hangzhou-h": ["vsw-node-h"]},
+            "security_groups": ["sg-node"],
+        });
+        self.create::<ConfigMap>(
+            Api::namespaced(self.client.clone(), object::NAMESPACE),
+            json!({
+                "metadata": {"name": object::ENI_CONFIG},
+                "data": {object::ENI_CONFIG_KEY: eni_conf.to_string()},
+            }),
+        )
+        .await;
+        for number in [1, 2] {
+            let node = json!({
+                "metadata": {"name": format!("node{number}"), "labels": {
+                    label::REGION: "cn-hangzhou",
+                    label::ZONE: "cn-hangzhou-h",
+                    label::INSTANCE_TYPE: "ecs.g7.2xlarge",
+                }},
+                "spec": {"providerID": format!("cn-hangzhou.i-node{number}")},
+            });
+            self.create::<Node>(Api::all(self.client.clone()), node).await;
+        }
+    }
+
+    async fn create<K>(&self, api: Api<K>, value: Value)
+    where
+        K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
+    {
+        api.create(&PostParams::default(), &object_of(value)).await.expect("the object is accepted");
+    }
+
+    /// Creates a pod as it looks after the webhook and the scheduler. `lifetime` is an allocationType.
+    pub async fn pod(&self, name: &str, node: &str, lifetime: Value) {
+        let networks = json!({"podNetworks": [{
+            "vSwitchOptions": ["vsw-pod-h"],
+            "securityGroupIDs": ["sg-web"],
+            "interface": "eth0",
+            "eniOptions": {"eniType": "Default"},
+            "allocationType": lifetime,
+        }]});
+        let pod = json!({
+            "metadata": {"name": name, "annotations": {
+                annotation::POD_ENI: "true",
+                annotation::POD_NETWORKS: networks.to_string(),
+            }},
+            "spec": {
+                "nodeName": node,
+                "containers": [{"name": "main", "image": "none"}],
+                "terminationGracePeriodSeconds": 0,
+            },
+        });
+        self.create::<Pod>(Api::namespaced(self.client.clone(), NAMESPACE), pod).await;
+    }
+
+    /// The pod is gone, as after its containers have ended.
+    pub async fn remove_pod(&self, name: &str) {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let params = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        api.delete(name, &params).await.expect("the pod can be deleted");
+    }
+
+    pub fn records(&self) -> Api<PodEni> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    pub fn interfaces(&self) -> Api<NetworkInterface> {
+        Api::all(self.client.clone())
+    }
+
+    /// Both nodes have their trunks and say so.
+    pub async fn nodes_serve(&self) {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        until("both nodes advertise 14 members", || async {
+            let mut serving = 0;
+            for name in ["node1", "node2"] {
+                let node = nodes.get(name).await.expect("nodes can be read");
+                let status = node.status.unwrap_or_default();
+                let members = status.allocatable.unwrap_or_default().get("aliyun/member-eni").cloned();
+                let trunk = node.metadata.annotations.unwrap_or_default().contains_key(annotation::TRUNK_ON);
+                serving += usize::from(trunk && members.is_some_and(|q| q.0 == "14"));
+            }
+            serving == 2
+        })
+        .await;
+    }
+
+    pub async fn record(&self, name: &str) -> Option<PodEni> {
+        self.records().get_opt(name).await.expect("PodENIs can be read")
+    }
+
+    /// Waits for a phase; gives the record in it.
+    pub async fn phase(&self, name: &str, phase: Phase) -> PodEni {
+        let mut found = None;
+        until(&format!("{name} is {phase}"), || async {
+            found = self.record(name).await;
+            found.as_ref().and_then(|r| r.status.as_ref()).is_some_and(|s| s.phase == phase)
+        })
+        .await;
+        found.expect("it was found")
+    }
+
+    pub async fn record_gone(&self, name: &str) {
+        until(&format!("the PodENI {name} is gone"), || async { self.record(name).await.is_none() }).await;
+    }
+
+    /// Every ENI made for pods is gone, and every object that knew of one.
+    pub async fn no_pod_enis(&self) {
+        let list = kube::api::ListParams::default();
+        until("the cloud has no ENI of a pod", || async { self.pod_enis().is_empty() }).await;
+        until("no NetworkInterface is left", || async {
+            self.interfaces().list(&list).await.expect("a list").items.is_empty()
+        })
+        .await;
+    }
+
+    /// Ids of the ENIs in the vSwitch of pods.
+    pub fn pod_enis(&self) -> Vec<String> {
+        let state = serde_json::to_value(self.cloud.enis()).expect("ENIs can be written as JSON");
+        let enis = state.as_array().cloned().unwrap_or_default();
+        let of_pods = enis.iter().filter(|eni| eni.to_string().contains("vsw-pod-h"));
+        of_pods.map(|eni| eni["id"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Calls of an action that the cloud accepted, for ENIs of pods.
+    pub fn accepted(&self, action: &str) -> usize {
+        let calls = self.cloud.calls_since(0);
+        calls.iter().filter(|call| call.action == action && call.outcome == "OK").count()
+    }
+}
+
+/// A client with the API server's own credentials.
+pub async fn client_of(apiserver: &Apiserver) -> Client {
+    let kubeconfig = Kubeconfig::read_from(&apiserver.kubeconfig).expect("a kubeconfig");
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
+    Client::try_from(config).expect("a client")
+}
+
+fn object_of<K: DeserializeOwned>(value: Value) -> K {
+    serde_json::from_value(value).expect("the object has its type's form")
+}
+
+/// Polls until it is true.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// An allocationType that goes with the pod.
+pub fn elastic() -> Value {
+    json!({"type": "Elastic"})
+}
+
+/// An allocationType that outlives the pod for so long.
+pub fn fixed(release_after: &str) -> Value {
+    json!({"type": "Fixed", "releaseStrategy": "TTL", "releaseAfter": release_after})
+}
