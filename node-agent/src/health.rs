@@ -112,6 +112,12 @@ async fn readyz(State(probes): State<Probes>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(probes): State<Probes>) -> (StatusCode, String) {
+    if let Some(kernel) = probes.kernel.get()
+        && let Ok(Ok(counters)) = tokio::time::timeout(DATAPATH_PATIENCE, kernel.packets()).await
+    {
+        // Otherwise the last ones stand: a scrape that fails as a whole would hide the rest.
+        probes.metrics.packets(&counters);
+    }
     match probes.metrics.text() {
         Ok(text) => (StatusCode::OK, text),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

@@ -32,6 +32,9 @@ pub trait Kernel: Send + Sync {
     /// What was added or removed since the last reconciliation counts as it is now, so `desired` may
     /// be a little old.
     async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError>;
+
+    /// Packets by outcome since the programs' maps were made; each outcome has a short stable name.
+    async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError>;
 }
 
 /// What a reconciliation did, one sentence each.
@@ -77,6 +80,11 @@ impl Kernel for Datapath {
             failed: failed.collect(),
             waiting: waiting.collect(),
         })
+    }
+
+    async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
+        let counters = self.counters().await?;
+        Ok(counters.into_iter().map(|(counter, count)| (counter.name(), count)).collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The agent's metrics. Labels are bounded: no names of pods or containers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -24,12 +25,19 @@ struct Round {
     result: &'static str,
 }
 
+/// Labels of the packet counters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
 /// All metrics of the agent.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
     latency: Family<Call, Histogram>,
     rounds: Family<Round, Counter>,
+    packets: Family<Outcome, Counter<u64, AtomicU64>>,
     /// Interfaces that exist.
     pub sandboxes: Gauge,
     /// ADDs that wait or work.
@@ -50,9 +58,12 @@ impl Default for Metrics {
         registry.register("terway_rpc_latency", "Latency of CNI calls in milliseconds", latency.clone());
         let rounds = Family::<Round, Counter>::default();
         registry.register("terway_reconcile", "Rounds of the reconciler", rounds.clone());
+        let packets = Family::<Outcome, Counter<u64, AtomicU64>>::default();
+        registry.register("terway_packets", "Packets by what the eBPF programs did with them", packets.clone());
         let metrics = Metrics {
             latency,
             rounds,
+            packets,
             sandboxes: Gauge::default(),
             in_flight: Gauge::default(),
             repairs: Counter::default(),
@@ -81,6 +92,13 @@ impl Metrics {
     /// Record a round of the reconciler.
     pub fn reconciled(&self, result: &'static str) {
         self.rounds.get_or_create(&Round { result }).inc();
+    }
+
+    /// Take over the kernel's packet counters.
+    pub fn packets(&self, counters: &[(&'static str, u64)]) {
+        for (outcome, count) in counters {
+            self.packets.get_or_create(&Outcome { outcome }).inner().store(*count, Ordering::Relaxed);
+        }
     }
 
     /// The text that Prometheus reads.

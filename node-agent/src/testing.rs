@@ -78,6 +78,10 @@ impl Kernel for Script {
         Ok(self.sandboxes.lock().clone())
     }
 
+    async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
+        Ok(vec![("popped", 3)])
+    }
+
     async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError> {
         self.desired.lock().push(desired);
         Ok(Reconciled { failed: self.failing.lock().clone(), ..Default::default() })

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use terway_core::network_interface::owner;
-use terway_core::pod::PodFacts;
-use terway_core::pod_eni::node_name;
+use terway_core::pod::{PodFacts, node_name, pod_uid};
 use terway_crds::{NetworkInterface, Phase, PodEni};
 
 use crate::context::{Context, Queues};
@@ -47,14 +46,15 @@ fn pod_enis(caches: &Caches, queues: &Queues) {
     let to = queues.clone();
     caches.pod_enis.on_change(move |key, before, after| {
         to.pod_enis.add(key.clone());
-        let phase = |record: Option<&Arc<PodEni>>| {
+        let turn = |record: Option<&Arc<PodEni>>| {
             record.map(|r| {
                 let phase = r.status.as_ref().map_or(Phase::Initial, |status| status.phase.clone());
-                (phase, r.metadata.deletion_timestamp.is_some())
+                let holder = (pod_uid(r).to_owned(), node_name(r).to_owned());
+                (phase, holder, r.metadata.deletion_timestamp.is_some())
             })
         };
-        // The pod controller decides at the ends of phases only.
-        if phase(before) != phase(after) || after.is_none() {
+        // The pod controller decides at the ends of phases, and when a record has a new holder.
+        if turn(before) != turn(after) || after.is_none() {
             to.pods.add(key.clone());
             if let Some(record) = before.or(after).filter(|_| before.is_some()) {
                 enis_of(record, &to);

@@ -4,7 +4,7 @@ use anyhow::Context;
 use lab::Cluster;
 use serde_json::Value;
 
-/// Prints a table of the ENIs for `enis`, or the admin API's answer to a path.
+/// Prints a table of the ENIs for `enis`, the packets that the VPC dropped for `drops`, or the admin API's answer to a path.
 pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
     if what.starts_with('/') {
         let answer = cluster.admin().get(what)?;
@@ -14,9 +14,12 @@ pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
         }
         return Ok(());
     }
+    if what == "drops" {
+        return drops(&serde_json::from_str(&cluster.admin().get("/fabric/counters")?)?);
+    }
     anyhow::ensure!(
         what == "enis",
-        "lab cloud shows `enis`, or a path of the simulator's admin API such as /state or /fabric/counters"
+        "lab cloud shows `enis`, `drops`, or a path of the simulator's admin API such as /state or /fabric/counters"
     );
     let state: Value = serde_json::from_str(&cluster.admin().get("/state")?)?;
     let enis = state["enis"]
@@ -28,6 +31,18 @@ pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
     );
     for eni in enis {
         println!("{}", row(eni));
+    }
+    Ok(())
+}
+
+/// Which ENI lost how many packets for which reason.
+fn drops(counters: &Value) -> anyhow::Result<()> {
+    let enis = counters["enis"].as_object().context("the simulator counts no ENIs")?;
+    println!("{:<25} {:<14} {:>8}", "ENI", "REASON", "PACKETS");
+    for (id, eni) in enis {
+        for (reason, count) in eni["dropped"].as_object().into_iter().flatten() {
+            println!("{id:<25} {reason:<14} {count:>8}");
+        }
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ fn play() -> Result<()> {
     let bin = programs()?;
     let root = project_root()?;
     let stage = Stage::new(&bin, &lab::binaries::kubernetes_dir()?, lab::open(&lab::Options::default())?.kubeconfig());
-    demo::play(&stage, &Setting { root })
+    demo::play(&stage, &Setting { root }, |_| Ok(()))
 }
 
 fn lab_down() -> Result<()> {

@@ -28,12 +28,18 @@ impl Setting {
     }
 }
 
-/// Plays all acts; the first statement that is not true is the error.
-pub fn play(stage: &Stage, setting: &Setting) -> Result<()> {
+/// Plays all acts; the first statement that is not true is the error. `interlude` is played while
+/// the workloads of the demo run.
+pub fn play(
+    stage: &Stage,
+    setting: &Setting,
+    interlude: impl FnOnce(&Stage) -> Result<()>,
+) -> Result<()> {
     cluster::play(stage)?;
     let baseline: Enis = install::play(stage, setting)?;
     networks::play(stage, setting)?;
     packets::play(stage)?;
+    interlude(stage)?;
     moving::play(stage)?;
     release::play(stage, setting, &baseline)?;
     uninstall::play(stage, setting)

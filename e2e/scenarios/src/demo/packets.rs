@@ -18,7 +18,7 @@ pub fn play(stage: &Stage) -> Result<()> {
     let said =
         stage.run_refused(&format!("kubectl exec {other} -- /agnhost connect {db_ip}:9999 --timeout=2s"))?;
     stage.check(said.contains("TIMEOUT"), "port 9999 does not answer, though a server listens there")?;
-    stage.run("lab cloud /fabric/counters")?;
+    stage.run("lab cloud drops")?;
     let after = cloud::drops(stage, "sg-ingress")?;
     stage.check(after > before, format!("the VPC dropped it at db-0's ENI (sg-ingress {before} -> {after})"))?;
 

@@ -30,6 +30,8 @@ pub fn play(stage: &Stage, setting: &Setting, baseline: &Enis) -> Result<()> {
         Ok((cloud::enis(stage)? == *baseline).then_some(()))
     })?;
     stage.run("lab cloud enis")?;
-    stage.run("kubectl get podenis,networkinterfaces -A")?;
-    Ok(())
+    stage.wait("no record is left", Duration::from_secs(30), || {
+        let names = stage.get("kubectl get podenis,networkinterfaces -A -o name")?;
+        Ok(names.is_empty().then_some(()))
+    })
 }

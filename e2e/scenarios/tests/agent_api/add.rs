@@ -37,6 +37,7 @@ async fn a_pod_gets_its_network_when_the_control_plane_has_bound_it() {
     eventually("the report of its end", || async { world.reported(&uid).await == Some("deleted") }).await;
     let metrics = agent.get("/metrics").await;
     assert!(metrics.contains(r#"terway_rpc_latency_count{rpc_api="add",error="false"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"terway_packets_total{outcome="popped"} 3"#), "{metrics}");
 
     agent.stop.cancel();
     agent.task.await.unwrap().unwrap();

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use cloudsim::{Options, Running, Simulator, World};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
+use k8s_openapi::serde::Serialize;
+use k8s_openapi::serde::de::DeserializeOwned;
 use kube::api::{DeleteParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Resource};
 use lab::bare::{self, Apiserver};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use terway_crds::names::{annotation, label, object};
@@ -145,13 +145,8 @@ impl Stage {
 
     /// Waits for a phase; gives the record in it.
     pub async fn phase(&self, name: &str, phase: Phase) -> PodEni {
-        let mut found = None;
-        until(&format!("{name} is {phase}"), || async {
-            found = self.record(name).await;
-            found.as_ref().and_then(|r| r.status.as_ref()).is_some_and(|s| s.phase == phase)
-        })
-        .await;
-        found.expect("it was found")
+        let in_phase = |record: &PodEni| record.status.as_ref().is_some_and(|status| status.phase == phase);
+        found(&format!("{name} in phase {phase}"), || async { self.record(name).await.filter(in_phase) }).await
     }
 
     pub async fn record_gone(&self, name: &str) {
@@ -197,8 +192,20 @@ fn object_of<K: DeserializeOwned>(value: Value) -> K {
 
 /// Polls until it is true.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let once = || {
+        let holds = holds();
+        async { holds.await.then_some(()) }
+    };
+    found(what, once).await;
+}
+
+/// Polls until it is there.
+pub async fn found<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
-    while !holds().await {
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
