@@ -12,8 +12,10 @@ use crate::{REPLY_TIMEOUT, netns, result, unexpected_reply};
 /// Ask the agent, and compare its answer with the result that the runtime remembers.
 pub fn answer(environment: &Environment, conf: &NetConf) -> Result<(), CniError> {
     conf.require_version("CHECK", "0.4.0")?;
-    let request =
-        Request::Check(CheckRequest { attachment: environment.attachment()?, pod: environment.pod()? });
+    let request = Request::Check(CheckRequest {
+        attachment: environment.attachment()?,
+        pod: environment.pod()?,
+    });
     let namespace = netns::open(environment.netns()?)?;
     match call(&conf.socket, &request, Some(namespace.as_fd()), REPLY_TIMEOUT)? {
         Reply::Checked { addresses } => result::compare(conf, &addresses),

@@ -71,10 +71,18 @@ impl NetConf {
             return Err(CniError::Configuration { key: "socket", why });
         }
         let valid_attachments = raw.valid_attachments.or(raw.attachments).map(|list| {
-            let keep = |item: RawAttachment| Attachment { container_id: item.container_id, ifname: item.ifname };
+            let keep = |item: RawAttachment| Attachment {
+                container_id: item.container_id,
+                ifname: item.ifname,
+            };
             list.into_iter().map(keep).collect()
         });
-        Ok(NetConf { cni_version, prev_result: raw.prev_result, socket, valid_attachments })
+        Ok(NetConf {
+            cni_version,
+            prev_result: raw.prev_result,
+            socket,
+            valid_attachments,
+        })
     }
 
     /// Whether the configured version is this one or newer.
@@ -88,14 +96,21 @@ impl NetConf {
         if self.at_least(since) {
             return Ok(());
         }
-        Err(CniError::VerbTooNew { verb, version: self.cni_version.clone(), since })
+        Err(CniError::VerbTooNew {
+            verb,
+            version: self.cni_version.clone(),
+            since,
+        })
     }
 }
 
 fn required(key: &'static str, value: Option<&str>) -> Result<(), CniError> {
     match value {
         Some(text) if !text.is_empty() => Ok(()),
-        _ => Err(CniError::Configuration { key, why: "it is required".to_owned() }),
+        _ => Err(CniError::Configuration {
+            key,
+            why: "it is required".to_owned(),
+        }),
     }
 }
 
@@ -106,7 +121,8 @@ mod tests {
     #[test]
     fn versions_are_ordered() {
         let conf = |version: &str| {
-            NetConf::parse(format!(r#"{{"cniVersion":"{version}","name":"n","type":"terway"}}"#).as_bytes()).unwrap()
+            NetConf::parse(format!(r#"{{"cniVersion":"{version}","name":"n","type":"terway"}}"#).as_bytes())
+                .unwrap()
         };
         assert!(conf("1.1.0").at_least("1.0.0"));
         assert!(conf("0.4.0").at_least("0.4.0"));
@@ -132,9 +148,15 @@ mod tests {
     fn bad_keys_are_named() {
         let parse = |text: &str| NetConf::parse(text.as_bytes());
         let relative = parse(r#"{"cniVersion":"1.0.0","name":"n","type":"terway","socket":"a.sock"}"#);
-        assert!(matches!(relative, Err(CniError::Configuration { key: "socket", .. })));
+        assert!(matches!(
+            relative,
+            Err(CniError::Configuration { key: "socket", .. })
+        ));
         let unnamed = parse(r#"{"cniVersion":"1.0.0","type":"terway"}"#);
-        assert!(matches!(unnamed, Err(CniError::Configuration { key: "name", .. })));
+        assert!(matches!(
+            unnamed,
+            Err(CniError::Configuration { key: "name", .. })
+        ));
         assert!(matches!(parse("[]"), Err(CniError::Decode(_))));
     }
 

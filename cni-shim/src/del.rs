@@ -15,10 +15,17 @@ use crate::{REPLY_TIMEOUT, netns, unexpected_reply};
 /// which the agent's own pod waits for the place of a terminating one would never come free. The
 /// agent cleans up from what it observes when it starts: the sandbox's pod is gone by then.
 pub fn answer(environment: &Environment, conf: &NetConf) -> Result<(), CniError> {
-    let request =
-        Request::Del(DelRequest { attachment: environment.attachment()?, pod: environment.pod_if_any() });
+    let request = Request::Del(DelRequest {
+        attachment: environment.attachment()?,
+        pod: environment.pod_if_any(),
+    });
     let namespace = netns::open_if_any(environment.netns_if_any())?;
-    match call(&conf.socket, &request, namespace.as_ref().map(AsFd::as_fd), REPLY_TIMEOUT) {
+    match call(
+        &conf.socket,
+        &request,
+        namespace.as_ref().map(AsFd::as_fd),
+        REPLY_TIMEOUT,
+    ) {
         Ok(Reply::Done) | Err(CallError::Absent { .. }) => Ok(()),
         Ok(Reply::Refused(failure)) => Err(CniError::Agent(failure)),
         Ok(Reply::Network(_) | Reply::Checked { .. }) => Err(unexpected_reply()),

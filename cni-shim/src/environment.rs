@@ -36,7 +36,10 @@ impl Environment {
     /// Read and check the variables. Which of them a verb needs is asked when it needs them.
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, CniError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let command = match set("CNI_COMMAND").ok_or(CniError::Missing("CNI_COMMAND"))?.as_str() {
+        let command = match set("CNI_COMMAND")
+            .ok_or(CniError::Missing("CNI_COMMAND"))?
+            .as_str()
+        {
             "ADD" => Command::Add,
             "DEL" => Command::Del,
             "CHECK" => Command::Check,
@@ -57,7 +60,10 @@ impl Environment {
     /// The sandbox and interface.
     pub fn attachment(&self) -> Result<Attachment, CniError> {
         let attachment = Attachment {
-            container_id: self.container_id.clone().ok_or(CniError::Missing("CNI_CONTAINERID"))?,
+            container_id: self
+                .container_id
+                .clone()
+                .ok_or(CniError::Missing("CNI_CONTAINERID"))?,
             ifname: self.ifname.clone().ok_or(CniError::Missing("CNI_IFNAME"))?,
         };
         attachment.validate().map_err(CniError::Attachment)?;
@@ -76,9 +82,9 @@ impl Environment {
 
     /// The pod.
     pub fn pod(&self) -> Result<PodRef, CniError> {
-        self.pod
-            .clone()
-            .ok_or(CniError::Missing("CNI_ARGS with K8S_POD_NAMESPACE and K8S_POD_NAME (a Kubernetes runtime sets it)"))
+        self.pod.clone().ok_or(CniError::Missing(
+            "CNI_ARGS with K8S_POD_NAMESPACE and K8S_POD_NAME (a Kubernetes runtime sets it)",
+        ))
     }
 
     /// The same, where its absence is allowed.
@@ -92,7 +98,9 @@ impl Environment {
 fn pod(text: &str) -> Result<Option<PodRef>, CniError> {
     let (mut namespace, mut name, mut uid) = (None, None, None);
     for pair in text.split(';').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').ok_or_else(|| CniError::Arguments(pair.to_owned()))?;
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| CniError::Arguments(pair.to_owned()))?;
         let slot = match key {
             "K8S_POD_NAMESPACE" => &mut namespace,
             "K8S_POD_NAME" => &mut name,
@@ -101,7 +109,9 @@ fn pod(text: &str) -> Result<Option<PodRef>, CniError> {
         };
         *slot = Some(value.to_owned()).filter(|value| !value.is_empty());
     }
-    Ok(namespace.zip(name).map(|(namespace, name)| PodRef { namespace, name, uid }))
+    Ok(namespace
+        .zip(name)
+        .map(|(namespace, name)| PodRef { namespace, name, uid }))
 }
 
 #[cfg(test)]
@@ -110,7 +120,10 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> Result<Environment, CniError> {
         Environment::read(&|name| {
-            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -119,7 +132,10 @@ mod tests {
         let args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=c;K8S_POD_UID=u";
         let environment = read(&[("CNI_COMMAND", "ADD"), ("CNI_ARGS", args)]).unwrap();
         let pod = environment.pod().unwrap();
-        assert_eq!((pod.namespace.as_str(), pod.name.as_str(), pod.uid.as_deref()), ("ns", "web-0", Some("u")));
+        assert_eq!(
+            (pod.namespace.as_str(), pod.name.as_str(), pod.uid.as_deref()),
+            ("ns", "web-0", Some("u"))
+        );
     }
 
     #[test]
@@ -132,10 +148,16 @@ mod tests {
     #[test]
     fn variables_are_asked_for_only_by_the_verb_that_needs_them() {
         let environment = read(&[("CNI_COMMAND", "STATUS")]).unwrap();
-        assert!(matches!(environment.attachment(), Err(CniError::Missing("CNI_CONTAINERID"))));
+        assert!(matches!(
+            environment.attachment(),
+            Err(CniError::Missing("CNI_CONTAINERID"))
+        ));
         assert!(matches!(environment.netns(), Err(CniError::Missing("CNI_NETNS"))));
         assert!(matches!(read(&[]), Err(CniError::Missing("CNI_COMMAND"))));
-        assert!(matches!(read(&[("CNI_COMMAND", "add")]), Err(CniError::UnknownCommand(_))));
+        assert!(matches!(
+            read(&[("CNI_COMMAND", "add")]),
+            Err(CniError::UnknownCommand(_))
+        ));
     }
 
     #[test]

@@ -10,11 +10,19 @@ use crate::{REPLY_TIMEOUT, unexpected_reply};
 /// cost every pod of the node its network.
 pub fn answer(conf: &NetConf) -> Result<(), CniError> {
     conf.require_version("GC", "1.1.0")?;
-    let valid = conf.valid_attachments.clone().ok_or_else(|| CniError::Configuration {
-        key: "cni.dev/valid-attachments",
-        why: "GC needs the list of the attachments that exist".to_owned(),
-    })?;
-    match call(&conf.socket, &Request::Gc(GcRequest { valid }), None, REPLY_TIMEOUT)? {
+    let valid = conf
+        .valid_attachments
+        .clone()
+        .ok_or_else(|| CniError::Configuration {
+            key: "cni.dev/valid-attachments",
+            why: "GC needs the list of the attachments that exist".to_owned(),
+        })?;
+    match call(
+        &conf.socket,
+        &Request::Gc(GcRequest { valid }),
+        None,
+        REPLY_TIMEOUT,
+    )? {
         Reply::Done => Ok(()),
         Reply::Refused(failure) => Err(CniError::Agent(failure)),
         Reply::Network(_) | Reply::Checked { .. } => Err(unexpected_reply()),

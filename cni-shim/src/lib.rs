@@ -60,7 +60,10 @@ fn answer(
 ) -> Result<Option<Value>, CniError> {
     let environment = Environment::read(variable)?;
     let mut text = Vec::new();
-    input.take(MAX_CONFIGURATION).read_to_end(&mut text).map_err(CniError::Input)?;
+    input
+        .take(MAX_CONFIGURATION)
+        .read_to_end(&mut text)
+        .map_err(CniError::Input)?;
     if environment.command == Command::Version {
         return version::answer(&text).map(Some);
     }

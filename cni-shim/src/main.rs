@@ -3,5 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    terway_cni::run(&|name| std::env::var(name).ok(), &mut std::io::stdin(), &mut std::io::stdout())
+    terway_cni::run(
+        &|name| std::env::var(name).ok(),
+        &mut std::io::stdin(),
+        &mut std::io::stdout(),
+    )
 }

@@ -7,7 +7,10 @@ use crate::error::CniError;
 
 /// Open the namespace; it must exist.
 pub fn open(path: &str) -> Result<File, CniError> {
-    File::open(path).map_err(|source| CniError::Netns { path: path.to_owned(), source })
+    File::open(path).map_err(|source| CniError::Netns {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Open the namespace if it still exists. A runtime may have removed it before DEL, and then there
@@ -17,6 +20,9 @@ pub fn open_if_any(path: Option<&str>) -> Result<Option<File>, CniError> {
     match File::open(path) {
         Ok(file) => Ok(Some(file)),
         Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(source) => Err(CniError::Netns { path: path.to_owned(), source }),
+        Err(source) => Err(CniError::Netns {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }

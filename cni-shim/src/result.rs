@@ -50,13 +50,21 @@ fn ip(conf: &NetConf, address: &Address, before: usize) -> Value {
     }
     // Version 1.0.0 dropped this field.
     if !conf.at_least("1.0.0") {
-        entry["version"] = json!(if address.address.address.is_ipv4() { "4" } else { "6" });
+        entry["version"] = json!(if address.address.address.is_ipv4() {
+            "4"
+        } else {
+            "6"
+        });
     }
     entry
 }
 
 /// Add items to a list of the document; returns how many were there before.
-fn append(document: &mut Map<String, Value>, key: &'static str, items: Vec<Value>) -> Result<usize, CniError> {
+fn append(
+    document: &mut Map<String, Value>,
+    key: &'static str,
+    items: Vec<Value>,
+) -> Result<usize, CniError> {
     match document.entry(key).or_insert_with(|| json!([])) {
         Value::Array(list) => {
             let before = list.len();
@@ -75,19 +83,27 @@ fn append(document: &mut Map<String, Value>, key: &'static str, items: Vec<Value
 /// Compare what the agent has with the result that the runtime remembers: every address of ours
 /// must be in it.
 pub fn compare(conf: &NetConf, addresses: &[Cidr]) -> Result<(), CniError> {
-    let previous = conf.prev_result.as_ref().ok_or_else(|| malformed("CHECK needs it"))?;
+    let previous = conf
+        .prev_result
+        .as_ref()
+        .ok_or_else(|| malformed("CHECK needs it"))?;
     let ips = match previous.get("ips") {
         Some(Value::Array(list)) => list.as_slice(),
         None | Some(Value::Null) => &[],
         Some(_) => return Err(malformed("ips must be a list")),
     };
-    let expected: Vec<&str> =
-        ips.iter().filter_map(|entry| entry.get("address").and_then(Value::as_str)).collect();
+    let expected: Vec<&str> = ips
+        .iter()
+        .filter_map(|entry| entry.get("address").and_then(Value::as_str))
+        .collect();
     let has: Vec<String> = addresses.iter().map(Cidr::to_string).collect();
     if has.iter().all(|address| expected.contains(&address.as_str())) {
         return Ok(());
     }
-    Err(CniError::Differs { has: list(&has), expected: list(&expected) })
+    Err(CniError::Differs {
+        has: list(&has),
+        expected: list(&expected),
+    })
 }
 
 fn list<T: AsRef<str>>(items: &[T]) -> String {
@@ -98,7 +114,10 @@ fn list<T: AsRef<str>>(items: &[T]) -> String {
 }
 
 fn malformed(why: &str) -> CniError {
-    CniError::Configuration { key: "prevResult", why: why.to_owned() }
+    CniError::Configuration {
+        key: "prevResult",
+        why: why.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +126,10 @@ mod tests {
     use terway_cni_protocol::{Interface, Route};
 
     fn network() -> Network {
-        let cidr = |text: &str, prefix| Cidr { address: text.parse().unwrap(), prefix };
+        let cidr = |text: &str, prefix| Cidr {
+            address: text.parse().unwrap(),
+            prefix,
+        };
         let interface = |name: &str, in_sandbox| Interface {
             name: name.into(),
             mac: "02:00:00:00:00:01".into(),
@@ -121,7 +143,10 @@ mod tests {
                 gateway: Some("169.254.1.1".parse().unwrap()),
                 interface: 1,
             }],
-            routes: vec![Route { dst: cidr("0.0.0.0", 0), gateway: Some("169.254.1.1".parse().unwrap()) }],
+            routes: vec![Route {
+                dst: cidr("0.0.0.0", 0),
+                gateway: Some("169.254.1.1".parse().unwrap()),
+            }],
         }
     }
 
@@ -147,7 +172,10 @@ mod tests {
             assert!(document["interfaces"][0].get("sandbox").is_none());
             assert_eq!(document["ips"][0]["interface"], 1);
             assert_eq!(document["ips"][0]["gateway"], "169.254.1.1");
-            assert_eq!(document["routes"], json!([{ "dst": "0.0.0.0/0", "gw": "169.254.1.1" }]));
+            assert_eq!(
+                document["routes"],
+                json!([{ "dst": "0.0.0.0/0", "gw": "169.254.1.1" }])
+            );
         }
     }
 
@@ -163,9 +191,18 @@ mod tests {
     #[test]
     fn check_compares_addresses() {
         let with = |address: &str| conf("1.0.0", Some(json!({ "ips": [{ "address": address }] })));
-        let has = [Cidr { address: "10.0.16.7".parse().unwrap(), prefix: 32 }];
+        let has = [Cidr {
+            address: "10.0.16.7".parse().unwrap(),
+            prefix: 32,
+        }];
         assert!(compare(&with("10.0.16.7/32"), &has).is_ok());
-        assert!(matches!(compare(&with("10.0.16.8/32"), &has), Err(CniError::Differs { .. })));
-        assert!(matches!(compare(&conf("1.0.0", None), &has), Err(CniError::Configuration { .. })));
+        assert!(matches!(
+            compare(&with("10.0.16.8/32"), &has),
+            Err(CniError::Differs { .. })
+        ));
+        assert!(matches!(
+            compare(&conf("1.0.0", None), &has),
+            Err(CniError::Configuration { .. })
+        ));
     }
 }

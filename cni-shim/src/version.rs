@@ -18,7 +18,9 @@ pub fn answer(text: &[u8]) -> Result<Value, CniError> {
     let asked = if text.iter().all(u8::is_ascii_whitespace) {
         None
     } else {
-        serde_json::from_slice::<Asked>(text).map_err(CniError::Decode)?.cni_version
+        serde_json::from_slice::<Asked>(text)
+            .map_err(CniError::Decode)?
+            .cni_version
     };
     let version = asked.filter(|version| VERSIONS.contains(&version.as_str()));
     Ok(json!({ "cniVersion": version.as_deref().unwrap_or(LATEST), "supportedVersions": VERSIONS }))

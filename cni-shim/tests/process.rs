@@ -1,5 +1,7 @@
 //! The binary as the runtime runs it, against an agent that is played by the test.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -60,14 +62,21 @@ fn terway(verb: &str, extra: &[(&str, &str)], input: &Value) -> Output {
         .env("CNI_IFNAME", "eth0")
         .env("CNI_NETNS", NETNS)
         .env("CNI_PATH", "/opt/cni/bin")
-        .env("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;K8S_POD_UID=uid-1")
+        .env(
+            "CNI_ARGS",
+            "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;K8S_POD_UID=uid-1",
+        )
         .envs(extra.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A call that fails on its environment does not read its input.
-    let _ = child.stdin.take().unwrap().write_all(input.to_string().as_bytes());
+    let _ = child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.to_string().as_bytes());
     child.wait_with_output().unwrap()
 }
 
@@ -82,11 +91,17 @@ fn printed(output: &Output) -> Value {
 fn refused(output: &Output) -> (u64, String) {
     assert!(!output.status.success(), "{output:?}");
     let document = printed(output);
-    (document["code"].as_u64().unwrap(), document["msg"].as_str().unwrap().to_owned())
+    (
+        document["code"].as_u64().unwrap(),
+        document["msg"].as_str().unwrap().to_owned(),
+    )
 }
 
 fn network() -> Network {
-    let cidr = |text: &str, prefix| Cidr { address: text.parse().unwrap(), prefix };
+    let cidr = |text: &str, prefix| Cidr {
+        address: text.parse().unwrap(),
+        prefix,
+    };
     let gateway = Some("169.254.1.1".parse().unwrap());
     let interface = |name: &str, in_sandbox| Interface {
         name: name.into(),
@@ -96,13 +111,26 @@ fn network() -> Network {
     };
     Network {
         interfaces: vec![interface("cali1234", false), interface("eth0", true)],
-        addresses: vec![Address { address: cidr("10.0.16.7", 32), gateway, interface: 1 }],
-        routes: vec![Route { dst: cidr("0.0.0.0", 0), gateway }],
+        addresses: vec![Address {
+            address: cidr("10.0.16.7", 32),
+            gateway,
+            interface: 1,
+        }],
+        routes: vec![Route {
+            dst: cidr("0.0.0.0", 0),
+            gateway,
+        }],
     }
 }
 
 fn checked() -> Reply {
-    Reply::Checked { addresses: network().addresses.iter().map(|address| address.address).collect() }
+    Reply::Checked {
+        addresses: network()
+            .addresses
+            .iter()
+            .map(|address| address.address)
+            .collect(),
+    }
 }
 
 #[test]
@@ -116,7 +144,9 @@ fn add_passes_pod_and_namespace_and_prints_the_result() {
     assert_eq!(document["ips"][0]["address"], "10.0.16.7/32");
 
     let (request, fds) = agent.asked();
-    let Request::Add(add) = request else { panic!("{request:?}") };
+    let Request::Add(add) = request else {
+        panic!("{request:?}")
+    };
     assert_eq!(add.attachment.container_id, "abc123");
     assert_eq!(add.pod.to_string(), "shop/web");
     assert_eq!(add.pod.uid.as_deref(), Some("uid-1"));
@@ -128,9 +158,15 @@ fn add_passes_pod_and_namespace_and_prints_the_result() {
 
 #[test]
 fn the_agents_refusal_keeps_its_code_and_words() {
-    let (agent, socket) = Agent::answering(Reply::Refused(Failure::new(11, "PodENI shop/web is in phase Binding")));
+    let (agent, socket) = Agent::answering(Reply::Refused(Failure::new(
+        11,
+        "PodENI shop/web is in phase Binding",
+    )));
     let output = terway("ADD", &[], &conf("0.4.0", &socket));
-    assert_eq!(refused(&output), (11, "PodENI shop/web is in phase Binding".to_owned()));
+    assert_eq!(
+        refused(&output),
+        (11, "PodENI shop/web is in phase Binding".to_owned())
+    );
     assert_eq!(printed(&output)["cniVersion"], "0.4.0");
     agent.asked();
 }
@@ -157,9 +193,15 @@ fn del_works_without_a_namespace() {
     for netns in ["", "/nonexistent/netns/a", "/proc/self/status/ns/net"] {
         let (agent, socket) = Agent::answering(Reply::Done);
         let output = terway("DEL", &[("CNI_NETNS", netns)], &conf("1.0.0", &socket));
-        assert!(output.status.success() && output.stdout.is_empty(), "{netns}: {output:?}");
+        assert!(
+            output.status.success() && output.stdout.is_empty(),
+            "{netns}: {output:?}"
+        );
         let (request, fds) = agent.asked();
-        assert!(matches!(request, Request::Del(_)) && fds.is_empty(), "{request:?}");
+        assert!(
+            matches!(request, Request::Del(_)) && fds.is_empty(),
+            "{request:?}"
+        );
     }
 }
 
@@ -175,7 +217,10 @@ fn check_compares_with_the_previous_result() {
     assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
     agent.asked();
     let (agent, socket) = Agent::answering(checked());
-    assert_eq!(refused(&terway("CHECK", &[], &with("10.0.16.8/32", &socket))).0, 100);
+    assert_eq!(
+        refused(&terway("CHECK", &[], &with("10.0.16.8/32", &socket))).0,
+        100
+    );
     agent.asked();
     assert_eq!(refused(&terway("CHECK", &[], &conf("0.3.1", &socket))).0, 1);
 }
@@ -187,7 +232,9 @@ fn gc_sends_the_list_and_refuses_to_guess_one() {
     with["cni.dev/valid-attachments"] = json!([{ "containerID": "abc", "ifname": "eth0" }]);
     assert!(terway("GC", &[], &with).status.success());
     let (request, _) = agent.asked();
-    let Request::Gc(gc) = request else { panic!("{request:?}") };
+    let Request::Gc(gc) = request else {
+        panic!("{request:?}")
+    };
     assert_eq!(gc.valid.len(), 1);
     assert_eq!(gc.valid[0].container_id, "abc");
     assert_eq!(refused(&terway("GC", &[], &conf("1.1.0", &socket))).0, 7);
@@ -197,7 +244,10 @@ fn gc_sends_the_list_and_refuses_to_guess_one() {
 fn version_lists_what_is_spoken() {
     let document = printed(&terway("VERSION", &[], &json!({ "cniVersion": "1.0.0" })));
     assert_eq!(document["cniVersion"], "1.0.0");
-    assert_eq!(document["supportedVersions"], json!(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]));
+    assert_eq!(
+        document["supportedVersions"],
+        json!(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])
+    );
 }
 
 #[test]
@@ -207,7 +257,10 @@ fn bad_input_has_its_own_code() {
     assert_eq!(code("ADD", &[("CNI_CONTAINERID", "")], &conf("1.0.0", socket)), 4);
     assert_eq!(code("ADD", &[("CNI_IFNAME", "a/b")], &conf("1.0.0", socket)), 4);
     assert_eq!(code("ADD", &[("CNI_ARGS", "")], &conf("1.0.0", socket)), 4);
-    assert_eq!(code("ADD", &[("CNI_NETNS", "/nonexistent")], &conf("1.0.0", socket)), 5);
+    assert_eq!(
+        code("ADD", &[("CNI_NETNS", "/nonexistent")], &conf("1.0.0", socket)),
+        5
+    );
     assert_eq!(code("PATCH", &[], &conf("1.0.0", socket)), 4);
     assert_eq!(code("ADD", &[], &json!("text")), 6);
     assert_eq!(code("ADD", &[], &conf("2.0.0", socket)), 1);

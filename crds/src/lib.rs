@@ -4,7 +4,10 @@
 //! version invented never stops a watch and survives a write, while what the API server
 //! accepts is decided by the schemas that [`crd::all`] prints.
 
-#![allow(clippy::duplicated_attributes, reason = "every printer column has a type of its own")]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type of its own"
+)]
 
 #[macro_use]
 mod text_enum;

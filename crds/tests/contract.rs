@@ -2,7 +2,11 @@
 //! existing manifests and stored objects use, with tabs between kind, path, type, words, default,
 //! format and required properties. What we add is listed here by name.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

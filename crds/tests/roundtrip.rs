@@ -1,7 +1,11 @@
 //! Objects in the form in which they are stored today: reading and writing one back loses nothing,
 //! and a word or a field that this version does not know stops nobody.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use kube::core::DeserializeGuard;
 use serde::Serialize;

@@ -70,7 +70,11 @@ fn optional_address(text: &str) -> Result<OptionalAddress, std::net::AddrParseEr
     if matches!(text, "" | "0") {
         return Ok(OptionalAddress(None));
     }
-    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let full = if text.starts_with(':') {
+        format!("0.0.0.0{text}")
+    } else {
+        text.to_owned()
+    };
     Ok(OptionalAddress(Some(full.parse()?)))
 }
 
@@ -93,9 +97,14 @@ mod tests {
     fn run_is_the_default_and_takes_the_same_flags() {
         let flags = ["--node-name=n", "--metrics=:9091", "--health=127.0.0.1:1"];
         let plain = Cli::try_parse_from(["terway-agent"].iter().chain(&flags)).unwrap();
-        assert_eq!(plain.run.metrics, OptionalAddress(Some("0.0.0.0:9091".parse().unwrap())));
+        assert_eq!(
+            plain.run.metrics,
+            OptionalAddress(Some("0.0.0.0:9091".parse().unwrap()))
+        );
         let named = Cli::try_parse_from(["terway-agent", "run"].iter().chain(&flags)).unwrap();
-        let Some(Command::Run(run)) = named.command else { panic!() };
+        let Some(Command::Run(run)) = named.command else {
+            panic!()
+        };
         assert_eq!(run.metrics, plain.run.metrics);
         let none = Cli::try_parse_from(["terway-agent", "--metrics="]).unwrap();
         assert_eq!(none.run.metrics, OptionalAddress(None));

@@ -76,7 +76,10 @@ impl What {
             What::Repaired(repairs) => (EventType::Warning, action::CONFIG, repairs.join("; ")),
         };
         if note.len() > MAX_NOTE {
-            let end = (0..=MAX_NOTE).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
+            let end = (0..=MAX_NOTE)
+                .rev()
+                .find(|at| note.is_char_boundary(*at))
+                .unwrap_or(0);
             note.truncate(end);
         }
         Event {
@@ -98,7 +101,11 @@ fn go_duration(duration: Duration) -> String {
     let (minutes, rest) = (millis / 60_000, millis % 60_000);
     let seconds = format!("{}.{:03}", rest / 1000, rest % 1000);
     let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
-    if minutes == 0 { format!("{seconds}s") } else { format!("{minutes}m{seconds}s") }
+    if minutes == 0 {
+        format!("{seconds}s")
+    } else {
+        format!("{minutes}m{seconds}s")
+    }
 }
 
 /// Where verbs put their announcements.
@@ -112,7 +119,13 @@ impl Announcer {
     /// A queue and its end.
     pub fn new(metrics: &Metrics) -> (Self, mpsc::Receiver<Announcement>) {
         let (queue, receiver) = mpsc::channel(QUEUE);
-        (Announcer { queue, dropped: metrics.events_dropped.clone() }, receiver)
+        (
+            Announcer {
+                queue,
+                dropped: metrics.events_dropped.clone(),
+            },
+            receiver,
+        )
     }
 
     /// Announce something. Never waits: an event is worth less than a pod's start.
@@ -124,8 +137,16 @@ impl Announcer {
 }
 
 /// Send what is announced, until all announcers are gone.
-pub async fn publish(client: Client, node: String, mut queue: mpsc::Receiver<Announcement>, metrics: Metrics) {
-    let reporter = Reporter { controller: "terway-daemon".to_owned(), instance: Some(node) };
+pub async fn publish(
+    client: Client,
+    node: String,
+    mut queue: mpsc::Receiver<Announcement>,
+    metrics: Metrics,
+) {
+    let reporter = Reporter {
+        controller: "terway-daemon".to_owned(),
+        instance: Some(node),
+    };
     let recorder = Recorder::new(client, reporter);
     let mut limits = Limits::new(Instant::now());
     while let Some(announcement) = queue.recv().await {
@@ -157,7 +178,11 @@ struct Limits {
 
 impl Limits {
     fn new(now: Instant) -> Self {
-        Limits { last: HashMap::new(), tokens: BURST, filled: now }
+        Limits {
+            last: HashMap::new(),
+            tokens: BURST,
+            filled: now,
+        }
     }
 
     fn allow(&mut self, announcement: &Announcement, now: Instant) -> bool {
@@ -179,18 +204,28 @@ mod tests {
     use super::*;
 
     fn failed(uid: &str) -> Announcement {
-        Announcement { pod: PodKey::new("a", "b"), uid: uid.into(), what: What::Failed("no".into()) }
+        Announcement {
+            pod: PodKey::new("a", "b"),
+            uid: uid.into(),
+            what: What::Failed("no".into()),
+        }
     }
 
     #[test]
     fn durations_look_like_gos() {
         let of = |millis| go_duration(Duration::from_millis(millis));
-        assert_eq!((of(7), of(1000), of(1234), of(61_500)), ("7ms".into(), "1s".into(), "1.234s".into(), "1m1.5s".into()));
+        assert_eq!(
+            (of(7), of(1000), of(1234), of(61_500)),
+            ("7ms".into(), "1s".into(), "1.234s".into(), "1m1.5s".into())
+        );
     }
 
     #[test]
     fn the_note_of_an_allocation_is_upstreams() {
-        let what = What::Allocated { ips: vec!["10.0.16.7".into()], took: Duration::from_millis(2345) };
+        let what = What::Allocated {
+            ips: vec!["10.0.16.7".into()],
+            took: Duration::from_millis(2345),
+        };
         assert_eq!(what.event().note.unwrap(), "Alloc IP 10.0.16.7 took 2.345s");
     }
 
@@ -214,7 +249,9 @@ mod tests {
     fn a_storm_is_bounded() {
         let start = Instant::now();
         let mut limits = Limits::new(start);
-        let sent = (0..1000).filter(|n| limits.allow(&failed(&n.to_string()), start)).count();
+        let sent = (0..1000)
+            .filter(|n| limits.allow(&failed(&n.to_string()), start))
+            .count();
         assert_eq!(sent, 50);
         assert!(limits.allow(&failed("later"), start + Duration::from_secs(1)));
     }

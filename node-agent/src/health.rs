@@ -37,7 +37,10 @@ impl Readiness {
     #[must_use]
     pub fn pending(&self, what: &'static str) -> Pending {
         self.pending.lock().insert(what);
-        Pending { readiness: self.clone(), what }
+        Pending {
+            readiness: self.clone(),
+            what,
+        }
     }
 
     fn list(&self) -> Vec<&'static str> {
@@ -71,7 +74,9 @@ pub async fn serve(listener: TcpListener, probes: Probes, stop: CancellationToke
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(probes);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
 /// Serve metrics alone.
@@ -81,19 +86,25 @@ pub async fn serve_metrics(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let router = Router::new().route("/metrics", get(metrics)).with_state(probes);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
 /// Listen, with the address in the error.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     use anyhow::Context;
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is another agent running?"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; is another agent running?"))
 }
 
 /// Alive: the datapath's thread answers. A kernel that refuses is not cured by a restart of the
 /// agent, so its errors do not count.
 async fn healthz(State(probes): State<Probes>) -> (StatusCode, &'static str) {
-    let Some(kernel) = probes.kernel.get() else { return (StatusCode::OK, "starting\n") };
+    let Some(kernel) = probes.kernel.get() else {
+        return (StatusCode::OK, "starting\n");
+    };
     match tokio::time::timeout(DATAPATH_PATIENCE, kernel.sandboxes()).await {
         Ok(_) => (StatusCode::OK, "ok\n"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the datapath does not answer\n"),
@@ -103,12 +114,18 @@ async fn healthz(State(probes): State<Probes>) -> (StatusCode, &'static str) {
 async fn readyz(State(probes): State<Probes>) -> (StatusCode, String) {
     let mut waits: Vec<String> = probes.readiness.list().into_iter().map(str::to_owned).collect();
     if let Some(lost) = probes.connection.lost_for() {
-        waits.push(format!("the API server, which has not answered for {} s", lost.as_secs()));
+        waits.push(format!(
+            "the API server, which has not answered for {} s",
+            lost.as_secs()
+        ));
     }
     if waits.is_empty() {
         return (StatusCode::OK, "ok\n".to_owned());
     }
-    (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", waits.join(", ")))
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("waiting for: {}\n", waits.join(", ")),
+    )
 }
 
 async fn metrics(State(probes): State<Probes>) -> (StatusCode, String) {

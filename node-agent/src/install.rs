@@ -31,7 +31,9 @@ pub fn install(source: &Path, bin_dir: &Path) -> Result<PathBuf, InstallError> {
     fs::set_permissions(&draft, Permissions::from_mode(0o755)).map_err(failed("made executable", &draft))?;
     // The rename must not reach the disk before the content: a node that loses power would keep an
     // empty binary.
-    File::open(&draft).and_then(|file| file.sync_all()).map_err(failed("written", &draft))?;
+    File::open(&draft)
+        .and_then(|file| file.sync_all())
+        .map_err(failed("written", &draft))?;
     fs::rename(&draft, &target).map_err(failed("put in place", &target))?;
     Ok(target)
 }

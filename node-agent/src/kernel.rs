@@ -70,9 +70,14 @@ impl Kernel for Datapath {
 
     async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError> {
         let report = Datapath::reconcile(self, desired).await?;
-        let failed = report.failed.iter().map(|(step, error)| format!("{step}: {}", chain(error)));
+        let failed = report
+            .failed
+            .iter()
+            .map(|(step, error)| format!("{step}: {}", chain(error)));
         let waiting = report.waiting.iter().map(|waiting| match waiting {
-            Waiting::HostLink(sandbox) => format!("sandbox {} has lost its host interface", sandbox.container_id),
+            Waiting::HostLink(sandbox) => {
+                format!("sandbox {} has lost its host interface", sandbox.container_id)
+            }
             Waiting::Trunk(sandbox) => format!("sandbox {} waits for the trunk's NIC", sandbox.container_id),
         });
         Ok(Reconciled {
@@ -84,7 +89,10 @@ impl Kernel for Datapath {
 
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
         let counters = self.counters().await?;
-        Ok(counters.into_iter().map(|(counter, count)| (counter.name(), count)).collect())
+        Ok(counters
+            .into_iter()
+            .map(|(counter, count)| (counter.name(), count))
+            .collect())
     }
 }
 

@@ -84,7 +84,9 @@ impl Lifecycle {
             while let Some(ended) = self.tasks.join_next().await {
                 match ended {
                     Ok((_, Ok(()))) => {}
-                    Ok((name, Err(error))) => warn!(name, error = format!("{error:#}"), "ended with an error"),
+                    Ok((name, Err(error))) => {
+                        warn!(name, error = format!("{error:#}"), "ended with an error")
+                    }
                     Err(panic) => error!(error = %panic, "a task panicked"),
                 }
             }

@@ -22,7 +22,11 @@ fn try_take(path: &Path) -> io::Result<Option<Lock>> {
         std::fs::create_dir_all(dir)?;
     }
     // The file is never removed: two processes could then lock two files of the same name.
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(file) => Ok(Some(Lock { _file: file })),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),
@@ -56,6 +60,10 @@ mod tests {
         assert!(try_take(&path).unwrap().is_none());
         let second = tokio::spawn(async move { take(&path).await.map(drop) });
         drop(first);
-        tokio::time::timeout(Duration::from_secs(10), second).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(10), second)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
 }

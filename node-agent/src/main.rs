@@ -38,6 +38,9 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
     // Another crate of the build may bring a second provider, and then none is the default.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // The agent waits most of the time; each thread costs memory on every node.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(terway_agent::run::run(args))
 }

@@ -55,11 +55,19 @@ impl Default for Metrics {
         let latency = Family::<Call, Histogram>::new_with_constructor(|| {
             Histogram::new(std::iter::once(10.0).chain(exponential_buckets(50.0, 2.0, 12)))
         });
-        registry.register("terway_rpc_latency", "Latency of CNI calls in milliseconds", latency.clone());
+        registry.register(
+            "terway_rpc_latency",
+            "Latency of CNI calls in milliseconds",
+            latency.clone(),
+        );
         let rounds = Family::<Round, Counter>::default();
         registry.register("terway_reconcile", "Rounds of the reconciler", rounds.clone());
         let packets = Family::<Outcome, Counter<u64, AtomicU64>>::default();
-        registry.register("terway_packets", "Packets by what the eBPF programs did with them", packets.clone());
+        registry.register(
+            "terway_packets",
+            "Packets by what the eBPF programs did with them",
+            packets.clone(),
+        );
         let metrics = Metrics {
             latency,
             rounds,
@@ -70,15 +78,30 @@ impl Default for Metrics {
             events_dropped: Counter::default(),
             registry: Arc::new(Registry::default()),
         };
-        registry.register("terway_sandboxes", "Pod interfaces on this node", metrics.sandboxes.clone());
-        registry.register("terway_adds_in_flight", "CNI ADDs that wait or work", metrics.in_flight.clone());
-        registry.register("terway_repairs", "Kernel objects repaired or removed", metrics.repairs.clone());
+        registry.register(
+            "terway_sandboxes",
+            "Pod interfaces on this node",
+            metrics.sandboxes.clone(),
+        );
+        registry.register(
+            "terway_adds_in_flight",
+            "CNI ADDs that wait or work",
+            metrics.in_flight.clone(),
+        );
+        registry.register(
+            "terway_repairs",
+            "Kernel objects repaired or removed",
+            metrics.repairs.clone(),
+        );
         registry.register(
             "terway_events_dropped",
             "Events not sent because too many were due",
             metrics.events_dropped.clone(),
         );
-        Metrics { registry: Arc::new(registry), ..metrics }
+        Metrics {
+            registry: Arc::new(registry),
+            ..metrics
+        }
     }
 }
 
@@ -86,7 +109,9 @@ impl Metrics {
     /// Record a call.
     pub fn called(&self, verb: &'static str, failed: bool, took: Duration) {
         let error = if failed { "true" } else { "false" };
-        self.latency.get_or_create(&Call { rpc_api: verb, error }).observe(took.as_secs_f64() * 1000.0);
+        self.latency
+            .get_or_create(&Call { rpc_api: verb, error })
+            .observe(took.as_secs_f64() * 1000.0);
     }
 
     /// Record a round of the reconciler.
@@ -97,7 +122,10 @@ impl Metrics {
     /// Take over the kernel's packet counters.
     pub fn packets(&self, counters: &[(&'static str, u64)]) {
         for (outcome, count) in counters {
-            self.packets.get_or_create(&Outcome { outcome }).inner().store(*count, Ordering::Relaxed);
+            self.packets
+                .get_or_create(&Outcome { outcome })
+                .inner()
+                .store(*count, Ordering::Relaxed);
         }
     }
 

@@ -39,7 +39,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         pin_directory: args.bpf_dir.clone(),
         ..DatapathConfig::default()
     };
-    let client = Client::try_default().await.context("cannot find the API server's address and credentials")?;
+    let client = Client::try_default()
+        .await
+        .context("cannot find the API server's address and credentials")?;
     let datapath = async { Ok(Arc::new(Datapath::start(config).await?) as Arc<dyn Kernel>) };
     let life = Lifecycle::default();
     life.stop_on_signals().context("cannot listen for signals")?;
@@ -54,7 +56,10 @@ pub async fn run_with(
     datapath: impl Future<Output = anyhow::Result<Arc<dyn Kernel>>>,
     mut life: Lifecycle,
 ) -> anyhow::Result<()> {
-    ensure!(!args.node_name.is_empty(), "the name of this node is required: set --node-name or NODE_NAME");
+    ensure!(
+        !args.node_name.is_empty(),
+        "the name of this node is required: set --node-name or NODE_NAME"
+    );
     let (settings, rendered) = settings::load(&args.config, host_mtu(), &args.socket)?;
     for warning in &rendered.warnings {
         warn!("{warning}");
@@ -86,11 +91,17 @@ async fn start(
 ) -> anyhow::Result<Lock> {
     let probes = start_probes(args, life).await?;
     let pending = |what| probes.readiness.pending(what);
-    let (locking, starting, listing, installing) =
-        (pending("the agent before this one"), pending("the datapath"), pending("the API server's lists"), pending("the CNI configuration"));
+    let (locking, starting, listing, installing) = (
+        pending("the agent before this one"),
+        pending("the datapath"),
+        pending("the API server's lists"),
+        pending("the CNI configuration"),
+    );
 
     let lock_path = args.socket.with_extension("lock");
-    let lock = lock::take(&lock_path).await.with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    let lock = lock::take(&lock_path)
+        .await
+        .with_context(|| format!("cannot lock {}", lock_path.display()))?;
     drop(locking);
 
     let kernel = datapath.await.context("the datapath did not start")?;
@@ -130,11 +141,15 @@ async fn start_probes(args: &RunArgs, life: &mut Lifecycle) -> anyhow::Result<Pr
     };
     let listener = health::listen(args.health).await?;
     let (served, stop) = (probes.clone(), life.stopping.clone());
-    life.spawn("health server", async move { Ok(health::serve(listener, served, stop).await?) });
+    life.spawn("health server", async move {
+        Ok(health::serve(listener, served, stop).await?)
+    });
     if let Some(address) = args.metrics.0 {
         let listener = health::listen(address).await?;
         let (served, stop) = (probes.clone(), life.stopping.clone());
-        life.spawn("metrics server", async move { Ok(health::serve_metrics(listener, served, stop).await?) });
+        life.spawn("metrics server", async move {
+            Ok(health::serve_metrics(listener, served, stop).await?)
+        });
     }
     Ok(probes)
 }
@@ -152,8 +167,12 @@ fn start_agent(
         life.spawn_endless(name, watch);
     }
     let (announcer, announcements) = Announcer::new(&probes.metrics);
-    let publishing =
-        events::publish(client.clone(), args.node_name.clone(), announcements, probes.metrics.clone());
+    let publishing = events::publish(
+        client.clone(),
+        args.node_name.clone(),
+        announcements,
+        probes.metrics.clone(),
+    );
     life.spawn_endless("event publisher", publishing);
     let agent = Arc::new(Agent {
         kernel,
@@ -201,5 +220,9 @@ async fn install(
 
 /// The MTU of the node's own interface; none when it has another name.
 fn host_mtu() -> Option<u32> {
-    std::fs::read_to_string(HOST_INTERFACE_MTU).ok()?.trim().parse().ok()
+    std::fs::read_to_string(HOST_INTERFACE_MTU)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }

@@ -41,7 +41,11 @@ pub struct Script {
 
 impl Script {
     pub fn containers(&self) -> Vec<String> {
-        self.sandboxes.lock().iter().map(|sandbox| sandbox.container_id.clone()).collect()
+        self.sandboxes
+            .lock()
+            .iter()
+            .map(|sandbox| sandbox.container_id.clone())
+            .collect()
     }
 }
 
@@ -59,7 +63,11 @@ impl Kernel for Script {
         let mut sandboxes = self.sandboxes.lock();
         sandboxes.retain(|sandbox| !sandbox.same_as(&want.sandbox));
         sandboxes.push(want.sandbox);
-        Ok(Realised { host_ifname: "cali1".into(), host_mac: [2; 6], pod_mac: [4; 6] })
+        Ok(Realised {
+            host_ifname: "cali1".into(),
+            host_mac: [2; 6],
+            pod_mac: [4; 6],
+        })
     }
 
     async fn check(&self, _want: MemberInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
@@ -84,7 +92,10 @@ impl Kernel for Script {
 
     async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError> {
         self.desired.lock().push(desired);
-        Ok(Reconciled { failed: self.failing.lock().clone(), ..Default::default() })
+        Ok(Reconciled {
+            failed: self.failing.lock().clone(),
+            ..Default::default()
+        })
     }
 }
 
@@ -127,7 +138,11 @@ impl Stage {
 
     /// Nothing has arrived, and the API server does not answer.
     pub fn unsynced() -> Stage {
-        let (kernel, pods, metrics) = (Arc::<Script>::default(), Arc::<Pods>::default(), Metrics::default());
+        let (kernel, pods, metrics) = (
+            Arc::<Script>::default(),
+            Arc::<Pods>::default(),
+            Metrics::default(),
+        );
         let (events, announced) = Announcer::new(&metrics);
         let agent = Agent {
             kernel: kernel.clone(),
@@ -143,7 +158,12 @@ impl Stage {
             metrics,
             stopping: CancellationToken::new(),
         };
-        Stage { agent: Arc::new(agent), kernel, pods, announced }
+        Stage {
+            agent: Arc::new(agent),
+            kernel,
+            pods,
+            announced,
+        }
     }
 
     pub fn node(&self, view: NodeView) {
@@ -153,11 +173,18 @@ impl Stage {
 
     /// A pod that is scheduled here and wants an ENI.
     pub fn pod(&self, name: &str, uid: &str) {
-        self.pod_as(PodView { wants_eni: true, ..view(name, uid) });
+        self.pod_as(PodView {
+            wants_eni: true,
+            ..view(name, uid)
+        });
     }
 
     pub fn pod_as(&self, pod: PodView) {
-        self.pods.0.lock().get_or_insert_default().insert(pod.key.clone(), pod.clone());
+        self.pods
+            .0
+            .lock()
+            .get_or_insert_default()
+            .insert(pod.key.clone(), pod.clone());
         let event = Event::Apply((pod.key.clone(), pod));
         self.agent.world.update_if(|state| state.pods.apply(event));
     }
@@ -184,12 +211,23 @@ pub fn key(name: &str) -> PodKey {
 }
 
 pub fn view(name: &str, uid: &str) -> PodView {
-    PodView { key: key(name), uid: uid.into(), ..Default::default() }
+    PodView {
+        key: key(name),
+        uid: uid.into(),
+        ..Default::default()
+    }
 }
 
 pub fn trunk(id: &str) -> NodeView {
-    let trunk = Trunk { eni_id: id.into(), mac: [2, 0, 0, 0, 0, 1], cidr: "10.0.0.0/24".parse().unwrap() };
-    NodeView { trunk: Some(trunk), ..Default::default() }
+    let trunk = Trunk {
+        eni_id: id.into(),
+        mac: [2, 0, 0, 0, 0, 1],
+        cidr: "10.0.0.0/24".parse().unwrap(),
+    };
+    NodeView {
+        trunk: Some(trunk),
+        ..Default::default()
+    }
 }
 
 /// A PodENI in phase Bind with one address.
@@ -212,5 +250,9 @@ pub fn bound(name: &str, uid: &str) -> PodEniView {
 }
 
 pub fn sandbox(container_id: &str, uid: &str) -> Sandbox {
-    Sandbox { container_id: container_id.into(), pod_uid: uid.into(), ifname: "eth0".into() }
+    Sandbox {
+        container_id: container_id.into(),
+        pod_uid: uid.into(),
+        ifname: "eth0".into(),
+    }
 }

@@ -52,10 +52,14 @@ pub fn call(
     let frame = encode(request)?;
     let deadline = Instant::now() + timeout;
     let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            CallError::Absent { socket: socket.to_owned(), source }
-        }
-        _ => CallError::Connection { act: "opening it", source },
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => CallError::Absent {
+            socket: socket.to_owned(),
+            source,
+        },
+        _ => CallError::Connection {
+            act: "opening it",
+            source,
+        },
     })?;
     send_all(&stream, &frame, netns, deadline, timeout)?;
     receive_reply(&stream, deadline, timeout)
@@ -68,10 +72,15 @@ fn send_all(
     deadline: Instant,
     timeout: Duration,
 ) -> Result<(), CallError> {
-    let failed = |source| CallError::Connection { act: "sending the request", source };
+    let failed = |source| CallError::Connection {
+        act: "sending the request",
+        source,
+    };
     let mut sent = 0;
     while sent < frame.len() {
-        stream.set_write_timeout(Some(left(deadline, timeout)?)).map_err(failed)?;
+        stream
+            .set_write_timeout(Some(left(deadline, timeout)?))
+            .map_err(failed)?;
         // The descriptor rides on the first chunk only.
         let descriptor = if sent == 0 { netns } else { None };
         match transfer::send(stream.as_fd(), &frame[sent..], descriptor) {
@@ -86,11 +95,16 @@ fn send_all(
 }
 
 fn receive_reply(stream: &UnixStream, deadline: Instant, timeout: Duration) -> Result<Reply, CallError> {
-    let failed = |source| CallError::Connection { act: "waiting for the answer", source };
+    let failed = |source| CallError::Connection {
+        act: "waiting for the answer",
+        source,
+    };
     let mut decoder = Decoder::new();
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        stream.set_read_timeout(Some(left(deadline, timeout)?)).map_err(failed)?;
+        stream
+            .set_read_timeout(Some(left(deadline, timeout)?))
+            .map_err(failed)?;
         // No descriptor is expected; one that comes is closed when the vector is dropped.
         match transfer::receive(stream.as_fd(), &mut buffer, &mut Vec::new()) {
             Ok(0) => return Err(decoder.truncated().into()),
@@ -107,10 +121,17 @@ fn receive_reply(stream: &UnixStream, deadline: Instant, timeout: Duration) -> R
 fn left(deadline: Instant, timeout: Duration) -> Result<Duration, CallError> {
     let left = deadline.saturating_duration_since(Instant::now());
     // A socket timeout of zero would mean none.
-    if left.is_zero() { Err(CallError::TimedOut(timeout)) } else { Ok(left) }
+    if left.is_zero() {
+        Err(CallError::TimedOut(timeout))
+    } else {
+        Ok(left)
+    }
 }
 
 /// A socket timeout shows as WouldBlock; the deadline is checked before the next try.
 fn is_retry(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
 }

@@ -87,16 +87,18 @@ impl Decoder {
     /// The message, once all of it is there.
     pub fn message<T: DeserializeOwned>(&self) -> Result<Option<T>, FrameError> {
         match self.frame_length()? {
-            Some(length) if self.bytes.len() >= length => {
-                serde_json::from_slice(&self.bytes[HEADER..length]).map(Some).map_err(FrameError::Body)
-            }
+            Some(length) if self.bytes.len() >= length => serde_json::from_slice(&self.bytes[HEADER..length])
+                .map(Some)
+                .map_err(FrameError::Body),
             _ => Ok(None),
         }
     }
 
     /// The error for a connection that ended now.
     pub fn truncated(&self) -> FrameError {
-        FrameError::Truncated { got: self.bytes.len() }
+        FrameError::Truncated {
+            got: self.bytes.len(),
+        }
     }
 
     fn frame_length(&self) -> Result<Option<usize>, FrameError> {

@@ -71,7 +71,9 @@ impl Attachment {
         let id = self.container_id.as_bytes();
         let id_ok = id.len() <= MAX_CONTAINER_ID
             && id.first().is_some_and(u8::is_ascii_alphanumeric)
-            && id.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-'));
+            && id
+                .iter()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-'));
         if !id_ok {
             return Err(InvalidAttachment::ContainerId(self.container_id.clone()));
         }
@@ -80,7 +82,9 @@ impl Attachment {
             && name.len() <= MAX_IFNAME
             && name != "."
             && name != ".."
-            && !name.chars().any(|c| c == '/' || c == ':' || c.is_whitespace() || c.is_control());
+            && !name
+                .chars()
+                .any(|c| c == '/' || c == ':' || c.is_whitespace() || c.is_control());
         if !name_ok {
             return Err(InvalidAttachment::Ifname(name.clone()));
         }
@@ -254,7 +258,11 @@ pub struct Failure {
 impl Failure {
     /// A failure without details.
     pub fn new(code: u32, message: impl Into<String>) -> Self {
-        Failure { code, message: message.into(), details: String::new() }
+        Failure {
+            code,
+            message: message.into(),
+            details: String::new(),
+        }
     }
 }
 

@@ -17,7 +17,13 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<
     let control = if raw.is_empty() { &[][..] } else { &rights[..] };
     // MSG_NOSIGNAL: a peer that is gone is an error to report, not a SIGPIPE.
     let flags = MsgFlags::MSG_NOSIGNAL;
-    Ok(sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None)?)
+    Ok(sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(bytes)],
+        control,
+        flags,
+        None,
+    )?)
 }
 
 /// Receive some bytes; descriptors that come with them are appended to `descriptors`.
@@ -29,8 +35,12 @@ pub fn receive(
 ) -> io::Result<usize> {
     let mut control = nix::cmsg_space!([RawFd; MAX_DESCRIPTORS]);
     let mut parts = [IoSliceMut::new(buffer)];
-    let received =
-        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let received = recvmsg::<()>(
+        socket.as_raw_fd(),
+        &mut parts,
+        Some(&mut control),
+        MsgFlags::MSG_CMSG_CLOEXEC,
+    )?;
     for message in received.cmsgs()? {
         if let ControlMessageOwned::ScmRights(fds) = message {
             descriptors.extend(fds.into_iter().map(own));

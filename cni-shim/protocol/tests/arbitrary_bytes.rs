@@ -8,8 +8,15 @@ use terway_cni_protocol::{
 
 fn add() -> Request {
     Request::Add(AddRequest {
-        attachment: Attachment { container_id: "c1".into(), ifname: "eth0".into() },
-        pod: PodRef { namespace: "default".into(), name: "web".into(), uid: Some("u-1".into()) },
+        attachment: Attachment {
+            container_id: "c1".into(),
+            ifname: "eth0".into(),
+        },
+        pod: PodRef {
+            namespace: "default".into(),
+            name: "web".into(),
+            uid: Some("u-1".into()),
+        },
         wait_ms: 1000,
     })
 }
@@ -79,20 +86,31 @@ fn a_length_beyond_the_limit_is_refused_before_its_body() {
 fn another_version_is_named() {
     let mut frame = encode(&Request::Status).unwrap();
     frame[3] = 9;
-    assert!(matches!(Decoder::new().push(&frame), Err(FrameError::Version { peer: 9 })));
+    assert!(matches!(
+        Decoder::new().push(&frame),
+        Err(FrameError::Version { peer: 9 })
+    ));
 }
 
 #[test]
 fn bytes_after_the_message_are_refused() {
     let mut frame = encode(&Request::Status).unwrap();
     frame.push(b' ');
-    assert!(matches!(Decoder::new().push(&frame), Err(FrameError::Trailing(1))));
+    assert!(matches!(
+        Decoder::new().push(&frame),
+        Err(FrameError::Trailing(1))
+    ));
 }
 
 #[test]
 fn a_message_too_large_to_send_is_refused_by_the_sender() {
-    let one = Attachment { container_id: "c".repeat(128), ifname: "eth0".into() };
-    let request = Request::Gc(GcRequest { valid: vec![one; MAX_BODY / 128] });
+    let one = Attachment {
+        container_id: "c".repeat(128),
+        ifname: "eth0".into(),
+    };
+    let request = Request::Gc(GcRequest {
+        valid: vec![one; MAX_BODY / 128],
+    });
     assert!(matches!(encode(&request), Err(FrameError::TooLarge(_))));
 }
 
@@ -112,7 +130,12 @@ fn unknown_fields_are_ignored() {
 #[test]
 fn attachment_names_follow_the_specification() {
     let good = |id: &str, name: &str| {
-        Attachment { container_id: id.into(), ifname: name.into() }.validate().is_ok()
+        Attachment {
+            container_id: id.into(),
+            ifname: name.into(),
+        }
+        .validate()
+        .is_ok()
     };
     assert!(good("abc-1_2.3", "eth0"));
     assert!(!good("", "eth0"));

@@ -1,5 +1,7 @@
 //! The blocking call over a real socket: descriptors, timeouts, peers that misbehave.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,7 +44,12 @@ fn the_descriptor_that_arrives_is_the_file_that_was_sent() {
     let (_dir, path, thread) = agent(|mut stream| {
         let (request, fds) = read_request(&stream);
         stream.write_all(&encode(&Reply::Done).unwrap()).unwrap();
-        (request, fds.into_iter().map(|fd| File::from(fd).metadata().unwrap().ino()).collect::<Vec<_>>())
+        (
+            request,
+            fds.into_iter()
+                .map(|fd| File::from(fd).metadata().unwrap().ino())
+                .collect::<Vec<_>>(),
+        )
     });
     let reply = call(&path, &Request::Status, Some(file.as_fd()), SECOND).unwrap();
     assert_eq!(reply, Reply::Done);
@@ -53,7 +60,12 @@ fn the_descriptor_that_arrives_is_the_file_that_was_sent() {
 fn no_socket_and_no_listener_both_mean_absent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sock");
-    let absent = |p| matches!(call(p, &Request::Status, None, SECOND), Err(CallError::Absent { .. }));
+    let absent = |p| {
+        matches!(
+            call(p, &Request::Status, None, SECOND),
+            Err(CallError::Absent { .. })
+        )
+    };
     assert!(absent(&path));
     drop(UnixListener::bind(&path).unwrap());
     assert!(absent(&path));
@@ -75,7 +87,10 @@ fn a_silent_agent_runs_into_the_timeout() {
 fn an_agent_that_hangs_up_is_a_truncated_answer() {
     let (_dir, path, thread) = agent(|stream| drop(read_request(&stream)));
     let result = call(&path, &Request::Status, None, SECOND);
-    assert!(matches!(result, Err(CallError::Frame(FrameError::Truncated { got: 0 }))), "{result:?}");
+    assert!(
+        matches!(result, Err(CallError::Frame(FrameError::Truncated { got: 0 }))),
+        "{result:?}"
+    );
     thread.join().unwrap();
 }
 

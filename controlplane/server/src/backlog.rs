@@ -15,7 +15,11 @@ pub struct Backlog {
 impl Backlog {
     /// At most `limit` at a time.
     pub fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), open: Mutex::default(), freed: Notify::new() }
+        Self {
+            limit: limit.max(1),
+            open: Mutex::default(),
+            freed: Notify::new(),
+        }
     }
 
     /// Waits for room and takes it under this name; at once if the name has it already.
@@ -73,6 +77,9 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!second.is_finished());
         backlog.leave("eni-1");
-        tokio::time::timeout(Duration::from_secs(5), second).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(5), second)
+            .await
+            .unwrap()
+            .unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! What every controller has at hand.
 
-use std::collections::HashMap;
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,13 +59,17 @@ impl IntentMemory {
     /// What is known of an attempt; nothing, if it is another one than was known.
     pub fn of(&self, uid: &str, index: &str, attempt: i32) -> Evidence {
         let known = self.known.lock();
-        let found = known.get(&(uid.to_owned(), index.to_owned())).filter(|e| e.attempt == attempt);
+        let found = known
+            .get(&(uid.to_owned(), index.to_owned()))
+            .filter(|e| e.attempt == attempt);
         found.cloned().unwrap_or_else(|| Evidence::inherited(attempt))
     }
 
     /// Notes what is known now.
     pub fn note(&self, uid: &str, index: &str, evidence: Evidence) {
-        self.known.lock().insert((uid.to_owned(), index.to_owned()), evidence);
+        self.known
+            .lock()
+            .insert((uid.to_owned(), index.to_owned()), evidence);
     }
 
     /// The intent is resolved.

@@ -20,9 +20,9 @@ use crate::node::NodeController;
 use crate::objects::{Caches, Writer};
 use crate::pod::PodController;
 use crate::pod_eni::PodEniController;
+use crate::podnetworking::{self, PodNetworkings};
 use crate::runtime::{Queue, Reconciler, worker};
 use crate::vswitches::VSwitches;
-use crate::podnetworking::{self, PodNetworkings};
 use crate::{gc, triggers};
 
 /// What a term needs of the process.
@@ -50,22 +50,30 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     let client = parts.client.clone();
     let context = context(parts, term);
     let tasks = TaskTracker::new();
-    let helpers = CancellationToken::new();
+    let beside = CancellationToken::new();
     let news = triggers::forward_cloud_news(context.clone());
-    tasks.spawn(helpers.clone().run_until_cancelled_owned(news));
-    tasks.spawn(helpers.clone().run_until_cancelled_owned(gc::run(context.clone())));
+    tasks.spawn(beside.clone().run_until_cancelled_owned(news));
+    tasks.spawn(beside.clone().run_until_cancelled_owned(gc::run(context.clone())));
     let settings = context.settings.clone();
     let queues = context.queues.clone();
-    let start = Start { tasks: &tasks, context: &context, stop: &stop };
+    let start = Start {
+        tasks: &tasks,
+        context: &context,
+        stop: &stop,
+    };
     start.controller(PodController::new, queues.pods, settings.pod_workers);
     start.controller(PodEniController::new, queues.pod_enis, settings.pod_eni_workers);
-    start.controller(NetworkInterfaceController::new, queues.interfaces, settings.interface_workers);
+    start.controller(
+        NetworkInterfaceController::new,
+        queues.interfaces,
+        settings.interface_workers,
+    );
     start.controller(NodeController::new, queues.nodes, settings.node_workers);
     if settings.runs(PodNetworkings::NAME) {
         tasks.spawn(podnetworking::run(context.clone(), client, stop.clone()));
     }
     stop.cancelled().await;
-    helpers.cancel();
+    beside.cancel();
     tasks.close();
     tasks.wait().await;
 }
@@ -84,7 +92,8 @@ impl Start<'_> {
         }
         let metrics = self.context.metrics.worker(R::NAME, places);
         let controller = Arc::new(make(self.context.clone()));
-        self.tasks.spawn(worker::run(controller, queue, places, metrics, self.stop.clone()));
+        self.tasks
+            .spawn(worker::run(controller, queue, places, metrics, self.stop.clone()));
     }
 }
 
@@ -114,7 +123,10 @@ async fn catch_up(parts: &Parts) {
         match parts.caches.catch_up(&parts.client).await {
             Ok(()) => return,
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "comparing the caches with a fresh list");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "comparing the caches with a fresh list"
+                );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }

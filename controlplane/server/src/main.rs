@@ -66,7 +66,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    let client = Client::try_default().await.context("finding the API server: check the kubeconfig")?;
+    let client = Client::try_default()
+        .await
+        .context("finding the API server: check the kubeconfig")?;
     process::run(config, client, None, stop).await
 }
 

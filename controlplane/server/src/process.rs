@@ -59,13 +59,23 @@ pub async fn run(
 
     let caches = Caches::default();
     let pending = caches.clone();
-    readiness.add(move || pending.pending().into_iter().map(|name| format!("cache of {name}")).collect());
+    readiness.add(move || {
+        pending
+            .pending()
+            .into_iter()
+            .map(|name| format!("cache of {name}"))
+            .collect()
+    });
     serve_health(&config, &readiness, registry, &mut tasks, &close).await?;
 
     let leadership = Leadership::new();
-    let cloud = Cloud::connect(cloud_config(&config, endpoints), leadership.clone(), cloud_metrics)
-        .await
-        .context("connecting to the cloud")?;
+    let cloud = Cloud::connect(
+        cloud_config(&config, endpoints),
+        leadership.clone(),
+        cloud_metrics,
+    )
+    .await
+    .context("connecting to the cloud")?;
     let queues = Queues::default();
     triggers::connect(&caches, &queues);
     if !until_stopped(install(&client), &stop).await {
@@ -80,12 +90,21 @@ pub async fn run(
     serve_webhook(&config, &client, &caches, &readiness, &mut tasks, &close).await?;
 
     let identity = identity(&config);
-    let (news, writer) = events(client.clone(), &config.settings.controller_name, &identity, metrics.events());
+    let (news, writer) = events(
+        client.clone(),
+        &config.settings.controller_name,
+        &identity,
+        metrics.events(),
+    );
     let writing = tokio::spawn(writer.run(close.clone()));
     let release = CancellationToken::new();
     elect(&config, &client, &leadership, &identity, &mut tasks, &release);
     let parts = Parts {
-        vswitches: Arc::new(VSwitches::new(cloud.clone(), config.settings.vswitch_cache_ttl, VSWITCH_POOL)),
+        vswitches: Arc::new(VSwitches::new(
+            cloud.clone(),
+            config.settings.vswitch_cache_ttl,
+            VSWITCH_POOL,
+        )),
         client,
         caches,
         cloud,
@@ -152,7 +171,10 @@ async fn until_stopped(work: impl Future<Output = ()>, stop: &CancellationToken)
 
 async fn install(client: &Client) {
     while let Err(error) = crd_install::ensure(client).await {
-        warn!(error = &error as &dyn std::error::Error, "the definitions are not in place yet");
+        warn!(
+            error = &error as &dyn std::error::Error,
+            "the definitions are not in place yet"
+        );
         tokio::time::sleep(RETRY).await;
     }
 }
@@ -200,7 +222,13 @@ async fn serve_webhook(
     let keeper = Keeper::start(client.clone(), (&config.settings).into()).await?;
     let webhook = Webhook::new(client.clone(), caches.clone(), &config.settings);
     let pending = webhook.clone();
-    readiness.add(move || pending.pending().into_iter().map(|name| format!("webhook's {name}")).collect());
+    readiness.add(move || {
+        pending
+            .pending()
+            .into_iter()
+            .map(|name| format!("webhook's {name}"))
+            .collect()
+    });
     let feed = webhook.feed();
     tasks.spawn(async move {
         feed.await;
@@ -260,8 +288,11 @@ fn identity(config: &Config) -> String {
 
 fn cloud_config(config: &Config, endpoints: Option<Endpoints>) -> CloudConfig {
     let credential = &config.credential;
-    let source =
-        CredentialSource::choose(&credential.access_key, &credential.access_secret, &credential.credential_path);
+    let source = CredentialSource::choose(
+        &credential.access_key,
+        &credential.access_secret,
+        &credential.credential_path,
+    );
     CloudConfig {
         region_id: config.settings.region_id.clone(),
         rate_limit: config.settings.rate_limit.clone(),

@@ -37,8 +37,14 @@ fn pods(caches: &Caches, queues: &Queues) {
 
 /// Most changes of a pod are of containers and conditions, which no controller here reads.
 fn matters(before: Option<&Arc<PodFacts>>, after: Option<&Arc<PodFacts>>) -> bool {
-    let (Some(before), Some(after)) = (before, after) else { return true };
-    let same = PodFacts { version: after.version, waits_for_ip: after.waits_for_ip, ..(**before).clone() };
+    let (Some(before), Some(after)) = (before, after) else {
+        return true;
+    };
+    let same = PodFacts {
+        version: after.version,
+        waits_for_ip: after.waits_for_ip,
+        ..(**before).clone()
+    };
     same != **after
 }
 
@@ -48,7 +54,10 @@ fn pod_enis(caches: &Caches, queues: &Queues) {
         to.pod_enis.add(key.clone());
         let turn = |record: Option<&Arc<PodEni>>| {
             record.map(|r| {
-                let phase = r.status.as_ref().map_or(Phase::Initial, |status| status.phase.clone());
+                let phase = r
+                    .status
+                    .as_ref()
+                    .map_or(Phase::Initial, |status| status.phase.clone());
                 let holder = (pod_uid(r).to_owned(), node_name(r).to_owned());
                 (phase, holder, r.metadata.deletion_timestamp.is_some())
             })
@@ -64,7 +73,12 @@ fn pod_enis(caches: &Caches, queues: &Queues) {
 }
 
 fn enis_of(record: &PodEni, queues: &Queues) {
-    for allocation in record.spec.allocations.iter().filter(|allocation| !allocation.eni.id.is_empty()) {
+    for allocation in record
+        .spec
+        .allocations
+        .iter()
+        .filter(|allocation| !allocation.eni.id.is_empty())
+    {
         queues.interfaces.add(Key::cluster(&allocation.eni.id));
     }
 }
@@ -88,14 +102,24 @@ fn nodes(caches: &Caches, queues: &Queues) {
     caches.nodes.on_change(move |key, before, after| {
         to.nodes.add(key.clone());
         let place = |node: Option<&Arc<terway_core::node::NodeFacts>>| {
-            node.map(|n| (n.trunk_on.clone(), n.instance_id.clone(), n.zone.clone(), n.ignored, n.eni_only))
+            node.map(|n| {
+                (
+                    n.trunk_on.clone(),
+                    n.instance_id.clone(),
+                    n.zone.clone(),
+                    n.ignored,
+                    n.eni_only,
+                )
+            })
         };
         if place(before) != place(after) {
             wake_pods_of(&all, &to, key.name());
         }
     });
     let to = queues.clone();
-    caches.node_records.on_change(move |key, _, _| to.nodes.add(key.clone()));
+    caches
+        .node_records
+        .on_change(move |key, _, _| to.nodes.add(key.clone()));
     let (all, to) = (caches.clone(), queues.clone());
     caches.eni_config.on_change(move |_, _, _| {
         for node in all.nodes.all() {
@@ -122,7 +146,10 @@ fn wake_pods_of(caches: &Caches, queues: &Queues, node: &str) {
         }
     }
     for record in caches.pod_enis.all() {
-        let bound = record.status.as_ref().is_some_and(|status| status.phase == Phase::Bind);
+        let bound = record
+            .status
+            .as_ref()
+            .is_some_and(|status| status.phase == Phase::Bind);
         if !bound && node_name(&record) == node {
             queues.pod_enis.add(Key::of(&*record));
         }

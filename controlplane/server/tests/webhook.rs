@@ -1,7 +1,11 @@
 //! The webhook before a real API server: definitions installed, certificate made and trusted, pods
 //! mutated, warned about and refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 mod cluster;
 

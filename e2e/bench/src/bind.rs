@@ -120,7 +120,8 @@ async fn wait_for_nodes(args: &Args, stack: &mut Stack, controller: &mut Tied) -
     let deadline = Instant::now() + args.patience();
     loop {
         let ready = cluster::ready_nodes(&stack.client).await?;
-        if ready == args.nodes {
+        let network = cluster::network_ready(&stack.client).await?;
+        if ready == args.nodes && network {
             return Ok(());
         }
         stack.check(controller)?;

@@ -101,6 +101,12 @@ pub async fn ready_nodes(client: &Client) -> anyhow::Result<usize> {
     Ok(nodes.items.iter().filter(ready).count())
 }
 
+/// Whether the PodNetworking can be used.
+pub async fn network_ready(client: &Client) -> anyhow::Result<bool> {
+    let network = Api::<PodNetworking>::all(client.clone()).get(NETWORK).await?;
+    Ok(serde_json::to_value(&network)?["status"]["status"] == "Ready")
+}
+
 /// Creates a pod on a node, as it looks after the webhook and the scheduler.
 pub async fn create_pod(client: &Client, name: &str, node: &str) -> anyhow::Result<()> {
     let networks = json!({"podNetworks": [{

@@ -74,6 +74,21 @@ pub fn own(name: &str) -> Result<PathBuf, NotFound> {
     })
 }
 
+/// One of our own programs as it goes into an image: the statically linked one of
+/// `scripts/build-cni.sh` where there is one, else the one beside this program.
+pub fn packaged(name: &str) -> Result<PathBuf, NotFound> {
+    let exe = std::env::current_exe().map_err(NotFound::CurrentExe)?;
+    let linked = exe
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|dir| dir.join("static").join(name));
+    match linked.into_iter().find(|path| path.is_file()) {
+        Some(found) => Ok(found),
+        None => own(name),
+    }
+}
+
 /// A program of the distribution. PATH alone would not do: a user's PATH often lacks the sbin folders.
 pub fn system(name: &str) -> Result<PathBuf, NotFound> {
     [

@@ -13,8 +13,13 @@ pub type Enis = BTreeMap<String, (String, String)>;
 /// Every ENI of the cloud.
 pub fn enis(stage: &Stage) -> Result<Enis> {
     let state = state(stage)?;
-    let enis = state["enis"].as_array().context("the cloud's state has no list of ENIs")?;
-    Ok(enis.iter().map(|eni| (text(eni, "id"), (text(eni, "type"), text(eni, "status")))).collect())
+    let enis = state["enis"]
+        .as_array()
+        .context("the cloud's state has no list of ENIs")?;
+    Ok(enis
+        .iter()
+        .map(|eni| (text(eni, "id"), (text(eni, "type"), text(eni, "status"))))
+        .collect())
 }
 
 /// Packets the VPC dropped for `reason`, over all ENIs.

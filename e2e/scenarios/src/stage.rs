@@ -20,12 +20,19 @@ impl Stage {
     pub fn new(bin: &std::path::Path, kubernetes: &std::path::Path, kubeconfig: PathBuf) -> Self {
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{}:{path}", kubernetes.display(), bin.display());
-        Self { path, kubeconfig, started: Instant::now() }
+        Self {
+            path,
+            kubeconfig,
+            started: Instant::now(),
+        }
     }
 
     /// Opens the next act.
     pub fn title(&self, text: impl Display) {
-        println!("\n\x1b[1m== {text}\x1b[0m  ({:.0} s)", self.started.elapsed().as_secs_f64());
+        println!(
+            "\n\x1b[1m== {text}\x1b[0m  ({:.0} s)",
+            self.started.elapsed().as_secs_f64()
+        );
     }
 
     /// Says what is about to be seen.
@@ -64,7 +71,10 @@ impl Stage {
     /// Asks without showing: `None` when the command failed.
     pub fn ask(&self, command: &str) -> Result<Option<String>> {
         let output = self.start(command)?;
-        Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned()))
+        Ok(output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned()))
     }
 
     /// Asks without showing; a failure is an error.
@@ -91,7 +101,10 @@ impl Stage {
         let start = Instant::now();
         loop {
             if let Some(found) = probe()? {
-                println!("  \x1b[32m✓\x1b[0m {what} (after {:.1} s)", start.elapsed().as_secs_f64());
+                println!(
+                    "  \x1b[32m✓\x1b[0m {what} (after {:.1} s)",
+                    start.elapsed().as_secs_f64()
+                );
                 return Ok(found);
             }
             if start.elapsed() > deadline {

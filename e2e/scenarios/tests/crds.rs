@@ -1,7 +1,11 @@
 //! The definitions on a real API server: they are accepted, existing manifests apply unchanged, and
 //! bad input is refused with a sentence that says what to change.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::future::Future;
 use std::time::{Duration, Instant};

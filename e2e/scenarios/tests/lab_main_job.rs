@@ -31,7 +31,14 @@ fn the_main_job_runs_and_bad_input_is_told() {
         state.root().display()
     );
     let _down = Down { lab };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
-    let stage = Stage::new(&bin, &lab::binaries::kubernetes_dir().unwrap(), state.kubeconfig());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap();
+    let stage = Stage::new(
+        &bin,
+        &lab::binaries::kubernetes_dir().unwrap(),
+        state.kubeconfig(),
+    );
     demo::play(&stage, &Setting { root }, bad_input::play).unwrap();
 }

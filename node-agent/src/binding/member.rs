@@ -30,7 +30,10 @@ pub fn members(
             sandbox: Sandbox {
                 container_id: attachment.container_id.clone(),
                 pod_uid: uid.to_owned(),
-                ifname: interface.name.clone().unwrap_or_else(|| attachment.ifname.clone()),
+                ifname: interface
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| attachment.ifname.clone()),
             },
             namespace: pod.namespace.clone(),
             pod_name: pod.name.clone(),
@@ -64,18 +67,30 @@ pub fn network(made: &[(MemberInterface, Realised)]) -> Network {
             mtu: want.mtu,
             in_sandbox,
         };
-        network.interfaces.push(interface(&realised.host_ifname, realised.host_mac, false));
-        network.interfaces.push(interface(&want.sandbox.ifname, realised.pod_mac, true));
+        network
+            .interfaces
+            .push(interface(&realised.host_ifname, realised.host_mac, false));
+        network
+            .interfaces
+            .push(interface(&want.sandbox.ifname, realised.pod_mac, true));
         network.addresses.push(Address {
-            address: Cidr { address: want.ip.into(), prefix: 32 },
+            address: Cidr {
+                address: want.ip.into(),
+                prefix: 32,
+            },
             gateway,
             interface: network.interfaces.len() - 1,
         });
         let default = want.default_route.then(Ipv4Net::default);
-        network.routes.extend(default.iter().chain(&want.extra_routes).map(|dst| Route {
-            dst: Cidr { address: dst.addr().into(), prefix: dst.prefix_len() },
-            gateway,
-        }));
+        network
+            .routes
+            .extend(default.iter().chain(&want.extra_routes).map(|dst| Route {
+                dst: Cidr {
+                    address: dst.addr().into(),
+                    prefix: dst.prefix_len(),
+                },
+                gateway,
+            }));
     }
     network
 }

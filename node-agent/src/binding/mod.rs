@@ -80,7 +80,10 @@ pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeVie
     }
     Decision::Wait(match pod_eni {
         None => Wait::NoPodEni { pod: pod.key.clone() },
-        Some(other) if other.deleting => Wait::Deleting { pod: pod.key.clone(), message: other.message.clone() },
+        Some(other) if other.deleting => Wait::Deleting {
+            pod: pod.key.clone(),
+            message: other.message.clone(),
+        },
         Some(other) => Wait::OtherUid {
             pod: pod.key.clone(),
             uid: other.pod_uid.clone(),
@@ -104,7 +107,11 @@ fn bound(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
         return realisable(pod_eni, node);
     }
     let (phase, message) = (pod_eni.phase.clone(), pod_eni.message.clone());
-    Decision::Wait(Wait::Phase { pod: pod_eni.key.clone(), phase, message })
+    Decision::Wait(Wait::Phase {
+        pod: pod_eni.key.clone(),
+        phase,
+        message,
+    })
 }
 
 fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
@@ -112,24 +119,40 @@ fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
     let allocations = match &pod_eni.allocations {
         Ok(allocations) => allocations,
         // The control plane may still write it right.
-        Err(why) => return Decision::Wait(Wait::Unusable { pod, why: why.clone() }),
+        Err(why) => {
+            return Decision::Wait(Wait::Unusable {
+                pod,
+                why: why.clone(),
+            });
+        }
     };
     if pod_eni.trunk.is_empty() {
         return Decision::Refuse(Refusal::NotAMember { pod });
     }
     let trunk = match node {
         None => return Decision::Wait(Wait::NoNode),
-        Some(NodeView { trunk: None, trunk_missing, .. }) => {
-            return Decision::Wait(Wait::NoTrunk { why: trunk_missing.clone() });
+        Some(NodeView {
+            trunk: None,
+            trunk_missing,
+            ..
+        }) => {
+            return Decision::Wait(Wait::NoTrunk {
+                why: trunk_missing.clone(),
+            });
         }
-        Some(NodeView { trunk: Some(trunk), .. }) => trunk,
+        Some(NodeView {
+            trunk: Some(trunk), ..
+        }) => trunk,
     };
     if trunk.eni_id != pod_eni.trunk {
         let (has, wants) = (trunk.eni_id.clone(), pod_eni.trunk.clone());
         return Decision::Wait(Wait::OtherTrunk { pod, has, wants });
     }
     match interfaces(allocations) {
-        Ok(interfaces) => Decision::Ready(Binding { trunk: trunk.clone(), interfaces }),
+        Ok(interfaces) => Decision::Ready(Binding {
+            trunk: trunk.clone(),
+            interfaces,
+        }),
         Err(why) => Decision::Wait(Wait::Unusable { pod, why }),
     }
 }
@@ -140,12 +163,19 @@ fn interfaces(allocations: &[AllocationView]) -> Result<Vec<BoundInterface>, Str
         return Err(format!("no allocation is for {FIRST_INTERFACE}"));
     };
     interfaces.swap(0, first);
-    let mut names: Vec<_> = interfaces.iter().map(|interface| interface.name.as_deref()).collect();
+    let mut names: Vec<_> = interfaces
+        .iter()
+        .map(|interface| interface.name.as_deref())
+        .collect();
     names.sort_unstable();
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err("two allocations are for the same interface".to_owned());
     }
-    match interfaces.iter().filter(|interface| interface.default_route).count() {
+    match interfaces
+        .iter()
+        .filter(|interface| interface.default_route)
+        .count()
+    {
         0 => interfaces[0].default_route = true,
         1 => {}
         _ => return Err("more than one allocation has the default route".to_owned()),
@@ -166,7 +196,9 @@ fn interface(allocation: &AllocationView) -> Result<BoundInterface, String> {
         name: named.then(|| allocation.interface.clone()),
         ip,
         cidr,
-        vlan: allocation.vlan.ok_or_else(|| missing("VLAN id in status.eniInfos"))?,
+        vlan: allocation
+            .vlan
+            .ok_or_else(|| missing("VLAN id in status.eniInfos"))?,
         eni_id,
         default_route: allocation.default_route,
         extra_routes: allocation.extra_routes.clone(),

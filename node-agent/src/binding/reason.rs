@@ -81,32 +81,48 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Wait::NotSynced { kinds } => {
-                write!(f, "the agent has not yet received {} from the API server", kinds.join(", "))
+                write!(
+                    f,
+                    "the agent has not yet received {} from the API server",
+                    kinds.join(", ")
+                )
             }
             Wait::NoPod { pod } => write!(f, "pod {pod} is not known to the API server (yet)"),
             Wait::NoPodEni { pod } => write!(
                 f,
                 "PodENI {pod} does not exist (yet); look at the events of the pod and at terway-controlplane"
             ),
-            Wait::OtherUid { pod, uid, phase, message } => write!(
+            Wait::OtherUid {
+                pod,
+                uid,
+                phase,
+                message,
+            } => write!(
                 f,
                 "PodENI {pod} is still for an earlier pod (UID {uid}), in phase {}{}",
                 Named(phase),
                 Words(message)
             ),
             Wait::Deleting { pod, message } => {
-                write!(f, "PodENI {pod} of an earlier pod is being deleted{}", Words(message))
+                write!(
+                    f,
+                    "PodENI {pod} of an earlier pod is being deleted{}",
+                    Words(message)
+                )
             }
             Wait::Phase { pod, phase, message } => {
                 write!(f, "PodENI {pod} is in phase {}{}", Named(phase), Words(message))
             }
             Wait::Unusable { pod, why } => write!(f, "PodENI {pod} cannot be realised: {why}"),
-            Wait::NoNode => {
-                f.write_str("the control plane has made no Node object of network.alibabacloud.com for this node (yet)")
-            }
+            Wait::NoNode => f.write_str(
+                "the control plane has made no Node object of network.alibabacloud.com for this node (yet)",
+            ),
             Wait::NoTrunk { why } => write!(f, "this node has no trunk ENI: {why}"),
             Wait::OtherTrunk { pod, has, wants } => {
-                write!(f, "PodENI {pod} is on trunk {wants}, but the trunk of this node is {has}")
+                write!(
+                    f,
+                    "PodENI {pod} is on trunk {wants}, but the trunk of this node is {has}"
+                )
             }
         }
     }
@@ -158,7 +174,9 @@ impl fmt::Display for Refusal {
                 "pod {pod} has the label k8s.aliyun.com/ignore-by-terway=true and gets no network from Terway: \
                  remove the label, or run the pod with hostNetwork"
             ),
-            Refusal::PodDeleting { pod } => write!(f, "pod {pod} is being deleted and gets no network any more"),
+            Refusal::PodDeleting { pod } => {
+                write!(f, "pod {pod} is being deleted and gets no network any more")
+            }
             Refusal::PodGone { pod, uid: Some(uid) } => {
                 write!(f, "pod {pod} with UID {uid} does not exist any more")
             }
@@ -188,6 +206,10 @@ struct Words<'a>(&'a str);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.0)
+        }
     }
 }

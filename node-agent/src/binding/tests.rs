@@ -9,7 +9,12 @@ use crate::settings::Settings;
 use crate::world::{AllocationView, NodeView, PodEniView, PodKey, PodView, Trunk};
 
 fn pod() -> PodView {
-    PodView { key: PodKey::new("shop", "db-0"), uid: "u-1".into(), wants_eni: true, ..Default::default() }
+    PodView {
+        key: PodKey::new("shop", "db-0"),
+        uid: "u-1".into(),
+        wants_eni: true,
+        ..Default::default()
+    }
 }
 
 fn allocation() -> AllocationView {
@@ -34,8 +39,15 @@ fn pod_eni() -> PodEniView {
 }
 
 fn node() -> NodeView {
-    let trunk = Trunk { eni_id: "eni-t".into(), mac: [2, 0, 0, 0, 0, 1], cidr: "10.0.0.0/24".parse().unwrap() };
-    NodeView { trunk: Some(trunk), ..Default::default() }
+    let trunk = Trunk {
+        eni_id: "eni-t".into(),
+        mac: [2, 0, 0, 0, 0, 1],
+        cidr: "10.0.0.0/24".parse().unwrap(),
+    };
+    NodeView {
+        trunk: Some(trunk),
+        ..Default::default()
+    }
 }
 
 fn wait(decision: Decision) -> Wait {
@@ -54,16 +66,32 @@ fn refusal(decision: Decision) -> Refusal {
 
 #[test]
 fn a_bound_pod_eni_is_realised() {
-    let Decision::Ready(binding) = decide(&pod(), Some(&pod_eni()), Some(&node())) else { panic!() };
+    let Decision::Ready(binding) = decide(&pod(), Some(&pod_eni()), Some(&node())) else {
+        panic!()
+    };
     assert_eq!(binding.interfaces.len(), 1);
     let interface = &binding.interfaces[0];
-    assert_eq!((interface.name.as_deref(), interface.vlan, interface.default_route), (None, 7, true));
+    assert_eq!(
+        (interface.name.as_deref(), interface.vlan, interface.default_route),
+        (None, 7, true)
+    );
 
-    let attachment = Attachment { container_id: "c".into(), ifname: "eth0".into() };
+    let attachment = Attachment {
+        container_id: "c".into(),
+        ifname: "eth0".into(),
+    };
     let members = members(&binding, &pod().key, "u-1", &attachment, &Settings::default());
     assert_eq!(members[0].sandbox.ifname, "eth0");
-    assert_eq!(members[0].trunk_gateway.to_string(), "10.0.0.253", "third-last of the trunk's vSwitch");
-    let made = Realised { host_ifname: "cali1".into(), host_mac: [2; 6], pod_mac: [4; 6] };
+    assert_eq!(
+        members[0].trunk_gateway.to_string(),
+        "10.0.0.253",
+        "third-last of the trunk's vSwitch"
+    );
+    let made = Realised {
+        host_ifname: "cali1".into(),
+        host_mac: [2; 6],
+        pod_mac: [4; 6],
+    };
     let network = network(&[(members[0].clone(), made)]);
     assert_eq!(network.addresses[0].address.to_string(), "10.0.16.7/32");
     assert_eq!(network.addresses[0].interface, 1);
@@ -73,78 +101,174 @@ fn a_bound_pod_eni_is_realised() {
 
 #[test]
 fn another_pods_allocation_is_never_served() {
-    let other = PodEniView { pod_uid: "u-0".into(), ..pod_eni() };
-    assert!(matches!(wait(decide(&pod(), Some(&other), Some(&node()))), Wait::OtherUid { .. }));
-    let nobodys = PodEniView { pod_uid: String::new(), ..pod_eni() };
-    assert!(matches!(wait(decide(&pod(), Some(&nobodys), Some(&node()))), Wait::OtherUid { .. }));
+    let other = PodEniView {
+        pod_uid: "u-0".into(),
+        ..pod_eni()
+    };
+    assert!(matches!(
+        wait(decide(&pod(), Some(&other), Some(&node()))),
+        Wait::OtherUid { .. }
+    ));
+    let nobodys = PodEniView {
+        pod_uid: String::new(),
+        ..pod_eni()
+    };
+    assert!(matches!(
+        wait(decide(&pod(), Some(&nobodys), Some(&node()))),
+        Wait::OtherUid { .. }
+    ));
 }
 
 #[test]
 fn every_phase_but_bind_waits_and_is_named() {
-    for phase in [Phase::Initial, Phase::Binding, Phase::Detaching, Phase::Unbind, Phase::Deleting] {
-        let pod_eni = PodEniView { phase, message: "the cloud said no".into(), ..pod_eni() };
+    for phase in [
+        Phase::Initial,
+        Phase::Binding,
+        Phase::Detaching,
+        Phase::Unbind,
+        Phase::Deleting,
+    ] {
+        let pod_eni = PodEniView {
+            phase,
+            message: "the cloud said no".into(),
+            ..pod_eni()
+        };
         let text = wait(decide(&pod(), Some(&pod_eni), Some(&node()))).to_string();
-        assert!(text.contains("shop/db-0") && text.ends_with(": the cloud said no"), "{text}");
+        assert!(
+            text.contains("shop/db-0") && text.ends_with(": the cloud said no"),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn a_pod_eni_that_is_being_deleted_is_not_served_but_keeps_what_runs() {
-    let deleting = PodEniView { deleting: true, ..pod_eni() };
-    assert!(matches!(wait(decide(&pod(), Some(&deleting), Some(&node()))), Wait::Deleting { .. }));
+    let deleting = PodEniView {
+        deleting: true,
+        ..pod_eni()
+    };
+    assert!(matches!(
+        wait(decide(&pod(), Some(&deleting), Some(&node()))),
+        Wait::Deleting { .. }
+    ));
     assert!(existing(&deleting, Some(&node())).is_some());
-    let detaching = PodEniView { phase: Phase::Detaching, ..pod_eni() };
+    let detaching = PodEniView {
+        phase: Phase::Detaching,
+        ..pod_eni()
+    };
     assert!(existing(&detaching, Some(&node())).is_some());
 }
 
 #[test]
 fn the_trunk_must_be_this_nodes() {
-    let elsewhere = PodEniView { trunk: "eni-other".into(), ..pod_eni() };
-    assert!(matches!(wait(decide(&pod(), Some(&elsewhere), Some(&node()))), Wait::OtherTrunk { .. }));
+    let elsewhere = PodEniView {
+        trunk: "eni-other".into(),
+        ..pod_eni()
+    };
+    assert!(matches!(
+        wait(decide(&pod(), Some(&elsewhere), Some(&node()))),
+        Wait::OtherTrunk { .. }
+    ));
     assert_eq!(wait(decide(&pod(), Some(&pod_eni()), None)), Wait::NoNode);
-    let bare = NodeView { trunk: None, trunk_missing: "CreateTrunk is under way".into(), ..node() };
+    let bare = NodeView {
+        trunk: None,
+        trunk_missing: "CreateTrunk is under way".into(),
+        ..node()
+    };
     let text = wait(decide(&pod(), Some(&pod_eni()), Some(&bare))).to_string();
     assert!(text.contains("CreateTrunk is under way"), "{text}");
 }
 
 #[test]
 fn a_pod_without_a_network_to_come_is_refused_at_once() {
-    let shared = PodView { wants_eni: false, ..pod() };
+    let shared = PodView {
+        wants_eni: false,
+        ..pod()
+    };
     let text = refusal(decide(&shared, None, Some(&node()))).to_string();
-    assert!(text.contains("shared ENIs are not available yet") && text.contains("PodNetworking"), "{text}");
-    let ignored = PodView { ignored: true, ..pod() };
-    assert!(matches!(refusal(decide(&ignored, None, Some(&node()))), Refusal::Ignored { .. }));
-    let going = PodView { deleting: true, ..pod() };
-    assert!(matches!(refusal(decide(&going, None, Some(&node()))), Refusal::PodDeleting { .. }));
-    let whole = PodEniView { trunk: String::new(), ..pod_eni() };
-    assert!(matches!(refusal(decide(&pod(), Some(&whole), Some(&node()))), Refusal::NotAMember { .. }));
+    assert!(
+        text.contains("shared ENIs are not available yet") && text.contains("PodNetworking"),
+        "{text}"
+    );
+    let ignored = PodView {
+        ignored: true,
+        ..pod()
+    };
+    assert!(matches!(
+        refusal(decide(&ignored, None, Some(&node()))),
+        Refusal::Ignored { .. }
+    ));
+    let going = PodView {
+        deleting: true,
+        ..pod()
+    };
+    assert!(matches!(
+        refusal(decide(&going, None, Some(&node()))),
+        Refusal::PodDeleting { .. }
+    ));
+    let whole = PodEniView {
+        trunk: String::new(),
+        ..pod_eni()
+    };
+    assert!(matches!(
+        refusal(decide(&pod(), Some(&whole), Some(&node()))),
+        Refusal::NotAMember { .. }
+    ));
 }
 
 #[test]
 fn a_pod_eni_for_this_pod_counts_without_the_annotation() {
-    let unmarked = PodView { wants_eni: false, deleting: true, ..pod() };
-    assert!(matches!(decide(&unmarked, Some(&pod_eni()), Some(&node())), Decision::Ready(_)));
+    let unmarked = PodView {
+        wants_eni: false,
+        deleting: true,
+        ..pod()
+    };
+    assert!(matches!(
+        decide(&unmarked, Some(&pod_eni()), Some(&node())),
+        Decision::Ready(_)
+    ));
 }
 
 #[test]
 fn a_pod_whose_pod_eni_is_to_come_waits() {
-    assert!(matches!(wait(decide(&pod(), None, Some(&node()))), Wait::NoPodEni { .. }));
+    assert!(matches!(
+        wait(decide(&pod(), None, Some(&node()))),
+        Wait::NoPodEni { .. }
+    ));
 }
 
 #[test]
 fn a_second_interface_keeps_its_name_and_the_first_the_default_route() {
-    let second = AllocationView { interface: "eth1".into(), ..allocation() };
-    let first = AllocationView { interface: "eth0".into(), ..allocation() };
-    let both = PodEniView { allocations: Ok(vec![second, first]), ..pod_eni() };
-    let Decision::Ready(binding) = decide(&pod(), Some(&both), Some(&node())) else { panic!() };
-    let names: Vec<_> = binding.interfaces.iter().map(|i| (i.name.as_deref(), i.default_route)).collect();
+    let second = AllocationView {
+        interface: "eth1".into(),
+        ..allocation()
+    };
+    let first = AllocationView {
+        interface: "eth0".into(),
+        ..allocation()
+    };
+    let both = PodEniView {
+        allocations: Ok(vec![second, first]),
+        ..pod_eni()
+    };
+    let Decision::Ready(binding) = decide(&pod(), Some(&both), Some(&node())) else {
+        panic!()
+    };
+    let names: Vec<_> = binding
+        .interfaces
+        .iter()
+        .map(|i| (i.name.as_deref(), i.default_route))
+        .collect();
     assert_eq!(names, [(None, true), (Some("eth1"), false)]);
 }
 
 #[test]
 fn contradictions_are_waited_out_with_their_reason() {
     let unusable = |allocations: Vec<AllocationView>| {
-        let pod_eni = PodEniView { allocations: Ok(allocations), ..pod_eni() };
+        let pod_eni = PodEniView {
+            allocations: Ok(allocations),
+            ..pod_eni()
+        };
         wait(decide(&pod(), Some(&pod_eni), Some(&node()))).to_string()
     };
     let with = |change: fn(&mut AllocationView)| {
@@ -155,10 +279,23 @@ fn contradictions_are_waited_out_with_their_reason() {
     assert!(unusable(vec![]).contains("no allocation is for eth0"));
     assert!(unusable(vec![with(|a| a.vlan = None)]).contains("VLAN id"));
     assert!(unusable(vec![with(|a| a.ipv4 = None)]).contains("no ipv4"));
-    assert!(unusable(vec![with(|a| a.ipv4 = Some("10.9.9.9".parse().unwrap()))]).contains("not in 10.0.16.0/22"));
+    assert!(
+        unusable(vec![with(|a| a.ipv4 = Some("10.9.9.9".parse().unwrap()))]).contains("not in 10.0.16.0/22")
+    );
     assert!(unusable(vec![allocation(), allocation()]).contains("same interface"));
-    let default = |name: &'static str| AllocationView { interface: name.into(), default_route: true, ..allocation() };
+    let default = |name: &'static str| AllocationView {
+        interface: name.into(),
+        default_route: true,
+        ..allocation()
+    };
     assert!(unusable(vec![default("eth0"), default("eth1")]).contains("default route"));
-    let unreadable = PodEniView { allocations: Err("ipv4 \"x\" cannot be parsed".into()), ..pod_eni() };
-    assert!(wait(decide(&pod(), Some(&unreadable), Some(&node()))).to_string().contains("cannot be parsed"));
+    let unreadable = PodEniView {
+        allocations: Err("ipv4 \"x\" cannot be parsed".into()),
+        ..pod_eni()
+    };
+    assert!(
+        wait(decide(&pod(), Some(&unreadable), Some(&node())))
+            .to_string()
+            .contains("cannot be parsed")
+    );
 }

@@ -30,8 +30,8 @@ use terway_ebpf_abi::Counter;
 
 pub use apply::StepError;
 pub use error::DatapathError;
-pub use state::set_sysctl_net;
 pub use plan::Step;
+pub use state::set_sysctl_net;
 
 /// Where the pins are unless configured otherwise.
 pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/terway";

@@ -97,7 +97,9 @@ impl Sysctl {
     /// The file, as seen by a thread in the namespace it is about.
     pub fn path(&self) -> PathBuf {
         let Sysctl { interface, name } = self;
-        let net = SYSCTL_NET.get().map_or(Path::new("/proc/sys/net"), PathBuf::as_path);
+        let net = SYSCTL_NET
+            .get()
+            .map_or(Path::new("/proc/sys/net"), PathBuf::as_path);
         net.join("ipv4/conf").join(interface).join(name)
     }
 }

@@ -95,7 +95,8 @@ impl Reconciler {
             return Ok(Outcome::Skipped(Skipped::NotSynced(unsynced)));
         }
         let plan = plan(agent).await?;
-        self.nameless.retain(|id, _| plan.gone.iter().any(|gone| gone.sandbox.container_id == *id));
+        self.nameless
+            .retain(|id, _| plan.gone.iter().any(|gone| gone.sandbox.container_id == *id));
         let mut removed = false;
         for gone in &plan.gone {
             removed |= self.remove(agent, gone).await;
@@ -107,22 +108,41 @@ impl Reconciler {
             return Ok(Outcome::Skipped(Skipped::Undescribed { container_id, why }));
         }
         let reconciled = agent.kernel.reconcile(plan.desired.clone()).await?;
-        agent.made.lock().extend(plan.desired.into_iter().map(|member| (key(&member.sandbox), member)));
+        agent.made.lock().extend(
+            plan.desired
+                .into_iter()
+                .map(|member| (key(&member.sandbox), member)),
+        );
         Ok(Outcome::Compared(reconciled))
     }
 
     /// Remove what is left of a pod, when it is sure that the pod is gone.
     async fn remove(&mut self, agent: &Agent, gone: &Gone) -> bool {
-        let Sandbox { container_id, ifname, pod_uid } = &gone.sandbox;
+        let Sandbox {
+            container_id,
+            ifname,
+            pod_uid,
+        } = &gone.sandbox;
         if !self.is_gone(agent, gone).await || agent.flights.contains(container_id) {
             return false;
         }
-        info!(container = container_id, uid = pod_uid, "the pod of this sandbox is gone, removing its network");
-        let attachment = Attachment { container_id: container_id.clone(), ifname: ifname.clone() };
+        info!(
+            container = container_id,
+            uid = pod_uid,
+            "the pod of this sandbox is gone, removing its network"
+        );
+        let attachment = Attachment {
+            container_id: container_id.clone(),
+            ifname: ifname.clone(),
+        };
         match teardown(agent, &attachment, pod_uid, None).await {
             Ok(_) => true,
             Err(failure) => {
-                warn!(container = container_id, why = failure.message, "network not removed");
+                warn!(
+                    container = container_id,
+                    why = failure.message,
+                    "network not removed"
+                );
                 false
             }
         }
@@ -132,7 +152,10 @@ impl Reconciler {
     /// and would lose its network. So the API server is asked for each.
     async fn is_gone(&mut self, agent: &Agent, gone: &Gone) -> bool {
         let Some(pod) = &gone.pod else {
-            let since = *self.nameless.entry(gone.sandbox.container_id.clone()).or_insert_with(Instant::now);
+            let since = *self
+                .nameless
+                .entry(gone.sandbox.container_id.clone())
+                .or_insert_with(Instant::now);
             return since.elapsed() >= NAMELESS_FOR;
         };
         match agent.pods.get(pod).await {
@@ -166,7 +189,9 @@ impl Reconciler {
             }
             Err(error) => Some(crate::kernel::chain(error.as_ref())),
         };
-        agent.metrics.reconciled(if trouble.is_some() { "failed" } else { "done" });
+        agent
+            .metrics
+            .reconciled(if trouble.is_some() { "failed" } else { "done" });
         match trouble {
             None => {
                 self.failures = 0;
@@ -174,7 +199,11 @@ impl Reconciler {
             }
             Some(why) => {
                 self.failures += 1;
-                warn!(why, failures = self.failures, "the kernel could not be brought in order");
+                warn!(
+                    why,
+                    failures = self.failures,
+                    "the kernel could not be brought in order"
+                );
                 if self.failures >= FAILURES_TO_TELL {
                     *agent.limited.lock() = Some(why);
                 }
@@ -188,7 +217,9 @@ async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
     let i64_sandboxes = i64::try_from(sandboxes.len()).unwrap_or(i64::MAX);
     agent.metrics.sandboxes.set(i64_sandboxes);
     let made = agent.made.lock().clone();
-    Ok(agent.world.read(|state| Plan::new(&sandboxes, state, &made, &agent.settings)))
+    Ok(agent
+        .world
+        .read(|state| Plan::new(&sandboxes, state, &made, &agent.settings)))
 }
 
 /// The name of the pod that a sandbox is or was for, as far as anything still tells.

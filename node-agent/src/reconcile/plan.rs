@@ -45,12 +45,19 @@ impl Plan {
         for sandbox in sandboxes {
             let remembered = made.get(&key(sandbox));
             if state.pod_with_uid(&sandbox.pod_uid).is_none() {
-                let by_pod_eni = || state.pod_eni_for(&sandbox.pod_uid).map(|pod_eni| pod_eni.key.clone());
+                let by_pod_eni = || {
+                    state
+                        .pod_eni_for(&sandbox.pod_uid)
+                        .map(|pod_eni| pod_eni.key.clone())
+                };
                 let by_memory = remembered.map(|member| PodKey::new(&member.namespace, &member.pod_name));
                 let pod = by_memory
                     .or_else(by_pod_eni)
                     .or_else(|| pod_of(state.runtime(), &sandbox.pod_uid));
-                plan.gone.push(Gone { sandbox: sandbox.clone(), pod });
+                plan.gone.push(Gone {
+                    sandbox: sandbox.clone(),
+                    pod,
+                });
             }
             match described(sandbox, state, settings).or(remembered.cloned().ok_or(())) {
                 Ok(member) => plan.desired.push(member),
@@ -67,14 +74,23 @@ fn described(sandbox: &Sandbox, state: &State, settings: &Settings) -> Result<Me
     let binding = binding::existing(pod_eni, state.node()).ok_or(())?;
     // The runtime's name of the first interface is known from the sandbox itself only. An interface
     // that no allocation names is that one.
-    let attachment = Attachment { container_id: sandbox.container_id.clone(), ifname: sandbox.ifname.clone() };
+    let attachment = Attachment {
+        container_id: sandbox.container_id.clone(),
+        ifname: sandbox.ifname.clone(),
+    };
     let members = binding::members(&binding, &pod_eni.key, &sandbox.pod_uid, &attachment, settings);
-    let named = binding.interfaces.iter().position(|i| i.name.as_deref() == Some(&sandbox.ifname));
+    let named = binding
+        .interfaces
+        .iter()
+        .position(|i| i.name.as_deref() == Some(&sandbox.ifname));
     members.into_iter().nth(named.unwrap_or(0)).ok_or(())
 }
 
 fn missing(sandbox: &Sandbox, state: &State) -> &'static str {
-    match (state.pod_eni_for(&sandbox.pod_uid), state.node().and_then(|node| node.trunk.as_ref())) {
+    match (
+        state.pod_eni_for(&sandbox.pod_uid),
+        state.node().and_then(|node| node.trunk.as_ref()),
+    ) {
         (None, _) => "no PodENI is for its pod",
         (_, None) => "this node has no trunk ENI",
         _ => "its PodENI is incomplete",

@@ -12,7 +12,10 @@ use crate::world::PodEniView;
 fn plan(stage: &Stage) -> Plan {
     let sandboxes = stage.kernel.sandboxes.lock().clone();
     let made = stage.agent.made.lock().clone();
-    stage.agent.world.read(|state| Plan::new(&sandboxes, state, &made, &stage.agent.settings))
+    stage
+        .agent
+        .world
+        .read(|state| Plan::new(&sandboxes, state, &made, &stage.agent.settings))
 }
 
 async fn round(stage: &Stage) -> Outcome {
@@ -33,7 +36,10 @@ async fn after_a_restart_running_pods_are_described_by_their_pod_enis() {
     let desired = stage.kernel.desired.lock()[0].clone();
     assert_eq!(desired.len(), 1);
     assert_eq!(desired[0].sandbox, sandbox("c1", "u-1"));
-    assert_eq!((desired[0].ip.to_string().as_str(), desired[0].vlan), ("10.0.16.7", 7));
+    assert_eq!(
+        (desired[0].ip.to_string().as_str(), desired[0].vlan),
+        ("10.0.16.7", 7)
+    );
     assert_eq!(stage.kernel.containers(), ["c1"]);
 }
 
@@ -41,7 +47,11 @@ async fn after_a_restart_running_pods_are_described_by_their_pod_enis() {
 async fn a_pod_eni_on_its_way_out_still_describes_what_runs() {
     let stage = Stage::new();
     running(&stage);
-    stage.pod_eni(PodEniView { phase: Phase::Deleting, deleting: true, ..bound("db-0", "u-1") });
+    stage.pod_eni(PodEniView {
+        phase: Phase::Deleting,
+        deleting: true,
+        ..bound("db-0", "u-1")
+    });
     assert_eq!(plan(&stage).desired.len(), 1);
 }
 
@@ -50,7 +60,10 @@ async fn without_the_lists_nothing_is_touched() {
     let stage = Stage::unsynced();
     stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
     let outcome = round(&stage).await;
-    assert!(matches!(outcome, Outcome::Skipped(Skipped::NotSynced(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Outcome::Skipped(Skipped::NotSynced(_))),
+        "{outcome:?}"
+    );
     assert!(stage.kernel.desired.lock().is_empty());
     assert_eq!(stage.kernel.containers(), ["c1"]);
 }
@@ -61,7 +74,10 @@ async fn a_running_pod_that_nothing_describes_stops_the_comparison_not_the_pod()
     running(&stage);
     stage.pod_eni_gone("db-0");
     let outcome = round(&stage).await;
-    assert!(matches!(outcome, Outcome::Skipped(Skipped::Undescribed { .. })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Outcome::Skipped(Skipped::Undescribed { .. })),
+        "{outcome:?}"
+    );
     assert!(stage.kernel.desired.lock().is_empty());
     assert_eq!(stage.kernel.containers(), ["c1"]);
 }
@@ -97,7 +113,10 @@ async fn the_sandbox_of_a_replaced_pod_is_removed() {
     let made = stage.agent.made.lock().clone();
     assert!(made.is_empty());
     let gone = plan(&stage).gone;
-    assert_eq!((gone[0].sandbox.clone(), gone[0].pod.clone()), (sandbox("c1", "u-1"), None));
+    assert_eq!(
+        (gone[0].sandbox.clone(), gone[0].pod.clone()),
+        (sandbox("c1", "u-1"), None)
+    );
 }
 
 #[tokio::test]

@@ -36,7 +36,13 @@ pub enum ReportError {
 /// Bring the NodeRuntime up to date; tells whether it was written.
 pub async fn report(agent: &Agent, client: &Client, node: &str, now: Timestamp) -> Result<bool, ReportError> {
     let api: Api<NodeRuntime> = Api::all(client.clone());
-    let failed = |act| move |source| ReportError::Api { node: node.to_owned(), act, source: Box::new(source) };
+    let failed = |act| {
+        move |source| ReportError::Api {
+            node: node.to_owned(),
+            act,
+            source: Box::new(source),
+        }
+    };
     let sandboxes = agent.kernel.sandboxes().await.map_err(ReportError::Observe)?;
     let watched = agent.world.read(|state| state.runtime().cloned());
     let records = |object: &NodeRuntime| object.status.clone().unwrap_or_default().pods;
@@ -44,7 +50,9 @@ pub async fn report(agent: &Agent, client: &Client, node: &str, now: Timestamp) 
     let known = watched.as_ref().map(records).unwrap_or_default();
     let alive = alive(agent, &sandboxes, &known);
     let referenced = agent.world.read(referenced);
-    let Some(_) = plan(&known, &alive, &referenced, now) else { return Ok(false) };
+    let Some(_) = plan(&known, &alive, &referenced, now) else {
+        return Ok(false);
+    };
 
     // The watch may be behind our own last write, so the decision is made again on a fresh object
     // and written with its version: two writers cannot undo each other's records.
@@ -52,12 +60,18 @@ pub async fn report(agent: &Agent, client: &Client, node: &str, now: Timestamp) 
         Some(object) => object,
         None => {
             let fresh = new_object(agent, node);
-            api.create(&PostParams::default(), &fresh).await.map_err(failed("created"))?
+            api.create(&PostParams::default(), &fresh)
+                .await
+                .map_err(failed("created"))?
         }
     };
-    let Some(pods) = plan(&records(&object), &alive, &referenced, now) else { return Ok(false) };
+    let Some(pods) = plan(&records(&object), &alive, &referenced, now) else {
+        return Ok(false);
+    };
     object.status = Some(NodeRuntimeStatus { pods });
-    api.replace_status(node, &PostParams::default(), &object).await.map_err(failed("written"))?;
+    api.replace_status(node, &PostParams::default(), &object)
+        .await
+        .map_err(failed("written"))?;
     Ok(true)
 }
 
@@ -70,11 +84,17 @@ fn alive(agent: &Agent, sandboxes: &[crate::datapath::Sandbox], known: &Records)
             let uid = &sandbox.pod_uid;
             let watched = state.pod_with_uid(uid).map(|pod| pod.key.to_string());
             let by_pod_eni = || state.pod_eni_for(uid).map(|pod_eni| pod_eni.key.to_string());
-            let made = || made.get(&key(sandbox)).map(|made| format!("{}/{}", made.namespace, made.pod_name));
+            let made = || {
+                made.get(&key(sandbox))
+                    .map(|made| format!("{}/{}", made.namespace, made.pod_name))
+            };
             let recorded = || known.get(uid).map(|record| record.pod_id.clone());
             watched.or_else(by_pod_eni).or_else(made).or_else(recorded)
         };
-        sandboxes.iter().filter_map(|sandbox| Some((sandbox.pod_uid.clone(), name(sandbox)?))).collect()
+        sandboxes
+            .iter()
+            .filter_map(|sandbox| Some((sandbox.pod_uid.clone(), name(sandbox)?)))
+            .collect()
     })
 }
 
@@ -82,7 +102,10 @@ fn alive(agent: &Agent, sandboxes: &[crate::datapath::Sandbox], known: &Records)
 fn referenced(state: &State) -> BTreeSet<String> {
     let pod_enis = state.pod_enis.values().map(|pod_eni| pod_eni.pod_uid.clone());
     let pods = state.pods.values().map(|pod| pod.uid.clone());
-    let bound = state.node().into_iter().flat_map(|node| node.bound_uids.iter().cloned());
+    let bound = state
+        .node()
+        .into_iter()
+        .flat_map(|node| node.bound_uids.iter().cloned());
     pod_enis.chain(pods).chain(bound).collect()
 }
 
@@ -91,7 +114,10 @@ fn new_object(agent: &Agent, node: &str) -> NodeRuntime {
     object.metadata.labels = Some(BTreeMap::from([(label::NODE_NAME.to_owned(), node.to_owned())]));
     // It goes when the node goes.
     object.metadata.owner_references = agent.world.read(|state| {
-        let uid = state.node().map(|node| node.uid.clone()).filter(|uid| !uid.is_empty())?;
+        let uid = state
+            .node()
+            .map(|node| node.uid.clone())
+            .filter(|uid| !uid.is_empty())?;
         Some(vec![OwnerReference {
             api_version: terway_crds::names::API_VERSION.to_owned(),
             kind: "Node".to_owned(),

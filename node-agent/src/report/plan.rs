@@ -55,7 +55,11 @@ fn is_gone(record: &RuntimePod) -> bool {
 
 /// Now, but after the state before: readers compare the two times, which have whole seconds only.
 fn later(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
-    let next = before.map(|before| before.saturating_add(SignedDuration::from_secs(1)).unwrap_or(before));
+    let next = before.map(|before| {
+        before
+            .saturating_add(SignedDuration::from_secs(1))
+            .unwrap_or(before)
+    });
     let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
     next.map_or(whole, |next| next.max(whole))
 }
@@ -65,7 +69,12 @@ fn time(record: &RuntimePod, state: &str) -> Option<Timestamp> {
 }
 
 fn set(record: &mut RuntimePod, state: &str, at: Timestamp) {
-    record.status.insert(state.to_owned(), RuntimePodStatus { last_update_time: Some(Time(at)) });
+    record.status.insert(
+        state.to_owned(),
+        RuntimePodStatus {
+            last_update_time: Some(Time(at)),
+        },
+    );
 }
 
 #[cfg(test)]
@@ -77,7 +86,9 @@ mod tests {
     }
 
     fn alive(uids: &[&str]) -> BTreeMap<String, String> {
-        uids.iter().map(|uid| ((*uid).to_owned(), format!("shop/{uid}"))).collect()
+        uids.iter()
+            .map(|uid| ((*uid).to_owned(), format!("shop/{uid}")))
+            .collect()
     }
 
     fn referenced(uids: &[&str]) -> BTreeSet<String> {
@@ -111,7 +122,10 @@ mod tests {
     fn old_records_go_when_nothing_refers_to_them() {
         let gone = planned(&planned(&Records::new(), &["u"], 0), &[], 10);
         assert_eq!(plan(&gone, &alive(&[]), &referenced(&["u"]), at(3600)), None);
-        assert_eq!(plan(&gone, &alive(&[]), &referenced(&[]), at(3600)), Some(Records::new()));
+        assert_eq!(
+            plan(&gone, &alive(&[]), &referenced(&[]), at(3600)),
+            Some(Records::new())
+        );
     }
 
     proptest::proptest! {

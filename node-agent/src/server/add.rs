@@ -41,9 +41,10 @@ impl End {
         let again = |message: String| Failure::new(code::TRY_AGAIN_LATER, message);
         match self {
             End::Refused(refusal) => Failure::new(code::NO_NETWORK, refusal.to_string()),
-            End::TimedOut { after, wait } => {
-                again(format!("pod {pod} has no network after {} s: {wait}", after.as_secs()))
-            }
+            End::TimedOut { after, wait } => again(format!(
+                "pod {pod} has no network after {} s: {wait}",
+                after.as_secs()
+            )),
             End::Superseded => again(format!("a DEL or a newer ADD ended this ADD of pod {pod}")),
             End::HungUp => again(format!("the runtime gave up this ADD of pod {pod}")),
             End::Stopping => again("the terway agent of this node is restarting".to_owned()),
@@ -66,16 +67,26 @@ pub async fn add(
 ) -> Result<Added, Failure> {
     let started = Instant::now();
     let key = PodKey::new(&request.pod.namespace, &request.pod.name);
-    let flight = agent.flights.begin(&request.attachment.container_id, &key).map_err(|Busy| {
-        Failure::new(
-            code::TRY_AGAIN_LATER,
-            format!("another ADD of sandbox {} is being processed", request.attachment.container_id),
-        )
-    })?;
+    let flight = agent
+        .flights
+        .begin(&request.attachment.container_id, &key)
+        .map_err(|Busy| {
+            Failure::new(
+                code::TRY_AGAIN_LATER,
+                format!(
+                    "another ADD of sandbox {} is being processed",
+                    request.attachment.container_id
+                ),
+            )
+        })?;
     let mut uid = request.pod.uid.clone();
     match attempt(agent, &request, netns, &flight, hung_up, &mut uid).await {
         Ok(network) => {
-            let ips: Vec<String> = network.addresses.iter().map(|a| a.address.address.to_string()).collect();
+            let ips: Vec<String> = network
+                .addresses
+                .iter()
+                .map(|a| a.address.address.to_string())
+                .collect();
             let took = started.elapsed();
             info!(pod = %key, container = flight.container_id(), ips = ips.join(","), ?took, "network set up");
             announce(agent, &key, uid, What::Allocated { ips, took });
@@ -96,7 +107,11 @@ pub async fn add(
 fn announce(agent: &Agent, pod: &PodKey, uid: Option<String>, what: What) {
     // Without a UID the event would be shown at whatever pod of that name there is.
     if let Some(uid) = uid {
-        agent.events.announce(Announcement { pod: pod.clone(), uid, what });
+        agent.events.announce(Announcement {
+            pod: pod.clone(),
+            uid,
+            what,
+        });
     }
 }
 
@@ -110,7 +125,9 @@ async fn attempt(
 ) -> Result<Network, End> {
     let patience = Duration::from_millis(request.wait_ms.min(ADD_WAIT_MS));
     let deadline = tokio::time::Instant::now() + patience;
-    let mut last = Wait::NoPod { pod: PodKey::new(&request.pod.namespace, &request.pod.name) };
+    let mut last = Wait::NoPod {
+        pod: PodKey::new(&request.pod.namespace, &request.pod.name),
+    };
     let ready = async {
         let pod = find_pod::find(agent, &request.pod).await?;
         *uid = Some(pod.uid.clone());
@@ -129,7 +146,9 @@ async fn attempt(
     };
     let (pod, binding) = outcome?;
     let members = binding::members(&binding, &pod.key, &pod.uid, &request.attachment, &agent.settings);
-    let made = realise::realise(agent, members, &netns).await.map_err(End::Kernel)?;
+    let made = realise::realise(agent, members, &netns)
+        .await
+        .map_err(End::Kernel)?;
     if flight.cancelled().is_cancelled() {
         realise::undo(agent, made.iter().map(|(member, _)| &member.sandbox), &netns).await;
         return Err(End::Superseded);
@@ -160,7 +179,10 @@ fn look(agent: &Agent, pod: &PodView, seen: &mut bool) -> Decision {
     agent.world.read(|state| {
         let watched = state.pods.get(&pod.key).filter(|watched| watched.uid == pod.uid);
         if watched.is_none() && *seen {
-            return Decision::Refuse(Refusal::PodGone { pod: pod.key.clone(), uid: Some(pod.uid.clone()) });
+            return Decision::Refuse(Refusal::PodGone {
+                pod: pod.key.clone(),
+                uid: Some(pod.uid.clone()),
+            });
         }
         *seen = watched.is_some();
         let decision = binding::decide(watched.unwrap_or(pod), state.pod_enis.get(&pod.key), state.node());

@@ -21,20 +21,26 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
     let Some(sandbox) = existing.iter().find(|sandbox| sandbox.container_id == *container) else {
         return Err(Failure::new(
             code::NOT_AS_EXPECTED,
-            format!("sandbox {container} has no network on this node; delete the pod to have it set up again"),
+            format!(
+                "sandbox {container} has no network on this node; delete the pod to have it set up again"
+            ),
         ));
     };
     let wanted = wanted(agent, sandbox, &request.attachment).ok_or_else(|| {
         let pod = &request.pod;
         Failure::new(
             code::TRY_AGAIN_LATER,
-            format!("what pod {pod} should have is not known now: its PodENI or this node's trunk is missing"),
+            format!(
+                "what pod {pod} should have is not known now: its PodENI or this node's trunk is missing"
+            ),
         )
     })?;
     let mut repairs = Vec::new();
     for member in &wanted {
         let act = format!("checking {} of sandbox {container}", member.sandbox.ifname);
-        let netns = netns.try_clone().map_err(|error| kernel_failure(&act, &error.into()))?;
+        let netns = netns
+            .try_clone()
+            .map_err(|error| kernel_failure(&act, &error.into()))?;
         let found = agent.kernel.check(member.clone(), netns).await;
         repairs.extend(found.map_err(|error| kernel_failure(&act, &error))?);
     }
@@ -45,7 +51,13 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
             what: What::Repaired(repairs),
         });
     }
-    Ok(wanted.iter().map(|member| Cidr { address: member.ip.into(), prefix: 32 }).collect())
+    Ok(wanted
+        .iter()
+        .map(|member| Cidr {
+            address: member.ip.into(),
+            prefix: 32,
+        })
+        .collect())
 }
 
 /// What a container should have: as its PodENI says, or as it was made.
@@ -53,7 +65,20 @@ fn wanted(agent: &Agent, sandbox: &Sandbox, attachment: &Attachment) -> Option<V
     let described = agent.world.read(|state| {
         let pod_eni = state.pod_eni_for(&sandbox.pod_uid)?;
         let binding = binding::existing(pod_eni, state.node())?;
-        Some(binding::members(&binding, &pod_eni.key, &sandbox.pod_uid, attachment, &agent.settings))
+        Some(binding::members(
+            &binding,
+            &pod_eni.key,
+            &sandbox.pod_uid,
+            attachment,
+            &agent.settings,
+        ))
     });
-    described.or_else(|| agent.made.lock().get(&key(sandbox)).cloned().map(|member| vec![member]))
+    described.or_else(|| {
+        agent
+            .made
+            .lock()
+            .get(&key(sandbox))
+            .cloned()
+            .map(|member| vec![member])
+    })
 }

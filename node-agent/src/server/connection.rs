@@ -5,9 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use terway_cni_protocol::{
-    Attachment, Decoder, Failure, FrameError, Reply, Request, code, encode, transfer,
-};
+use terway_cni_protocol::{Attachment, Decoder, Failure, FrameError, Reply, Request, code, encode, transfer};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tracing::{debug, warn};
@@ -39,7 +37,10 @@ pub async fn serve(agent: Arc<Agent>, mut stream: UnixStream) {
         Ok(received) => received,
         Err(error) => {
             warn!(error = &error as &dyn std::error::Error, "request refused");
-            let failure = Failure { details: super::causes(&error), ..refusal(&error) };
+            let failure = Failure {
+                details: super::causes(&error),
+                ..refusal(&error)
+            };
             send(&mut stream, &Reply::Refused(failure)).await;
             return;
         }
@@ -61,9 +62,16 @@ pub async fn serve(agent: Arc<Agent>, mut stream: UnixStream) {
 
 /// The runtime does not know of the network that it was given, so it will not be used.
 async fn undelivered(agent: &Agent, attachment: &Attachment, flight: &Flight) {
-    warn!(container = flight.container_id(), "the answer was not taken, undoing the ADD");
+    warn!(
+        container = flight.container_id(),
+        "the answer was not taken, undoing the ADD"
+    );
     if let Err(failure) = del::teardown(agent, attachment, "", None).await {
-        warn!(container = flight.container_id(), why = failure.message, "undoing failed");
+        warn!(
+            container = flight.container_id(),
+            why = failure.message,
+            "undoing failed"
+        );
         agent.untidy.notify_one();
     }
 }
@@ -155,7 +163,10 @@ async fn send(stream: &mut UnixStream, reply: &Reply) -> bool {
             return false;
         }
     };
-    matches!(tokio::time::timeout(TRANSFER_TIMEOUT, stream.write_all(&frame)).await, Ok(Ok(())))
+    matches!(
+        tokio::time::timeout(TRANSFER_TIMEOUT, stream.write_all(&frame)).await,
+        Ok(Ok(()))
+    )
 }
 
 /// Completes when the peer has closed its side. It has nothing more to say after its request, so

@@ -34,11 +34,18 @@ pub async fn teardown(
         .sandboxes()
         .await
         .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
-    let ours: Vec<Sandbox> =
-        existing.into_iter().filter(|sandbox| sandbox.container_id == attachment.container_id).collect();
+    let ours: Vec<Sandbox> = existing
+        .into_iter()
+        .filter(|sandbox| sandbox.container_id == attachment.container_id)
+        .collect();
     for sandbox in &ours {
         remove(agent, sandbox, netns.as_ref()).await?;
-        info!(container = sandbox.container_id, ifname = sandbox.ifname, uid = sandbox.pod_uid, "network removed");
+        info!(
+            container = sandbox.container_id,
+            ifname = sandbox.ifname,
+            uid = sandbox.pod_uid,
+            "network removed"
+        );
     }
     if ours.is_empty() {
         // Nothing on the host says that it is there; the namespace may still hold an end of it.
@@ -59,7 +66,11 @@ async fn remove(agent: &Agent, sandbox: &Sandbox, netns: Option<&OwnedFd>) -> Re
         Ok(netns) => netns,
         Err(error) => return Err(kernel_failure(&act, &error.into())),
     };
-    agent.kernel.delete(sandbox, netns).await.map_err(|error| kernel_failure(&act, &error))?;
+    agent
+        .kernel
+        .delete(sandbox, netns)
+        .await
+        .map_err(|error| kernel_failure(&act, &error))?;
     agent.made.lock().remove(&key(sandbox));
     Ok(())
 }

@@ -46,14 +46,21 @@ pub async fn find(agent: &Agent, wanted: &PodRef) -> Result<PodView, Refusal> {
     let key = PodKey::new(&wanted.namespace, &wanted.name);
     let is_it = |pod: &PodView| wanted.uid.as_ref().is_none_or(|uid| *uid == pod.uid);
     if wanted.uid.is_some()
-        && let Some(pod) = agent.world.read(|state| state.pods.get(&key).filter(|pod| is_it(pod)).cloned())
+        && let Some(pod) = agent
+            .world
+            .read(|state| state.pods.get(&key).filter(|pod| is_it(pod)).cloned())
     {
         return Ok(pod);
     }
     loop {
         match agent.pods.get(&key).await {
             Ok(Some(pod)) if is_it(&pod) => return Ok(pod),
-            Ok(_) => return Err(Refusal::PodGone { pod: key, uid: wanted.uid.clone() }),
+            Ok(_) => {
+                return Err(Refusal::PodGone {
+                    pod: key,
+                    uid: wanted.uid.clone(),
+                });
+            }
             Err(error) => warn!(pod = %key, error = error.as_ref(), "pod not read, trying again"),
         }
         tokio::time::sleep(RETRY_AFTER).await;

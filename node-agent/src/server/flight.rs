@@ -53,7 +53,12 @@ impl Flights {
         }
         let (cancel, ended) = (CancellationToken::new(), CancellationToken::new());
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry { pod: pod.clone(), number, cancel: cancel.clone(), ended: ended.clone() };
+        let entry = Entry {
+            pod: pod.clone(),
+            number,
+            cancel: cancel.clone(),
+            ended: ended.clone(),
+        };
         map.insert(container_id.to_owned(), entry);
         Ok(Flight {
             flights: self.clone(),
@@ -77,7 +82,9 @@ impl Flights {
     pub async fn supersede(&self, flight: &Flight, pod: &PodKey) {
         let others: Vec<Entry> = {
             let map = self.by_container.lock();
-            let older = map.values().filter(|entry| entry.number < flight.number && entry.pod == *pod);
+            let older = map
+                .values()
+                .filter(|entry| entry.number < flight.number && entry.pod == *pod);
             older.cloned().collect()
         };
         for other in &others {

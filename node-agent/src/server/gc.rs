@@ -14,7 +14,11 @@ pub async fn gc(agent: &Agent, request: GcRequest) -> Result<(), Failure> {
         .await
         .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
     // By container: an ADD makes interfaces that the runtime does not list.
-    let valid: BTreeSet<&str> = request.valid.iter().map(|attachment| attachment.container_id.as_str()).collect();
+    let valid: BTreeSet<&str> = request
+        .valid
+        .iter()
+        .map(|attachment| attachment.container_id.as_str())
+        .collect();
     let mut failures = Vec::new();
     let mut containers: BTreeSet<&str> = BTreeSet::new();
     for sandbox in &existing {
@@ -23,7 +27,10 @@ pub async fn gc(agent: &Agent, request: GcRequest) -> Result<(), Failure> {
         if valid.contains(id) || agent.flights.contains(id) || !containers.insert(id) {
             continue;
         }
-        let attachment = Attachment { container_id: id.to_owned(), ifname: sandbox.ifname.clone() };
+        let attachment = Attachment {
+            container_id: id.to_owned(),
+            ifname: sandbox.ifname.clone(),
+        };
         if let Err(failure) = del::teardown(agent, &attachment, &sandbox.pod_uid, None).await {
             failures.push(failure.message);
         }

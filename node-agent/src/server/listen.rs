@@ -62,7 +62,10 @@ pub async fn serve(agent: Arc<Agent>, listener: UnixListener) {
                 });
             }
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "connection not accepted");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "connection not accepted"
+                );
                 // Out of descriptors, most likely; do not spin on it.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

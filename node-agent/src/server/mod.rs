@@ -73,7 +73,10 @@ pub fn key(sandbox: &crate::datapath::Sandbox) -> SandboxKey {
 /// The failure for an act on the kernel that went wrong: it may go right the next time. The kubelet
 /// shows the message only, so the causes are in it.
 fn kernel_failure(act: &str, error: &KernelError) -> Failure {
-    Failure::new(code::TRY_AGAIN_LATER, format!("{act} failed: {}", chain(error.as_ref())))
+    Failure::new(
+        code::TRY_AGAIN_LATER,
+        format!("{act} failed: {}", chain(error.as_ref())),
+    )
 }
 
 /// The chain of causes below an error.

@@ -43,7 +43,11 @@ pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox
         // Without the namespace it works too, only the pod's end is left to the runtime.
         let netns = netns.try_clone().ok();
         if let Err(error) = agent.kernel.delete(sandbox, netns).await {
-            warn!(container = sandbox.container_id, error = error.as_ref(), "roll-back failed");
+            warn!(
+                container = sandbox.container_id,
+                error = error.as_ref(),
+                "roll-back failed"
+            );
             agent.untidy.notify_one();
         }
     }
@@ -51,9 +55,18 @@ pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox
 }
 
 async fn add(agent: &Agent, member: &MemberInterface, netns: &OwnedFd) -> Result<Realised, Failure> {
-    let act = format!("setting up {} of sandbox {}", member.sandbox.ifname, member.sandbox.container_id);
-    let netns = netns.try_clone().map_err(|error| kernel_failure(&act, &error.into()))?;
-    agent.kernel.add(member.clone(), netns).await.map_err(|error| kernel_failure(&act, &error))
+    let act = format!(
+        "setting up {} of sandbox {}",
+        member.sandbox.ifname, member.sandbox.container_id
+    );
+    let netns = netns
+        .try_clone()
+        .map_err(|error| kernel_failure(&act, &error.into()))?;
+    agent
+        .kernel
+        .add(member.clone(), netns)
+        .await
+        .map_err(|error| kernel_failure(&act, &error))
 }
 
 /// Remove the sandboxes that an earlier run of the same pod left: a DEL while no agent was there is
@@ -64,9 +77,16 @@ async fn remove_predecessors(agent: &Agent, new: &Sandbox) -> Result<(), Failure
         .sandboxes()
         .await
         .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
-    for old in existing.iter().filter(|s| s.pod_uid == new.pod_uid && s.container_id != new.container_id) {
+    for old in existing
+        .iter()
+        .filter(|s| s.pod_uid == new.pod_uid && s.container_id != new.container_id)
+    {
         let act = format!("removing the earlier sandbox {} of the pod", old.container_id);
-        agent.kernel.delete(old, None).await.map_err(|error| kernel_failure(&act, &error))?;
+        agent
+            .kernel
+            .delete(old, None)
+            .await
+            .map_err(|error| kernel_failure(&act, &error))?;
         agent.made.lock().remove(&key(old));
     }
     Ok(())

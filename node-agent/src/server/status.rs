@@ -21,7 +21,9 @@ pub fn status(agent: &Agent) -> Result<(), Failure> {
         }
         match state.node() {
             None => Some(Wait::NoNode),
-            Some(node) if node.trunk.is_none() => Some(Wait::NoTrunk { why: node.trunk_missing.clone() }),
+            Some(node) if node.trunk.is_none() => Some(Wait::NoTrunk {
+                why: node.trunk_missing.clone(),
+            }),
             Some(_) => None,
         }
     });

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use terway_cni_protocol::{
-    AddRequest, Attachment, CheckRequest, Decoder, DelRequest, Failure, GcRequest, PodRef, Reply, Request, call,
+    AddRequest, Attachment, CheckRequest, Decoder, DelRequest, Failure, GcRequest, PodRef, Reply, Request,
+    call,
 };
 use terway_crds::Phase;
 use tokio::sync::Semaphore;
@@ -33,7 +34,12 @@ impl Server {
         let socket = dir.path().join("run/terway.sock");
         let listener = listen::bind(&socket).unwrap();
         let serving = tokio::spawn(listen::serve(stage.agent.clone(), listener));
-        Server { stage, socket, serving, _dir: dir }
+        Server {
+            stage,
+            socket,
+            serving,
+            _dir: dir,
+        }
     }
 
     /// Ask as the binary does, in the background.
@@ -68,15 +74,26 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 fn attachment(container: &str) -> Attachment {
-    Attachment { container_id: container.into(), ifname: "eth0".into() }
+    Attachment {
+        container_id: container.into(),
+        ifname: "eth0".into(),
+    }
 }
 
 fn pod_ref(name: &str, uid: Option<&str>) -> PodRef {
-    PodRef { namespace: "shop".into(), name: name.into(), uid: uid.map(str::to_owned) }
+    PodRef {
+        namespace: "shop".into(),
+        name: name.into(),
+        uid: uid.map(str::to_owned),
+    }
 }
 
 fn add_for(container: &str, name: &str, uid: Option<&str>, wait_ms: u64) -> Request {
-    Request::Add(AddRequest { attachment: attachment(container), pod: pod_ref(name, uid), wait_ms })
+    Request::Add(AddRequest {
+        attachment: attachment(container),
+        pod: pod_ref(name, uid),
+        wait_ms,
+    })
 }
 
 fn add(container: &str) -> Request {
@@ -84,7 +101,10 @@ fn add(container: &str) -> Request {
 }
 
 fn del(container: &str) -> Request {
-    Request::Del(DelRequest { attachment: attachment(container), pod: Some(pod_ref("db-0", Some("u-1"))) })
+    Request::Del(DelRequest {
+        attachment: attachment(container),
+        pod: Some(pod_ref("db-0", Some("u-1"))),
+    })
 }
 
 fn is_network(reply: &Reply) -> bool {
@@ -97,7 +117,10 @@ async fn an_add_waits_for_the_binding_and_is_announced() {
     server.stage.pod("db-0", "u-1");
     let adding = server.ask(add("c1"));
     server.in_flight("c1").await;
-    server.stage.pod_eni(PodEniView { phase: Phase::Binding, ..bound("db-0", "u-1") });
+    server.stage.pod_eni(PodEniView {
+        phase: Phase::Binding,
+        ..bound("db-0", "u-1")
+    });
     assert!(!adding.is_finished());
     server.stage.pod_eni(bound("db-0", "u-1"));
     assert!(is_network(&adding.await.unwrap()));
@@ -130,7 +153,10 @@ async fn a_pod_without_a_network_to_come_fails_at_once_with_the_reason() {
     let failure = server.refused(add("c1")).await;
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(failure.code, 101);
-    assert!(failure.message.contains("shared ENIs are not available yet"), "{failure:?}");
+    assert!(
+        failure.message.contains("shared ENIs are not available yet"),
+        "{failure:?}"
+    );
     let announcement = server.stage.announced.recv().await.unwrap();
     assert_eq!(announcement.what, What::Failed(failure.message));
 }
@@ -140,7 +166,11 @@ async fn a_timeout_names_the_phase_and_the_message() {
     let server = Server::on(Stage::new());
     server.stage.pod("db-0", "u-1");
     let message = "the cloud said QuotaExceeded".to_owned();
-    server.stage.pod_eni(PodEniView { phase: Phase::Initial, message, ..bound("db-0", "u-1") });
+    server.stage.pod_eni(PodEniView {
+        phase: Phase::Initial,
+        message,
+        ..bound("db-0", "u-1")
+    });
     let failure = server.refused(add_for("c1", "db-0", Some("u-1"), 50)).await;
     assert_eq!(failure.code, 11);
     assert!(failure.message.contains("phase Initial"), "{failure:?}");
@@ -170,10 +200,15 @@ async fn a_waiting_add_ends_when_its_pod_goes() {
     let adding = server.ask(add("c1"));
     server.in_flight("c1").await;
     // Let it see the pod once.
-    server.stage.pod_eni(PodEniView { phase: Phase::Binding, ..bound("db-0", "u-1") });
+    server.stage.pod_eni(PodEniView {
+        phase: Phase::Binding,
+        ..bound("db-0", "u-1")
+    });
     tokio::task::yield_now().await;
     server.stage.pod_gone("db-0");
-    let Reply::Refused(failure) = adding.await.unwrap() else { panic!() };
+    let Reply::Refused(failure) = adding.await.unwrap() else {
+        panic!()
+    };
     assert!(failure.message.contains("does not exist any more"), "{failure:?}");
 }
 
@@ -254,7 +289,10 @@ async fn a_container_is_added_once_at_a_time_and_again_after_that() {
     let first = server.ask(add("c1"));
     server.in_flight("c1").await;
     let busy = server.refused(add("c1")).await;
-    assert!(busy.code == 11 && busy.message.contains("being processed"), "{busy:?}");
+    assert!(
+        busy.code == 11 && busy.message.contains("being processed"),
+        "{busy:?}"
+    );
     server.stage.pod_eni(bound("db-0", "u-1"));
     assert!(is_network(&first.await.unwrap()));
     assert!(is_network(&server.ask(add("c1")).await.unwrap()), "repeated");
@@ -273,7 +311,10 @@ async fn what_cannot_be_made_whole_is_not_left_in_part() {
     server.stage.pod_eni(pod_eni);
     server.stage.kernel.refuses.lock().push("eth1".into());
     let failure = server.refused(add("c1")).await;
-    assert!(failure.code == 11 && failure.message.contains("the kernel said no"), "{failure:?}");
+    assert!(
+        failure.code == 11 && failure.message.contains("the kernel said no"),
+        "{failure:?}"
+    );
     assert!(server.stage.kernel.containers().is_empty());
 
     server.stage.kernel.refuses.lock().clear();
@@ -311,7 +352,11 @@ async fn a_del_needs_neither_lists_nor_api_server_but_a_readable_kernel() {
     let server = Server::on(Stage::unsynced());
     *server.stage.kernel.sandboxes.lock() = vec![sandbox("c1", "u-1")];
     *server.stage.kernel.blind.lock() = true;
-    assert_eq!(server.refused(del("c1")).await.code, 11, "a failed read is not an empty one");
+    assert_eq!(
+        server.refused(del("c1")).await.code,
+        11,
+        "a failed read is not an empty one"
+    );
     *server.stage.kernel.blind.lock() = false;
     assert_eq!(server.ask(del("c1")).await.unwrap(), Reply::Done);
     assert!(server.stage.kernel.containers().is_empty());
@@ -329,7 +374,9 @@ async fn check_reports_addresses_and_announces_repairs() {
     assert_eq!(server.refused(check.clone()).await.code, 100);
     *server.stage.kernel.sandboxes.lock() = vec![sandbox("c1", "u-1")];
     server.stage.kernel.repairs.lock().push("add rule 512".into());
-    let Reply::Checked { addresses } = server.ask(check).await.unwrap() else { panic!() };
+    let Reply::Checked { addresses } = server.ask(check).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(addresses[0].to_string(), "10.0.16.7/32");
     let announcement = server.stage.announced.recv().await.unwrap();
     assert_eq!(announcement.what, What::Repaired(vec!["add rule 512".into()]));
@@ -339,13 +386,22 @@ async fn check_reports_addresses_and_announces_repairs() {
 async fn status_is_honest() {
     let server = Server::on(Stage::unsynced());
     let failure = server.refused(Request::Status).await;
-    assert!(failure.code == 50 && failure.message.contains("podenis"), "{failure:?}");
+    assert!(
+        failure.code == 50 && failure.message.contains("podenis"),
+        "{failure:?}"
+    );
 
     let server = Server::on(Stage::new());
     assert_eq!(server.ask(Request::Status).await.unwrap(), Reply::Done);
-    server.stage.node(NodeView { trunk_missing: "CreateTrunk is under way".into(), ..Default::default() });
+    server.stage.node(NodeView {
+        trunk_missing: "CreateTrunk is under way".into(),
+        ..Default::default()
+    });
     let failure = server.refused(Request::Status).await;
-    assert!(failure.code == 50 && failure.message.contains("CreateTrunk"), "{failure:?}");
+    assert!(
+        failure.code == 50 && failure.message.contains("CreateTrunk"),
+        "{failure:?}"
+    );
     *server.stage.agent.limited.lock() = Some("a step failed".into());
     assert_eq!(server.refused(Request::Status).await.code, 51);
 }
@@ -357,7 +413,9 @@ async fn gc_removes_what_the_runtime_does_not_know() {
     *server.stage.kernel.sandboxes.lock() = vec![sandbox("kept", "u-8"), sandbox("lost", "u-9")];
     let adding = server.ask(add("young"));
     server.in_flight("young").await;
-    let gc = Request::Gc(GcRequest { valid: vec![attachment("kept")] });
+    let gc = Request::Gc(GcRequest {
+        valid: vec![attachment("kept")],
+    });
     assert_eq!(server.ask(gc).await.unwrap(), Reply::Done);
     assert_eq!(server.stage.kernel.containers(), ["kept"]);
     server.stage.pod_eni(bound("db-0", "u-1"));
@@ -386,7 +444,10 @@ async fn what_is_no_request_gets_a_reason_and_harms_nobody() {
         });
         assert!(matches!(reply.await.unwrap(), Reply::Refused(failure) if failure.code == 6));
     }
-    let bad = Request::Del(DelRequest { attachment: attachment("a/b"), pod: None });
+    let bad = Request::Del(DelRequest {
+        attachment: attachment("a/b"),
+        pod: None,
+    });
     assert_eq!(server.refused(bad).await.code, 4);
     assert_eq!(server.ask(Request::Status).await.unwrap(), Reply::Done);
 }
@@ -398,7 +459,15 @@ async fn a_stop_ends_waiting_adds_with_an_answer() {
     let adding = server.ask(add("c1"));
     server.in_flight("c1").await;
     server.stage.agent.stopping.cancel();
-    let Reply::Refused(failure) = adding.await.unwrap() else { panic!() };
-    assert!(failure.code == 11 && failure.message.contains("restarting"), "{failure:?}");
-    tokio::time::timeout(PATIENCE, server.serving).await.unwrap().unwrap();
+    let Reply::Refused(failure) = adding.await.unwrap() else {
+        panic!()
+    };
+    assert!(
+        failure.code == 11 && failure.message.contains("restarting"),
+        "{failure:?}"
+    );
+    tokio::time::timeout(PATIENCE, server.serving)
+        .await
+        .unwrap()
+        .unwrap();
 }

@@ -49,7 +49,11 @@ pub fn render(
     let version = version.unwrap_or_else(|| DEFAULT_VERSION.to_owned());
     if !VERSIONS.contains(&version.as_str()) {
         let why = format!("{version:?} is not one of {}", VERSIONS.join(", "));
-        return Err(SettingsError::Value { key, what: "cniVersion".to_owned(), why });
+        return Err(SettingsError::Value {
+            key,
+            what: "cniVersion".to_owned(),
+            why,
+        });
     }
     let mut ours = None;
     for plugin in &mut plugins {
@@ -62,7 +66,11 @@ pub fn render(
     }
     let Some(ours) = ours else {
         let why = "no plugin has the type \"terway\"".to_owned();
-        return Err(SettingsError::Value { key, what: "plugins".to_owned(), why });
+        return Err(SettingsError::Value {
+            key,
+            what: "plugins".to_owned(),
+            why,
+        });
     };
     let mut warnings = Vec::new();
     set_datapath(ours, &mut warnings);
@@ -72,7 +80,12 @@ pub fn render(
         ours.insert("socket".to_owned(), json!(socket));
     }
     let document = json!({ "cniVersion": version, "name": NAME, "plugins": plugins });
-    Ok(Rendered { document, mtu, host_stack_cidrs, warnings })
+    Ok(Rendered {
+        document,
+        mtu,
+        host_stack_cidrs,
+        warnings,
+    })
 }
 
 type Plugin = Map<String, Value>;
@@ -99,7 +112,10 @@ fn plugins(
 }
 
 fn set_datapath(ours: &mut Plugin, warnings: &mut Vec<String>) {
-    let configured = ours.get("eniip_virtual_type").and_then(Value::as_str).unwrap_or_default();
+    let configured = ours
+        .get("eniip_virtual_type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if !matches!(configured.to_ascii_lowercase().as_str(), "" | "veth") {
         warnings.push(format!(
             "eniip_virtual_type {configured:?} is configured, but this release has the datapath veth only and uses it"
@@ -140,7 +156,9 @@ fn host_stack_cidrs(key: &'static str, ours: &Plugin) -> Result<Vec<Ipv4Net>, Se
             serde_json::from_value(value.clone()).map_err(|source| SettingsError::Decode { key, source })?
         }
     };
-    let ipv4 = texts.iter().filter(|text| text.parse::<ipnet::Ipv6Net>().is_err());
+    let ipv4 = texts
+        .iter()
+        .filter(|text| text.parse::<ipnet::Ipv6Net>().is_err());
     ipv4.map(|text| cidr(key, "host_stack_cidrs", text)).collect()
 }
 

@@ -66,7 +66,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { mtu: DEFAULT_MTU, host_stack_cidrs: Vec::new(), extra_routes: Vec::new() }
+        Settings {
+            mtu: DEFAULT_MTU,
+            host_stack_cidrs: Vec::new(),
+            extra_routes: Vec::new(),
+        }
     }
 }
 
@@ -89,8 +93,10 @@ struct Destination {
 /// listens, so that the binary finds it.
 pub fn load(dir: &Path, host_mtu: Option<u32>, socket: &Path) -> Result<(Settings, Rendered), SettingsError> {
     let eni_conf = match read(dir, ENI_CONFIG_KEY)? {
-        Some(text) => serde_json::from_str(&text)
-            .map_err(|source| SettingsError::Decode { key: ENI_CONFIG_KEY, source })?,
+        Some(text) => serde_json::from_str(&text).map_err(|source| SettingsError::Decode {
+            key: ENI_CONFIG_KEY,
+            source,
+        })?,
         None => EniConf::default(),
     };
     let rendered = conflist::render(
@@ -104,8 +110,11 @@ pub fn load(dir: &Path, host_mtu: Option<u32>, socket: &Path) -> Result<(Setting
         .iter()
         .map(|route| cidr(ENI_CONFIG_KEY, "extra_routes", &route.dst))
         .collect::<Result<_, _>>()?;
-    let settings =
-        Settings { mtu: rendered.mtu, host_stack_cidrs: rendered.host_stack_cidrs.clone(), extra_routes };
+    let settings = Settings {
+        mtu: rendered.mtu,
+        host_stack_cidrs: rendered.host_stack_cidrs.clone(),
+        extra_routes,
+    };
     Ok((settings, rendered))
 }
 

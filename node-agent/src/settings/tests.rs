@@ -34,8 +34,14 @@ fn a_chain_keeps_its_order_and_its_version_and_wins() {
         {"type":"portmap","name":"p","capabilities":{"portMappings":true}}]}"#;
     let rendered = render(Some(chain), Some("not read"), None, Path::new("/run/a.sock")).unwrap();
     let document = &rendered.document;
-    assert_eq!((&document["cniVersion"], &document["name"]), (&json!("1.0.0"), &json!("terway-chainer")));
-    assert_eq!(document["plugins"][1], json!({ "type": "portmap", "capabilities": { "portMappings": true } }));
+    assert_eq!(
+        (&document["cniVersion"], &document["name"]),
+        (&json!("1.0.0"), &json!("terway-chainer"))
+    );
+    assert_eq!(
+        document["plugins"][1],
+        json!({ "type": "portmap", "capabilities": { "portMappings": true } })
+    );
     assert_eq!(document["plugins"][0]["socket"], "/run/a.sock");
     assert!(document["plugins"][0].get("cniVersion").is_none());
     assert_eq!(rendered.mtu, 8500);
@@ -77,7 +83,9 @@ fn bad_values_are_named() {
     assert!(error(None, Some(r#"{"type":"terway","mtu":"x"}"#)).contains("mtu"));
     assert!(error(None, Some(r#"{"type":"terway","cniVersion":"9.0.0"}"#)).contains("cniVersion"));
     assert!(error(Some(r#"{"plugins":[{"type":"portmap"}]}"#), None).contains("plugins"));
-    assert!(error(None, Some(r#"{"type":"terway","host_stack_cidrs":["10/8"]}"#)).contains("host_stack_cidrs"));
+    assert!(
+        error(None, Some(r#"{"type":"terway","host_stack_cidrs":["10/8"]}"#)).contains("host_stack_cidrs")
+    );
 }
 
 #[test]
@@ -90,12 +98,21 @@ fn the_directory_is_read_whole_or_by_default() {
         r#"{"version":"1","max_pool_size":5,"extra_routes":[{"dst":"172.16.0.0/12"}]}"#,
     )
     .unwrap();
-    std::fs::write(dir.path().join("10-terway.conf"), r#"{"type":"terway","mtu":1400}"#).unwrap();
+    std::fs::write(
+        dir.path().join("10-terway.conf"),
+        r#"{"type":"terway","mtu":1400}"#,
+    )
+    .unwrap();
     let (settings, _) = load(dir.path(), None, socket()).unwrap();
     assert_eq!(settings.mtu, 1400);
     assert_eq!(settings.extra_routes, ["172.16.0.0/12".parse().unwrap()]);
     std::fs::write(dir.path().join("eni_conf"), r#"{"extra_routes":[{"dst":"x"}]}"#).unwrap();
-    assert!(load(dir.path(), None, socket()).unwrap_err().to_string().contains("extra_routes"));
+    assert!(
+        load(dir.path(), None, socket())
+            .unwrap_err()
+            .to_string()
+            .contains("extra_routes")
+    );
 }
 
 #[test]
@@ -107,7 +124,10 @@ fn installing_replaces_the_file_and_the_old_form_of_it() {
     for version in ["0.4.0", "1.0.0"] {
         install(&target, &json!({ "cniVersion": version })).unwrap();
     }
-    let names: Vec<_> = std::fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> = std::fs::read_dir(&target)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(names, ["10-terway.conflist"]);
     let text = std::fs::read_to_string(target.join("10-terway.conflist")).unwrap();
     assert!(text.contains("1.0.0"));

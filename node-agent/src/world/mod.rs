@@ -37,13 +37,19 @@ pub struct PodKey {
 impl PodKey {
     /// A key.
     pub fn new(namespace: &str, name: &str) -> Self {
-        PodKey { namespace: namespace.to_owned(), name: name.to_owned() }
+        PodKey {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// The key of an object.
     pub fn of(object: &impl kube::Resource) -> Self {
         let meta = object.meta();
-        PodKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+        PodKey::new(
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+        )
     }
 }
 
@@ -95,7 +101,11 @@ impl State {
             ("nodes.network.alibabacloud.com", self.node.synced()),
             ("noderuntimes", self.runtime.synced()),
         ];
-        tables.into_iter().filter(|(_, synced)| !synced).map(|(name, _)| name).collect()
+        tables
+            .into_iter()
+            .filter(|(_, synced)| !synced)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
@@ -112,7 +122,12 @@ struct Inner {
 
 impl Default for World {
     fn default() -> Self {
-        World { inner: Arc::new(Inner { state: RwLock::default(), version: watch::Sender::new(0) }) }
+        World {
+            inner: Arc::new(Inner {
+                state: RwLock::default(),
+                version: watch::Sender::new(0),
+            }),
+        }
     }
 }
 

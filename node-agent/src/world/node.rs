@@ -34,31 +34,61 @@ impl NodeView {
     /// The view of an object.
     pub fn new(object: &TerwayNode) -> Self {
         let status = object.status.clone().unwrap_or_default();
-        let bound = status.network_interfaces.values().flat_map(|nic| nic.ipv4.values().chain(nic.ipv6.values()));
-        let bound_uids = bound.map(|ip| ip.pod_uid.clone()).filter(|uid| !uid.is_empty()).collect();
+        let bound = status
+            .network_interfaces
+            .values()
+            .flat_map(|nic| nic.ipv4.values().chain(nic.ipv6.values()));
+        let bound_uids = bound
+            .map(|ip| ip.pod_uid.clone())
+            .filter(|uid| !uid.is_empty())
+            .collect();
         let uid = object.metadata.uid.clone().unwrap_or_default();
         match trunk(&status) {
-            Ok(trunk) => NodeView { uid, trunk: Some(trunk), trunk_missing: String::new(), bound_uids },
-            Err(why) => NodeView { uid, trunk: None, trunk_missing: why, bound_uids },
+            Ok(trunk) => NodeView {
+                uid,
+                trunk: Some(trunk),
+                trunk_missing: String::new(),
+                bound_uids,
+            },
+            Err(why) => NodeView {
+                uid,
+                trunk: None,
+                trunk_missing: why,
+                bound_uids,
+            },
         }
     }
 
     /// The view of an object that cannot be decoded.
     pub fn unreadable(error: &str) -> Self {
-        NodeView { trunk_missing: format!("its Node object cannot be decoded: {error}"), ..Default::default() }
+        NodeView {
+            trunk_missing: format!("its Node object cannot be decoded: {error}"),
+            ..Default::default()
+        }
     }
 }
 
 fn trunk(status: &TerwayNodeStatus) -> Result<Trunk, String> {
-    let trunks = || status.network_interfaces.values().filter(|nic| nic.kind == Some(EniKind::Trunk));
+    let trunks = || {
+        status
+            .network_interfaces
+            .values()
+            .filter(|nic| nic.kind == Some(EniKind::Trunk))
+    };
     if let Some(nic) = trunks().find(|nic| nic.status == NicStatus::InUse) {
         return attached(nic);
     }
     let states = trunks().map(|nic| format!("trunk ENI {} is {}", nic.id, nic.status));
-    let operations = status.operations.iter().map(|operation| match &operation.last_error {
-        Some(failure) => format!("{} failed, the cloud said {}: {}", operation.kind, failure.code, failure.message),
-        None => format!("{} is under way", operation.kind),
-    });
+    let operations = status
+        .operations
+        .iter()
+        .map(|operation| match &operation.last_error {
+            Some(failure) => format!(
+                "{} failed, the cloud said {}: {}",
+                operation.kind, failure.code, failure.message
+            ),
+            None => format!("{} is under way", operation.kind),
+        });
     let known: Vec<String> = states.chain(operations).collect();
     if known.is_empty() {
         return Err("the control plane has not given it a trunk ENI (yet)".to_owned());
@@ -73,7 +103,11 @@ fn attached(nic: &Nic) -> Result<Trunk, String> {
         .ipv4_cidr
         .parse()
         .map_err(|_| format!("trunk ENI {} has the vSwitch CIDR {:?}", nic.id, nic.ipv4_cidr))?;
-    Ok(Trunk { eni_id: nic.id.clone(), mac, cidr })
+    Ok(Trunk {
+        eni_id: nic.id.clone(),
+        mac,
+        cidr,
+    })
 }
 
 /// `aa:bb:cc:dd:ee:ff`.
@@ -105,7 +139,10 @@ mod tests {
                 "macAddress": "00:16:3e:00:00:02", "ipv4CIDR": "10.0.0.0/24" },
         }}));
         let trunk = node.trunk.unwrap();
-        assert_eq!((trunk.eni_id.as_str(), trunk.mac), ("eni-2", [0, 0x16, 0x3e, 0, 0, 2]));
+        assert_eq!(
+            (trunk.eni_id.as_str(), trunk.mac),
+            ("eni-2", [0, 0x16, 0x3e, 0, 0, 2])
+        );
     }
 
     #[test]
@@ -115,13 +152,26 @@ mod tests {
         assert!(view(attaching).trunk_missing.contains("eni-2 is Attaching"));
         let refused = json!({ "operations": [{ "kind": "CreateTrunk", "attempt": 1,
             "lastError": { "code": "InvalidVSwitchId.IpNotEnough", "message": "no IP left" } }] });
-        assert!(view(refused).trunk_missing.contains("InvalidVSwitchId.IpNotEnough: no IP left"));
+        assert!(
+            view(refused)
+                .trunk_missing
+                .contains("InvalidVSwitchId.IpNotEnough: no IP left")
+        );
     }
 
     #[test]
     fn mac_addresses_are_six_bytes() {
-        assert_eq!(parse_mac("ee:ff:ff:ff:ff:ff"), Some([0xee, 255, 255, 255, 255, 255]));
-        for bad in ["", "ee:ff:ff:ff:ff", "ee:ff:ff:ff:ff:ff:ff", "ee:ff:ff:ff:ff:fg", "e:f:f:f:f:f"] {
+        assert_eq!(
+            parse_mac("ee:ff:ff:ff:ff:ff"),
+            Some([0xee, 255, 255, 255, 255, 255])
+        );
+        for bad in [
+            "",
+            "ee:ff:ff:ff:ff",
+            "ee:ff:ff:ff:ff:ff:ff",
+            "ee:ff:ff:ff:ff:fg",
+            "e:f:f:f:f:f",
+        ] {
             assert_eq!(parse_mac(bad), None, "{bad:?}");
         }
     }

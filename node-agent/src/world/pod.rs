@@ -26,10 +26,15 @@ impl PodView {
     pub fn new(meta: &ObjectMeta) -> Self {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let is_true = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| {
-            map.as_ref().and_then(|map| map.get(key)).is_some_and(|value| value == "true")
+            map.as_ref()
+                .and_then(|map| map.get(key))
+                .is_some_and(|value| value == "true")
         };
         PodView {
-            key: PodKey { namespace: text(&meta.namespace), name: text(&meta.name) },
+            key: PodKey {
+                namespace: text(&meta.namespace),
+                name: text(&meta.name),
+            },
             uid: text(&meta.uid),
             wants_eni: is_true(&meta.annotations, annotation::POD_ENI),
             ignored: is_true(&meta.labels, label::IGNORE),

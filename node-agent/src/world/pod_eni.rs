@@ -52,10 +52,19 @@ impl PodEniView {
     /// The view of an object.
     pub fn new(object: &PodEni) -> Self {
         let status = object.status.clone().unwrap_or_default();
-        let allocations = object.spec.allocations.iter().map(|allocation| view(allocation, &status)).collect();
+        let allocations = object
+            .spec
+            .allocations
+            .iter()
+            .map(|allocation| view(allocation, &status))
+            .collect();
         PodEniView {
             key: PodKey::of(object),
-            pod_uid: object.annotations().get(annotation::POD_UID).cloned().unwrap_or_default(),
+            pod_uid: object
+                .annotations()
+                .get(annotation::POD_UID)
+                .cloned()
+                .unwrap_or_default(),
             message: message(&object.spec.allocations, &status),
             phase: status.phase,
             deleting: object.metadata.deletion_timestamp.is_some(),
@@ -68,9 +77,15 @@ impl PodEniView {
     /// why it waits.
     pub fn unreadable(invalid: &InvalidObject) -> Self {
         let meta = &invalid.metadata;
-        let uid = meta.annotations.as_ref().and_then(|map| map.get(annotation::POD_UID));
+        let uid = meta
+            .annotations
+            .as_ref()
+            .and_then(|map| map.get(annotation::POD_UID));
         PodEniView {
-            key: PodKey::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default()),
+            key: PodKey::new(
+                meta.namespace.as_deref().unwrap_or_default(),
+                meta.name.as_deref().unwrap_or_default(),
+            ),
             pod_uid: uid.cloned().unwrap_or_default(),
             allocations: Err(format!("the object cannot be decoded: {}", invalid.error)),
             ..Default::default()
@@ -93,7 +108,10 @@ impl Default for PodEniView {
 }
 
 fn view(allocation: &Allocation, status: &PodEniStatus) -> Result<AllocationView, String> {
-    let info = status.eni_infos.get(&allocation.eni.id).filter(|info| info.kind == Some(EniKind::Member));
+    let info = status
+        .eni_infos
+        .get(&allocation.eni.id)
+        .filter(|info| info.kind == Some(EniKind::Member));
     let vlan = info
         .and_then(|info| info.vid)
         .map(|vid| match u16::try_from(vid) {
@@ -101,7 +119,10 @@ fn view(allocation: &Allocation, status: &PodEniStatus) -> Result<AllocationView
             _ => Err(format!("vid {vid} of {} is no VLAN id", allocation.eni.id)),
         })
         .transpose()?;
-    let routes = allocation.extra_routes.iter().map(|route| parse::<Ipv4Net>("extraRoutes", &route.dst));
+    let routes = allocation
+        .extra_routes
+        .iter()
+        .map(|route| parse::<Ipv4Net>("extraRoutes", &route.dst));
     Ok(AllocationView {
         interface: allocation.interface.clone(),
         eni_id: allocation.eni.id.clone(),
@@ -114,11 +135,16 @@ fn view(allocation: &Allocation, status: &PodEniStatus) -> Result<AllocationView
 }
 
 fn optional<T: std::str::FromStr>(key: &str, text: &str) -> Result<Option<T>, String> {
-    if text.is_empty() { Ok(None) } else { parse(key, text).map(Some) }
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        parse(key, text).map(Some)
+    }
 }
 
 fn parse<T: std::str::FromStr>(key: &str, text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{key} {text:?} cannot be parsed"))
+    text.parse()
+        .map_err(|_| format!("{key} {text:?} cannot be parsed"))
 }
 
 /// What the control plane says about the wait, and what the cloud said last.
@@ -127,7 +153,10 @@ fn message(allocations: &[Allocation], status: &PodEniStatus) -> String {
         let failure = allocation.creation.as_ref()?.last_error.as_ref()?;
         // An ENI that exists is past its refusals.
         allocation.eni.id.is_empty().then(|| {
-            format!("the cloud said {}: {} (request {})", failure.code, failure.message, failure.request_id)
+            format!(
+                "the cloud said {}: {} (request {})",
+                failure.code, failure.message, failure.request_id
+            )
         })
     });
     let own = Some(status.msg.clone()).filter(|text| !text.is_empty());

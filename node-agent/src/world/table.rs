@@ -18,7 +18,11 @@ pub struct Table<V> {
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
-        Table { items: BTreeMap::new(), listing: BTreeMap::new(), synced: false }
+        Table {
+            items: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            synced: false,
+        }
     }
 }
 

@@ -21,7 +21,11 @@ fn a_repeated_list_replaces_the_content_at_its_end() {
 
     table.apply(Event::Init);
     table.apply(Event::InitApply((key("b"), 2)));
-    assert_eq!(table.get(&key("a")), Some(&1), "visible until the new list is complete");
+    assert_eq!(
+        table.get(&key("a")),
+        Some(&1),
+        "visible until the new list is complete"
+    );
     assert!(table.apply(Event::InitDone));
     assert_eq!((table.get(&key("a")), table.get(&key("b"))), (None, Some(&2)));
 }
@@ -67,7 +71,10 @@ fn a_bound_pod_eni_is_parsed() {
             "extraRoutes": [{ "dst": "172.16.0.0/12" }] }] }),
         json!({ "phase": "Bind", "trunkENIID": "eni-2", "eniInfos": { "eni-9": { "id": "eni-9", "type": "Member", "vid": 7 } } }),
     );
-    assert_eq!((view.key.to_string().as_str(), view.pod_uid.as_str()), ("shop/db-0", "u-1"));
+    assert_eq!(
+        (view.key.to_string().as_str(), view.pod_uid.as_str()),
+        ("shop/db-0", "u-1")
+    );
     assert_eq!((view.phase, view.trunk.as_str()), (Phase::Bind, "eni-2"));
     let allocation = &view.allocations.unwrap()[0];
     assert_eq!(allocation.vlan, Some(7));
@@ -77,7 +84,10 @@ fn a_bound_pod_eni_is_parsed() {
 
 #[test]
 fn a_bad_value_is_named_and_stops_nothing_else() {
-    let view = pod_eni(json!({ "allocations": [{ "eni": { "id": "eni-9" }, "ipv4": "10.0.16" }] }), json!({}));
+    let view = pod_eni(
+        json!({ "allocations": [{ "eni": { "id": "eni-9" }, "ipv4": "10.0.16" }] }),
+        json!({}),
+    );
     assert_eq!(view.pod_uid, "u-1");
     assert_eq!(view.allocations.unwrap_err(), "ipv4 \"10.0.16\" cannot be parsed");
 }
@@ -86,7 +96,10 @@ fn a_bad_value_is_named_and_stops_nothing_else() {
 fn the_clouds_refusal_is_part_of_the_message() {
     let creation = json!({ "attempt": 2, "parameters": {}, "lastError": {
         "code": "InvalidVSwitchId.IpNotEnough", "message": "no address left", "requestID": "r-1" } });
-    let view = pod_eni(json!({ "allocations": [{ "creation": creation }] }), json!({ "msg": "waiting for an ENI" }));
+    let view = pod_eni(
+        json!({ "allocations": [{ "creation": creation }] }),
+        json!({ "msg": "waiting for an ENI" }),
+    );
     assert_eq!(
         view.message,
         "waiting for an ENI; the cloud said InvalidVSwitchId.IpNotEnough: no address left (request r-1)"

@@ -58,8 +58,17 @@ impl Connection {
 pub type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The watches of a node.
-pub fn all(client: &Client, node: &str, world: &World, connection: &Connection) -> Vec<(&'static str, Watch)> {
-    let feed = |name| Feed { name, world: world.clone(), connection: connection.clone() };
+pub fn all(
+    client: &Client,
+    node: &str,
+    world: &World,
+    connection: &Connection,
+) -> Vec<(&'static str, Watch)> {
+    let feed = |name| Feed {
+        name,
+        world: world.clone(),
+        connection: connection.clone(),
+    };
     let pods = Api::<PartialObjectMeta<Pod>>::all(client.clone());
     let pod_enis = Api::<DeserializeGuard<PodEni>>::all(client.clone());
     let nodes = Api::<DeserializeGuard<TerwayNode>>::all(client.clone());
@@ -124,7 +133,8 @@ impl Feed {
         V: PartialEq + Send,
     {
         let events = watcher::watcher(api, config).default_backoff();
-        let mut events = Box::pin(events.map_ok(|event| map(event, |object| (PodKey::of(&object), view(&object)))));
+        let mut events =
+            Box::pin(events.map_ok(|event| map(event, |object| (PodKey::of(&object), view(&object)))));
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
@@ -133,7 +143,11 @@ impl Feed {
                 }
                 Err(error) => {
                     self.connection.failed();
-                    warn!(kind = self.name, error = &error as &dyn std::error::Error, "watch failed, trying again");
+                    warn!(
+                        kind = self.name,
+                        error = &error as &dyn std::error::Error,
+                        "watch failed, trying again"
+                    );
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! `Schedule` decides when to ask for whom; the task here only keeps the clock, sends and passes news on.
 
 mod credit;
+mod queue;
 mod schedule;
 mod typical;
 

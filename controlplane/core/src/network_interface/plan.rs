@@ -211,7 +211,11 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
             // It was never seen attached: an attach of ours, or of a leader before, may not show yet.
             EniStatus::Available if status.phase == Phase::Initial => {
                 let sent = memory.attach_sent.unwrap_or(observed.quiet_since);
-                if elapsed(sent, at) < GRACE { settle(observed, sent) } else { Ok(Step::WriteDetached) }
+                if elapsed(sent, at) < GRACE {
+                    settle(observed, sent)
+                } else {
+                    Ok(Step::WriteDetached)
+                }
             }
             EniStatus::Available => Ok(Step::WriteDetached),
             EniStatus::InUse => match memory.detach_sent {

@@ -13,7 +13,11 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn target() -> AttachTo {
-    AttachTo { instance_id: "i-1".into(), trunk_eni_id: "trunk".into(), ..AttachTo::default() }
+    AttachTo {
+        instance_id: "i-1".into(),
+        trunk_eni_id: "trunk".into(),
+        ..AttachTo::default()
+    }
 }
 
 fn interface() -> NetworkInterface {
@@ -63,64 +67,123 @@ fn planned(
 
 #[test]
 fn what_was_just_made_is_attached_without_a_look_and_all_else_after_one() {
-    let fresh = Memory { made_here: true, ..Memory::default() };
-    assert_eq!(planned(&interface(), Holder::Living, &fresh, None), Ok(Step::Attach(target())));
-    assert_eq!(planned(&interface(), Holder::Living, &Memory::default(), None), Ok(Step::Watch));
+    let fresh = Memory {
+        made_here: true,
+        ..Memory::default()
+    };
+    assert_eq!(
+        planned(&interface(), Holder::Living, &fresh, None),
+        Ok(Step::Attach(target()))
+    );
+    assert_eq!(
+        planned(&interface(), Holder::Living, &Memory::default(), None),
+        Ok(Step::Watch)
+    );
     let free = seen(cloud_eni("eni-1"));
-    assert_eq!(planned(&interface(), Holder::Living, &Memory::default(), free), Ok(Step::Attach(target())));
+    assert_eq!(
+        planned(&interface(), Holder::Living, &Memory::default(), free),
+        Ok(Step::Attach(target()))
+    );
 }
 
 #[test]
 fn an_attach_under_way_is_not_repeated() {
-    let sent = Memory { attach_sent: Some(at(-1)), ..Memory::default() };
-    assert_eq!(planned(&interface(), Holder::Living, &sent, None), Ok(Step::Watch));
-    let attaching = CloudEni { status: EniStatus::Attaching, ..cloud_eni("eni-1") };
-    assert_eq!(planned(&interface(), Holder::Living, &sent, seen(attaching)), Err(Wait::Cloud));
+    let sent = Memory {
+        attach_sent: Some(at(-1)),
+        ..Memory::default()
+    };
+    assert_eq!(
+        planned(&interface(), Holder::Living, &sent, None),
+        Ok(Step::Watch)
+    );
+    let attaching = CloudEni {
+        status: EniStatus::Attaching,
+        ..cloud_eni("eni-1")
+    };
+    assert_eq!(
+        planned(&interface(), Holder::Living, &sent, seen(attaching)),
+        Err(Wait::Cloud)
+    );
     let stale = planned(&interface(), Holder::Living, &sent, seen(cloud_eni("eni-1")));
     assert!(matches!(stale, Err(Wait::Later(_))), "{stale:?}");
-    let long_ago = Memory { attach_sent: Some(at(-60)), ..Memory::default() };
+    let long_ago = Memory {
+        attach_sent: Some(at(-60)),
+        ..Memory::default()
+    };
     let again = planned(&interface(), Holder::Living, &long_ago, seen(cloud_eni("eni-1")));
     assert_eq!(again, Ok(Step::Attach(target())));
 }
 
 #[test]
 fn an_eni_in_use_at_the_target_is_written_down_with_its_vlan() {
-    let memory = Memory { attach_sent: Some(at(-2)), ..Memory::default() };
+    let memory = Memory {
+        attach_sent: Some(at(-2)),
+        ..Memory::default()
+    };
     let step = planned(&interface(), Holder::Living, &memory, seen(in_use()));
     assert_eq!(step, Ok(Step::WriteAttached(Box::new(in_use()))));
     let status = bound().status.unwrap();
     assert_eq!((status.phase, status.eni_info.vid), (Phase::Bind, Some(7)));
-    assert_eq!(planned(&bound(), Holder::Living, &Memory::default(), None), Err(Wait::Done));
+    assert_eq!(
+        planned(&bound(), Holder::Living, &Memory::default(), None),
+        Err(Wait::Done)
+    );
 }
 
 #[test]
 fn an_eni_attached_by_somebody_else_is_left_where_it_is() {
-    let elsewhere = CloudEni { instance_id: Some("i-9".into()), ..in_use() };
+    let elsewhere = CloudEni {
+        instance_id: Some("i-9".into()),
+        ..in_use()
+    };
     let wait = planned(&interface(), Holder::Living, &Memory::default(), seen(elsewhere));
-    assert_eq!(wait, Err(Wait::Elsewhere { instance_id: "i-9".into() }));
+    assert_eq!(
+        wait,
+        Err(Wait::Elsewhere {
+            instance_id: "i-9".into()
+        })
+    );
 }
 
 #[test]
 fn nothing_is_taken_from_a_living_pod() {
     let mut deleted = bound();
     deleted.metadata.deletion_timestamp = Some(Time(at(0)));
-    assert_eq!(planned(&deleted, Holder::Living, &Memory::default(), None), Err(Wait::HolderLives));
+    assert_eq!(
+        planned(&deleted, Holder::Living, &Memory::default(), None),
+        Err(Wait::HolderLives)
+    );
     let mut untargeted = bound();
     untargeted.spec.attach_to = None;
-    assert_eq!(planned(&untargeted, Holder::Living, &Memory::default(), None), Err(Wait::HolderLives));
+    assert_eq!(
+        planned(&untargeted, Holder::Living, &Memory::default(), None),
+        Err(Wait::HolderLives)
+    );
 }
 
 #[test]
 fn a_detach_follows_a_write_of_this_term() {
     let mut deleted = bound();
     deleted.metadata.deletion_timestamp = Some(Time(at(0)));
-    assert_eq!(planned(&deleted, Holder::Gone, &Memory::default(), None), Ok(Step::WriteTerm));
+    assert_eq!(
+        planned(&deleted, Holder::Gone, &Memory::default(), None),
+        Ok(Step::WriteTerm)
+    );
     deleted.status = Some(with_term(&deleted, "me/1"));
-    let detach = Step::Detach { instance_id: "i-1".into(), trunk_eni_id: "trunk".into() };
-    assert_eq!(planned(&deleted, Holder::Gone, &Memory::default(), None), Ok(detach));
+    let detach = Step::Detach {
+        instance_id: "i-1".into(),
+        trunk_eni_id: "trunk".into(),
+    };
+    assert_eq!(
+        planned(&deleted, Holder::Gone, &Memory::default(), None),
+        Ok(detach)
+    );
     // What an earlier leader began is looked at first.
     deleted.status = Some(with_term(&deleted, "other/1"));
-    assert_eq!(planned(&deleted, Holder::Gone, &Memory::default(), None), Ok(Step::Watch));
+    assert_eq!(
+        planned(&deleted, Holder::Gone, &Memory::default(), None),
+        Ok(Step::Watch)
+    );
 }
 
 #[test]
@@ -130,11 +193,26 @@ fn the_finalizer_goes_only_with_the_clouds_word() {
     deleted.status = Some(with_term(&deleted, "me/1"));
     let gone = || Some(EniObservation::Absent);
     // Absent, but we did not delete it: the answer to a Delete decides.
-    assert_eq!(planned(&deleted, Holder::Gone, &Memory::default(), gone()), Ok(Step::Delete));
-    let sent = Memory { delete_sent: Some(at(-1)), ..Memory::default() };
-    assert_eq!(planned(&deleted, Holder::Gone, &sent, gone()), Ok(Step::DropFinalizer));
-    let told = Memory { not_found: true, ..Memory::default() };
-    assert_eq!(planned(&deleted, Holder::Gone, &told, None), Ok(Step::DropFinalizer));
+    assert_eq!(
+        planned(&deleted, Holder::Gone, &Memory::default(), gone()),
+        Ok(Step::Delete)
+    );
+    let sent = Memory {
+        delete_sent: Some(at(-1)),
+        ..Memory::default()
+    };
+    assert_eq!(
+        planned(&deleted, Holder::Gone, &sent, gone()),
+        Ok(Step::DropFinalizer)
+    );
+    let told = Memory {
+        not_found: true,
+        ..Memory::default()
+    };
+    assert_eq!(
+        planned(&deleted, Holder::Gone, &told, None),
+        Ok(Step::DropFinalizer)
+    );
 }
 
 #[test]
@@ -151,17 +229,30 @@ fn what_upstream_does_not_manage_is_let_go_without_a_call() {
     let mut unmanaged = bound();
     unmanaged.spec.manage_policy.unmanaged = true;
     unmanaged.metadata.deletion_timestamp = Some(Time(at(0)));
-    assert_eq!(planned(&unmanaged, Holder::Gone, &Memory::default(), None), Ok(Step::DropFinalizer));
+    assert_eq!(
+        planned(&unmanaged, Holder::Gone, &Memory::default(), None),
+        Ok(Step::DropFinalizer)
+    );
 }
 
 #[test]
 fn an_attach_that_was_never_seen_is_waited_for_before_the_eni_counts_as_free() {
     let mut given_up = interface();
     given_up.spec.attach_to = None;
-    let sent = Memory { made_here: true, attach_sent: Some(at(-1)), ..Memory::default() };
+    let sent = Memory {
+        made_here: true,
+        attach_sent: Some(at(-1)),
+        ..Memory::default()
+    };
     assert_eq!(planned(&given_up, Holder::Gone, &sent, None), Ok(Step::Watch));
     let free = planned(&given_up, Holder::Gone, &sent, seen(cloud_eni("eni-1")));
     assert!(matches!(free, Err(Wait::Later(_))), "{free:?}");
-    let untouched = Memory { made_here: true, ..Memory::default() };
-    assert_eq!(planned(&given_up, Holder::Gone, &untouched, None), Ok(Step::WriteDetached));
+    let untouched = Memory {
+        made_here: true,
+        ..Memory::default()
+    };
+    assert_eq!(
+        planned(&given_up, Holder::Gone, &untouched, None),
+        Ok(Step::WriteDetached)
+    );
 }

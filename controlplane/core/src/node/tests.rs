@@ -59,28 +59,55 @@ fn trunk(status: EniStatus) -> CloudEni {
 #[test]
 fn a_node_says_who_it_is() {
     let facts = facts();
-    assert_eq!((facts.instance_id.as_str(), facts.zone.as_str(), facts.version), ("i-1", "cn-hangzhou-h", 7));
+    assert_eq!(
+        (facts.instance_id.as_str(), facts.zone.as_str(), facts.version),
+        ("i-1", "cn-hangzhou-h", 7)
+    );
     assert!(facts.is_managed(&Default::default()));
     let white_list = [("pool".to_owned(), "a".to_owned())].into();
     assert!(!facts.is_managed(&white_list));
-    assert!(!NodeFacts { ignored: true, ..facts }.is_managed(&Default::default()));
+    assert!(
+        !NodeFacts {
+            ignored: true,
+            ..facts
+        }
+        .is_managed(&Default::default())
+    );
 }
 
 #[test]
 fn capacities_follow_from_the_instance_type() {
     let cap = node_cap(&limits());
-    assert_eq!((cap.adapters, cap.member_adapter_limit, cap.max_member_adapter_limit), (4, 14, 16));
-    let without = InstanceTypeLimits { trunk_supported: false, ..limits() };
+    assert_eq!(
+        (
+            cap.adapters,
+            cap.member_adapter_limit,
+            cap.max_member_adapter_limit
+        ),
+        (4, 14, 16)
+    );
+    let without = InstanceTypeLimits {
+        trunk_supported: false,
+        ..limits()
+    };
     assert_eq!(node_cap(&without).member_adapter_limit, 0);
 }
 
 #[test]
 fn the_spec_is_written_once() {
     let mut record = TerwayNode::default();
-    assert_eq!(plan_spec(&facts(), &record, None), NodeSpecPlan::NeedsLimits("ecs.g7.2xlarge".into()));
-    let NodeSpecPlan::Write(spec) = plan_spec(&facts(), &record, Some(&limits())) else { panic!("no write") };
+    assert_eq!(
+        plan_spec(&facts(), &record, None),
+        NodeSpecPlan::NeedsLimits("ecs.g7.2xlarge".into())
+    );
+    let NodeSpecPlan::Write(spec) = plan_spec(&facts(), &record, Some(&limits())) else {
+        panic!("no write")
+    };
     record.spec = *spec;
-    assert_eq!(plan_spec(&facts(), &record, Some(&limits())), NodeSpecPlan::Unchanged);
+    assert_eq!(
+        plan_spec(&facts(), &record, Some(&limits())),
+        NodeSpecPlan::Unchanged
+    );
 }
 
 #[test]
@@ -155,10 +182,17 @@ impl World {
     }
 
     fn plan(&self) -> Result<Step, Wait> {
-        let id = self.record.status.as_ref().and_then(|s| s.operations.first()).map(|o| o.eni_id.clone());
+        let id = self
+            .record
+            .status
+            .as_ref()
+            .and_then(|s| s.operations.first())
+            .map(|o| o.eni_id.clone());
         let seen = id.filter(|_| self.watched).map(|id| {
             let eni = self.made.iter().find(|eni| eni.id == id).cloned();
-            eni.map_or(EniObservation::Absent, |eni| EniObservation::Present(Box::new(eni)))
+            eni.map_or(EniObservation::Absent, |eni| {
+                EniObservation::Present(Box::new(eni))
+            })
         });
         plan_trunk(&Observed {
             record: &self.record,
@@ -191,10 +225,13 @@ impl World {
             Step::Create => self.create(),
             Step::LookUpByTag | Step::LookUpById(_) => {
                 let found = self.tokens.get(&self.evidence.attempt);
-                let found = found.and_then(|id| self.made.iter().find(|eni| eni.id == *id)).cloned();
-                self.evidence
-                    .lookups
-                    .push(crate::intent::Lookup { at: self.now, found: found.map(Box::new) });
+                let found = found
+                    .and_then(|id| self.made.iter().find(|eni| eni.id == *id))
+                    .cloned();
+                self.evidence.lookups.push(crate::intent::Lookup {
+                    at: self.now,
+                    found: found.map(Box::new),
+                });
             }
             Step::Watch(_) => self.watched = true,
             Step::Attach(id) => {
@@ -217,18 +254,39 @@ impl World {
     fn create(&mut self) {
         let attempt = self.evidence.attempt;
         self.evidence.sending();
-        let id = self.tokens.entry(attempt).or_insert_with(|| format!("trunk-{attempt}")).clone();
+        let id = self
+            .tokens
+            .entry(attempt)
+            .or_insert_with(|| format!("trunk-{attempt}"))
+            .clone();
         if !self.made.iter().any(|eni| eni.id == id) {
-            let eni = CloudEni { instance_id: None, id: id.clone(), ..trunk(EniStatus::Available) };
+            let eni = CloudEni {
+                instance_id: None,
+                id: id.clone(),
+                ..trunk(EniStatus::Available)
+            };
             self.made.push(eni);
         }
-        let eni = self.made.iter().find(|eni| eni.id == id).cloned().expect("it was made");
+        let eni = self
+            .made
+            .iter()
+            .find(|eni| eni.id == id)
+            .cloned()
+            .expect("it was made");
         let lost = std::mem::take(&mut self.lose_reply);
-        self.evidence.answered(if lost { Answer::Unknown } else { Answer::Created(Box::new(eni)) });
+        self.evidence.answered(if lost {
+            Answer::Unknown
+        } else {
+            Answer::Created(Box::new(eni))
+        });
     }
 
     fn complete(&mut self) {
-        for eni in self.made.iter_mut().filter(|eni| eni.status == EniStatus::Attaching) {
+        for eni in self
+            .made
+            .iter_mut()
+            .filter(|eni| eni.status == EniStatus::Attaching)
+        {
             eni.status = EniStatus::InUse;
         }
     }

@@ -22,30 +22,57 @@ fn pod(uid: &str) -> PodFacts {
 }
 
 fn node() -> NodeFacts {
-    NodeFacts { name: "node1".into(), zone: "h".into(), ..NodeFacts::default() }
+    NodeFacts {
+        name: "node1".into(),
+        zone: "h".into(),
+        ..NodeFacts::default()
+    }
 }
 
 fn network() -> PodNetwork {
-    PodNetwork { security_group_ids: vec!["sg".into()], ..PodNetwork::default() }
+    PodNetwork {
+        security_group_ids: vec!["sg".into()],
+        ..PodNetwork::default()
+    }
 }
 
 fn vswitch() -> Candidate {
-    Candidate { id: "vsw".into(), zone: "h".into(), cidr: "10.0.0.0/24".into(), available: 1 }
+    Candidate {
+        id: "vsw".into(),
+        zone: "h".into(),
+        cidr: "10.0.0.0/24".into(),
+        available: 1,
+    }
 }
 
 fn settings() -> Settings {
-    Settings { cluster_id: "c".into(), vpc_id: "v".into(), enable_trunk: true, ipv6_count: 0 }
+    Settings {
+        cluster_id: "c".into(),
+        vpc_id: "v".into(),
+        enable_trunk: true,
+        ipv6_count: 0,
+    }
 }
 
 /// A record for pod `old` in a phase; it has its ENI.
 fn record(fixed: bool, phase: Phase) -> PodEni {
-    let mut record =
-        build(&pod("old"), &node(), &[network()], &[vswitch()], &settings(), Timestamp::UNIX_EPOCH).unwrap();
+    let mut record = build(
+        &pod("old"),
+        &node(),
+        &[network()],
+        &[vswitch()],
+        &settings(),
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
     record.spec.allocations[0].eni.id = "eni-1".into();
     if fixed {
         record.spec.allocations[0].allocation_type.kind = AllocationTypeKind::Fixed;
     }
-    record.status = Some(PodEniStatus { phase, ..PodEniStatus::default() });
+    record.status = Some(PodEniStatus {
+        phase,
+        ..PodEniStatus::default()
+    });
     record
 }
 
@@ -56,18 +83,39 @@ fn planned(pod: Option<PodFacts>, record: Option<PodEni>) -> Action {
 #[test]
 fn a_scheduled_pod_that_wants_enis_gets_a_record() {
     assert_eq!(planned(Some(pod("new")), None), Action::Create);
-    let unscheduled = PodFacts { node: String::new(), ..pod("new") };
-    assert_eq!(planned(Some(unscheduled), None), Action::Nothing(Idle::NotScheduled));
-    assert_eq!(plan(Some(&pod("new")), None, None), Action::Nothing(Idle::NodeUnknown));
+    let unscheduled = PodFacts {
+        node: String::new(),
+        ..pod("new")
+    };
+    assert_eq!(
+        planned(Some(unscheduled), None),
+        Action::Nothing(Idle::NotScheduled)
+    );
+    assert_eq!(
+        plan(Some(&pod("new")), None, None),
+        Action::Nothing(Idle::NodeUnknown)
+    );
 }
 
 #[test]
 fn pods_that_want_none_or_run_no_more_get_none() {
     for pod in [
-        PodFacts { wants_pod_eni: false, ..pod("new") },
-        PodFacts { host_network: true, ..pod("new") },
-        PodFacts { ignored: true, ..pod("new") },
-        PodFacts { exited: true, ..pod("new") },
+        PodFacts {
+            wants_pod_eni: false,
+            ..pod("new")
+        },
+        PodFacts {
+            host_network: true,
+            ..pod("new")
+        },
+        PodFacts {
+            ignored: true,
+            ..pod("new")
+        },
+        PodFacts {
+            exited: true,
+            ..pod("new")
+        },
     ] {
         assert_eq!(planned(Some(pod), None), Action::Nothing(Idle::NotWanted));
     }
@@ -75,21 +123,48 @@ fn pods_that_want_none_or_run_no_more_get_none() {
 
 #[test]
 fn a_leaving_pod_keeps_its_record_until_it_is_gone() {
-    let leaving = PodFacts { deleting: true, ..pod("old") };
-    assert_eq!(planned(Some(leaving), Some(record(false, Phase::Binding))), Action::Nothing(Idle::SandboxMayLive));
-    let leaving = PodFacts { deleting: true, ..pod("old") };
-    assert_eq!(planned(Some(leaving), Some(record(false, Phase::Bind))), Action::Nothing(Idle::Bound));
+    let leaving = PodFacts {
+        deleting: true,
+        ..pod("old")
+    };
+    assert_eq!(
+        planned(Some(leaving), Some(record(false, Phase::Binding))),
+        Action::Nothing(Idle::SandboxMayLive)
+    );
+    let leaving = PodFacts {
+        deleting: true,
+        ..pod("old")
+    };
+    assert_eq!(
+        planned(Some(leaving), Some(record(false, Phase::Bind))),
+        Action::Nothing(Idle::Bound)
+    );
 }
 
 #[test]
 fn the_record_of_a_gone_or_exited_pod_goes_or_is_detached() {
-    let exited = PodFacts { exited: true, ..pod("old") };
+    let exited = PodFacts {
+        exited: true,
+        ..pod("old")
+    };
     for pod in [None, Some(exited)] {
-        assert_eq!(planned(pod.clone(), Some(record(false, Phase::Bind))), Action::Delete);
-        assert_eq!(planned(pod, Some(record(true, Phase::Bind))), Action::SetPhase(Phase::Detaching));
+        assert_eq!(
+            planned(pod.clone(), Some(record(false, Phase::Bind))),
+            Action::Delete
+        );
+        assert_eq!(
+            planned(pod, Some(record(true, Phase::Bind))),
+            Action::SetPhase(Phase::Detaching)
+        );
     }
-    assert_eq!(planned(None, Some(record(true, Phase::Unbind))), Action::Nothing(Idle::Kept));
-    assert_eq!(planned(None, Some(record(true, Phase::Detaching))), Action::Nothing(Idle::BeingDetached));
+    assert_eq!(
+        planned(None, Some(record(true, Phase::Unbind))),
+        Action::Nothing(Idle::Kept)
+    );
+    assert_eq!(
+        planned(None, Some(record(true, Phase::Detaching))),
+        Action::Nothing(Idle::BeingDetached)
+    );
 }
 
 #[test]
@@ -103,44 +178,79 @@ fn a_fixed_record_without_an_eni_has_nothing_to_keep() {
 fn a_new_pod_of_the_name_takes_a_fixed_record_over_and_replaces_an_elastic_one() {
     let new = || Some(pod("new"));
     assert_eq!(planned(new(), Some(record(false, Phase::Bind))), Action::Delete);
-    assert_eq!(planned(new(), Some(record(true, Phase::Bind))), Action::SetPhase(Phase::Detaching));
+    assert_eq!(
+        planned(new(), Some(record(true, Phase::Bind))),
+        Action::SetPhase(Phase::Detaching)
+    );
     assert_eq!(planned(new(), Some(record(true, Phase::Unbind))), Action::Rebind);
     let mut rebound = record(true, Phase::Unbind);
-    rebound.metadata.annotations.get_or_insert_default().insert(annotation::POD_UID.into(), "new".into());
-    assert_eq!(planned(new(), Some(rebound.clone())), Action::SetPhase(Phase::Binding));
-    rebound.metadata.labels.get_or_insert_default().insert(label::NODE.into(), "node2".into());
+    rebound
+        .metadata
+        .annotations
+        .get_or_insert_default()
+        .insert(annotation::POD_UID.into(), "new".into());
+    assert_eq!(
+        planned(new(), Some(rebound.clone())),
+        Action::SetPhase(Phase::Binding)
+    );
+    rebound
+        .metadata
+        .labels
+        .get_or_insert_default()
+        .insert(label::NODE.into(), "node2".into());
     assert_eq!(planned(new(), Some(rebound)), Action::Rebind);
 }
 
 #[test]
 fn a_kept_eni_goes_only_to_a_name_that_lasts_and_to_its_own_zone() {
-    let passing = PodFacts { fixed_name: false, ..pod("new") };
-    assert_eq!(planned(Some(passing), Some(record(true, Phase::Unbind))), Action::Nothing(Idle::NameNotFixed));
+    let passing = PodFacts {
+        fixed_name: false,
+        ..pod("new")
+    };
+    assert_eq!(
+        planned(Some(passing), Some(record(true, Phase::Unbind))),
+        Action::Nothing(Idle::NameNotFixed)
+    );
     let mut elsewhere = record(true, Phase::Unbind);
     elsewhere.spec.zone = "i".into();
-    assert_eq!(planned(Some(pod("new")), Some(elsewhere)), Action::Nothing(Idle::OtherZone));
+    assert_eq!(
+        planned(Some(pod("new")), Some(elsewhere)),
+        Action::Nothing(Idle::OtherZone)
+    );
 }
 
 #[test]
 fn nothing_is_done_to_a_record_on_its_way_out() {
     let mut leaving = record(false, Phase::Bind);
     leaving.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-    assert_eq!(planned(Some(pod("new")), Some(leaving)), Action::Nothing(Idle::RecordBeingDeleted));
+    assert_eq!(
+        planned(Some(pod("new")), Some(leaving)),
+        Action::Nothing(Idle::RecordBeingDeleted)
+    );
 }
 
 #[test]
 fn the_record_carries_the_whole_request_before_it_is_sent() {
     let record = record(true, Phase::Initial);
     let creation = record.spec.allocations[0].creation.as_ref().unwrap();
-    assert_eq!((creation.attempt, creation.parameters.vswitch_id.as_str()), (1, "vsw"));
+    assert_eq!(
+        (creation.attempt, creation.parameters.vswitch_id.as_str()),
+        (1, "vsw")
+    );
     assert_eq!(creation.parameters.security_group_ids, ["sg"]);
-    assert_eq!(record.metadata.finalizers.as_deref().unwrap(), ["network.alibabacloud.com/pod-eni"]);
+    assert_eq!(
+        record.metadata.finalizers.as_deref().unwrap(),
+        ["network.alibabacloud.com/pod-eni"]
+    );
     assert_eq!(record.spec.zone, "h");
 }
 
 #[test]
 fn a_kind_of_eni_that_the_node_does_not_serve_is_refused() {
-    let whole_only = NodeFacts { eni_only: true, ..node() };
+    let whole_only = NodeFacts {
+        eni_only: true,
+        ..node()
+    };
     assert_eq!(uses_trunk(0, &EniType::Default, &node(), true), Ok(true));
     assert_eq!(uses_trunk(0, &EniType::Default, &whole_only, true), Ok(false));
     assert!(uses_trunk(0, &EniType::Eni, &node(), true).is_err());

@@ -1,5 +1,6 @@
 //! PodENIs: from recorded intents to attached ENIs, to release, without losing one.
 
+mod bind;
 mod plan;
 mod record;
 mod status;

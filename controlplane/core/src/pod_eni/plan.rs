@@ -7,14 +7,12 @@ use jiff::Timestamp;
 use terway_crds::names::finalizer;
 use terway_crds::{Allocation, AttachTo, NetworkInterface, Phase, PodEni, PodEniStatus};
 
+use super::bind::{plan_binding, target};
 use super::record::open_intent;
 use super::status;
 use crate::cloud::CloudEni;
-use crate::conditions::failing_reason;
-use crate::intent::{self, Evidence, Limits, Refusal, Resolution, elapsed};
-use crate::network_interface::ENI_NOT_FOUND;
+use crate::intent::{self, Evidence, Limits, Refusal, Resolution};
 use crate::node::NodeFacts;
-use crate::pod::node_name;
 
 /// The pod that the record is for, told by its UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,14 +127,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn wait(wait: Wait) -> Self {
+    pub(super) fn wait(wait: Wait) -> Self {
         Self {
             steps: Vec::new(),
             wait,
         }
     }
 
-    fn step(step: Step, wait: Wait) -> Self {
+    pub(super) fn step(step: Step, wait: Wait) -> Self {
         Self {
             steps: vec![step],
             wait,
@@ -161,138 +159,6 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         Phase::Unbind => Plan::wait(Wait::Done),
         Phase::Deleting => Plan::step(Step::DeleteRecord, Wait::Done),
         Phase::Other(_) => Plan::wait(Wait::Malformed),
-    }
-}
-
-/// Where an allocation is to be attached.
-fn target(allocation: &Allocation, node: Option<&NodeFacts>, record: &PodEni) -> Result<AttachTo, Wait> {
-    let node = node.ok_or(Wait::NoNode)?;
-    if node.instance_id.is_empty() {
-        return Err(Wait::NoNode);
-    }
-    let trunk = allocation.eni.attachment_options.trunk.unwrap_or(!node.eni_only);
-    let trunk_eni_id = match (trunk, &node.trunk_on) {
-        (true, Some(id)) => id.clone(),
-        (true, None) => return Err(Wait::NoTrunk),
-        (false, _) if node.eni_only => String::new(),
-        (false, _) => return Err(Wait::NotServed),
-    };
-    Ok(AttachTo {
-        instance_id: node.instance_id.clone(),
-        trunk_eni_id,
-        node_name: node_name(record).to_owned(),
-        network_card_index: None,
-    })
-}
-
-fn plan_binding(observed: &Observed<'_>) -> Plan {
-    let record = observed.record;
-    if record.spec.allocations.is_empty() {
-        return Plan::wait(Wait::Malformed);
-    }
-    if observed.pod != PodState::Living {
-        return Plan::wait(Wait::Pod);
-    }
-    let mut steps = Vec::new();
-    let mut wait = Wait::Done;
-    for (index, allocation) in record.spec.allocations.iter().enumerate() {
-        let target = match target(allocation, observed.node, record) {
-            Ok(target) => target,
-            Err(reason) => {
-                wait = worse(wait, reason);
-                continue;
-            }
-        };
-        match bind_one(observed, index, allocation, target) {
-            Ok(Some(step)) => {
-                steps.push(step);
-                wait = worse(wait, Wait::Interfaces);
-            }
-            Ok(None) => {}
-            Err(reason) => wait = worse(wait, reason),
-        }
-    }
-    if steps.is_empty() && wait == Wait::Done {
-        return Plan {
-            steps: set_status(observed, status::bound),
-            wait: Wait::Done,
-        };
-    }
-    Plan { steps, wait }
-}
-
-/// The next step of one allocation towards being attached; `None` when it is.
-fn bind_one(
-    observed: &Observed<'_>,
-    index: usize,
-    allocation: &Allocation,
-    target: AttachTo,
-) -> Result<Option<Step>, Wait> {
-    if allocation.eni.id.is_empty() {
-        return make_one(observed, index, allocation, target).map(Some);
-    }
-    let Some(interface) = interface(observed, index) else {
-        return Ok(Some(Step::MakeInterface {
-            index,
-            attach_to: Some(target),
-        }));
-    };
-    if interface.metadata.deletion_timestamp.is_some() {
-        return Err(Wait::Interfaces);
-    }
-    if interface.spec.attach_to.as_ref() != Some(&target) {
-        return Ok(Some(Step::SetTarget {
-            index,
-            attach_to: Some(target),
-        }));
-    }
-    let Some(status) = &interface.status else {
-        return Err(Wait::Interfaces);
-    };
-    if status.phase == Phase::Bind
-        && status.instance_id == target.instance_id
-        && status.trunk_eni_id == target.trunk_eni_id
-    {
-        return Ok(None);
-    }
-    let lost =
-        failing_reason(&status.conditions, terway_crds::names::condition::READY) == Some(ENI_NOT_FOUND);
-    if lost && allocation.creation.is_some() && !allocation.allocation_type.is_fixed() {
-        return Ok(Some(Step::Replace { index }));
-    }
-    Err(Wait::Interfaces)
-}
-
-/// The next step towards an allocation's ENI.
-fn make_one(
-    observed: &Observed<'_>,
-    index: usize,
-    allocation: &Allocation,
-    target: AttachTo,
-) -> Result<Step, Wait> {
-    let creation = allocation.creation.as_ref().ok_or(Wait::Malformed)?;
-    let evidence = observed.evidence.get(index).ok_or(Wait::Malformed)?;
-    let started = creation.started_at.as_ref().map(|time| time.0);
-    let delay = started.map_or(Duration::ZERO, |started| elapsed(observed.now, started));
-    if !delay.is_zero() {
-        let error = creation.last_error.clone().unwrap_or_default();
-        return Err(Wait::Refused {
-            delay,
-            code: error.code,
-            message: error.message,
-        });
-    }
-    match intent::next(started, evidence, observed.now, observed.limits) {
-        intent::Step::Send => Ok(Step::Create { index }),
-        intent::Step::LookUpByTag => Ok(Step::LookUpByTag { index }),
-        intent::Step::LookUpById(id) => Ok(Step::LookUpById { index, id }),
-        intent::Step::Record(eni) => Ok(Step::Record {
-            index,
-            eni,
-            attach_to: Some(target),
-        }),
-        intent::Step::NextAttempt(refusal) => Ok(Step::NextAttempt { index, refusal }),
-        intent::Step::Wait(time) => Err(Wait::Later(time)),
     }
 }
 
@@ -434,14 +300,15 @@ fn release_one(observed: &Observed<'_>, index: usize, allocation: &Allocation) -
     }
 }
 
-fn interface<'a>(observed: &'a Observed<'_>, index: usize) -> Option<&'a NetworkInterface> {
+pub(super) fn interface<'a>(observed: &'a Observed<'_>, index: usize) -> Option<&'a NetworkInterface> {
     observed.interfaces.get(index)?.as_deref()
 }
 
-fn set_status(
-    observed: &Observed<'_>,
-    make: fn(&PodEni, &[Option<Arc<NetworkInterface>>], Timestamp) -> PodEniStatus,
-) -> Vec<Step> {
+/// Makes the status of a state from the record and its NetworkInterfaces.
+type MakeStatus = fn(&PodEni, &[Option<Arc<NetworkInterface>>], Timestamp) -> PodEniStatus;
+
+/// Writes the status of a state, where it is not what stands there.
+pub(super) fn set_status(observed: &Observed<'_>, make: MakeStatus) -> Vec<Step> {
     let status = make(observed.record, observed.interfaces, observed.now);
     if observed.record.status.as_ref() == Some(&status) {
         return Vec::new();
@@ -450,7 +317,7 @@ fn set_status(
 }
 
 /// Of two reasons the one a person should be told.
-fn worse(one: Wait, other: Wait) -> Wait {
+pub(super) fn worse(one: Wait, other: Wait) -> Wait {
     if rank(&other) > rank(&one) { other } else { one }
 }
 

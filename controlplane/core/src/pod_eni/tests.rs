@@ -20,13 +20,24 @@ fn record() -> PodEni {
     let mut record = PodEni::default();
     record.metadata.uid = Some("uid".into());
     record.metadata.finalizers = Some(vec![finalizer::POD_ENI.into()]);
-    let creation = Creation { attempt: 1, started_at: Some(Time(NOW)), ..Creation::default() };
-    record.spec.allocations = vec![Allocation { creation: Some(creation), ..Allocation::default() }];
+    let creation = Creation {
+        attempt: 1,
+        started_at: Some(Time(NOW)),
+        ..Creation::default()
+    };
+    record.spec.allocations = vec![Allocation {
+        creation: Some(creation),
+        ..Allocation::default()
+    }];
     record
 }
 
 fn node() -> NodeFacts {
-    NodeFacts { instance_id: "i-1".into(), trunk_on: Some("trunk".into()), ..NodeFacts::default() }
+    NodeFacts {
+        instance_id: "i-1".into(),
+        trunk_on: Some("trunk".into()),
+        ..NodeFacts::default()
+    }
 }
 
 struct Given {
@@ -39,7 +50,13 @@ struct Given {
 
 impl Given {
     fn new(record: PodEni) -> Self {
-        Self { record, interfaces: vec![None], pod: PodState::Living, node: Some(node()), evidence: Evidence::fresh(1) }
+        Self {
+            record,
+            interfaces: vec![None],
+            pod: PodState::Living,
+            node: Some(node()),
+            evidence: Evidence::fresh(1),
+        }
     }
 
     fn plan(&self) -> Plan {
@@ -57,14 +74,27 @@ impl Given {
 }
 
 fn target() -> AttachTo {
-    AttachTo { instance_id: "i-1".into(), trunk_eni_id: "trunk".into(), ..AttachTo::default() }
+    AttachTo {
+        instance_id: "i-1".into(),
+        trunk_eni_id: "trunk".into(),
+        ..AttachTo::default()
+    }
 }
 
 #[test]
 fn nothing_is_made_that_could_not_be_attached() {
     let mut given = Given::new(record());
-    given.node = Some(NodeFacts { trunk_on: None, ..node() });
-    assert_eq!(given.plan(), Plan { steps: vec![], wait: Wait::NoTrunk });
+    given.node = Some(NodeFacts {
+        trunk_on: None,
+        ..node()
+    });
+    assert_eq!(
+        given.plan(),
+        Plan {
+            steps: vec![],
+            wait: Wait::NoTrunk
+        }
+    );
     given.node = None;
     assert_eq!(given.plan().wait, Wait::NoNode);
     given.node = Some(node());
@@ -74,8 +104,17 @@ fn nothing_is_made_that_could_not_be_attached() {
 #[test]
 fn nothing_is_made_for_a_pod_that_is_leaving() {
     for pod in [PodState::Leaving, PodState::Gone] {
-        let given = Given { pod, ..Given::new(record()) };
-        assert_eq!(given.plan(), Plan { steps: vec![], wait: Wait::Pod });
+        let given = Given {
+            pod,
+            ..Given::new(record())
+        };
+        assert_eq!(
+            given.plan(),
+            Plan {
+                steps: vec![],
+                wait: Wait::Pod
+            }
+        );
     }
 }
 
@@ -90,22 +129,49 @@ fn a_whole_eni_is_not_silently_made_a_member() {
 fn a_made_eni_is_recorded_with_its_target() {
     let mut given = Given::new(record());
     given.evidence.sending();
-    given.evidence.answered(Answer::Created(Box::new(cloud_eni("eni-1"))));
+    given
+        .evidence
+        .answered(Answer::Created(Box::new(cloud_eni("eni-1"))));
     let eni = Box::new(cloud_eni("eni-1"));
-    assert_eq!(given.plan().steps, [Step::Record { index: 0, eni, attach_to: Some(target()) }]);
+    assert_eq!(
+        given.plan().steps,
+        [Step::Record {
+            index: 0,
+            eni,
+            attach_to: Some(target())
+        }]
+    );
 }
 
 #[test]
 fn an_attempt_that_begins_later_is_waited_for_with_the_clouds_words() {
-    let refusal =
-        Refusal { vswitch_exhausted: false, code: "Nope".into(), message: "no".into(), request_id: "r".into() };
+    let refusal = Refusal {
+        vswitch_exhausted: false,
+        code: "Nope".into(),
+        message: "no".into(),
+        request_id: "r".into(),
+    };
     let mut given = Given::new(record());
-    given.record.spec.allocations[0] =
-        next_attempt(&given.record.spec.allocations[0], &Choice::default(), Some(&refusal), NOW);
+    given.record.spec.allocations[0] = next_attempt(
+        &given.record.spec.allocations[0],
+        &Choice::default(),
+        Some(&refusal),
+        NOW,
+    );
     given.evidence = Evidence::fresh(2);
     let delay = Duration::from_secs(1);
-    let wait = Wait::Refused { delay, code: "Nope".into(), message: "no".into() };
-    assert_eq!(given.plan(), Plan { steps: vec![], wait: wait.clone() });
+    let wait = Wait::Refused {
+        delay,
+        code: "Nope".into(),
+        message: "no".into(),
+    };
+    assert_eq!(
+        given.plan(),
+        Plan {
+            steps: vec![],
+            wait: wait.clone()
+        }
+    );
     let status = waiting(&given.record, &wait, NOW).unwrap();
     assert!(status.msg.contains("Nope: no"));
     given.record.status = Some(status);
@@ -120,8 +186,16 @@ fn another_vswitch_is_tried_without_delay_and_with_a_new_token() {
         message: String::new(),
         request_id: String::new(),
     };
-    let vswitch = Candidate { id: "other".into(), zone: "h".into(), cidr: "10.1.0.0/24".into(), available: 9 };
-    let choice = Choice { vswitch: Some(vswitch), security_group_ids: vec!["sg".into()] };
+    let vswitch = Candidate {
+        id: "other".into(),
+        zone: "h".into(),
+        cidr: "10.1.0.0/24".into(),
+        available: 9,
+    };
+    let choice = Choice {
+        vswitch: Some(vswitch),
+        security_group_ids: vec!["sg".into()],
+    };
     let mut before = record();
     let first = intent_id(&before, 0).unwrap().client_token();
     before.spec.allocations[0] = next_attempt(&before.spec.allocations[0], &choice, Some(&refusal), NOW);
@@ -139,7 +213,13 @@ fn a_record_goes_only_when_its_intent_is_resolved() {
     given.record.metadata.deletion_timestamp = Some(Time(NOW));
     assert_eq!(given.plan().steps, [Step::DropFinalizers]);
     given.evidence = Evidence::inherited(1);
-    assert_eq!(given.plan(), Plan { steps: vec![], wait: Wait::Later(Duration::from_secs(5)) });
+    assert_eq!(
+        given.plan(),
+        Plan {
+            steps: vec![],
+            wait: Wait::Later(Duration::from_secs(5))
+        }
+    );
 }
 
 #[test]
@@ -148,7 +228,13 @@ fn a_record_with_an_eni_that_nobody_owns_gives_it_an_owner_first() {
     given.pod = PodState::Gone;
     given.record.metadata.deletion_timestamp = Some(Time(NOW));
     given.record.spec.allocations[0].eni.id = "eni-1".into();
-    assert_eq!(given.plan().steps[0], Step::MakeInterface { index: 0, attach_to: None });
+    assert_eq!(
+        given.plan().steps[0],
+        Step::MakeInterface {
+            index: 0,
+            attach_to: None
+        }
+    );
     let mut interface = NetworkInterface::default();
     given.interfaces = vec![Some(Arc::new(interface.clone()))];
     assert_eq!(given.plan().steps[0], Step::DeleteInterface { index: 0 });
@@ -171,5 +257,11 @@ fn a_bound_record_without_its_interface_gets_it_back() {
     let mut status = phase_only(&given.record, Phase::Bind, None);
     status.instance_id = "i-1".into();
     given.record.status = Some(status);
-    assert_eq!(given.plan().steps, [Step::MakeInterface { index: 0, attach_to: Some(target()) }]);
+    assert_eq!(
+        given.plan().steps,
+        [Step::MakeInterface {
+            index: 0,
+            attach_to: Some(target())
+        }]
+    );
 }

@@ -64,7 +64,7 @@ pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Re
         .into_iter()
         .zip(found)
         .map(|(request, networking)| PodNetwork {
-            interface: request.interface_name,
+            interface: named_or_first(request.interface_name),
             default_route: request.default_route,
             extra_routes: request.routes,
             ..from_networking(networking)
@@ -154,6 +154,15 @@ fn from_networking(networking: &PodNetworking) -> PodNetwork {
         vswitch_select_options: spec.vswitch_select_options.clone(),
         allocation_type: Some(spec.allocation_type.clone()),
         ..PodNetwork::default()
+    }
+}
+
+/// A request that names no interface is for the one that every pod has.
+fn named_or_first(name: String) -> String {
+    if name.is_empty() {
+        FIRST_INTERFACE.to_owned()
+    } else {
+        name
     }
 }
 

@@ -4,6 +4,11 @@
 //! people delete records. At every call the model checks what must never happen; at the end
 //! everything must have settled.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a test fails by panicking, and says what was expected"
+)]
+
 mod world;
 
 use proptest::prelude::*;
@@ -94,7 +99,11 @@ fn a_record_deleted_under_a_living_pod_waits_for_the_pod() {
     world.happen(Event::RecordDeleted);
     world.settle();
     assert_eq!(world.calls, ["Create", "Attach"]);
-    assert!(world.message().contains("while the pod lives"), "{}", world.message());
+    assert!(
+        world.message().contains("while the pod lives"),
+        "{}",
+        world.message()
+    );
     world.happen(Event::PodGoes);
     world.settle();
     world.check_empty();

@@ -78,9 +78,18 @@ pub struct EventWriter {
 }
 
 /// Makes both ends. `controller` is the name events are told under, `instance` this process's.
-pub fn events(client: Client, controller: &str, instance: &str, metrics: EventMetrics) -> (Events, EventWriter) {
+pub fn events(
+    client: Client,
+    controller: &str,
+    instance: &str,
+    metrics: EventMetrics,
+) -> (Events, EventWriter) {
     let (sender, receiver) = mpsc::channel(BACKLOG);
-    let events = Events { sender, told: Arc::default(), metrics };
+    let events = Events {
+        sender,
+        told: Arc::default(),
+        metrics,
+    };
     let writer = EventWriter {
         receiver,
         client,
@@ -96,7 +105,12 @@ impl Events {
         if self.was_told(&about, &news) {
             return;
         }
-        let pending = Pending { about, related, news, at: Timestamp::now() };
+        let pending = Pending {
+            about,
+            related,
+            news,
+            at: Timestamp::now(),
+        };
         if self.sender.try_send(pending).is_err() {
             self.metrics.dropped();
         }
@@ -115,7 +129,8 @@ impl Events {
         if told.len() > 16 * BACKLOG {
             told.clear();
         }
-        told.insert(cause, now).is_some_and(|at| now.duration_since(at) < QUIET)
+        told.insert(cause, now)
+            .is_some_and(|at| now.duration_since(at) < QUIET)
     }
 }
 
@@ -134,20 +149,35 @@ impl EventWriter {
     }
 
     async fn write(&self, pending: Pending) {
-        let namespace = pending.about.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let namespace = pending
+            .about
+            .namespace
+            .clone()
+            .unwrap_or_else(|| "default".to_owned());
         let event = self.event(&namespace, pending);
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         if let Err(error) = api.create(&PostParams::default(), &event).await {
-            debug!(error = &error as &dyn std::error::Error, "an event was not written");
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "an event was not written"
+            );
         }
     }
 
     fn event(&self, namespace: &str, pending: Pending) -> Event {
-        let Pending { about, related, news, at } = pending;
+        let Pending {
+            about,
+            related,
+            news,
+            at,
+        } = pending;
         let name = about.name.as_deref().unwrap_or_default();
         let mut note = news.note;
         if note.len() > MAX_NOTE {
-            let end = (0..=MAX_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+            let end = (0..=MAX_NOTE)
+                .rev()
+                .find(|end| note.is_char_boundary(*end))
+                .unwrap_or(0);
             note.truncate(end);
         }
         Event {

@@ -30,7 +30,10 @@ pub async fn run(context: Arc<Context>) {
     tokio::time::sleep(FIRST).await;
     loop {
         if let Err(error) = sweep(&context).await {
-            warn!(error = &error as &dyn std::error::Error, "the sweep did not finish; the next one begins anew");
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "the sweep did not finish; the next one begins anew"
+            );
         }
         tokio::time::sleep(PERIOD).await;
     }
@@ -45,13 +48,19 @@ pub async fn sweep(context: &Context) -> Result<(), ReconcileError> {
     let enis = candidates(context).await?;
     let known = known(&context.caches);
     for eni in leaked(&enis, &known, &context.settings.pods.cluster_id, Timestamp::now()) {
-        info!(eni = eni.id, "nothing refers to this ENI any more; it is collected");
+        info!(
+            eni = eni.id,
+            "nothing refers to this ENI any more; it is collected"
+        );
         hand_over(context, &eni.id).await?;
         context.metrics.collected.inc();
     }
     for interface in context.caches.interfaces.all() {
         if is_orphan(context, &interface).await? {
-            info!(eni = interface.metadata.name, "the owner of this NetworkInterface is gone; it is collected");
+            info!(
+                eni = interface.metadata.name,
+                "the owner of this NetworkInterface is gone; it is collected"
+            );
             context.write.delete_interface(&interface).await?;
             context.metrics.collected.inc();
         }
@@ -72,9 +81,13 @@ async fn candidates(context: &Context) -> Result<Vec<CloudEni>, CloudError> {
         ..EniFilter::tags(tags)
     };
     let cloud = &context.cloud;
-    let mut found = cloud.describe_network_interfaces(&list(None, EniStatus::Available)).await?;
+    let mut found = cloud
+        .describe_network_interfaces(&list(None, EniStatus::Available))
+        .await?;
     found.extend(
-        cloud.describe_network_interfaces(&list(Some(EniKind::Member), EniStatus::InUse)).await?,
+        cloud
+            .describe_network_interfaces(&list(Some(EniKind::Member), EniStatus::InUse))
+            .await?,
     );
     Ok(found)
 }
@@ -82,13 +95,21 @@ async fn candidates(context: &Context) -> Result<Vec<CloudEni>, CloudError> {
 /// Everything the cluster refers to.
 fn known(caches: &Caches) -> Known {
     let mut known = Known::default();
-    known.eni_ids.extend(caches.interfaces.all().iter().filter_map(|i| i.metadata.name.clone()));
+    known.eni_ids.extend(
+        caches
+            .interfaces
+            .all()
+            .iter()
+            .filter_map(|i| i.metadata.name.clone()),
+    );
     for record in caches.pod_enis.all() {
         let uid = record.metadata.uid.clone().unwrap_or_default();
         for (index, allocation) in record.spec.allocations.iter().enumerate() {
             match (&allocation.creation, allocation.eni.id.as_str()) {
                 (Some(creation), "") => {
-                    known.open_intents.insert((uid.clone(), index.to_string()), creation.attempt);
+                    known
+                        .open_intents
+                        .insert((uid.clone(), index.to_string()), creation.attempt);
                 }
                 (_, id) => {
                     known.eni_ids.insert(id.to_owned());
@@ -102,7 +123,9 @@ fn known(caches: &Caches) -> Known {
         known.eni_ids.extend(status.network_interfaces.keys().cloned());
         for operation in &status.operations {
             known.eni_ids.insert(operation.eni_id.clone());
-            known.open_intents.insert((uid.clone(), TRUNK_INDEX.to_owned()), operation.attempt);
+            known
+                .open_intents
+                .insert((uid.clone(), TRUNK_INDEX.to_owned()), operation.attempt);
         }
     }
     known
@@ -124,10 +147,17 @@ async fn is_orphan(context: &Context, interface: &NetworkInterface) -> Result<bo
         return Ok(interface.spec.attach_to.is_none() && interface.status.is_none());
     };
     let key = Key::namespaced(namespace, name);
-    if context.caches.pod_enis.get(&key).is_some_and(|record| refers(&record, interface)) {
+    if context
+        .caches
+        .pod_enis
+        .get(&key)
+        .is_some_and(|record| refers(&record, interface))
+    {
         return Ok(false);
     }
-    let Some(uid) = context.write.live_pod_eni_uid(&key).await? else { return Ok(true) };
+    let Some(uid) = context.write.live_pod_eni_uid(&key).await? else {
+        return Ok(true);
+    };
     // A record of that name exists; it is another one only if our own reference says so.
     let reference = interface.spec.pod_eni_ref.as_ref();
     let ours = reference.is_some_and(|reference| reference.kind.as_deref() == Some("PodENI"));

@@ -51,7 +51,9 @@ pub struct ListenError {
 /// # Errors
 /// When the address is taken or not ours.
 pub async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| ListenError { key, address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ListenError { key, address, source })
 }
 
 /// Serves the health checks until `stop`.
@@ -72,7 +74,10 @@ pub async fn serve_metrics(listener: TcpListener, registry: Arc<Registry>, stop:
 async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
     let server = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = server.await {
-        tracing::error!(error = &error as &dyn std::error::Error, "the health server ended");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the health server ended"
+        );
     }
 }
 
@@ -80,7 +85,10 @@ async fn readyz(State(readiness): State<Arc<Readiness>>) -> (StatusCode, String)
     let pending = readiness.pending();
     match pending.is_empty() {
         true => (StatusCode::OK, "ok".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}", pending.join(", "))),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("waiting for: {}", pending.join(", ")),
+        ),
     }
 }
 

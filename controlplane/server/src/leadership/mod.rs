@@ -69,7 +69,9 @@ impl Fence for Leadership {
         if held.alone {
             return Duration::MAX;
         }
-        held.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+        held.until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
     }
 }
 
@@ -93,14 +95,20 @@ pub struct LeaseLost {
 impl Leadership {
     /// Nobody leads yet.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { held: Mutex::new(Held::default()), term: watch::Sender::new(None) })
+        Arc::new(Self {
+            held: Mutex::new(Held::default()),
+            term: watch::Sender::new(None),
+        })
     }
 
     /// Leads without a lease, when leader election is switched off.
     pub fn lead_alone(&self, identity: &str) {
         self.held.lock().alone = true;
         let id = format!("{identity}/{}", Timestamp::now().as_millisecond());
-        self.term.send_replace(Some(Term { id, since: Timestamp::now() }));
+        self.term.send_replace(Some(Term {
+            id,
+            since: Timestamp::now(),
+        }));
     }
 
     /// Waits for this process's turn. Cancel-safe.
@@ -141,8 +149,12 @@ impl Leadership {
                 () = release.cancelled() => break,
                 in_time = step => if in_time.is_err() { warn!("the API server did not answer in time") }
             }
-            if self.leads() && self.remaining() <= candidate.times.lease_duration - candidate.times.renew_deadline {
-                return Err(LeaseLost { lease: candidate.lease });
+            if self.leads()
+                && self.remaining() <= candidate.times.lease_duration - candidate.times.renew_deadline
+            {
+                return Err(LeaseLost {
+                    lease: candidate.lease,
+                });
             }
             tokio::select! {
                 () = release.cancelled() => break,
@@ -164,7 +176,13 @@ impl Leadership {
                 Err(error) => return warn!(error = &error as &dyn std::error::Error, "reading the lease"),
             },
         };
-        let action = plan::plan(lease.as_ref(), seen, &candidate.identity, self.leads(), Instant::now());
+        let action = plan::plan(
+            lease.as_ref(),
+            seen,
+            &candidate.identity,
+            self.leads(),
+            Instant::now(),
+        );
         match self.write(api, candidate, lease, action).await {
             Ok(Some(lease)) => {
                 self.renewed(&lease, candidate, began);
@@ -202,7 +220,10 @@ impl Leadership {
         self.held.lock().until = Some(began + candidate.times.lease_duration);
         if !self.leads() {
             let number = record::transitions(lease);
-            let term = Term { id: format!("{}/{number}", candidate.identity), since: Timestamp::now() };
+            let term = Term {
+                id: format!("{}/{number}", candidate.identity),
+                since: Timestamp::now(),
+            };
             info!(term = term.id, "leads");
             self.term.send_replace(Some(term));
         }
@@ -213,7 +234,9 @@ impl Leadership {
             return;
         }
         self.held.lock().until = None;
-        let Ok(Some(lease)) = api.get_opt(&candidate.lease).await else { return };
+        let Ok(Some(lease)) = api.get_opt(&candidate.lease).await else {
+            return;
+        };
         if record::holder(&lease) != candidate.identity {
             return;
         }

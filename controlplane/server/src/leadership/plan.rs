@@ -39,14 +39,30 @@ pub fn plan(lease: Option<&Lease>, seen: &mut Seen, identity: &str, leads: bool,
     }
     let number = transitions(lease);
     match holder(lease) {
-        "" => Action::Write { transitions: number + 1 },
+        "" => Action::Write {
+            transitions: number + 1,
+        },
         holder if holder == identity && leads => Action::Write { transitions: number },
-        holder if holder == identity => Action::Write { transitions: number + 1 },
+        holder if holder == identity => Action::Write {
+            transitions: number + 1,
+        },
         _ => {
-            let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(15);
+            let seconds = lease
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.lease_duration_seconds)
+                .unwrap_or(15);
             let duration = Duration::from_secs(u64::try_from(seconds).unwrap_or(15));
-            let unchanged_for = seen.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-            if unchanged_for > duration { Action::Write { transitions: number + 1 } } else { Action::Stand }
+            let unchanged_for = seen
+                .at
+                .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+            if unchanged_for > duration {
+                Action::Write {
+                    transitions: number + 1,
+                }
+            } else {
+                Action::Stand
+            }
         }
     }
 }
@@ -80,9 +96,18 @@ mod tests {
     fn a_lease_of_another_is_taken_only_when_it_was_not_renewed_for_its_duration() {
         let (start, mut seen) = (Instant::now(), Seen::default());
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(plan(Some(&lease("other", "1")), &mut seen, "me", false, start), Action::Stand);
-        assert_eq!(plan(Some(&lease("other", "2")), &mut seen, "me", false, after(14)), Action::Stand);
-        assert_eq!(plan(Some(&lease("other", "2")), &mut seen, "me", false, after(29)), Action::Stand);
+        assert_eq!(
+            plan(Some(&lease("other", "1")), &mut seen, "me", false, start),
+            Action::Stand
+        );
+        assert_eq!(
+            plan(Some(&lease("other", "2")), &mut seen, "me", false, after(14)),
+            Action::Stand
+        );
+        assert_eq!(
+            plan(Some(&lease("other", "2")), &mut seen, "me", false, after(29)),
+            Action::Stand
+        );
         let action = plan(Some(&lease("other", "2")), &mut seen, "me", false, after(30));
         assert_eq!(action, Action::Write { transitions: 4 });
     }

@@ -8,12 +8,20 @@ use super::Candidate;
 
 /// Who holds it; empty when nobody does.
 pub fn holder(lease: &Lease) -> &str {
-    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
+    lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.holder_identity.as_deref())
+        .unwrap_or_default()
 }
 
 /// How often the holder changed.
 pub fn transitions(lease: &Lease) -> i32 {
-    lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0)
+    lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.lease_transitions)
+        .unwrap_or(0)
 }
 
 /// A lease that nobody had before.

@@ -100,13 +100,21 @@ impl Metrics {
             "Time from the call to the ENI being attached",
             metrics.attach.clone(),
         );
-        registry.register("gc_count", "ENIs and objects collected by the sweeps", metrics.collected.clone());
+        registry.register(
+            "gc_count",
+            "ENIs and objects collected by the sweeps",
+            metrics.collected.clone(),
+        );
         registry.register(
             "terway_events_dropped",
             "Events not told because too many waited",
             metrics.events.dropped.clone(),
         );
-        registry.register("terway_controlplane_leads", "1 while this process leads", metrics.leads.clone());
+        registry.register(
+            "terway_controlplane_leads",
+            "1 while this process leads",
+            metrics.leads.clone(),
+        );
         metrics
     }
 
@@ -117,15 +125,26 @@ impl Metrics {
 
     /// The part of one controller with so many workers.
     pub fn worker(&self, controller: &'static str, places: usize) -> WorkerMetrics {
-        let labels = WorkersLabels { controller, max_concurrent: places.to_string() };
+        let labels = WorkersLabels {
+            controller,
+            max_concurrent: places.to_string(),
+        };
         self.workers.get_or_create(&labels).set(1);
-        WorkerMetrics(Arc::new(Worker { controller, metrics: self.clone() }))
+        WorkerMetrics(Arc::new(Worker {
+            controller,
+            metrics: self.clone(),
+        }))
     }
 
     /// An ENI was attached (or given up) this long after the call.
     pub fn attached(&self, member: bool, seconds: f64) {
         let eni_type = if member { "Member" } else { "Secondary" };
-        self.attach.get_or_create(&AttachLabels { result: "success", eni_type }).observe(seconds);
+        self.attach
+            .get_or_create(&AttachLabels {
+                result: "success",
+                eni_type,
+            })
+            .observe(seconds);
     }
 }
 
@@ -142,8 +161,14 @@ impl WorkerMetrics {
     /// A reconcile begins; it counts as active until the timer is gone.
     pub fn start(&self) -> Timer {
         let Worker { controller, metrics } = &*self.0;
-        metrics.active.get_or_create(&ControllerLabel { controller }).inc();
-        Timer { worker: self.0.clone(), began: Instant::now() }
+        metrics
+            .active
+            .get_or_create(&ControllerLabel { controller })
+            .inc();
+        Timer {
+            worker: self.0.clone(),
+            began: Instant::now(),
+        }
     }
 }
 
@@ -158,15 +183,24 @@ impl Timer {
     pub fn finish(self, success: bool) {
         let Worker { controller, metrics } = &*self.worker;
         let result = if success { "success" } else { "error" };
-        metrics.reconciles.get_or_create(&ResultLabels { controller, result }).inc();
+        metrics
+            .reconciles
+            .get_or_create(&ResultLabels { controller, result })
+            .inc();
         let label = ControllerLabel { controller };
-        metrics.latency.get_or_create(&label).observe(self.began.elapsed().as_secs_f64() * 1000.0);
+        metrics
+            .latency
+            .get_or_create(&label)
+            .observe(self.began.elapsed().as_secs_f64() * 1000.0);
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
         let Worker { controller, metrics } = &*self.worker;
-        metrics.active.get_or_create(&ControllerLabel { controller }).dec();
+        metrics
+            .active
+            .get_or_create(&ControllerLabel { controller })
+            .dec();
     }
 }

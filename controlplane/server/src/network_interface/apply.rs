@@ -44,7 +44,13 @@ pub async fn apply(
             context.write.write_interface_status(interface, &status).await?;
         }
         (Step::Attach(target), Some(permit)) => return attach(controller, seen, &target, permit).await,
-        (Step::Detach { instance_id, trunk_eni_id }, Some(permit)) => {
+        (
+            Step::Detach {
+                instance_id,
+                trunk_eni_id,
+            },
+            Some(permit),
+        ) => {
             let request = DetachEni {
                 eni_id: id.to_owned(),
                 instance_id,
@@ -54,17 +60,25 @@ pub async fn apply(
             return detach_answered(controller, seen, answer);
         }
         (Step::Delete, Some(permit)) => {
-            let request = DeleteEni { eni_id: id.to_owned() };
+            let request = DeleteEni {
+                eni_id: id.to_owned(),
+            };
             let answer = context.cloud.delete_network_interface(permit, &request).await;
             return delete_answered(controller, seen, answer);
         }
         (Step::WriteAttached(eni), _) => write_attached(controller, seen, &eni).await?,
         (Step::WriteDetached, _) => {
-            context.write.write_interface_status(interface, &detached(interface, seen.now)).await?;
+            context
+                .write
+                .write_interface_status(interface, &detached(interface, seen.now))
+                .await?;
             controller.settle(id);
         }
         (Step::DropFinalizer, _) => {
-            context.write.release_interface(interface, &[finalizer::ENI]).await?;
+            context
+                .write
+                .release_interface(interface, &[finalizer::ENI])
+                .await?;
             controller.settle(id);
             return Ok(Some(Next::OnChange));
         }
@@ -80,7 +94,11 @@ fn awaited(seen: &Seen) -> Expect {
         return Expect::Gone;
     }
     let leaving = seen.interface.metadata.deletion_timestamp.is_some();
-    if leaving || seen.interface.spec.attach_to.is_none() { Expect::Free } else { Expect::Attached }
+    if leaving || seen.interface.spec.attach_to.is_none() {
+        Expect::Free
+    } else {
+        Expect::Attached
+    }
 }
 
 async fn attach(
@@ -105,18 +123,40 @@ async fn attach(
             ErrorClass::Unknown => {}
             // Something is going on with it, or it does not show yet: look before trying again.
             ErrorClass::Conflict | ErrorClass::NotFound => {
-                controller.remember(seen.id(), Memory { made_here: false, ..seen.memory.clone() });
+                controller.remember(
+                    seen.id(),
+                    Memory {
+                        made_here: false,
+                        ..seen.memory.clone()
+                    },
+                );
                 context.watch(seen.id(), Expect::Attached);
-                tell(controller, seen, event::ATTACH_ENI_FAILED, action::ATTACH_ENI, &error);
+                tell(
+                    controller,
+                    seen,
+                    event::ATTACH_ENI_FAILED,
+                    action::ATTACH_ENI,
+                    &error,
+                );
                 return Err(error.into());
             }
             _ => {
-                tell(controller, seen, event::ATTACH_ENI_FAILED, action::ATTACH_ENI, &error);
+                tell(
+                    controller,
+                    seen,
+                    event::ATTACH_ENI_FAILED,
+                    action::ATTACH_ENI,
+                    &error,
+                );
                 return Err(error.into());
             }
         },
     }
-    let memory = Memory { attach_sent: Some(sent), detach_sent: None, ..seen.memory.clone() };
+    let memory = Memory {
+        attach_sent: Some(sent),
+        detach_sent: None,
+        ..seen.memory.clone()
+    };
     controller.remember(seen.id(), memory);
     context.backlog.leave(seen.id());
     context.watch(seen.id(), Expect::Attached);
@@ -129,9 +169,14 @@ async fn write_attached(
     eni: &CloudEni,
 ) -> Result<(), ReconcileError> {
     let context = &controller.context;
-    let Some(target) = &seen.interface.spec.attach_to else { return Ok(()) };
+    let Some(target) = &seen.interface.spec.attach_to else {
+        return Ok(());
+    };
     let status = attached(&seen.interface, target, eni, seen.now);
-    context.write.write_interface_status(&seen.interface, &status).await?;
+    context
+        .write
+        .write_interface_status(&seen.interface, &status)
+        .await?;
     if let Some(sent) = seen.memory.attach_sent {
         let took = elapsed(sent, seen.now).as_secs_f64();
         context.metrics.attached(!target.trunk_eni_id.is_empty(), took);
@@ -145,7 +190,11 @@ fn detach_answered(
     seen: &Seen,
     answer: Result<(), CloudError>,
 ) -> Result<Option<Next>, ReconcileError> {
-    let mut memory = Memory { made_here: false, attach_sent: None, ..seen.memory.clone() };
+    let mut memory = Memory {
+        made_here: false,
+        attach_sent: None,
+        ..seen.memory.clone()
+    };
     let error = match answer {
         Ok(()) => None,
         Err(error) if names_missing_eni(&error) => {
@@ -155,7 +204,9 @@ fn detach_answered(
         }
         Err(error) => Some(error),
     };
-    let done = error.as_ref().is_none_or(|error| error.class == ErrorClass::Unknown);
+    let done = error
+        .as_ref()
+        .is_none_or(|error| error.class == ErrorClass::Unknown);
     if done {
         memory.detach_sent = Some(Timestamp::now());
     }
@@ -168,7 +219,13 @@ fn detach_answered(
     match refused {
         None => Ok(Some(Next::After(LOOK_AGAIN))),
         Some(error) => {
-            tell(controller, seen, event::DETACH_ENI_FAILED, action::DETACH_ENI, &error);
+            tell(
+                controller,
+                seen,
+                event::DETACH_ENI_FAILED,
+                action::DETACH_ENI,
+                &error,
+            );
             Err(error.into())
         }
     }
@@ -189,7 +246,9 @@ fn delete_answered(
         }
         Err(error) => Some(error),
     };
-    let done = error.as_ref().is_none_or(|error| error.class == ErrorClass::Unknown);
+    let done = error
+        .as_ref()
+        .is_none_or(|error| error.class == ErrorClass::Unknown);
     if done {
         memory.delete_sent = Some(Timestamp::now());
         controller.remember(seen.id(), memory);
@@ -200,18 +259,33 @@ fn delete_answered(
         Some(error) => {
             if shows_in_state(error.class) {
                 // Look anew: what was seen led to a call that was refused.
-                controller.remember(seen.id(), Memory { made_here: false, ..Memory::default() });
+                controller.remember(
+                    seen.id(),
+                    Memory {
+                        made_here: false,
+                        ..Memory::default()
+                    },
+                );
                 controller.context.cloud.watch().forget(seen.id());
                 controller.context.watch(seen.id(), Expect::Free);
             }
-            tell(controller, seen, event::DELETE_ENI_FAILED, action::DELETE_ENI, &error);
+            tell(
+                controller,
+                seen,
+                event::DELETE_ENI_FAILED,
+                action::DELETE_ENI,
+                &error,
+            );
             Err(error.into())
         }
     }
 }
 
 fn shows_in_state(class: ErrorClass) -> bool {
-    matches!(class, ErrorClass::Conflict | ErrorClass::NotFound | ErrorClass::Invalid)
+    matches!(
+        class,
+        ErrorClass::Conflict | ErrorClass::NotFound | ErrorClass::Invalid
+    )
 }
 
 /// Told on the record, which people find by the pod's name; on the ENI's object without one.
@@ -228,7 +302,12 @@ fn tell(
     // Without the request id, which makes every repetition look like news.
     let note = format!("{}: {}: {}", error.action, error.code, error.message);
     let note = if error.code.is_empty() { chain(error) } else { note };
-    let news = News { severity: Severity::Warning, reason, action, note };
+    let news = News {
+        severity: Severity::Warning,
+        reason,
+        action,
+        note,
+    };
     let events = &controller.context.events;
     match &seen.owner {
         Some(record) => events.tell(reference(&**record), Some(reference(&*seen.interface)), news),

@@ -27,7 +27,10 @@ pub struct NetworkInterfaceController {
 impl NetworkInterfaceController {
     /// A controller for this term.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context, memory: Mutex::default() }
+        Self {
+            context,
+            memory: Mutex::default(),
+        }
     }
 
     fn memory_of(&self, id: &str) -> Memory {
@@ -72,7 +75,9 @@ impl Reconciler for NetworkInterfaceController {
             if let Some((action, priority)) = call_of(&step)
                 && permit.as_ref().is_none_or(|(held, _)| *held != action)
             {
-                let granted = slot.released_while(self.context.cloud.permit(action, priority)).await;
+                let granted = slot
+                    .released_while(self.context.cloud.permit(action, priority))
+                    .await;
                 permit = Some((action, granted));
                 continue;
             }

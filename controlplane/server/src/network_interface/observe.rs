@@ -35,7 +35,14 @@ pub fn observe(context: &Context, key: &Key, mut memory: Memory) -> Option<Seen>
     }
     let owner = owner_of(&context.caches, &interface);
     let holder = holder_of(&context.caches, owner.as_deref());
-    Some(Seen { interface, owner, holder, memory, observation, now: Timestamp::now() })
+    Some(Seen {
+        interface,
+        owner,
+        holder,
+        memory,
+        observation,
+        now: Timestamp::now(),
+    })
 }
 
 /// The record that an object belongs to.
@@ -61,7 +68,10 @@ impl Seen {
             interface: &self.interface,
             holder: self.holder,
             memory: &self.memory,
-            seen: self.observation.as_ref().map(|(observation, at)| (observation, *at)),
+            seen: self
+                .observation
+                .as_ref()
+                .map(|(observation, at)| (observation, *at)),
             term: &context.term.id,
             quiet_since: context.term.since,
             now: self.now,

@@ -32,11 +32,19 @@ pub async fn wait(
         ),
         Wait::NotFound => {
             controller.context.backlog.leave(seen.id());
-            (ENI_NOT_FOUND, "the cloud does not know this ENI".to_owned(), Next::OnChange)
+            (
+                ENI_NOT_FOUND,
+                "the cloud does not know this ENI".to_owned(),
+                Next::OnChange,
+            )
         }
     };
     if let Some(status) = not_ready(&seen.interface, name, message, seen.now) {
-        controller.context.write.write_interface_status(&seen.interface, &status).await?;
+        controller
+            .context
+            .write
+            .write_interface_status(&seen.interface, &status)
+            .await?;
     }
     Ok(next)
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use terway_core::cloud::InstanceTypeLimits;
 use terway_core::node::{NodeFacts, NodeSpecPlan, plan_publication, plan_spec};
+use terway_crds::TerwayNodeSpec;
 use terway_crds::names::{finalizer, label};
 use terway_crds::node::NodeMetadata;
-use terway_crds::TerwayNodeSpec;
 
 use super::{NodeController, status};
 use crate::context::Context;
@@ -80,7 +80,9 @@ async fn limits_of(
     }
     let types = [instance_type.to_owned()];
     let found = controller.context.cloud.describe_instance_types(&types).await?;
-    let limits = found.into_iter().find(|limits| limits.instance_type == instance_type);
+    let limits = found
+        .into_iter()
+        .find(|limits| limits.instance_type == instance_type);
     if let Some(limits) = &limits {
         known.insert(instance_type.to_owned(), limits.clone());
     }

@@ -36,7 +36,11 @@ pub struct NodeController {
 impl NodeController {
     /// A controller for this term.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context, memory: Mutex::default(), limits: tokio::sync::Mutex::default() }
+        Self {
+            context,
+            memory: Mutex::default(),
+            limits: tokio::sync::Mutex::default(),
+        }
     }
 
     fn memory_of(&self, key: &Key) -> Memory {

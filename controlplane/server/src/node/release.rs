@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use terway_cloud::EniFilter;
 use terway_core::intent::{Lookup, Resolution, resolve};
 use terway_core::network_interface::for_release;
 use terway_core::node::{TRUNK_INDEX, release as held_enis};
-use terway_cloud::EniFilter;
 use terway_crds::OperationKind;
 use terway_crds::names::{finalizer, tag};
 
@@ -39,8 +39,13 @@ pub async fn release(context: &Context, record: &NodeRecord) -> Result<Next, Rec
     for id in enis {
         hand_over(context, &id).await?;
     }
-    context.write.release_node_record(record, &[finalizer::NODE]).await?;
-    context.intents.forget_all(record.metadata.uid.as_deref().unwrap_or_default());
+    context
+        .write
+        .release_node_record(record, &[finalizer::NODE])
+        .await?;
+    context
+        .intents
+        .forget_all(record.metadata.uid.as_deref().unwrap_or_default());
     Ok(Next::OnChange)
 }
 
@@ -52,7 +57,11 @@ enum Open {
 
 /// What the intent to create a trunk may have left behind.
 async fn open_intent(context: &Context, record: &NodeRecord) -> Result<Open, ReconcileError> {
-    let operations = record.status.as_ref().map(|status| status.operations.as_slice()).unwrap_or_default();
+    let operations = record
+        .status
+        .as_ref()
+        .map(|status| status.operations.as_slice())
+        .unwrap_or_default();
     let Some(operation) = operations.iter().find(|o| o.kind == OperationKind::CreateTrunk) else {
         return Ok(Open::Nothing);
     };
@@ -68,7 +77,10 @@ async fn open_intent(context: &Context, record: &NodeRecord) -> Result<Open, Rec
             let filter = EniFilter::tags([(tag::INTENT, value)]);
             let found = context.cloud.describe_network_interfaces(&filter).await?;
             let mut evidence = evidence;
-            evidence.lookups.push(Lookup { at: now, found: found.into_iter().next().map(Box::new) });
+            evidence.lookups.push(Lookup {
+                at: now,
+                found: found.into_iter().next().map(Box::new),
+            });
             context.intents.note(uid, TRUNK_INDEX, evidence);
             Ok(Open::Wait(Duration::from_millis(1)))
         }

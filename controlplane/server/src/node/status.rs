@@ -40,8 +40,18 @@ pub async fn say(
     message: String,
 ) -> Result<bool, ReconcileError> {
     let mut status = record.status.clone().unwrap_or_default();
-    let ready = Statement { kind: condition::READY, holds, reason, message };
-    let changed = state(&mut status.conditions, ready, record.metadata.generation, Timestamp::now());
+    let ready = Statement {
+        kind: condition::READY,
+        holds,
+        reason,
+        message,
+    };
+    let changed = state(
+        &mut status.conditions,
+        ready,
+        record.metadata.generation,
+        Timestamp::now(),
+    );
     if changed {
         context.write.write_node_status(record, &status).await?;
     }

@@ -35,7 +35,9 @@ pub async fn reconcile(
     let mut permit: Option<(Action, Permit)> = None;
     for _ in 0..MAX_STEPS {
         let seen = observe::observe(context, key);
-        let (Some(node), Some(record)) = (&seen.node, &seen.record) else { return Ok(Next::OnChange) };
+        let (Some(node), Some(record)) = (&seen.node, &seen.record) else {
+            return Ok(Next::OnChange);
+        };
         if node.eni_only || record.metadata.deletion_timestamp.is_some() {
             return Ok(Next::OnChange);
         }
@@ -48,11 +50,20 @@ pub async fn reconcile(
         if let Some((action, priority)) = call_of(&step)
             && permit.as_ref().is_none_or(|(held, _)| *held != action)
         {
-            permit = Some((action, slot.released_while(context.cloud.permit(action, priority)).await));
+            permit = Some((
+                action,
+                slot.released_while(context.cloud.permit(action, priority)).await,
+            ));
             continue;
         }
         let granted = permit.take().map(|(_, permit)| permit);
-        let work = Work { controller, key, node, record, look: &look };
+        let work = Work {
+            controller,
+            key,
+            node,
+            record,
+            look: &look,
+        };
         if let Some(next) = work.apply(step, granted, slot).await? {
             return Ok(next);
         }
@@ -86,14 +97,21 @@ struct Look {
 impl Look {
     fn take(controller: &NodeController, key: &Key, node: &NodeFacts, record: &NodeRecord) -> Self {
         let context = &controller.context;
-        let operations = record.status.as_ref().map(|status| status.operations.as_slice()).unwrap_or_default();
+        let operations = record
+            .status
+            .as_ref()
+            .map(|status| status.operations.as_slice())
+            .unwrap_or_default();
         let operation = operations
             .iter()
             .find(|o| matches!(o.kind, OperationKind::CreateTrunk | OperationKind::AttachTrunk))
             .cloned();
         let attempt = operation.as_ref().map_or(0, |operation| operation.attempt);
         let uid = record.metadata.uid.as_deref().unwrap_or_default();
-        let eni = operation.as_ref().map(|operation| operation.eni_id.as_str()).filter(|id| !id.is_empty());
+        let eni = operation
+            .as_ref()
+            .map(|operation| operation.eni_id.as_str())
+            .filter(|id| !id.is_empty());
         Self {
             memory: controller.memory_of(key),
             settings: observe::eni_settings(context, &node.zone),
@@ -132,8 +150,16 @@ impl Work<'_> {
     }
 
     fn intent(&self) -> IntentId {
-        let attempt = self.look.operation.as_ref().map_or(0, |operation| operation.attempt);
-        IntentId { owner_uid: self.uid().to_owned(), index: TRUNK_INDEX.to_owned(), attempt }
+        let attempt = self
+            .look
+            .operation
+            .as_ref()
+            .map_or(0, |operation| operation.attempt);
+        IntentId {
+            owner_uid: self.uid().to_owned(),
+            index: TRUNK_INDEX.to_owned(),
+            attempt,
+        }
     }
 
     /// Does the step. `None` means: plan again at once.
@@ -149,7 +175,8 @@ impl Work<'_> {
             (Step::WriteOperation(operation), _) => self.write_operation(*operation).await?,
             (Step::Create, Some(permit)) => self.create(permit).await?,
             (Step::LookUpByTag, _) => {
-                self.look_up(EniFilter::tags([(tag::INTENT, self.intent().tag_value())]), slot).await?;
+                self.look_up(EniFilter::tags([(tag::INTENT, self.intent().tag_value())]), slot)
+                    .await?;
             }
             (Step::LookUpById(id), _) => self.look_up(EniFilter::ids([id]), slot).await?,
             (Step::Watch(id), _) => {
@@ -172,14 +199,20 @@ impl Work<'_> {
             kind: Some(EniKind::Trunk),
             ..EniFilter::default()
         };
-        let found = slot.released_while(context.cloud.describe_network_interfaces(&filter)).await?;
+        let found = slot
+            .released_while(context.cloud.describe_network_interfaces(&filter))
+            .await?;
         // One that is being deleted by us is no trunk any more.
         let leaving = |id: &str| {
             let interface = context.caches.interfaces.get(&Key::cluster(id));
             interface.is_some_and(|interface| interface.metadata.deletion_timestamp.is_some())
         };
-        let trunks = found.into_iter().filter(|eni| is_trunk_of(eni, instance) && !leaving(&eni.id)).collect();
-        self.controller.remember(self.key, |memory| memory.trunks = Some(trunks));
+        let trunks = found
+            .into_iter()
+            .filter(|eni| is_trunk_of(eni, instance) && !leaving(&eni.id))
+            .collect();
+        self.controller
+            .remember(self.key, |memory| memory.trunks = Some(trunks));
         Ok(())
     }
 
@@ -193,11 +226,21 @@ impl Work<'_> {
         status.operations.push(operation);
         context.write.write_node_status(self.record, &status).await?;
         if creates {
-            context.intents.note(self.uid(), TRUNK_INDEX, Evidence::fresh(attempt));
+            context
+                .intents
+                .note(self.uid(), TRUNK_INDEX, Evidence::fresh(attempt));
         }
         if let Some(failure) = failure {
-            let note = format!("the cloud refused to create the trunk: {}: {}", failure.code, failure.message);
-            self.tell(Severity::Warning, event::CREATE_ENI_FAILED, action::CREATE_ENI, note);
+            let note = format!(
+                "the cloud refused to create the trunk: {}: {}",
+                failure.code, failure.message
+            );
+            self.tell(
+                Severity::Warning,
+                event::CREATE_ENI_FAILED,
+                action::CREATE_ENI,
+                note,
+            );
         }
         Ok(())
     }
@@ -215,7 +258,9 @@ impl Work<'_> {
         let (answer, error) = match answer(result) {
             Ok(known) => known,
             Err(not_sent) => {
-                context.intents.note(self.uid(), TRUNK_INDEX, self.look.evidence.clone());
+                context
+                    .intents
+                    .note(self.uid(), TRUNK_INDEX, self.look.evidence.clone());
                 return Err(not_sent.into());
             }
         };
@@ -230,9 +275,14 @@ impl Work<'_> {
 
     async fn look_up(&self, filter: EniFilter, slot: &mut Slot) -> Result<(), ReconcileError> {
         let context = &self.controller.context;
-        let found = slot.released_while(context.cloud.describe_network_interfaces(&filter)).await?;
+        let found = slot
+            .released_while(context.cloud.describe_network_interfaces(&filter))
+            .await?;
         let mut evidence = self.look.evidence.clone();
-        evidence.lookups.push(Lookup { at: Timestamp::now(), found: found.into_iter().next().map(Box::new) });
+        evidence.lookups.push(Lookup {
+            at: Timestamp::now(),
+            found: found.into_iter().next().map(Box::new),
+        });
         context.intents.note(self.uid(), TRUNK_INDEX, evidence);
         Ok(())
     }
@@ -246,11 +296,20 @@ impl Work<'_> {
         };
         let answer = context.cloud.attach_network_interface(permit, &request).await;
         if let Err(error) = answer.or_else(unless_unknown) {
-            let note = format!("the trunk {id} was not attached: {}: {}", error.code, error.message);
-            self.tell(Severity::Warning, event::ATTACH_ENI_FAILED, action::ATTACH_ENI, note);
+            let note = format!(
+                "the trunk {id} was not attached: {}: {}",
+                error.code, error.message
+            );
+            self.tell(
+                Severity::Warning,
+                event::ATTACH_ENI_FAILED,
+                action::ATTACH_ENI,
+                note,
+            );
             return Err(error.into());
         }
-        self.controller.remember(self.key, |memory| memory.attach_sent = Some(Timestamp::now()));
+        self.controller
+            .remember(self.key, |memory| memory.attach_sent = Some(Timestamp::now()));
         context.trunks.lock().insert(id.to_owned(), self.key.clone());
         context.watch(id, Expect::Attached);
         Ok(Next::After(Duration::from_secs(60)))
@@ -275,25 +334,47 @@ impl Work<'_> {
             reason: "TrunkAttached",
             message: message.clone(),
         };
-        state(&mut status.conditions, ready, self.record.metadata.generation, Timestamp::now());
+        state(
+            &mut status.conditions,
+            ready,
+            self.record.metadata.generation,
+            Timestamp::now(),
+        );
         context.write.write_node_status(self.record, &status).await?;
         context.intents.forget(self.uid(), TRUNK_INDEX);
         context.trunks.lock().remove(&id);
         context.cloud.watch().forget(&id);
         self.controller.memory.lock().remove(self.key);
-        self.tell(Severity::Normal, event::ATTACH_ENI_SUCCEED, action::ATTACH_ENI, message);
+        self.tell(
+            Severity::Normal,
+            event::ATTACH_ENI_SUCCEED,
+            action::ATTACH_ENI,
+            message,
+        );
         Ok(())
     }
 
     fn tell(&self, severity: Severity, reason: &'static str, action: &'static str, note: String) {
-        let news = News { severity, reason, action, note };
-        self.controller.context.events.tell(node_reference(self.node), None, news);
+        let news = News {
+            severity,
+            reason,
+            action,
+            note,
+        };
+        self.controller
+            .context
+            .events
+            .tell(node_reference(self.node), None, news);
     }
 }
 
 /// A call of which nobody knows whether it was done shows in the state.
 fn unless_unknown(error: CloudError) -> Result<(), CloudError> {
-    if error.class == ErrorClass::Unknown { Ok(()) } else { Err(error) }
+    if error.class == ErrorClass::Unknown {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 async fn wait(
@@ -311,7 +392,10 @@ async fn wait(
         Wait::Cloud => Ok(Next::After(Duration::from_secs(60))),
         Wait::Later(time) | Wait::Refused(time) => Ok(Next::After(time)),
         Wait::Unsupported => {
-            let message = format!("instance type {} has no trunk", record.spec.node_metadata.instance_type);
+            let message = format!(
+                "instance type {} has no trunk",
+                record.spec.node_metadata.instance_type
+            );
             status::say(context, record, false, "NoTrunk", message).await?;
             Ok(Next::OnChange)
         }

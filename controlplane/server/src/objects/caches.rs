@@ -88,30 +88,62 @@ impl Caches {
         vec![
             (
                 "pods",
-                Box::pin(feed(Api::all(client.clone()), all(), self.pods.clone(), move |pod: Pod| {
-                    Some(PodFacts::from_pod(&pod, &stateful))
-                })),
+                Box::pin(feed(
+                    Api::all(client.clone()),
+                    all(),
+                    self.pods.clone(),
+                    move |pod: Pod| Some(PodFacts::from_pod(&pod, &stateful)),
+                )),
             ),
             (
                 "nodes",
-                Box::pin(feed(Api::all(client.clone()), all(), self.nodes.clone(), move |node: Node| {
-                    Some(NodeFacts::from_node(&node, &white_list))
-                })),
+                Box::pin(feed(
+                    Api::all(client.clone()),
+                    all(),
+                    self.nodes.clone(),
+                    move |node: Node| Some(NodeFacts::from_node(&node, &white_list)),
+                )),
             ),
-            ("podenis", Box::pin(feed(Api::all(client.clone()), all(), self.pod_enis.clone(), readable))),
+            (
+                "podenis",
+                Box::pin(feed(
+                    Api::all(client.clone()),
+                    all(),
+                    self.pod_enis.clone(),
+                    readable,
+                )),
+            ),
             (
                 "networkinterfaces",
-                Box::pin(feed(Api::all(client.clone()), all(), self.interfaces.clone(), readable)),
+                Box::pin(feed(
+                    Api::all(client.clone()),
+                    all(),
+                    self.interfaces.clone(),
+                    readable,
+                )),
             ),
             (
                 "node records",
-                Box::pin(feed(Api::all(client.clone()), all(), self.node_records.clone(), readable)),
+                Box::pin(feed(
+                    Api::all(client.clone()),
+                    all(),
+                    self.node_records.clone(),
+                    readable,
+                )),
             ),
             (
                 "podnetworkings",
-                Box::pin(feed(Api::all(client.clone()), all(), self.networkings.clone(), readable)),
+                Box::pin(feed(
+                    Api::all(client.clone()),
+                    all(),
+                    self.networkings.clone(),
+                    readable,
+                )),
             ),
-            ("eni-config", Box::pin(feed(config_maps, eni_config, self.eni_config.clone(), Some))),
+            (
+                "eni-config",
+                Box::pin(feed(config_maps, eni_config, self.eni_config.clone(), Some)),
+            ),
         ]
     }
 

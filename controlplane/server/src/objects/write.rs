@@ -10,12 +10,12 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use terway_crds::names::{annotation, label, resource};
 use terway_crds::{
     Allocation, AttachTo, NetworkInterface, NetworkInterfaceStatus, PodEni, PodEniStatus, TerwayNodeSpec,
     TerwayNodeStatus,
 };
+use tokio::sync::Semaphore;
 
 use super::merge::diff;
 use super::{Caches, NodeRecord};
@@ -43,7 +43,9 @@ pub enum Created<K> {
     Exists,
 }
 
-trait Written: Resource<DynamicType = ()> + Cached + Clone + Serialize + DeserializeOwned + std::fmt::Debug {
+trait Written:
+    Resource<DynamicType = ()> + Cached + Clone + Serialize + DeserializeOwned + std::fmt::Debug
+{
     const KIND: &'static str;
     fn api(client: &Client, key: &Key) -> Api<Self>;
     fn cache(caches: &Caches) -> &Arc<Cache<Self>>;
@@ -64,8 +66,15 @@ macro_rules! written {
     };
 }
 written!(PodEni, "PodENI", pod_enis, |client, key| namespaced(client, key));
-written!(NetworkInterface, "NetworkInterface", interfaces, |client, _| Api::all(client));
-written!(NodeRecord, "Node (network.alibabacloud.com)", node_records, |client, _| Api::all(client));
+written!(NetworkInterface, "NetworkInterface", interfaces, |client, _| {
+    Api::all(client)
+});
+written!(
+    NodeRecord,
+    "Node (network.alibabacloud.com)",
+    node_records,
+    |client, _| Api::all(client)
+);
 
 fn namespaced<K>(client: Client, key: &Key) -> Api<K>
 where
@@ -77,16 +86,28 @@ where
 impl Writer {
     /// Writes through `client` and into `caches`.
     pub fn new(client: Client, caches: Caches) -> Self {
-        Self { client, caches, places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            client,
+            caches,
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     async fn create<K: Written>(&self, object: &K) -> Result<Created<K>, ReconcileError> {
         let key = object.key();
         let _place = self.places.acquire().await;
-        match K::api(&self.client, &key).create(&PostParams::default(), object).await {
+        match K::api(&self.client, &key)
+            .create(&PostParams::default(), object)
+            .await
+        {
             Ok(made) => Ok(Created::New(self.take_in(made))),
             Err(error) if status_code(&error) == Some(409) => Ok(Created::Exists),
-            Err(source) => Err(ReconcileError::Api { act: "creating", kind: K::KIND, key, source }),
+            Err(source) => Err(ReconcileError::Api {
+                act: "creating",
+                kind: K::KIND,
+                key,
+                source,
+            }),
         }
     }
 
@@ -101,8 +122,11 @@ impl Writer {
         let key = read.key();
         body["metadata"]["resourceVersion"] = json!(read.resource_version());
         body["metadata"]["uid"] = json!(read.uid());
-        let (api, params, patch) =
-            (K::api(&self.client, &key), PatchParams::default(), Patch::Merge(&body));
+        let (api, params, patch) = (
+            K::api(&self.client, &key),
+            PatchParams::default(),
+            Patch::Merge(&body),
+        );
         let _place = self.places.acquire().await;
         let answer = match subresource {
             true => api.patch_status(key.name(), &params, &patch).await,
@@ -110,15 +134,25 @@ impl Writer {
         };
         match answer {
             Ok(written) => Ok(self.take_in(written)),
-            Err(source) => Err(ReconcileError::Api { act, kind: K::KIND, key, source }),
+            Err(source) => Err(ReconcileError::Api {
+                act,
+                kind: K::KIND,
+                key,
+                source,
+            }),
         }
     }
 
     async fn delete<K: Written>(&self, read: &K) -> Result<(), ReconcileError> {
         let key = read.key();
-        let preconditions =
-            Preconditions { uid: read.uid(), resource_version: read.resource_version() };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let preconditions = Preconditions {
+            uid: read.uid(),
+            resource_version: read.resource_version(),
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
         let _place = self.places.acquire().await;
         match K::api(&self.client, &key).delete(key.name(), &params).await {
             Ok(answer) => {
@@ -129,16 +163,25 @@ impl Writer {
                 Ok(())
             }
             Err(error) if status_code(&error) == Some(404) => Ok(()),
-            Err(source) => Err(ReconcileError::Api { act: "deleting", kind: K::KIND, key, source }),
+            Err(source) => Err(ReconcileError::Api {
+                act: "deleting",
+                kind: K::KIND,
+                key,
+                source,
+            }),
         }
     }
 
     /// Removes finalizers; when the object was on its way out, it is gone with this write.
     async fn drop_finalizers<K: Written>(&self, read: &K, drop: &[&str]) -> Result<(), ReconcileError> {
-        let left: Vec<&String> =
-            read.finalizers().iter().filter(|finalizer| !drop.contains(&finalizer.as_str())).collect();
+        let left: Vec<&String> = read
+            .finalizers()
+            .iter()
+            .filter(|finalizer| !drop.contains(&finalizer.as_str()))
+            .collect();
         let gone = left.is_empty() && read.meta().deletion_timestamp.is_some();
-        let body = json!({ "metadata": { "finalizers": if left.is_empty() { Value::Null } else { json!(left) } } });
+        let body =
+            json!({ "metadata": { "finalizers": if left.is_empty() { Value::Null } else { json!(left) } } });
         match self.patch(read, "removing the finalizer of", body, false).await {
             Ok(written) => {
                 if gone {
@@ -214,12 +257,16 @@ impl Writer {
         read: &NetworkInterface,
         target: Option<&AttachTo>,
     ) -> Result<(), ReconcileError> {
-        let node = target.map(|target| target.node_name.as_str()).filter(|name| !name.is_empty());
+        let node = target
+            .map(|target| target.node_name.as_str())
+            .filter(|name| !name.is_empty());
         let body = json!({
             "metadata": { "labels": { label::NODE: node } },
             "spec": { "attachTo": diff(&json!(read.spec.attach_to), &json!(target)) },
         });
-        self.patch(read, "writing the target of", body, false).await.map(drop)
+        self.patch(read, "writing the target of", body, false)
+            .await
+            .map(drop)
     }
 
     /// Writes the status of a NetworkInterface.
@@ -229,7 +276,9 @@ impl Writer {
         status: &NetworkInterfaceStatus,
     ) -> Result<(), ReconcileError> {
         let body = json!({ "status": diff(&json!(read.status), &json!(status)) });
-        self.patch(read, "writing the status of", body, true).await.map(drop)
+        self.patch(read, "writing the status of", body, true)
+            .await
+            .map(drop)
     }
 
     /// Deletes the NetworkInterface that was read; it goes when the cloud has confirmed.
@@ -261,7 +310,9 @@ impl Writer {
         spec: &TerwayNodeSpec,
     ) -> Result<(), ReconcileError> {
         let body = json!({ "spec": diff(&json!(read.spec), &json!(spec)) });
-        self.patch(read, "writing the spec of", body, false).await.map(drop)
+        self.patch(read, "writing the spec of", body, false)
+            .await
+            .map(drop)
     }
 
     /// Writes the status of a Node object.
@@ -271,7 +322,9 @@ impl Writer {
         status: &TerwayNodeStatus,
     ) -> Result<(), ReconcileError> {
         let body = json!({ "status": diff(&json!(read.status), &json!(status)) });
-        self.patch(read, "writing the status of", body, true).await.map(drop)
+        self.patch(read, "writing the status of", body, true)
+            .await
+            .map(drop)
     }
 
     /// Deletes the Node object that was read.
@@ -296,8 +349,12 @@ impl Writer {
             annotation::MAX_MEMBER_ENI_IP: members,
         }}});
         let api: Api<Node> = Api::all(self.client.clone());
-        let answer = api.patch(name, &PatchParams::default(), &Patch::Merge(&body)).await;
-        answer.map(drop).map_err(|source| node_error("annotating", name, source))
+        let answer = api
+            .patch(name, &PatchParams::default(), &Patch::Merge(&body))
+            .await;
+        answer
+            .map(drop)
+            .map_err(|source| node_error("annotating", name, source))
     }
 
     /// Advertises the trunk members that a Kubernetes node can have.
@@ -305,15 +362,21 @@ impl Writer {
         let quantity = json!({ resource::MEMBER_ENI: members });
         let body = json!({ "status": { "capacity": quantity, "allocatable": quantity } });
         let api: Api<Node> = Api::all(self.client.clone());
-        let answer = api.patch_status(name, &PatchParams::default(), &Patch::Merge(&body)).await;
-        answer.map(drop).map_err(|source| node_error("advertising the trunk members of", name, source))
+        let answer = api
+            .patch_status(name, &PatchParams::default(), &Patch::Merge(&body))
+            .await;
+        answer
+            .map(drop)
+            .map_err(|source| node_error("advertising the trunk members of", name, source))
     }
 
     /// Whether a Kubernetes node surely does not exist: the cache is not asked.
     pub async fn node_is_gone(&self, name: &str) -> Result<bool, ReconcileError> {
         let api: Api<Node> = Api::all(self.client.clone());
         let found = api.get_metadata_opt(name).await;
-        found.map(|node| node.is_none()).map_err(|source| node_error("reading", name, source))
+        found
+            .map(|node| node.is_none())
+            .map_err(|source| node_error("reading", name, source))
     }
 
     /// UID of the PodENI of this name, straight from the API server.
@@ -327,9 +390,13 @@ impl Writer {
         })?;
         Ok(found.and_then(|record| record.metadata.uid))
     }
-
 }
 
 fn node_error(act: &'static str, name: &str, source: kube::Error) -> ReconcileError {
-    ReconcileError::Api { act, kind: "Node", key: Key::cluster(name), source }
+    ReconcileError::Api {
+        act,
+        kind: "Node",
+        key: Key::cluster(name),
+        source,
+    }
 }

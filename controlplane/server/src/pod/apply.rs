@@ -32,7 +32,9 @@ pub async fn apply(
         (Action::Nothing(idle), _) => idle_until(context, seen, idle).await,
         (Action::Create, _) => create(context, seen, slot).await,
         (Action::Rebind, Some(record)) => {
-            let Some(pod) = &seen.pod else { return Ok(Next::OnChange) };
+            let Some(pod) = &seen.pod else {
+                return Ok(Next::OnChange);
+            };
             context.write.rebind_pod_eni(record, &pod.uid, &pod.node).await?;
             Ok(Next::OnChange)
         }
@@ -65,7 +67,11 @@ async fn idle_until(context: &Context, seen: &Seen, idle: Idle) -> Result<Next, 
         },
         (Idle::NotScheduled | Idle::NodeUnknown | Idle::OtherZone, Some(record), Some(pod)) => {
             if idle == Idle::OtherZone {
-                tell_failure(context, pod, "the pod's node is in another zone than its kept ENI: move the pod");
+                tell_failure(
+                    context,
+                    pod,
+                    "the pod's node is in another zone than its kept ENI: move the pod",
+                );
             }
             keep_alive(context, record).await
         }
@@ -87,10 +93,18 @@ async fn idle_until(context: &Context, seen: &Seen, idle: Idle) -> Result<Next, 
 
 /// A pod waits for a node while its ENI is kept: the time of the TTL must not run out meanwhile.
 async fn keep_alive(context: &Context, record: &PodEni) -> Result<Next, ReconcileError> {
-    let kept = record.status.as_ref().is_some_and(|status| status.phase == Phase::Unbind);
-    let Some(interval) = seen_interval(record).filter(|_| kept) else { return Ok(Next::OnChange) };
+    let kept = record
+        .status
+        .as_ref()
+        .is_some_and(|status| status.phase == Phase::Unbind);
+    let Some(interval) = seen_interval(record).filter(|_| kept) else {
+        return Ok(Next::OnChange);
+    };
     let now = Timestamp::now();
-    let last = record.status.as_ref().and_then(|status| status.pod_last_seen.as_ref());
+    let last = record
+        .status
+        .as_ref()
+        .and_then(|status| status.pod_last_seen.as_ref());
     if last.is_none_or(|last| elapsed(last.0, now) >= interval) {
         let status = phase_only(record, Phase::Unbind, Some(now));
         context.write.write_pod_eni_status(record, &status).await?;
@@ -100,8 +114,10 @@ async fn keep_alive(context: &Context, record: &PodEni) -> Result<Next, Reconcil
 
 /// A pod that nothing selects, on a node whose pods could only have shared ENIs.
 fn tell_not_served(context: &Context, seen: &Seen, pod: &PodFacts) {
-    let managed =
-        seen.node.as_ref().is_some_and(|node| node.is_managed(&context.settings.node_white_list));
+    let managed = seen
+        .node
+        .as_ref()
+        .is_some_and(|node| node.is_managed(&context.settings.node_white_list));
     let idle = pod.host_network || pod.ignored || pod.exited || pod.deleting || pod.wants_pod_eni;
     if !managed || idle || !pod.waits_for_ip {
         return;
@@ -118,7 +134,9 @@ fn tell_not_served(context: &Context, seen: &Seen, pod: &PodFacts) {
 }
 
 async fn create(context: &Context, seen: &Seen, slot: &mut Slot) -> Result<Next, ReconcileError> {
-    let (Some(pod), Some(node)) = (&seen.pod, &seen.node) else { return Ok(Next::OnChange) };
+    let (Some(pod), Some(node)) = (&seen.pod, &seen.node) else {
+        return Ok(Next::OnChange);
+    };
     match try_create(context, pod, node, slot).await {
         Ok(()) => Ok(Next::OnChange),
         Err(error) => {
@@ -144,8 +162,15 @@ async fn try_create(
         let vswitch = choose(policy, &node.zone, &candidates, seed(&pod.uid)).map_err(NetworksError::from)?;
         chosen.push(vswitch.clone());
     }
-    let record = build(pod, node, &networks, &chosen, &context.settings.pods, Timestamp::now())
-        .map_err(NetworksError::from)?;
+    let record = build(
+        pod,
+        node,
+        &networks,
+        &chosen,
+        &context.settings.pods,
+        Timestamp::now(),
+    )
+    .map_err(NetworksError::from)?;
     match context.write.create_pod_eni(&record).await? {
         Created::New(record) => {
             for vswitch in &chosen {

@@ -2,7 +2,7 @@
 
 use terway_core::pod::PodFacts;
 use terway_crds::names::annotation;
-use terway_crds::{PodNetwork, PodNetworks, PodNetworking};
+use terway_crds::{PodNetwork, PodNetworking, PodNetworks};
 
 use crate::error::NetworksError;
 use crate::objects::Caches;
@@ -15,9 +15,11 @@ use crate::runtime::Key;
 pub fn networks_of(pod: &PodFacts, caches: &Caches) -> Result<Vec<PodNetwork>, NetworksError> {
     let written = match &pod.networks {
         Some(text) => {
-            let networks: PodNetworks = serde_json::from_str(text).map_err(|source| {
-                NetworksError::Annotation { annotation: annotation::POD_NETWORKS, source }
-            })?;
+            let networks: PodNetworks =
+                serde_json::from_str(text).map_err(|source| NetworksError::Annotation {
+                    annotation: annotation::POD_NETWORKS,
+                    source,
+                })?;
             networks.pod_networks
         }
         None => Vec::new(),
@@ -26,10 +28,13 @@ pub fn networks_of(pod: &PodFacts, caches: &Caches) -> Result<Vec<PodNetwork>, N
         return Ok(written);
     }
     let name = pod.pod_networking.as_deref().ok_or(NetworksError::Missing)?;
-    let networking = caches
-        .networkings
-        .get(&Key::cluster(name))
-        .ok_or_else(|| NetworksError::UnknownNetworking { name: name.to_owned() })?;
+    let networking =
+        caches
+            .networkings
+            .get(&Key::cluster(name))
+            .ok_or_else(|| NetworksError::UnknownNetworking {
+                name: name.to_owned(),
+            })?;
     Ok(vec![network_of(&networking)])
 }
 

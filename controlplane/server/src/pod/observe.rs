@@ -20,6 +20,13 @@ pub struct Seen {
 /// with a fresh list when this term began, and a watch does not skip events.
 pub fn observe(caches: &Caches, key: &Key) -> Seen {
     let pod = caches.pods.get(key);
-    let node = pod.as_ref().filter(|pod| !pod.node.is_empty()).map(|pod| Key::cluster(&pod.node));
-    Seen { record: caches.pod_enis.get(key), node: node.and_then(|node| caches.nodes.get(&node)), pod }
+    let node = pod
+        .as_ref()
+        .filter(|pod| !pod.node.is_empty())
+        .map(|pod| Key::cluster(&pod.node));
+    Seen {
+        record: caches.pod_enis.get(key),
+        node: node.and_then(|node| caches.nodes.get(&node)),
+        pod,
+    }
 }

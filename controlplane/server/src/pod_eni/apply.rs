@@ -5,9 +5,9 @@ use std::sync::Arc;
 use terway_cloud::{CloudError, CreateEni, EniFilter, ErrorClass, Permit};
 use terway_core::cloud::CloudEni;
 use terway_core::intent::{Answer, Evidence, Lookup, Refusal};
+use terway_core::network_interface;
 use terway_core::pod_eni::{Choice, Step, intent_id, next_attempt, replaced, with_eni};
 use terway_core::vswitch::choose;
-use terway_core::network_interface;
 use terway_crds::names::{action, event, finalizer, tag};
 use terway_crds::{Allocation, AttachTo, NetworkInterface, Phase, PodEniStatus};
 
@@ -35,12 +35,18 @@ pub async fn apply(
             }
         }
         Step::LookUpByTag { index } => {
-            let id = intent_id(record, index).map(|id| id.tag_value()).unwrap_or_default();
+            let id = intent_id(record, index)
+                .map(|id| id.tag_value())
+                .unwrap_or_default();
             let filter = EniFilter::tags([(tag::INTENT, id)]);
             look_up(context, seen, index, filter, slot).await?;
         }
         Step::LookUpById { index, id } => look_up(context, seen, index, EniFilter::ids([id]), slot).await?,
-        Step::Record { index, eni, attach_to } => {
+        Step::Record {
+            index,
+            eni,
+            attach_to,
+        } => {
             record_eni(context, seen, index, &eni, attach_to, slot).await?;
         }
         Step::NextAttempt { index, refusal } => {
@@ -68,7 +74,10 @@ pub async fn apply(
         }
         Step::DeleteRecord => context.write.delete_pod_eni(record).await?,
         Step::DropFinalizers => {
-            context.write.release_pod_eni(record, &[finalizer::POD_ENI, finalizer::POD_ENI_OLD]).await?;
+            context
+                .write
+                .release_pod_eni(record, &[finalizer::POD_ENI, finalizer::POD_ENI_OLD])
+                .await?;
             context.intents.forget_all(seen.uid());
             for index in 0..record.spec.allocations.len() {
                 context.backlog.leave(&seen.intent_name(index));
@@ -84,10 +93,16 @@ fn interface(seen: &Seen, index: usize) -> Option<&Arc<NetworkInterface>> {
 }
 
 async fn create(context: &Context, seen: &Seen, index: usize, permit: Permit) -> Result<(), ReconcileError> {
-    let Some(request) = request(seen, index) else { return Ok(()) };
-    let Some(mut evidence) = seen.evidence.get(index).cloned() else { return Ok(()) };
+    let Some(request) = request(seen, index) else {
+        return Ok(());
+    };
+    let Some(mut evidence) = seen.evidence.get(index).cloned() else {
+        return Ok(());
+    };
     evidence.sending();
-    context.intents.note(seen.uid(), &index.to_string(), evidence.clone());
+    context
+        .intents
+        .note(seen.uid(), &index.to_string(), evidence.clone());
     let (answer, error) = match answer(context.cloud.create_network_interface(permit, &request).await) {
         Ok(known) => known,
         Err(not_sent) => {
@@ -120,10 +135,17 @@ async fn look_up(
     filter: EniFilter,
     slot: &mut Slot,
 ) -> Result<(), ReconcileError> {
-    let found = slot.released_while(context.cloud.describe_network_interfaces(&filter)).await?;
-    let Some(mut evidence) = seen.evidence.get(index).cloned() else { return Ok(()) };
+    let found = slot
+        .released_while(context.cloud.describe_network_interfaces(&filter))
+        .await?;
+    let Some(mut evidence) = seen.evidence.get(index).cloned() else {
+        return Ok(());
+    };
     let found = found.into_iter().next().map(Box::new);
-    evidence.lookups.push(Lookup { at: jiff::Timestamp::now(), found });
+    evidence.lookups.push(Lookup {
+        at: jiff::Timestamp::now(),
+        found,
+    });
     context.intents.note(seen.uid(), &index.to_string(), evidence);
     Ok(())
 }
@@ -137,7 +159,9 @@ async fn record_eni(
     attach_to: Option<AttachTo>,
     slot: &mut Slot,
 ) -> Result<(), ReconcileError> {
-    let Some(allocation) = seen.record.spec.allocations.get(index) else { return Ok(()) };
+    let Some(allocation) = seen.record.spec.allocations.get(index) else {
+        return Ok(());
+    };
     let ids = [eni.vswitch_id.clone()];
     let known = slot.released_while(context.vswitches.resolve(&ids)).await?;
     let cidr = known.first().map(|vswitch| vswitch.cidr.as_str());
@@ -149,12 +173,25 @@ async fn record_eni(
     if let Some(place) = allocations.get_mut(index) {
         *place = allocation;
     }
-    context.write.write_allocations(&seen.record, &allocations).await?;
+    context
+        .write
+        .write_allocations(&seen.record, &allocations)
+        .await?;
     context.intents.forget(seen.uid(), &index.to_string());
     if wanted {
         let ip = eni.primary_ip.map(|ip| ip.to_string()).unwrap_or_default();
-        let note = format!("created ENI {} with address {ip} in vSwitch {}", eni.id, eni.vswitch_id);
-        tell(context, seen, Severity::Normal, event::CREATE_ENI_SUCCEED, action::CREATE_ENI, note);
+        let note = format!(
+            "created ENI {} with address {ip} in vSwitch {}",
+            eni.id, eni.vswitch_id
+        );
+        tell(
+            context,
+            seen,
+            Severity::Normal,
+            event::CREATE_ENI_SUCCEED,
+            action::CREATE_ENI,
+            note,
+        );
     }
     Ok(())
 }
@@ -189,7 +226,9 @@ async fn next(
     refusal: Option<&Refusal>,
     slot: &mut Slot,
 ) -> Result<(), ReconcileError> {
-    let Some(allocation) = seen.record.spec.allocations.get(index) else { return Ok(()) };
+    let Some(allocation) = seen.record.spec.allocations.get(index) else {
+        return Ok(());
+    };
     if refusal.is_some_and(|refusal| refusal.vswitch_exhausted) {
         context.vswitches.exhausted(&allocation.eni.vswitch_id);
     }
@@ -197,25 +236,46 @@ async fn next(
     let allocation = next_attempt(allocation, &choice, refusal, seen.now);
     write_attempt(context, seen, index, allocation).await?;
     if let Some(refusal) = refusal {
-        let note = format!("the cloud refused to create the ENI: {}: {}", refusal.code, refusal.message);
-        tell(context, seen, Severity::Warning, event::CREATE_ENI_FAILED, action::CREATE_ENI, note);
+        let note = format!(
+            "the cloud refused to create the ENI: {}: {}",
+            refusal.code, refusal.message
+        );
+        tell(
+            context,
+            seen,
+            Severity::Warning,
+            event::CREATE_ENI_FAILED,
+            action::CREATE_ENI,
+            note,
+        );
     }
     Ok(())
 }
 
 /// The networks of the pod as they are now; what cannot be found out stays as it was.
 async fn choose_again(context: &Context, seen: &Seen, index: usize, slot: &mut Slot) -> Choice {
-    let (Some(pod), Some(node)) = (&seen.pod, &seen.node) else { return Choice::default() };
-    let Ok(networks) = networks_of(pod, &context.caches) else { return Choice::default() };
-    let Some(network) = networks.get(index) else { return Choice::default() };
+    let (Some(pod), Some(node)) = (&seen.pod, &seen.node) else {
+        return Choice::default();
+    };
+    let Ok(networks) = networks_of(pod, &context.caches) else {
+        return Choice::default();
+    };
+    let Some(network) = networks.get(index) else {
+        return Choice::default();
+    };
     let found = candidates(context, network, slot).await.unwrap_or_default();
     let policy = &network.vswitch_select_options.policy;
     let vswitch = choose(policy, &node.zone, &found, seed(&pod.uid)).ok().cloned();
-    Choice { vswitch, security_group_ids: network.security_group_ids.clone() }
+    Choice {
+        vswitch,
+        security_group_ids: network.security_group_ids.clone(),
+    }
 }
 
 async fn replace(context: &Context, seen: &Seen, index: usize) -> Result<(), ReconcileError> {
-    let Some(allocation) = seen.record.spec.allocations.get(index) else { return Ok(()) };
+    let Some(allocation) = seen.record.spec.allocations.get(index) else {
+        return Ok(());
+    };
     let lost = interface(seen, index).cloned();
     write_attempt(context, seen, index, replaced(allocation, seen.now)).await?;
     // The object of the lost ENI finds out that it is gone, and goes.
@@ -231,13 +291,21 @@ async fn write_attempt(
     index: usize,
     allocation: Allocation,
 ) -> Result<(), ReconcileError> {
-    let attempt = allocation.creation.as_ref().map_or(0, |creation| creation.attempt);
+    let attempt = allocation
+        .creation
+        .as_ref()
+        .map_or(0, |creation| creation.attempt);
     let mut allocations = seen.record.spec.allocations.clone();
     if let Some(place) = allocations.get_mut(index) {
         *place = allocation;
     }
-    context.write.write_allocations(&seen.record, &allocations).await?;
-    context.intents.note(seen.uid(), &index.to_string(), Evidence::fresh(attempt));
+    context
+        .write
+        .write_allocations(&seen.record, &allocations)
+        .await?;
+    context
+        .intents
+        .note(seen.uid(), &index.to_string(), Evidence::fresh(attempt));
     // An attempt that begins later must not keep the room of others.
     context.backlog.leave(&seen.intent_name(index));
     Ok(())
@@ -252,7 +320,14 @@ fn tell_attached(context: &Context, seen: &Seen, status: &PodEniStatus) {
         "attached ENI {} with address {} to instance {}",
         status.summary.eni_ids, status.summary.ips, status.instance_id
     );
-    tell(context, seen, Severity::Normal, event::ATTACH_ENI_SUCCEED, action::ATTACH_ENI, note);
+    tell(
+        context,
+        seen,
+        Severity::Normal,
+        event::ATTACH_ENI_SUCCEED,
+        action::ATTACH_ENI,
+        note,
+    );
 }
 
 /// Told on the pod, where people look, with the record as the related object.
@@ -265,7 +340,12 @@ fn tell(
     note: String,
 ) {
     let record = reference(&*seen.record);
-    let news = News { severity, reason, action, note };
+    let news = News {
+        severity,
+        reason,
+        action,
+        note,
+    };
     match &seen.pod {
         Some(pod) => context.events.tell(pod_reference(pod), Some(record), news),
         None => context.events.tell(record, None, news),

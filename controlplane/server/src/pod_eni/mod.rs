@@ -37,14 +37,19 @@ impl Reconciler for PodEniController {
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         let mut permit: Option<Permit> = None;
         for _ in 0..MAX_STEPS {
-            let Some(seen) = observe::observe(&self.context, key) else { return Ok(Next::OnChange) };
+            let Some(seen) = observe::observe(&self.context, key) else {
+                return Ok(Next::OnChange);
+            };
             let plan = plan(&seen.view(&self.context));
             let Some(step) = plan.steps.into_iter().next() else {
                 return status::wait(&self.context, &seen, plan.wait).await;
             };
             // First the token, then read and plan again, then send.
             if let (Step::Create { index }, None) = (&step, &permit) {
-                permit = Some(slot.released_while(room_to_create(&self.context, &seen, *index)).await);
+                permit = Some(
+                    slot.released_while(room_to_create(&self.context, &seen, *index))
+                        .await,
+                );
                 continue;
             }
             if let Some(next) = apply::apply(&self.context, &seen, step, &mut permit, slot).await? {
@@ -58,5 +63,8 @@ impl Reconciler for PodEniController {
 /// Waits until an ENI made now could be attached soon, and for the right to make it.
 async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Permit {
     context.backlog.enter(&seen.intent_name(index)).await;
-    context.cloud.permit(Action::CreateNetworkInterface, Priority::Create).await
+    context
+        .cloud
+        .permit(Action::CreateNetworkInterface, Priority::Create)
+        .await
 }

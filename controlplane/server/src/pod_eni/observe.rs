@@ -31,21 +31,38 @@ pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
     let uid = record.metadata.uid.clone().unwrap_or_default();
     let allocations = &record.spec.allocations;
     let interface = |id: &str| caches.interfaces.get(&Key::cluster(id));
-    let interfaces =
-        allocations.iter().map(|a| (!a.eni.id.is_empty()).then(|| interface(&a.eni.id)).flatten()).collect();
+    let interfaces = allocations
+        .iter()
+        .map(|a| (!a.eni.id.is_empty()).then(|| interface(&a.eni.id)).flatten())
+        .collect();
     let evidence = allocations.iter().enumerate().map(|(index, allocation)| {
-        let attempt = allocation.creation.as_ref().map_or(0, |creation| creation.attempt);
+        let attempt = allocation
+            .creation
+            .as_ref()
+            .map_or(0, |creation| creation.attempt);
         context.intents.of(&uid, &index.to_string(), attempt)
     });
     let node = caches.nodes.get(&Key::cluster(node_name(&record)));
     let (state, pod) = pod_of(caches, key, &record);
-    Some(Seen { interfaces, evidence: evidence.collect(), node, pod, state, now: Timestamp::now(), record })
+    Some(Seen {
+        interfaces,
+        evidence: evidence.collect(),
+        node,
+        pod,
+        state,
+        now: Timestamp::now(),
+        record,
+    })
 }
 
 /// The pod that a record is for. A pod of the same name with another UID is not it.
 pub fn pod_of(caches: &Caches, key: &Key, record: &PodEni) -> (PodState, Option<Arc<PodFacts>>) {
     let uid = pod_uid(record);
-    let Some(pod) = caches.pods.get(key).filter(|pod| uid.is_empty() || pod.uid == uid) else {
+    let Some(pod) = caches
+        .pods
+        .get(key)
+        .filter(|pod| uid.is_empty() || pod.uid == uid)
+    else {
         return (PodState::Gone, None);
     };
     let state = match (pod.exited, pod.deleting) {

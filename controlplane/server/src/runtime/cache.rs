@@ -269,6 +269,9 @@ mod tests {
         cache.apply(Thing("a", 2), false);
         cache.apply(Thing("a", 2), false);
         cache.remove(&Key::cluster("a"), 3);
-        assert_eq!(*seen.lock(), vec![(None, Some(1)), (Some(1), Some(2)), (Some(2), None)]);
+        assert_eq!(
+            *seen.lock(),
+            vec![(None, Some(1)), (Some(1), Some(2)), (Some(2), None)]
+        );
     }
 }

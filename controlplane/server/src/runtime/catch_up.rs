@@ -33,13 +33,20 @@ where
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let list = api.list_metadata(&page).await?;
-        listed.extend(list.items.iter().map(|object| (Key::of(object), version_of(object))));
+        listed.extend(
+            list.items
+                .iter()
+                .map(|object| (Key::of(object), version_of(object))),
+        );
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
             None => break,
         }
     }
-    let mut stale: Vec<Key> = before.into_iter().filter(|key| !listed.contains_key(key)).collect();
+    let mut stale: Vec<Key> = before
+        .into_iter()
+        .filter(|key| !listed.contains_key(key))
+        .collect();
     loop {
         listed.retain(|key, version| !cache.has_reached(key, *version));
         stale.retain(|key| cache.get(key).is_some());

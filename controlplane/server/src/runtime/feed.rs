@@ -13,7 +13,12 @@ use super::{Cache, Cached, Key};
 
 /// The resourceVersion of an object as a number, 0 when it is none.
 pub fn version_of<K: Resource>(object: &K) -> u64 {
-    object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+    object
+        .meta()
+        .resource_version
+        .as_deref()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Keeps `cache` filled from `api` until the process ends. `convert` trims the object to what the
@@ -23,8 +28,7 @@ pub async fn feed<W, T>(
     config: watcher::Config,
     cache: Arc<Cache<T>>,
     convert: impl Fn(W) -> Option<T> + Send,
-)
-where
+) where
     W: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
     T: Cached,
 {
@@ -36,7 +40,11 @@ where
             Ok(Some(event)) => take(event, &cache, &mut listed, &convert),
             // The watcher never ends by itself; leaving here would leave a cache that lies.
             Ok(None) => tokio::time::sleep(Duration::from_secs(1)).await,
-            Err(error) => warn!(kind, error = &error as &dyn std::error::Error, "watch was interrupted"),
+            Err(error) => warn!(
+                kind,
+                error = &error as &dyn std::error::Error,
+                "watch was interrupted"
+            ),
         }
     }
 }
@@ -46,8 +54,7 @@ fn take<W, T>(
     cache: &Cache<T>,
     listed: &mut Vec<T>,
     convert: &impl Fn(W) -> Option<T>,
-)
-where
+) where
     W: Resource<DynamicType = ()>,
     T: Cached,
 {

@@ -30,7 +30,11 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// Brings the object named by `key` one step further. It may be called at any time and any
     /// number of times; two calls for the same key never overlap.
-    fn reconcile(&self, key: &Key, slot: &mut Slot) -> impl Future<Output = Result<Next, ReconcileError>> + Send;
+    fn reconcile(
+        &self,
+        key: &Key,
+        slot: &mut Slot,
+    ) -> impl Future<Output = Result<Next, ReconcileError>> + Send;
 }
 
 /// A worker's place. Given back while the work waits for something that may take long, so that
@@ -78,7 +82,11 @@ pub async fn run<R: Reconciler>(
             } => taken,
         };
         let (waiting, waits) = watch::channel(false);
-        let slot = Slot { places: semaphore.clone(), held, waiting };
+        let slot = Slot {
+            places: semaphore.clone(),
+            held,
+            waiting,
+        };
         let span = info_span!("reconcile", controller = R::NAME, %key);
         let work = work(reconciler.clone(), queue.clone(), key, slot, metrics.clone());
         let drained = drained(stop.clone(), waits);
@@ -142,7 +150,11 @@ fn requeue(queue: &Queue, key: &Key, error: &ReconcileError) {
     let delay = queue.add_after_failure(key.clone(), first, max);
     let cause: &(dyn Error + 'static) = error;
     match error.retry() {
-        Retry::Conflict => debug!(error = cause, ?delay, "planned on an outdated state, planning again"),
+        Retry::Conflict => debug!(
+            error = cause,
+            ?delay,
+            "planned on an outdated state, planning again"
+        ),
         Retry::Fenced => debug!(error = cause, ?delay, "waits for the lease to be renewed"),
         Retry::Transient | Retry::Slow => warn!(error = cause, ?delay, "did not get further, trying again"),
     }

@@ -31,7 +31,13 @@ impl VSwitches {
     /// A pool of at most `size` vSwitches, each believed for `life`.
     pub fn new(cloud: Cloud, life: Duration, size: usize) -> Self {
         let known = Mutex::new(HashMap::new());
-        Self { cloud, life, size: size.max(1), known, asking: tokio::sync::Mutex::new(()) }
+        Self {
+            cloud,
+            life,
+            size: size.max(1),
+            known,
+            asking: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// These vSwitches in this order; ids that the cloud does not know are missing.
@@ -49,7 +55,11 @@ impl VSwitches {
             }
         }
         let known = self.known.lock();
-        Ok(ids.iter().filter_map(|id| known.get(id)).map(|entry| entry.vswitch.clone()).collect())
+        Ok(ids
+            .iter()
+            .filter_map(|id| known.get(id))
+            .map(|entry| entry.vswitch.clone())
+            .collect())
     }
 
     /// These vSwitches as candidates of a choice, in this order.
@@ -66,7 +76,12 @@ impl VSwitches {
                 Some(entry) => vswitch.available_ips - entry.taken,
                 None => vswitch.available_ips,
             };
-            Candidate { id: vswitch.id, zone: vswitch.zone_id, cidr: vswitch.cidr, available }
+            Candidate {
+                id: vswitch.id,
+                zone: vswitch.zone_id,
+                cidr: vswitch.cidr,
+                available,
+            }
         };
         Ok(found.into_iter().map(candidate).collect())
     }
@@ -97,17 +112,28 @@ impl VSwitches {
     fn missing(&self, ids: &[String]) -> Vec<String> {
         let mut known = self.known.lock();
         known.retain(|_, entry| entry.read_at.elapsed() < self.life);
-        ids.iter().filter(|id| !known.contains_key(*id)).cloned().collect()
+        ids.iter()
+            .filter(|id| !known.contains_key(*id))
+            .cloned()
+            .collect()
     }
 
     fn remember(&self, found: Vec<VSwitch>) {
         let mut known = self.known.lock();
         for vswitch in found {
             if known.len() >= self.size {
-                let oldest = known.iter().min_by_key(|(_, entry)| entry.read_at).map(|(id, _)| id.clone());
+                let oldest = known
+                    .iter()
+                    .min_by_key(|(_, entry)| entry.read_at)
+                    .map(|(id, _)| id.clone());
                 oldest.and_then(|id| known.remove(&id));
             }
-            let entry = Entry { read_at: Instant::now(), taken: 0, exhausted: false, vswitch };
+            let entry = Entry {
+                read_at: Instant::now(),
+                taken: 0,
+                exhausted: false,
+                vswitch,
+            };
             known.insert(entry.vswitch.id.clone(), entry);
         }
     }

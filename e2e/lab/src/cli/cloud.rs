@@ -37,7 +37,9 @@ pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
 
 /// Which ENI lost how many packets for which reason.
 fn drops(counters: &Value) -> anyhow::Result<()> {
-    let enis = counters["enis"].as_object().context("the simulator counts no ENIs")?;
+    let enis = counters["enis"]
+        .as_object()
+        .context("the simulator counts no ENIs")?;
     println!("{:<25} {:<14} {:>8}", "ENI", "REASON", "PACKETS");
     for (id, eni) in enis {
         for (reason, count) in eni["dropped"].as_object().into_iter().flatten() {

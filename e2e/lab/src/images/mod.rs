@@ -159,7 +159,7 @@ fn applets(image: Image) -> Result<Image, ImageError> {
 fn ours(reference: &str, programs: &[&str], say: impl Fn(&str)) -> Result<Option<Image>, ImageError> {
     let mut image = Image::new(reference);
     for name in programs {
-        match binaries::own(name) {
+        match binaries::packaged(name) {
             Ok(binary) => image = with_libraries(image, &binary, &format!("/usr/bin/{name}"))?,
             Err(err @ NotFound::Own { .. }) => {
                 say(&format!("no image {reference}: {err}"));

@@ -45,12 +45,19 @@ The cluster is still there. To go on by hand:
 fn play() -> Result<()> {
     let bin = programs()?;
     let root = project_root()?;
-    let stage = Stage::new(&bin, &lab::binaries::kubernetes_dir()?, lab::open(&lab::Options::default())?.kubeconfig());
+    let stage = Stage::new(
+        &bin,
+        &lab::binaries::kubernetes_dir()?,
+        lab::open(&lab::Options::default())?.kubeconfig(),
+    );
     demo::play(&stage, &Setting { root }, |_| Ok(()))
 }
 
 fn lab_down() -> Result<()> {
-    let status = Command::new(programs()?.join("lab")).arg("down").status().context("starting `lab down`")?;
+    let status = Command::new(programs()?.join("lab"))
+        .arg("down")
+        .status()
+        .context("starting `lab down`")?;
     anyhow::ensure!(status.success(), "`lab down` ended with {status}");
     Ok(())
 }

@@ -45,7 +45,10 @@ pub fn play(stage: &Stage, setting: &Setting) -> Result<Enis> {
     )?;
     stage.run("lab cloud enis")?;
     let enis = cloud::enis(stage)?;
-    let trunks = enis.values().filter(|(kind, status)| kind == "Trunk" && status == "InUse").count();
+    let trunks = enis
+        .values()
+        .filter(|(kind, status)| kind == "Trunk" && status == "InUse")
+        .count();
     stage.check(trunks == 2, "the cloud has attached one trunk ENI to each node")?;
     Ok(enis)
 }

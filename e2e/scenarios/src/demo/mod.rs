@@ -24,17 +24,17 @@ pub struct Setting {
 impl Setting {
     /// A manifest of the demo, as a path that a shell takes.
     pub fn manifest(&self, name: &str) -> String {
-        self.root.join("e2e/scenarios/manifests").join(name).display().to_string()
+        self.root
+            .join("e2e/scenarios/manifests")
+            .join(name)
+            .display()
+            .to_string()
     }
 }
 
 /// Plays all acts; the first statement that is not true is the error. `interlude` is played while
 /// the workloads of the demo run.
-pub fn play(
-    stage: &Stage,
-    setting: &Setting,
-    interlude: impl FnOnce(&Stage) -> Result<()>,
-) -> Result<()> {
+pub fn play(stage: &Stage, setting: &Setting, interlude: impl FnOnce(&Stage) -> Result<()>) -> Result<()> {
     cluster::play(stage)?;
     let baseline: Enis = install::play(stage, setting)?;
     networks::play(stage, setting)?;

@@ -23,16 +23,23 @@ pub fn play(stage: &Stage) -> Result<()> {
             "kubectl get pod db-0 -o \
              jsonpath='{.metadata.uid} {.status.conditions[?(@.type==\"Ready\")].status}'",
         )?;
-        Ok(state.filter(|text| !text.starts_with(&old_uid) && text.ends_with(" True")).map(drop))
+        Ok(state
+            .filter(|text| !text.starts_with(&old_uid) && text.ends_with(" True"))
+            .map(drop))
     })?;
     stage.run("kubectl get pods -l app=db -o wide")?;
     let new_node = stage.get("kubectl get pod db-0 -o jsonpath='{.spec.nodeName}'")?;
     stage.check(new_node != old_node, format!("db-0 runs on {new_node} now"))?;
     let after = stage.get(IDENTITY)?;
-    stage.check(after == before, format!("it has the same address and ENI: {after}"))?;
+    stage.check(
+        after == before,
+        format!("it has the same address and ENI: {after}"),
+    )?;
     let web = web_pod(stage, |node| node == old_node)?;
     let ip = before.split(' ').next().unwrap_or_default();
-    stage.run(&format!("kubectl exec {web} -- /agnhost connect {ip}:5432 --timeout=3s"))?;
+    stage.run(&format!(
+        "kubectl exec {web} -- /agnhost connect {ip}:5432 --timeout=3s"
+    ))?;
     stage.check(true, "web reaches it again, across the nodes")?;
     stage.run(&format!("kubectl uncordon {old_node}"))?;
     Ok(())

@@ -17,7 +17,10 @@ async fn a_pod_gets_its_network_when_the_control_plane_has_bound_it() {
     let agent = world.agent(&kernel);
     agent.ready().await;
     let conflist = std::fs::read_to_string(&agent.conflist).unwrap();
-    assert!(conflist.contains("terway-chainer") && conflist.contains("terway.sock"), "{conflist}");
+    assert!(
+        conflist.contains("terway-chainer") && conflist.contains("terway.sock"),
+        "{conflist}"
+    );
 
     let uid = world.pod("web-0", true).await;
     let adding = agent.add("c1", "web-0", Some(&uid), LONG);
@@ -27,21 +30,42 @@ async fn a_pod_gets_its_network_when_the_control_plane_has_bound_it() {
     world.phase("web-0", "Bind", TRUNK, "").await;
     assert_eq!(address(adding.await.unwrap()), Ok("10.0.16.7/32".to_owned()));
 
-    eventually("the pod's event", || async { !world.events(&uid, "AllocIPSucceed").await.is_empty() }).await;
+    eventually("the pod's event", || async {
+        !world.events(&uid, "AllocIPSucceed").await.is_empty()
+    })
+    .await;
     let note = world.events(&uid, "AllocIPSucceed").await.remove(0);
-    assert!(note.starts_with("Alloc IP 10.0.16.7 took ") && note.ends_with('s'), "{note}");
-    eventually("the report of the sandbox", || async { world.reported(&uid).await == Some("initial") }).await;
+    assert!(
+        note.starts_with("Alloc IP 10.0.16.7 took ") && note.ends_with('s'),
+        "{note}"
+    );
+    eventually("the report of the sandbox", || async {
+        world.reported(&uid).await == Some("initial")
+    })
+    .await;
 
     assert_eq!(agent.del("c1", "web-0").await.unwrap(), Reply::Done);
     assert!(kernel.containers().is_empty());
-    eventually("the report of its end", || async { world.reported(&uid).await == Some("deleted") }).await;
+    eventually("the report of its end", || async {
+        world.reported(&uid).await == Some("deleted")
+    })
+    .await;
     let metrics = agent.get("/metrics").await;
-    assert!(metrics.contains(r#"terway_rpc_latency_count{rpc_api="add",error="false"} 1"#), "{metrics}");
-    assert!(metrics.contains(r#"terway_packets_total{outcome="popped"} 3"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"terway_rpc_latency_count{rpc_api="add",error="false"} 1"#),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains(r#"terway_packets_total{outcome="popped"} 3"#),
+        "{metrics}"
+    );
 
     agent.stop.cancel();
     agent.task.await.unwrap().unwrap();
-    assert!(agent.conflist.exists(), "the node stays Ready while its agent is replaced");
+    assert!(
+        agent.conflist.exists(),
+        "the node stays Ready while its agent is replaced"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,9 +79,19 @@ async fn what_is_not_for_a_pod_is_not_served_to_it() {
     let uid = world.pod("plain", false).await;
     let started = Instant::now();
     let refusal = address(agent.add("c1", "plain", Some(&uid), LONG).await.unwrap()).unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert!(refusal.starts_with("101: ") && refusal.contains("apply a PodNetworking"), "{refusal}");
-    eventually("the pod's event", || async { !world.events(&uid, "AllocIPFailed").await.is_empty() }).await;
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(
+        refusal.starts_with("101: ") && refusal.contains("apply a PodNetworking"),
+        "{refusal}"
+    );
+    eventually("the pod's event", || async {
+        !world.events(&uid, "AllocIPFailed").await.is_empty()
+    })
+    .await;
 
     // The PodENI is for an earlier pod of the name, whether or not the runtime knows UIDs.
     let uid = world.pod("db-0", true).await;
@@ -65,7 +99,10 @@ async fn what_is_not_for_a_pod_is_not_served_to_it() {
     world.phase("db-0", "Bind", TRUNK, "").await;
     for known in [Some(uid.as_str()), None] {
         let refusal = address(agent.add("c2", "db-0", known, SHORT).await.unwrap()).unwrap_err();
-        assert!(refusal.starts_with("11: ") && refusal.contains("earlier pod"), "{refusal}");
+        assert!(
+            refusal.starts_with("11: ") && refusal.contains("earlier pod"),
+            "{refusal}"
+        );
     }
     // The sandbox is for an earlier pod.
     world.pod_eni("db-0", &uid, NODE, "10.0.16.8").await;
@@ -75,10 +112,18 @@ async fn what_is_not_for_a_pod_is_not_served_to_it() {
     // Attached to another trunk; and the words of the control plane reach the pod.
     world.phase("db-0", "Bind", "eni-elsewhere", "").await;
     let refusal = address(agent.add("c2", "db-0", Some(&uid), SHORT).await.unwrap()).unwrap_err();
-    assert!(refusal.contains("eni-elsewhere") && refusal.contains(TRUNK), "{refusal}");
-    world.phase("db-0", "Binding", "", "no vSwitch has an address left").await;
+    assert!(
+        refusal.contains("eni-elsewhere") && refusal.contains(TRUNK),
+        "{refusal}"
+    );
+    world
+        .phase("db-0", "Binding", "", "no vSwitch has an address left")
+        .await;
     let refusal = address(agent.add("c2", "db-0", Some(&uid), SHORT).await.unwrap()).unwrap_err();
-    assert!(refusal.contains("phase Binding") && refusal.contains("no vSwitch has an address left"), "{refusal}");
+    assert!(
+        refusal.contains("phase Binding") && refusal.contains("no vSwitch has an address left"),
+        "{refusal}"
+    );
     assert!(kernel.containers().is_empty());
 }
 
@@ -100,7 +145,15 @@ async fn a_fixed_address_moves_here_with_its_pod_and_away_again() {
 
     // Its pod is gone without a DEL, and the address is another node's: what is left here goes.
     world.delete_pod("db-0").await;
-    world.pod_eni("db-0", "on-node2-again", "node2", "10.0.16.9").await;
-    eventually("the sandbox is removed", || async { kernel.containers().is_empty() }).await;
-    eventually("the report of its end", || async { world.reported(&uid).await == Some("deleted") }).await;
+    world
+        .pod_eni("db-0", "on-node2-again", "node2", "10.0.16.9")
+        .await;
+    eventually("the sandbox is removed", || async {
+        kernel.containers().is_empty()
+    })
+    .await;
+    eventually("the report of its end", || async {
+        world.reported(&uid).await == Some("deleted")
+    })
+    .await;
 }

@@ -1,6 +1,8 @@
 //! The node agent against a real API server: its watches, its permissions, its reports, restarts and
 //! races. The kernel is played by a script; the real datapath has tests of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod add;
 mod races;
 mod restart;

@@ -42,12 +42,18 @@ async fn whatever_the_order_only_living_sandboxes_remain() {
     }
     let binding = async {
         for (n, (name, uid)) in pods.iter().enumerate() {
-            world.pod_eni(name, uid, NODE, &format!("10.0.16.{}", n + 1)).await;
+            world
+                .pod_eni(name, uid, NODE, &format!("10.0.16.{}", n + 1))
+                .await;
             world.phase(name, "Bind", TRUNK, "").await;
         }
     };
     let churning = async {
-        let lives: Vec<_> = pods.iter().enumerate().map(|(n, (name, uid))| churn(&agent, name, uid, n)).collect();
+        let lives: Vec<_> = pods
+            .iter()
+            .enumerate()
+            .map(|(n, (name, uid))| churn(&agent, name, uid, n))
+            .collect();
         for life in lives {
             life.await;
         }
@@ -56,12 +62,18 @@ async fn whatever_the_order_only_living_sandboxes_remain() {
     assert!(kernel.containers().is_empty(), "{:?}", kernel.containers());
 
     for (n, (name, uid)) in pods.iter().enumerate() {
-        let reply = agent.add(&format!("last-{n}"), name, Some(uid), WAIT).await.unwrap();
+        let reply = agent
+            .add(&format!("last-{n}"), name, Some(uid), WAIT)
+            .await
+            .unwrap();
         assert_eq!(address(reply), Ok(format!("10.0.16.{}/32", n + 1)));
     }
     assert_eq!(kernel.containers().len(), PODS);
     for (_, uid) in &pods {
-        eventually("the living are reported", || async { world.reported(uid).await == Some("initial") }).await;
+        eventually("the living are reported", || async {
+            world.reported(uid).await == Some("initial")
+        })
+        .await;
     }
     // One pod is replaced by another of its name: the old sandbox's late DEL does not touch the new one.
     let (name, _) = &pods[0];

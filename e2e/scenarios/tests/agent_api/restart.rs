@@ -36,13 +36,25 @@ async fn a_restart_keeps_running_pods_and_clears_away_what_ended_meanwhile() {
 
     let second = world.agent(&kernel);
     second.ready().await;
-    eventually("what ended is removed", || async { kernel.containers() == ["c1"] }).await;
-    eventually("its end is reported", || async { world.reported(&ended).await == Some("deleted") }).await;
+    eventually("what ended is removed", || async {
+        kernel.containers() == ["c1"]
+    })
+    .await;
+    eventually("its end is reported", || async {
+        world.reported(&ended).await == Some("deleted")
+    })
+    .await;
     assert_eq!(world.reported(&kept).await, Some("initial"));
-    eventually("the kernel is compared", || async { !kernel.desired.lock().is_empty() }).await;
+    eventually("the kernel is compared", || async {
+        !kernel.desired.lock().is_empty()
+    })
+    .await;
     let rounds = kernel.desired.lock().clone();
     for round in &rounds {
-        let kept = round.iter().find(|member| member.sandbox.container_id == "c1").expect("the running pod");
+        let kept = round
+            .iter()
+            .find(|member| member.sandbox.container_id == "c1")
+            .expect("the running pod");
         assert_eq!((kept.ip.to_string().as_str(), kept.vlan), ("10.0.16.7", 7));
     }
     // The same sandbox again, as a runtime that restarted itself may ask.

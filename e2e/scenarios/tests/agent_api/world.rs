@@ -37,7 +37,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let deadline = Instant::now() + PATIENCE;
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within {} s: {what}", PATIENCE.as_secs());
+        assert!(
+            Instant::now() < deadline,
+            "not within {} s: {what}",
+            PATIENCE.as_secs()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -53,7 +57,11 @@ pub struct Script {
 
 impl Script {
     pub fn containers(&self) -> Vec<String> {
-        self.sandboxes.lock().iter().map(|sandbox| sandbox.container_id.clone()).collect()
+        self.sandboxes
+            .lock()
+            .iter()
+            .map(|sandbox| sandbox.container_id.clone())
+            .collect()
     }
 }
 
@@ -65,7 +73,11 @@ impl Kernel for Script {
         let mut sandboxes = self.sandboxes.lock();
         sandboxes.retain(|sandbox| !sandbox.same_as(&want.sandbox));
         sandboxes.push(want.sandbox);
-        Ok(Realised { host_ifname: "cali1".into(), host_mac: [2; 6], pod_mac: [4; 6] })
+        Ok(Realised {
+            host_ifname: "cali1".into(),
+            host_mac: [2; 6],
+            pod_mac: [4; 6],
+        })
     }
 
     async fn check(&self, _want: MemberInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
@@ -107,9 +119,18 @@ impl World {
         let server = server.await.unwrap().unwrap();
         let client = client(&server.kubeconfig).await;
         let account = "system:serviceaccount:kube-system:terway";
-        let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
+        let groups = [
+            "system:serviceaccounts",
+            "system:serviceaccounts:kube-system",
+            "system:authenticated",
+        ];
         let agent_client = self::client(&server.kubeconfig_for(account, &groups).unwrap()).await;
-        let world = World { client, agent_client, dir, _server: server };
+        let world = World {
+            client,
+            agent_client,
+            dir,
+            _server: server,
+        };
         world.install().await;
         world
     }
@@ -117,9 +138,16 @@ impl World {
     async fn install(&self) {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         for definition in crd::all().unwrap() {
-            definitions.create(&PostParams::default(), &definition).await.unwrap();
+            definitions
+                .create(&PostParams::default(), &definition)
+                .await
+                .unwrap();
         }
-        create::<Namespace>(&Api::all(self.client.clone()), json!({ "metadata": { "name": NAMESPACE } })).await;
+        create::<Namespace>(
+            &Api::all(self.client.clone()),
+            json!({ "metadata": { "name": NAMESPACE } }),
+        )
+        .await;
         let role = json!({ "metadata": { "name": "terway-agent" }, "rules": [
             { "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] },
             { "apiGroups": ["network.alibabacloud.com"], "resources": ["podenis", "nodes"], "verbs": ["list", "watch"] },
@@ -133,8 +161,10 @@ impl World {
             "subjects": [{ "kind": "ServiceAccount", "name": "terway", "namespace": "kube-system" }] });
         create::<ClusterRoleBinding>(&Api::all(self.client.clone()), binding).await;
         let nodes: Api<TerwayNode> = Api::all(self.client.clone());
-        eventually("the definitions are served", || async { nodes.list(&ListParams::default()).await.is_ok() })
-            .await;
+        eventually("the definitions are served", || async {
+            nodes.list(&ListParams::default()).await.is_ok()
+        })
+        .await;
         self.trunk(NODE).await;
     }
 
@@ -149,12 +179,19 @@ impl World {
         let nic = json!({ "id": TRUNK, "status": "InUse", "networkInterfaceType": "Trunk",
             "macAddress": "00:16:3e:00:00:01", "ipv4CIDR": "10.0.0.0/24", "primaryIPAddress": "10.0.0.20" });
         let status = json!({ "status": { "networkInterfaces": { TRUNK: nic } } });
-        nodes.patch_status(node, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+        nodes
+            .patch_status(node, &PatchParams::default(), &Patch::Merge(status))
+            .await
+            .unwrap();
     }
 
     /// A pod, scheduled to the node; returns its UID.
     pub async fn pod(&self, name: &str, wants_eni: bool) -> String {
-        let annotations = if wants_eni { json!({ "k8s.aliyun.com/pod-eni": "true" }) } else { json!({}) };
+        let annotations = if wants_eni {
+            json!({ "k8s.aliyun.com/pod-eni": "true" })
+        } else {
+            json!({})
+        };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
         let object = json!({ "metadata": { "name": name, "annotations": annotations }, "spec": {
             "nodeName": NODE, "automountServiceAccountToken": false,
@@ -165,7 +202,9 @@ impl World {
     /// Remove a pod as a kubelet does at the end: at once.
     pub async fn delete_pod(&self, name: &str) {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
-        pods.delete(name, &DeleteParams::default().grace_period(0)).await.unwrap();
+        pods.delete(name, &DeleteParams::default().grace_period(0))
+            .await
+            .unwrap();
     }
 
     /// Create or change a PodENI as the control plane does: who it is for, and where.
@@ -176,7 +215,14 @@ impl World {
                 "annotations": { "k8s.aliyun.com/pod-uid": uid } },
             "spec": { "zone": "cn-hangzhou-h", "allocations": [{ "eni": { "id": format!("eni-{name}") },
                 "ipv4": ip, "ipv4CIDR": "10.0.16.0/22", "allocationType": { "type": "Elastic" } }] } });
-        pod_enis.patch(name, &PatchParams::apply("control-plane").force(), &Patch::Apply(object)).await.unwrap();
+        pod_enis
+            .patch(
+                name,
+                &PatchParams::apply("control-plane").force(),
+                &Patch::Apply(object),
+            )
+            .await
+            .unwrap();
     }
 
     /// Set the phase of a PodENI.
@@ -184,8 +230,12 @@ impl World {
         let pod_enis: Api<PodEni> = Api::namespaced(self.client.clone(), NAMESPACE);
         let eni = format!("eni-{name}");
         let infos = json!({ eni.as_str(): { "id": eni, "type": "Member", "vid": 7, "status": "Bind" } });
-        let status = json!({ "status": { "phase": phase, "trunkENIID": trunk, "msg": message, "eniInfos": infos } });
-        pod_enis.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+        let status =
+            json!({ "status": { "phase": phase, "trunkENIID": trunk, "msg": message, "eniInfos": infos } });
+        pod_enis
+            .patch_status(name, &PatchParams::default(), &Patch::Merge(status))
+            .await
+            .unwrap();
     }
 
     /// Notes of the events with this reason on a pod.
@@ -195,7 +245,11 @@ impl World {
         let ours = all.items.into_iter().filter(|event| {
             event.reason.as_deref() == Some(reason)
                 && event.reporting_instance.as_deref() == Some(NODE)
-                && event.regarding.as_ref().and_then(|regarding| regarding.uid.as_deref()) == Some(uid)
+                && event
+                    .regarding
+                    .as_ref()
+                    .and_then(|regarding| regarding.uid.as_deref())
+                    == Some(uid)
         });
         ours.filter_map(|event| event.note).collect()
     }
@@ -203,14 +257,35 @@ impl World {
     /// What the NodeRuntime says of a pod: whether it has been seen, and whether it is gone.
     pub async fn reported(&self, uid: &str) -> Option<&'static str> {
         let runtimes: Api<NodeRuntime> = Api::all(self.client.clone());
-        let record = runtimes.get_opt(NODE).await.unwrap()?.status?.pods.get(uid)?.clone();
-        let time = |state: &str| record.status.get(state)?.last_update_time.as_ref().map(|time| time.0);
-        Some(if time("deleted") > time("initial") { "deleted" } else { "initial" })
+        let record = runtimes
+            .get_opt(NODE)
+            .await
+            .unwrap()?
+            .status?
+            .pods
+            .get(uid)?
+            .clone();
+        let time = |state: &str| {
+            record
+                .status
+                .get(state)?
+                .last_update_time
+                .as_ref()
+                .map(|time| time.0)
+        };
+        Some(if time("deleted") > time("initial") {
+            "deleted"
+        } else {
+            "initial"
+        })
     }
 
     /// An agent on this kernel.
     pub fn agent(&self, kernel: &Arc<Script>) -> Agent {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let path = |name: &str| self.dir.path().join(name);
         let args = RunArgs {
             node_name: NODE.into(),
@@ -219,6 +294,7 @@ impl World {
             socket: path("run/terway.sock"),
             cni_conf_dir: path("net.d"),
             bpf_dir: path("bpf"),
+            sysctl_dir: path("sysctl"),
             health: port,
             metrics: Default::default(),
             log_level: "info".into(),
@@ -226,8 +302,19 @@ impl World {
         let (life, kernel) = (Lifecycle::default(), kernel.clone() as Arc<dyn Kernel>);
         let stop = life.stopping.clone();
         let (socket, conflist) = (args.socket.clone(), args.cni_conf_dir.join("10-terway.conflist"));
-        let task = tokio::spawn(run_with(args, self.agent_client.clone(), async { Ok(kernel) }, life));
-        Agent { task, stop, socket, conflist, health: port }
+        let task = tokio::spawn(run_with(
+            args,
+            self.agent_client.clone(),
+            async { Ok(kernel) },
+            life,
+        ));
+        Agent {
+            task,
+            stop,
+            socket,
+            conflist,
+            health: port,
+        }
     }
 }
 
@@ -242,18 +329,26 @@ pub struct Agent {
 
 impl Agent {
     pub async fn ready(&self) {
-        eventually("the agent is ready", || async { self.get("/readyz").await.starts_with("ok") }).await;
+        eventually("the agent is ready", || async {
+            self.get("/readyz").await.starts_with("ok")
+        })
+        .await;
     }
 
     /// The body of a page of the health server; empty while there is none.
     pub async fn get(&self, path: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let Ok(mut stream) = tokio::net::TcpStream::connect(self.health).await else { return String::new() };
+        let Ok(mut stream) = tokio::net::TcpStream::connect(self.health).await else {
+            return String::new();
+        };
         let request = format!("GET {path} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+        answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned())
+            .unwrap_or_default()
     }
 
     /// End it as a kill does.
@@ -272,20 +367,34 @@ impl Agent {
 
     pub fn add(&self, container: &str, name: &str, uid: Option<&str>, wait: Duration) -> JoinHandle<Reply> {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap();
-        self.ask(Request::Add(AddRequest { attachment: attachment(container), pod: pod_ref(name, uid), wait_ms }))
+        self.ask(Request::Add(AddRequest {
+            attachment: attachment(container),
+            pod: pod_ref(name, uid),
+            wait_ms,
+        }))
     }
 
     pub fn del(&self, container: &str, name: &str) -> JoinHandle<Reply> {
-        self.ask(Request::Del(DelRequest { attachment: attachment(container), pod: Some(pod_ref(name, None)) }))
+        self.ask(Request::Del(DelRequest {
+            attachment: attachment(container),
+            pod: Some(pod_ref(name, None)),
+        }))
     }
 }
 
 fn attachment(container: &str) -> Attachment {
-    Attachment { container_id: container.into(), ifname: "eth0".into() }
+    Attachment {
+        container_id: container.into(),
+        ifname: "eth0".into(),
+    }
 }
 
 fn pod_ref(name: &str, uid: Option<&str>) -> PodRef {
-    PodRef { namespace: NAMESPACE.into(), name: name.into(), uid: uid.map(str::to_owned) }
+    PodRef {
+        namespace: NAMESPACE.into(),
+        name: name.into(),
+        uid: uid.map(str::to_owned),
+    }
 }
 
 /// The address in a reply, or the refusal.
@@ -299,7 +408,9 @@ pub fn address(reply: Reply) -> Result<String, String> {
 
 async fn client(kubeconfig: &std::path::Path) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .unwrap();
     Client::try_from(config).unwrap()
 }
 
@@ -307,5 +418,7 @@ async fn create<K>(api: &Api<K>, object: Value) -> K
 where
     K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
 {
-    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
+    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap())
+        .await
+        .unwrap()
 }

@@ -12,8 +12,13 @@ use crate::stage::{Stage, elastic, until};
 
 async fn leader(stage: &Stage) -> String {
     let leases: Api<Lease> = Api::namespaced(stage.client.clone(), object::NAMESPACE);
-    let lease = leases.get_opt(object::CONTROL_PLANE).await.expect("leases can be read");
-    lease.and_then(|lease| lease.spec?.holder_identity).unwrap_or_default()
+    let lease = leases
+        .get_opt(object::CONTROL_PLANE)
+        .await
+        .expect("leases can be read");
+    lease
+        .and_then(|lease| lease.spec?.holder_identity)
+        .unwrap_or_default()
 }
 
 /// Replica `one` leads, `two` stands by.
@@ -50,7 +55,11 @@ async fn a_leader_that_stops_gives_the_lease_back() {
     let began = Instant::now();
     until("two leads", || async { leader(&stage).await.starts_with("two_") }).await;
     // The lease would have run for 15 s.
-    assert!(began.elapsed() < Duration::from_secs(8), "took {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "took {:?}",
+        began.elapsed()
+    );
     stage.pod("web-0", "node2", elastic()).await;
     stage.phase("web-0", Phase::Bind).await;
     two.stop().await;

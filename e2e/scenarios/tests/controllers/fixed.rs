@@ -17,7 +17,11 @@ async fn a_fixed_pod_keeps_its_address_on_another_node_until_its_time_is_over() 
     stage.pod("db-0", "node2", fixed("5s")).await;
     let moved = loop {
         let record = stage.phase("db-0", Phase::Bind).await;
-        if record.status.as_ref().is_some_and(|status| status.instance_id == "i-node2") {
+        if record
+            .status
+            .as_ref()
+            .is_some_and(|status| status.instance_id == "i-node2")
+        {
             break record;
         }
     };

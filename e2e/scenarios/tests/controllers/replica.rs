@@ -21,7 +21,11 @@ impl Replica {
         let config = config_of(stage, name);
         let kubeconfig = stage.apiserver.kubeconfig.clone();
         let url = stage.cloud.ecs_url();
-        let endpoints = Endpoints { ecs: url.clone(), vpc: url, proxy: ProxyUse::Never };
+        let endpoints = Endpoints {
+            ecs: url.clone(),
+            vpc: url,
+            proxy: ProxyUse::Never,
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -33,7 +37,9 @@ impl Replica {
         runtime.spawn(async move {
             let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
             let options = kube::config::KubeConfigOptions::default();
-            let kube = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
+            let kube = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .expect("a configuration");
             let client = kube::Client::try_from(kube).expect("a client");
             // Nobody listens when the test killed this replica.
             let _ = sender.send(process::run(config, client, Some(endpoints), halt).await);
@@ -45,7 +51,10 @@ impl Replica {
     pub async fn stop(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await;
-        ended.expect("it ends in time").expect("it tells how it ended").expect("it ended well");
+        ended
+            .expect("it ends in time")
+            .expect("it tells how it ended")
+            .expect("it ended well");
         self.runtime.shutdown_background();
     }
 
@@ -57,14 +66,23 @@ impl Replica {
 
 fn config_of(stage: &Stage, name: &str) -> config::Config {
     let dir = stage.dir.path();
-    let (settings, secret) = (dir.join(format!("{name}.yaml")), dir.join(format!("{name}-secret.yaml")));
+    let (settings, secret) = (
+        dir.join(format!("{name}.yaml")),
+        dir.join(format!("{name}-secret.yaml")),
+    );
     let text = "clusterID: test\nvpcID: vpc-lab\nregionID: cn-hangzhou\nleaderElection: true\n\
                 healthzBindAddress: '0'\nmetricsBindAddress: '0'\ndisableWebhook: true\n\
                 minReleaseAfter: 1s\n";
     std::fs::write(&settings, text).expect("the settings can be written");
     std::fs::write(&secret, "accessKey: lab-ak\naccessSecret: lab-sk\n").expect("the keys can be written");
-    let arguments = [format!("-config={}", settings.display()), format!("-credential={}", secret.display())];
+    let arguments = [
+        format!("-config={}", settings.display()),
+        format!("-credential={}", secret.display()),
+    ];
     let mut config = config::load(arguments).expect("the settings are valid");
-    config.identity = config::Identity { pod_name: name.to_owned(), pod_uid: format!("{name}-uid") };
+    config.identity = config::Identity {
+        pod_name: name.to_owned(),
+        pod_uid: format!("{name}-uid"),
+    };
     config
 }

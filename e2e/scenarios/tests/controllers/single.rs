@@ -20,7 +20,11 @@ async fn a_pod_gets_an_eni_and_gives_it_back() {
     stage.pod("web-0", "node1", elastic()).await;
     let record = stage.phase("web-0", Phase::Bind).await;
     // The cloud alone takes 1.95 s; the rest is generous because the machine is shared.
-    assert!(began.elapsed() < Duration::from_secs(10), "took {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "took {:?}",
+        began.elapsed()
+    );
 
     let allocation = &record.spec.allocations[0];
     let status = record.status.expect("a status");
@@ -31,8 +35,17 @@ async fn a_pod_gets_an_eni_and_gives_it_back() {
     assert!(info.vid.is_some_and(|vid| (1..4095).contains(&vid)));
     assert_eq!(allocation.ipv4_cidr, "10.0.16.0/22");
     assert_eq!(status.summary.ips, allocation.ipv4);
-    assert!(status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
-    let interface = stage.interfaces().get(&allocation.eni.id).await.expect("its NetworkInterface");
+    assert!(
+        status
+            .conditions
+            .iter()
+            .any(|c| c.type_ == "Ready" && c.status == "True")
+    );
+    let interface = stage
+        .interfaces()
+        .get(&allocation.eni.id)
+        .await
+        .expect("its NetworkInterface");
     assert_eq!(interface.status.expect("a status").phase, Phase::Bind);
 
     told(&stage, "CreateENISucceed").await;
@@ -54,11 +67,17 @@ async fn a_record_deleted_under_a_living_pod_waits_for_the_pod() {
     stage.pod("web-0", "node1", elastic()).await;
     stage.phase("web-0", Phase::Bind).await;
 
-    stage.records().delete("web-0", &DeleteParams::default()).await.expect("it can be deleted");
+    stage
+        .records()
+        .delete("web-0", &DeleteParams::default())
+        .await
+        .expect("it can be deleted");
     until("the condition says why the record stays", || async {
         let record = stage.record("web-0").await.expect("the record stays");
         let conditions = record.status.expect("a status").conditions;
-        conditions.iter().any(|c| c.reason == "PodStillRuns" && c.message.contains("while the pod lives"))
+        conditions
+            .iter()
+            .any(|c| c.reason == "PodStillRuns" && c.message.contains("while the pod lives"))
     })
     .await;
     assert_eq!(stage.accepted("DetachNetworkInterface"), 0);
@@ -72,9 +91,15 @@ async fn a_record_deleted_under_a_living_pod_waits_for_the_pod() {
 async fn told(stage: &Stage, reason: &str) {
     let events: Api<Event> = Api::namespaced(stage.client.clone(), NAMESPACE);
     until(&format!("the event {reason} is told"), || async {
-        let list = events.list(&ListParams::default()).await.expect("events can be read");
+        let list = events
+            .list(&ListParams::default())
+            .await
+            .expect("events can be read");
         list.items.iter().any(|event| {
-            let about_pod = event.regarding.as_ref().is_some_and(|r| r.kind.as_deref() == Some("Pod"));
+            let about_pod = event
+                .regarding
+                .as_ref()
+                .is_some_and(|r| r.kind.as_deref() == Some("Pod"));
             about_pod && event.reason.as_deref() == Some(reason)
         })
     })

@@ -38,8 +38,15 @@ impl Stage {
             .expect("the thread ends")
             .expect("an API server");
         let client = client_of(&apiserver).await;
-        let cloud = Simulator::start(World::small(), Options::default()).await.expect("a cloud");
-        let stage = Stage { client, cloud, apiserver, dir };
+        let cloud = Simulator::start(World::small(), Options::default())
+            .await
+            .expect("a cloud");
+        let stage = Stage {
+            client,
+            cloud,
+            apiserver,
+            dir,
+        };
         stage.prepare().await;
         stage
     }
@@ -47,9 +54,19 @@ impl Stage {
     async fn prepare(&self) {
         for namespace in [NAMESPACE, object::NAMESPACE] {
             let api: Api<Namespace> = Api::all(self.client.clone());
-            if api.get_opt(namespace).await.expect("namespaces can be read").is_none() {
+            if api
+                .get_opt(namespace)
+                .await
+                .expect("namespaces can be read")
+                .is_none()
+            {
                 // The API server makes its own ones in its own time; whoever is first wins.
-                let _ = api.create(&PostParams::default(), &object_of(json!({"metadata": {"name": namespace}}))).await;
+                let _ = api
+                    .create(
+                        &PostParams::default(),
+                        &object_of(json!({"metadata": {"name": namespace}})),
+                    )
+                    .await;
             }
         }
         let eni_conf = json!({
@@ -81,7 +98,9 @@ impl Stage {
     where
         K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
     {
-        api.create(&PostParams::default(), &object_of(value)).await.expect("the object is accepted");
+        api.create(&PostParams::default(), &object_of(value))
+            .await
+            .expect("the object is accepted");
     }
 
     /// Creates a pod as it looks after the webhook and the scheduler. `lifetime` is an allocationType.
@@ -104,13 +123,17 @@ impl Stage {
                 "terminationGracePeriodSeconds": 0,
             },
         });
-        self.create::<Pod>(Api::namespaced(self.client.clone(), NAMESPACE), pod).await;
+        self.create::<Pod>(Api::namespaced(self.client.clone(), NAMESPACE), pod)
+            .await;
     }
 
     /// The pod is gone, as after its containers have ended.
     pub async fn remove_pod(&self, name: &str) {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let params = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            ..DeleteParams::default()
+        };
         api.delete(name, &params).await.expect("the pod can be deleted");
     }
 
@@ -130,8 +153,16 @@ impl Stage {
             for name in ["node1", "node2"] {
                 let node = nodes.get(name).await.expect("nodes can be read");
                 let status = node.status.unwrap_or_default();
-                let members = status.allocatable.unwrap_or_default().get("aliyun/member-eni").cloned();
-                let trunk = node.metadata.annotations.unwrap_or_default().contains_key(annotation::TRUNK_ON);
+                let members = status
+                    .allocatable
+                    .unwrap_or_default()
+                    .get("aliyun/member-eni")
+                    .cloned();
+                let trunk = node
+                    .metadata
+                    .annotations
+                    .unwrap_or_default()
+                    .contains_key(annotation::TRUNK_ON);
                 serving += usize::from(trunk && members.is_some_and(|q| q.0 == "14"));
             }
             serving == 2
@@ -146,19 +177,33 @@ impl Stage {
     /// Waits for a phase; gives the record in it.
     pub async fn phase(&self, name: &str, phase: Phase) -> PodEni {
         let in_phase = |record: &PodEni| record.status.as_ref().is_some_and(|status| status.phase == phase);
-        found(&format!("{name} in phase {phase}"), || async { self.record(name).await.filter(in_phase) }).await
+        found(&format!("{name} in phase {phase}"), || async {
+            self.record(name).await.filter(in_phase)
+        })
+        .await
     }
 
     pub async fn record_gone(&self, name: &str) {
-        until(&format!("the PodENI {name} is gone"), || async { self.record(name).await.is_none() }).await;
+        until(&format!("the PodENI {name} is gone"), || async {
+            self.record(name).await.is_none()
+        })
+        .await;
     }
 
     /// Every ENI made for pods is gone, and every object that knew of one.
     pub async fn no_pod_enis(&self) {
         let list = kube::api::ListParams::default();
-        until("the cloud has no ENI of a pod", || async { self.pod_enis().is_empty() }).await;
+        until("the cloud has no ENI of a pod", || async {
+            self.pod_enis().is_empty()
+        })
+        .await;
         until("no NetworkInterface is left", || async {
-            self.interfaces().list(&list).await.expect("a list").items.is_empty()
+            self.interfaces()
+                .list(&list)
+                .await
+                .expect("a list")
+                .items
+                .is_empty()
         })
         .await;
     }
@@ -168,13 +213,18 @@ impl Stage {
         let state = serde_json::to_value(self.cloud.enis()).expect("ENIs can be written as JSON");
         let enis = state.as_array().cloned().unwrap_or_default();
         let of_pods = enis.iter().filter(|eni| eni.to_string().contains("vsw-pod-h"));
-        of_pods.map(|eni| eni["id"].as_str().unwrap_or_default().to_owned()).collect()
+        of_pods
+            .map(|eni| eni["id"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// Calls of an action that the cloud accepted, for ENIs of pods.
     pub fn accepted(&self, action: &str) -> usize {
         let calls = self.cloud.calls_since(0);
-        calls.iter().filter(|call| call.action == action && call.outcome == "OK").count()
+        calls
+            .iter()
+            .filter(|call| call.action == action && call.outcome == "OK")
+            .count()
     }
 }
 
@@ -182,7 +232,9 @@ impl Stage {
 pub async fn client_of(apiserver: &Apiserver) -> Client {
     let kubeconfig = Kubeconfig::read_from(&apiserver.kubeconfig).expect("a kubeconfig");
     let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .expect("a configuration");
     Client::try_from(config).expect("a client")
 }
 

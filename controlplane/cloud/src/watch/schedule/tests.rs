@@ -224,6 +224,37 @@ fn a_minute_of_steady_trickle_costs_a_fraction_of_a_call_each() {
     );
 }
 
+/// The shape of a large end under the default quotas: 400 detaches at once, then 400 in a minute, and a
+/// delete after each.
+#[test]
+fn a_large_end_costs_a_tenth_of_a_call_each() {
+    let mut world = World::new();
+    let mut deleted = BTreeSet::new();
+    for n in 0..7_000 {
+        if n == 0 {
+            for first in 0..400 {
+                world.begin(&format!("eni-{first}"), Expect::Free, ms(1000));
+            }
+        } else if n % 10 == 0 && n < 6_000 {
+            world.begin(&format!("eni-{}", 399 + n / 10), Expect::Free, ms(1000));
+        }
+        world.run(ms(15));
+        let free: Vec<String> = world
+            .told
+            .keys()
+            .filter(|id| !deleted.contains(*id))
+            .cloned()
+            .collect();
+        for id in free {
+            world.begin(&id, Expect::Gone, ms(0));
+            deleted.insert(id);
+        }
+    }
+    world.run(Duration::from_secs(10));
+    assert_eq!((deleted.len(), world.schedule.waiting()), (999, 0));
+    assert!(world.calls <= 95, "{} calls", world.calls);
+}
+
 #[test]
 fn an_answer_from_before_is_no_answer() {
     let mut world = World::new();

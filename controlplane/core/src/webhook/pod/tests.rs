@@ -413,6 +413,14 @@ fn a_request_that_cannot_be_served_is_refused_with_what_to_change() {
 }
 
 #[test]
+fn a_request_without_an_interface_name_is_for_eth0() {
+    let request = r#"[{"network":"a"}]"#;
+    let asking = pod(annotated(annotation::POD_NETWORKS_REQUEST, request));
+    let stored = Case::new(asking, vec![by_name("a", json!({}))]).stored();
+    assert_eq!(networks_of(&stored).pod_networks[0].interface, "eth0");
+}
+
+#[test]
 fn networks_written_by_hand_are_checked() {
     let network = |change: Value| {
         let mut network = json!({ "interface": "eth0", "vSwitchOptions": ["v"], "securityGroupIDs": ["s"] });

@@ -1,0 +1,149 @@
+//! Towards a bound record: make each ENI, then have it attached where the pod is.
+
+use std::time::Duration;
+
+use terway_crds::{Allocation, AttachTo, Phase, PodEni};
+
+use super::plan::{Observed, Plan, PodState, Step, Wait, interface, set_status, worse};
+use super::status;
+use crate::conditions::failing_reason;
+use crate::intent::{self, elapsed};
+use crate::network_interface::ENI_NOT_FOUND;
+use crate::node::NodeFacts;
+use crate::pod::node_name;
+
+/// Where an allocation is to be attached.
+pub(super) fn target(
+    allocation: &Allocation,
+    node: Option<&NodeFacts>,
+    record: &PodEni,
+) -> Result<AttachTo, Wait> {
+    let node = node.ok_or(Wait::NoNode)?;
+    if node.instance_id.is_empty() {
+        return Err(Wait::NoNode);
+    }
+    let trunk = allocation.eni.attachment_options.trunk.unwrap_or(!node.eni_only);
+    let trunk_eni_id = match (trunk, &node.trunk_on) {
+        (true, Some(id)) => id.clone(),
+        (true, None) => return Err(Wait::NoTrunk),
+        (false, _) if node.eni_only => String::new(),
+        (false, _) => return Err(Wait::NotServed),
+    };
+    Ok(AttachTo {
+        instance_id: node.instance_id.clone(),
+        trunk_eni_id,
+        node_name: node_name(record).to_owned(),
+        network_card_index: None,
+    })
+}
+
+pub(super) fn plan_binding(observed: &Observed<'_>) -> Plan {
+    let record = observed.record;
+    if record.spec.allocations.is_empty() {
+        return Plan::wait(Wait::Malformed);
+    }
+    if observed.pod != PodState::Living {
+        return Plan::wait(Wait::Pod);
+    }
+    let mut steps = Vec::new();
+    let mut wait = Wait::Done;
+    for (index, allocation) in record.spec.allocations.iter().enumerate() {
+        let target = match target(allocation, observed.node, record) {
+            Ok(target) => target,
+            Err(reason) => {
+                wait = worse(wait, reason);
+                continue;
+            }
+        };
+        match bind_one(observed, index, allocation, target) {
+            Ok(Some(step)) => {
+                steps.push(step);
+                wait = worse(wait, Wait::Interfaces);
+            }
+            Ok(None) => {}
+            Err(reason) => wait = worse(wait, reason),
+        }
+    }
+    if steps.is_empty() && wait == Wait::Done {
+        return Plan {
+            steps: set_status(observed, status::bound),
+            wait: Wait::Done,
+        };
+    }
+    Plan { steps, wait }
+}
+
+/// The next step of one allocation towards being attached; `None` when it is.
+fn bind_one(
+    observed: &Observed<'_>,
+    index: usize,
+    allocation: &Allocation,
+    target: AttachTo,
+) -> Result<Option<Step>, Wait> {
+    if allocation.eni.id.is_empty() {
+        return make_one(observed, index, allocation, target).map(Some);
+    }
+    let Some(interface) = interface(observed, index) else {
+        return Ok(Some(Step::MakeInterface {
+            index,
+            attach_to: Some(target),
+        }));
+    };
+    if interface.metadata.deletion_timestamp.is_some() {
+        return Err(Wait::Interfaces);
+    }
+    if interface.spec.attach_to.as_ref() != Some(&target) {
+        return Ok(Some(Step::SetTarget {
+            index,
+            attach_to: Some(target),
+        }));
+    }
+    let Some(status) = &interface.status else {
+        return Err(Wait::Interfaces);
+    };
+    if status.phase == Phase::Bind
+        && status.instance_id == target.instance_id
+        && status.trunk_eni_id == target.trunk_eni_id
+    {
+        return Ok(None);
+    }
+    let lost =
+        failing_reason(&status.conditions, terway_crds::names::condition::READY) == Some(ENI_NOT_FOUND);
+    if lost && allocation.creation.is_some() && !allocation.allocation_type.is_fixed() {
+        return Ok(Some(Step::Replace { index }));
+    }
+    Err(Wait::Interfaces)
+}
+
+/// The next step towards an allocation's ENI.
+fn make_one(
+    observed: &Observed<'_>,
+    index: usize,
+    allocation: &Allocation,
+    target: AttachTo,
+) -> Result<Step, Wait> {
+    let creation = allocation.creation.as_ref().ok_or(Wait::Malformed)?;
+    let evidence = observed.evidence.get(index).ok_or(Wait::Malformed)?;
+    let started = creation.started_at.as_ref().map(|time| time.0);
+    let delay = started.map_or(Duration::ZERO, |started| elapsed(observed.now, started));
+    if !delay.is_zero() {
+        let error = creation.last_error.clone().unwrap_or_default();
+        return Err(Wait::Refused {
+            delay,
+            code: error.code,
+            message: error.message,
+        });
+    }
+    match intent::next(started, evidence, observed.now, observed.limits) {
+        intent::Step::Send => Ok(Step::Create { index }),
+        intent::Step::LookUpByTag => Ok(Step::LookUpByTag { index }),
+        intent::Step::LookUpById(id) => Ok(Step::LookUpById { index, id }),
+        intent::Step::Record(eni) => Ok(Step::Record {
+            index,
+            eni,
+            attach_to: Some(target),
+        }),
+        intent::Step::NextAttempt(refusal) => Ok(Step::NextAttempt { index, refusal }),
+        intent::Step::Wait(time) => Err(Wait::Later(time)),
+    }
+}
