@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -87,7 +88,11 @@ pub async fn run(
             Ok(name)
         });
     }
-    serve_webhook(&config, &client, &caches, &readiness, &mut tasks, &close).await?;
+    // Cancel-safe: the process ends when this is not finished.
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        served = serve_webhook(&config, &client, &caches, &readiness, &mut tasks, &close) => served?,
+    }
 
     let identity = identity(&config);
     let (news, writer) = events(
@@ -219,7 +224,13 @@ async fn serve_webhook(
     }
     let address = SocketAddr::from(([0, 0, 0, 0], config.settings.webhook_port));
     let listener = webhook::bind(address)?;
-    let keeper = Keeper::start(client.clone(), (&config.settings).into()).await?;
+    let served = Arc::new(AtomicBool::new(false));
+    let serving = served.clone();
+    readiness.add(move || match serving.load(Ordering::Relaxed) {
+        true => Vec::new(),
+        false => vec!["webhook".to_owned()],
+    });
+    let keeper = certificate(config, client).await;
     let webhook = Webhook::new(client.clone(), caches.clone(), &config.settings);
     let pending = webhook.clone();
     readiness.add(move || {
@@ -245,7 +256,25 @@ async fn serve_webhook(
         webhook::serve(webhook, listener, tls, stop).await?;
         Ok("the webhook")
     });
+    // What connects from now on waits in the listener's queue at the worst.
+    served.store(true, Ordering::Relaxed);
     Ok(())
+}
+
+/// Tries until there is a certificate that the API server trusts.
+async fn certificate(config: &Config, client: &Client) -> Keeper {
+    loop {
+        match Keeper::start(client.clone(), (&config.settings).into()).await {
+            Ok(keeper) => return keeper,
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "there is no certificate for the webhook yet"
+                );
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
 }
 
 fn elect(

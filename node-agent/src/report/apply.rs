@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use terway_crds::names::label;
 use terway_crds::{NodeRuntime, NodeRuntimeSpec, NodeRuntimeStatus};
 
-use super::plan::{Records, plan};
+use super::plan::{Records, Seen, plan};
 use crate::kernel::KernelError;
 use crate::server::{Agent, key};
 use crate::world::State;
@@ -33,46 +33,91 @@ pub enum ReportError {
     },
 }
 
-/// Bring the NodeRuntime up to date; tells whether it was written.
-pub async fn report(agent: &Agent, client: &Client, node: &str, now: Timestamp) -> Result<bool, ReportError> {
-    let api: Api<NodeRuntime> = Api::all(client.clone());
-    let failed = |act| {
-        move |source| ReportError::Api {
-            node: node.to_owned(),
-            act,
-            source: Box::new(source),
-        }
-    };
-    let sandboxes = agent.kernel.sandboxes().await.map_err(ReportError::Observe)?;
-    let watched = agent.world.read(|state| state.runtime().cloned());
-    let records = |object: &NodeRuntime| object.status.clone().unwrap_or_default().pods;
+/// How long a pod must be missing before it is said to have ended: longer than a watch lags behind.
+const MISSING_FOR: SignedDuration = SignedDuration::from_secs(30);
 
-    let known = watched.as_ref().map(records).unwrap_or_default();
-    let alive = alive(agent, &sandboxes, &known);
-    let referenced = agent.world.read(referenced);
-    let Some(_) = plan(&known, &alive, &referenced, now) else {
-        return Ok(false);
-    };
+/// The reporter's memory: since when a pod that something refers to has had neither a sandbox nor a
+/// place in the watch.
+#[derive(Default)]
+pub struct Reporter {
+    missing: BTreeMap<String, Timestamp>,
+}
 
-    // The watch may be behind our own last write, so the decision is made again on a fresh object
-    // and written with its version: two writers cannot undo each other's records.
-    let mut object = match api.get_opt(node).await.map_err(failed("read"))? {
-        Some(object) => object,
-        None => {
-            let fresh = new_object(agent, node);
-            api.create(&PostParams::default(), &fresh)
-                .await
-                .map_err(failed("created"))?
+impl Reporter {
+    /// Bring the NodeRuntime up to date; tells whether it was written.
+    pub async fn report(
+        &mut self,
+        agent: &Agent,
+        client: &Client,
+        node: &str,
+        now: Timestamp,
+    ) -> Result<bool, ReportError> {
+        let api: Api<NodeRuntime> = Api::all(client.clone());
+        let failed = |act| {
+            move |source| ReportError::Api {
+                node: node.to_owned(),
+                act,
+                source: Box::new(source),
+            }
+        };
+        let sandboxes = agent.kernel.sandboxes().await.map_err(ReportError::Observe)?;
+        let watched = agent.world.read(|state| state.runtime().cloned());
+        let records = |object: &NodeRuntime| object.status.clone().unwrap_or_default().pods;
+
+        let known = watched.as_ref().map(records).unwrap_or_default();
+        let alive = alive(agent, &sandboxes, &known);
+        let seen = agent.world.read(|state| Seen {
+            ended: self.ended(state, &alive, now),
+            referenced: referenced(state),
+            alive,
+        });
+        if plan(&known, &seen, now).is_none() {
+            return Ok(false);
         }
-    };
-    let Some(pods) = plan(&records(&object), &alive, &referenced, now) else {
-        return Ok(false);
-    };
-    object.status = Some(NodeRuntimeStatus { pods });
-    api.replace_status(node, &PostParams::default(), &object)
-        .await
-        .map_err(failed("written"))?;
-    Ok(true)
+        // The watch may be behind our own last write, so the decision is made again on a fresh object
+        // and written with its version: two writers cannot undo each other's records.
+        let mut object = match api.get_opt(node).await.map_err(failed("read"))? {
+            Some(object) => object,
+            None => {
+                let fresh = new_object(agent, node);
+                api.create(&PostParams::default(), &fresh)
+                    .await
+                    .map_err(failed("created"))?
+            }
+        };
+        let Some(pods) = plan(&records(&object), &seen, now) else {
+            return Ok(false);
+        };
+        object.status = Some(NodeRuntimeStatus { pods });
+        api.replace_status(node, &PostParams::default(), &object)
+            .await
+            .map_err(failed("written"))?;
+        Ok(true)
+    }
+
+    /// Pods that something refers to, and that surely have ended.
+    fn ended(
+        &mut self,
+        state: &State,
+        alive: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> BTreeMap<String, String> {
+        let by_pod_eni = state
+            .pod_enis
+            .values()
+            .map(|pod_eni| (pod_eni.pod_uid.clone(), pod_eni.key.to_string()));
+        let by_address = state.node().into_iter().flat_map(|node| node.bound.clone());
+        let missing = by_pod_eni.chain(by_address).filter(|(uid, _)| {
+            !uid.is_empty() && !alive.contains_key(uid) && state.pod_with_uid(uid).is_none()
+        });
+        let missing: BTreeMap<String, String> = missing.collect();
+        self.missing.retain(|uid, _| missing.contains_key(uid));
+        let mut since = |uid: &String| *self.missing.entry(uid.clone()).or_insert(now);
+        missing
+            .into_iter()
+            .filter(|(uid, _)| now.duration_since(since(uid)) >= MISSING_FOR)
+            .collect()
+    }
 }
 
 /// The pods that have a sandbox. One whose name nothing tells has no place in the report; it is about
@@ -105,7 +150,7 @@ fn referenced(state: &State) -> BTreeSet<String> {
     let bound = state
         .node()
         .into_iter()
-        .flat_map(|node| node.bound_uids.iter().cloned());
+        .flat_map(|node| node.bound.keys().cloned());
     pod_enis.chain(pods).chain(bound).collect()
 }
 

@@ -18,6 +18,7 @@ use crate::kernel::chain;
 use crate::server::Agent;
 
 pub use apply::ReportError;
+use apply::Reporter;
 
 /// Changes within this time are one write.
 const COALESCE: Duration = Duration::from_secs(1);
@@ -38,8 +39,9 @@ pub async fn run(agent: Arc<Agent>, client: Client, node: String) {
         () = agent.world.synced() => {}
         () = agent.stopping.cancelled() => return,
     }
+    let mut reporter = Reporter::default();
     loop {
-        let report = apply::report(&agent, &client, &node, Timestamp::now());
+        let report = reporter.report(&agent, &client, &node, Timestamp::now());
         let failed = match tokio::time::timeout(TIMEOUT, report).await {
             Ok(Ok(written)) => {
                 debug!(written, "sandboxes reported");

@@ -12,17 +12,36 @@ const KEEP: SignedDuration = SignedDuration::from_mins(5);
 /// Records by pod UID.
 pub type Records = BTreeMap<String, RuntimePod>;
 
+/// What a report is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Pods that have a sandbox now: UID to `namespace/name`.
+    pub alive: BTreeMap<String, String>,
+    /// Pods that something still refers to, and that surely have none: UID to `namespace/name`. A
+    /// sandbox that came and went between two reports is among them.
+    pub ended: BTreeMap<String, String>,
+    /// UIDs that something still refers to: a PodENI, a bound address, a pod.
+    pub referenced: BTreeSet<String>,
+}
+
 /// The records as they should be; none when they already are.
 ///
-/// `alive` are the pods that have a sandbox now: UID to `namespace/name`. `referenced` are the UIDs
-/// that something still refers to: a PodENI, a bound address, a pod.
-pub fn plan(
-    current: &Records,
-    alive: &BTreeMap<String, String>,
-    referenced: &BTreeSet<String>,
-    now: Timestamp,
-) -> Option<Records> {
+/// Looks at which pods have a sandbox now, which have ended without ever being reported, and which
+/// anything still refers to.
+pub fn plan(current: &Records, seen: &Seen, now: Timestamp) -> Option<Records> {
+    let Seen {
+        alive,
+        ended,
+        referenced,
+    } = seen;
     let mut records = current.clone();
+    for (uid, pod_id) in ended {
+        // The loop below says that it is gone.
+        records.entry(uid.clone()).or_insert_with(|| RuntimePod {
+            pod_id: pod_id.clone(),
+            ..Default::default()
+        });
+    }
     for (uid, pod_id) in alive {
         let record = records.entry(uid.clone()).or_default();
         record.pod_id.clone_from(pod_id);
@@ -85,18 +104,34 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn alive(uids: &[&str]) -> BTreeMap<String, String> {
+    fn named(uids: &[&str]) -> BTreeMap<String, String> {
         uids.iter()
             .map(|uid| ((*uid).to_owned(), format!("shop/{uid}")))
             .collect()
     }
 
-    fn referenced(uids: &[&str]) -> BTreeSet<String> {
-        uids.iter().map(|uid| (*uid).to_owned()).collect()
+    fn seen(alive: &[&str], referenced: &[&str]) -> Seen {
+        let referenced = referenced.iter().map(|uid| (*uid).to_owned()).collect();
+        Seen {
+            alive: named(alive),
+            referenced,
+            ..Default::default()
+        }
     }
 
     fn planned(current: &Records, uids: &[&str], second: i64) -> Records {
-        plan(current, &alive(uids), &referenced(&[]), at(second)).expect("a change")
+        plan(current, &seen(uids, &[]), at(second)).expect("a change")
+    }
+
+    #[test]
+    fn a_sandbox_that_no_report_saw_is_still_reported_as_gone() {
+        let ended = Seen {
+            ended: named(&["u"]),
+            ..Default::default()
+        };
+        let records = plan(&Records::new(), &ended, at(0)).unwrap();
+        assert!(is_gone(&records["u"]) && records["u"].pod_id == "shop/u");
+        assert_eq!(plan(&records, &ended, at(9)), None);
     }
 
     #[test]
@@ -113,19 +148,16 @@ mod tests {
     #[test]
     fn nothing_new_is_no_write() {
         let there = planned(&Records::new(), &["u"], 0);
-        assert_eq!(plan(&there, &alive(&["u"]), &referenced(&[]), at(3600)), None);
+        assert_eq!(plan(&there, &seen(&["u"], &[]), at(3600)), None);
         let gone = planned(&there, &[], 10);
-        assert_eq!(plan(&gone, &alive(&[]), &referenced(&[]), at(20)), None);
+        assert_eq!(plan(&gone, &seen(&[], &[]), at(20)), None);
     }
 
     #[test]
     fn old_records_go_when_nothing_refers_to_them() {
         let gone = planned(&planned(&Records::new(), &["u"], 0), &[], 10);
-        assert_eq!(plan(&gone, &alive(&[]), &referenced(&["u"]), at(3600)), None);
-        assert_eq!(
-            plan(&gone, &alive(&[]), &referenced(&[]), at(3600)),
-            Some(Records::new())
-        );
+        assert_eq!(plan(&gone, &seen(&[], &["u"]), at(3600)), None);
+        assert_eq!(plan(&gone, &seen(&[], &[]), at(3600)), Some(Records::new()));
     }
 
     proptest::proptest! {
@@ -147,11 +179,12 @@ mod tests {
                 }
                 current.insert(uid, record);
             }
-            let alive: BTreeMap<_, _> = living.iter().map(|uid| (uid.clone(), format!("shop/{uid}"))).collect();
-            let records = plan(&current, &alive, &BTreeSet::new(), at(now)).unwrap_or(current);
-            proptest::prop_assert_eq!(plan(&records, &alive, &BTreeSet::new(), at(now)), None);
+            let names: Vec<&str> = living.iter().map(String::as_str).collect();
+            let seen = seen(&names, &[]);
+            let records = plan(&current, &seen, at(now)).unwrap_or(current);
+            proptest::prop_assert_eq!(plan(&records, &seen, at(now)), None);
             for (uid, record) in &records {
-                proptest::prop_assert_eq!(is_gone(record), !alive.contains_key(uid));
+                proptest::prop_assert_eq!(is_gone(record), !seen.alive.contains_key(uid));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The part of this node's Node object (of our group) that matters here: the trunk.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 use terway_crds::node::{Nic, NicStatus};
@@ -15,8 +15,8 @@ pub struct NodeView {
     pub trunk: Option<Trunk>,
     /// Why there is none, as far as the object tells; empty when there is one.
     pub trunk_missing: String,
-    /// UIDs of pods that have a shared address here.
-    pub bound_uids: BTreeSet<String>,
+    /// Pods that have a shared address here: UID to `namespace/name`.
+    pub bound: BTreeMap<String, String>,
 }
 
 /// An attached trunk ENI.
@@ -34,27 +34,25 @@ impl NodeView {
     /// The view of an object.
     pub fn new(object: &TerwayNode) -> Self {
         let status = object.status.clone().unwrap_or_default();
-        let bound = status
+        let ips = status
             .network_interfaces
             .values()
             .flat_map(|nic| nic.ipv4.values().chain(nic.ipv6.values()));
-        let bound_uids = bound
-            .map(|ip| ip.pod_uid.clone())
-            .filter(|uid| !uid.is_empty())
-            .collect();
+        let taken = ips.filter(|ip| !ip.pod_uid.is_empty());
+        let bound = taken.map(|ip| (ip.pod_uid.clone(), ip.pod_id.clone())).collect();
         let uid = object.metadata.uid.clone().unwrap_or_default();
         match trunk(&status) {
             Ok(trunk) => NodeView {
                 uid,
                 trunk: Some(trunk),
                 trunk_missing: String::new(),
-                bound_uids,
+                bound,
             },
             Err(why) => NodeView {
                 uid,
                 trunk: None,
                 trunk_missing: why,
-                bound_uids,
+                bound,
             },
         }
     }

@@ -82,7 +82,8 @@ impl Reconciler for NetworkInterfaceController {
                 continue;
             }
             let granted = permit.take().map(|(_, permit)| permit);
-            if let Some(next) = apply::apply(self, &seen, step, granted).await? {
+            // Boxed: what waits for its token then holds no room for what it does afterwards.
+            if let Some(next) = Box::pin(apply::apply(self, &seen, step, granted)).await? {
                 return Ok(next);
             }
         }

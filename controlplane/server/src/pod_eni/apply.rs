@@ -70,7 +70,7 @@ pub async fn apply(
         }
         Step::SetStatus(status) => {
             context.write.write_pod_eni_status(record, &status).await?;
-            tell_attached(context, seen, &status);
+            tell_phase(context, seen, &status);
         }
         Step::DeleteRecord => context.write.delete_pod_eni(record).await?,
         Step::DropFinalizers => {
@@ -311,27 +311,30 @@ async fn write_attempt(
     Ok(())
 }
 
-fn tell_attached(context: &Context, seen: &Seen, status: &PodEniStatus) {
+/// Tells of a record that reached its phase just now.
+fn tell_phase(context: &Context, seen: &Seen, status: &PodEniStatus) {
     let before = seen.record.status.as_ref().map(|status| &status.phase);
-    if status.phase != Phase::Bind || before == Some(&Phase::Bind) {
+    if before == Some(&status.phase) {
         return;
     }
-    let note = format!(
-        "attached ENI {} with address {} to instance {}",
-        status.summary.eni_ids, status.summary.ips, status.instance_id
-    );
-    tell(
-        context,
-        seen,
-        Severity::Normal,
-        event::ATTACH_ENI_SUCCEED,
-        action::ATTACH_ENI,
-        note,
-    );
+    let enis = &status.summary.eni_ids;
+    let (reason, action, note) = match status.phase {
+        Phase::Bind => {
+            let (ips, instance) = (&status.summary.ips, &status.instance_id);
+            let note = format!("attached ENI {enis} with address {ips} to instance {instance}");
+            (event::ATTACH_ENI_SUCCEED, action::ATTACH_ENI, note)
+        }
+        Phase::Unbind => {
+            let note = format!("detached ENI {enis}; it is kept for the next pod of this name");
+            (event::DETACH_ENI_SUCCEED, action::DETACH_ENI, note)
+        }
+        _ => return,
+    };
+    tell(context, seen, Severity::Normal, reason, action, note);
 }
 
 /// Told on the pod, where people look, with the record as the related object.
-fn tell(
+pub fn tell(
     context: &Context,
     seen: &Seen,
     severity: Severity,

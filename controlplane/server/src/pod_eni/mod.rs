@@ -5,9 +5,10 @@ mod observe;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use terway_cloud::{Action, Permit, Priority};
-use terway_core::pod_eni::{Step, plan};
+use terway_core::pod_eni::{PodState, Step, plan};
 
 pub use apply::names_missing_eni;
 pub use observe::pod_of;
@@ -46,25 +47,48 @@ impl Reconciler for PodEniController {
             };
             // First the token, then read and plan again, then send.
             if let (Step::Create { index }, None) = (&step, &permit) {
-                permit = Some(
-                    slot.released_while(room_to_create(&self.context, &seen, *index))
-                        .await,
-                );
+                permit = slot
+                    .released_while(room_to_create(&self.context, &seen, *index))
+                    .await;
                 continue;
             }
-            if let Some(next) = apply::apply(&self.context, &seen, step, &mut permit, slot).await? {
+            // Boxed: a record that waits for its token, of which there may be thousands, then holds
+            // no room for what it does afterwards.
+            let work = Box::pin(apply::apply(&self.context, &seen, step, &mut permit, slot));
+            if let Some(next) = work.await? {
                 return Ok(next);
             }
         }
-        Ok(Next::After(std::time::Duration::from_secs(1)))
+        Ok(Next::After(Duration::from_secs(1)))
     }
 }
 
-/// Waits until an ENI made now could be attached soon, and for the right to make it.
-async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Permit {
-    context.backlog.enter(&seen.intent_name(index)).await;
-    context
-        .cloud
-        .permit(Action::CreateNetworkInterface, Priority::Create)
-        .await
+/// Waits until an ENI made now could be attached soon, and for the right to make it; `None` when
+/// the pod is not there any more, and the wait has lost its reason.
+async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Option<Permit> {
+    let granted = async {
+        context.backlog.enter(&seen.intent_name(index)).await;
+        context
+            .cloud
+            .permit(Action::CreateNetworkInterface, Priority::Create)
+            .await
+    };
+    // Cancel-safe: a permit that is not used goes back, and room that was taken is kept under the
+    // record's name until the record is gone.
+    tokio::select! {
+        permit = granted => Some(permit),
+        () = abandoned(context, seen) => None,
+    }
 }
+
+/// Ends when the pod of a record is leaving or gone. It looks from time to time: thousands may
+/// wait, and a look is cheaper than waking all of them at every change of any pod.
+async fn abandoned(context: &Context, seen: &observe::Seen) {
+    let key = Key::of(&*seen.record);
+    while pod_of(&context.caches, &key, &seen.record).0 == PodState::Living {
+        tokio::time::sleep(LOOK_AT_POD).await;
+    }
+}
+
+/// Time between two looks at the pod of a record that waits for a token.
+const LOOK_AT_POD: Duration = Duration::from_secs(2);

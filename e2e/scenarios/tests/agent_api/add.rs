@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use terway_cni_protocol::Reply;
 
-use crate::world::{NODE, Script, TRUNK, World, address, eventually};
+use crate::world::{Agent, NODE, Script, TRUNK, World, address, eventually};
 
 const LONG: Duration = Duration::from_secs(25);
 const SHORT: Duration = Duration::from_millis(300);
@@ -105,26 +105,34 @@ async fn what_is_not_for_a_pod_is_not_served_to_it() {
         );
     }
     // The sandbox is for an earlier pod.
-    world.pod_eni("db-0", &uid, NODE, "10.0.16.8").await;
     let refusal = address(agent.add("c2", "db-0", Some("earlier"), LONG).await.unwrap()).unwrap_err();
     assert!(refusal.contains("does not exist any more"), "{refusal}");
 
-    // Attached to another trunk; and the words of the control plane reach the pod.
+    // Attached to another trunk; and the words of the control plane reach the pod. (In this order,
+    // because the agent's watch sees one change after the other, and a PodENI that is for this pod,
+    // bound, and on this trunk is served.)
     world.phase("db-0", "Bind", "eni-elsewhere", "").await;
-    let refusal = address(agent.add("c2", "db-0", Some(&uid), SHORT).await.unwrap()).unwrap_err();
-    assert!(
-        refusal.contains("eni-elsewhere") && refusal.contains(TRUNK),
-        "{refusal}"
-    );
+    world.pod_eni("db-0", &uid, NODE, "10.0.16.8").await;
+    let other = refused(&agent, &uid, |refusal| refusal.contains("eni-elsewhere")).await;
+    assert!(other.contains(TRUNK), "{other}");
     world
         .phase("db-0", "Binding", "", "no vSwitch has an address left")
         .await;
-    let refusal = address(agent.add("c2", "db-0", Some(&uid), SHORT).await.unwrap()).unwrap_err();
-    assert!(
-        refusal.contains("phase Binding") && refusal.contains("no vSwitch has an address left"),
-        "{refusal}"
-    );
+    let waiting = refused(&agent, &uid, |refusal| refusal.contains("phase Binding")).await;
+    assert!(waiting.contains("no vSwitch has an address left"), "{waiting}");
     assert!(kernel.containers().is_empty());
+}
+
+/// Add db-0 until its refusal is the expected one; it is never served.
+async fn refused(agent: &Agent, uid: &str, expected: impl Fn(&str) -> bool) -> String {
+    let deadline = Instant::now() + LONG;
+    loop {
+        let refusal = address(agent.add("c2", "db-0", Some(uid), SHORT).await.unwrap()).unwrap_err();
+        if expected(&refusal) {
+            return refusal;
+        }
+        assert!(Instant::now() < deadline, "still {refusal}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,6 +150,10 @@ async fn a_fixed_address_moves_here_with_its_pod_and_away_again() {
     world.phase("db-0", "Binding", "", "").await;
     world.phase("db-0", "Bind", TRUNK, "").await;
     assert_eq!(address(adding.await.unwrap()), Ok("10.0.16.9/32".to_owned()));
+    eventually("the report of the sandbox", || async {
+        world.reported(&uid).await == Some("initial")
+    })
+    .await;
 
     // Its pod is gone without a DEL, and the address is another node's: what is left here goes.
     world.delete_pod("db-0").await;

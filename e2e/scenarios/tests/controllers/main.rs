@@ -9,6 +9,8 @@
 mod crash;
 mod failover;
 mod fixed;
+mod nodes;
+mod refused;
 mod replica;
 mod single;
 mod stage;

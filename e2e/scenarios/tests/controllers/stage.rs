@@ -69,18 +69,7 @@ impl Stage {
                     .await;
             }
         }
-        let eni_conf = json!({
-            "vswitches": {"cn-hangzhou-h": ["vsw-node-h"]},
-            "security_groups": ["sg-node"],
-        });
-        self.create::<ConfigMap>(
-            Api::namespaced(self.client.clone(), object::NAMESPACE),
-            json!({
-                "metadata": {"name": object::ENI_CONFIG},
-                "data": {object::ENI_CONFIG_KEY: eni_conf.to_string()},
-            }),
-        )
-        .await;
+        self.eni_config().await;
         for number in [1, 2] {
             let node = json!({
                 "metadata": {"name": format!("node{number}"), "labels": {
@@ -94,6 +83,22 @@ impl Stage {
         }
     }
 
+    /// Writes the settings for new trunks.
+    pub async fn eni_config(&self) {
+        let eni_conf = json!({
+            "vswitches": {"cn-hangzhou-h": ["vsw-node-h"]},
+            "security_groups": ["sg-node"],
+        });
+        self.create::<ConfigMap>(
+            Api::namespaced(self.client.clone(), object::NAMESPACE),
+            json!({
+                "metadata": {"name": object::ENI_CONFIG},
+                "data": {object::ENI_CONFIG_KEY: eni_conf.to_string()},
+            }),
+        )
+        .await;
+    }
+
     async fn create<K>(&self, api: Api<K>, value: Value)
     where
         K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
@@ -103,19 +108,23 @@ impl Stage {
             .expect("the object is accepted");
     }
 
-    /// Creates a pod as it looks after the webhook and the scheduler. `lifetime` is an allocationType.
+    /// Creates a pod as it looks after the webhook and the scheduler, in the usual network.
+    /// `lifetime` is an allocationType.
     pub async fn pod(&self, name: &str, node: &str, lifetime: Value) {
-        let networks = json!({"podNetworks": [{
-            "vSwitchOptions": ["vsw-pod-h"],
-            "securityGroupIDs": ["sg-web"],
-            "interface": "eth0",
-            "eniOptions": {"eniType": "Default"},
-            "allocationType": lifetime,
-        }]});
+        self.pod_in(
+            name,
+            node,
+            json!([network("eth0", &["vsw-pod-h"], "sg-web", lifetime)]),
+        )
+        .await;
+    }
+
+    /// Creates a pod in these networks.
+    pub async fn pod_in(&self, name: &str, node: &str, networks: Value) {
         let pod = json!({
             "metadata": {"name": name, "annotations": {
                 annotation::POD_ENI: "true",
-                annotation::POD_NETWORKS: networks.to_string(),
+                annotation::POD_NETWORKS: json!({"podNetworks": networks}).to_string(),
             }},
             "spec": {
                 "nodeName": node,
@@ -261,6 +270,17 @@ pub async fn found<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl 
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// One network of a pod.
+pub fn network(interface: &str, vswitches: &[&str], group: &str, lifetime: Value) -> Value {
+    json!({
+        "vSwitchOptions": vswitches,
+        "securityGroupIDs": [group],
+        "interface": interface,
+        "eniOptions": {"eniType": "Default"},
+        "allocationType": lifetime,
+    })
 }
 
 /// An allocationType that goes with the pod.
