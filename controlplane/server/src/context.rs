@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use terway_cloud::{Cloud, CloudError, ErrorClass, Expect};
+use terway_cloud::{Action, Cloud, CloudError, ErrorClass, Expect, Permit, Priority};
 use terway_core::cloud::EniObservation;
 use terway_core::intent::{Answer, Evidence, Limits, Refusal};
 use terway_core::pod::Settings;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::backlog::Backlog;
 use crate::events::Events;
@@ -101,6 +102,18 @@ pub struct Context {
     pub made_here: Mutex<std::collections::HashSet<String>>,
     /// Node whose trunk is on its way, by the trunk's id.
     pub trunks: Mutex<HashMap<String, Key>>,
+    /// Places of [`Grant`]s.
+    pub calls: Arc<Semaphore>,
+}
+
+/// Mutating calls under way at once. Each has a connection of its own; this many are enough for
+/// five hundred calls a second, and more would only cost memory.
+pub const CALLS_AT_ONCE: usize = 128;
+
+/// The right to make one mutating call now.
+pub struct Grant {
+    pub permit: Permit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Context {
@@ -108,6 +121,17 @@ impl Context {
     pub fn seen(&self, id: &str) -> Option<(EniObservation, Timestamp)> {
         let (observation, at) = self.cloud.watch().latest(id)?;
         Some((observation, to_timestamp(at)))
+    }
+
+    /// Waits for the right to make a call: first for its rate, then, for the time of the calls under
+    /// way at most, for a place. Given back when it is dropped.
+    pub async fn grant(&self, action: Action, priority: Priority) -> Grant {
+        let permit = self.cloud.permit(action, priority).await;
+        // The semaphore is never closed; without a place a call would merely be unbounded.
+        Grant {
+            permit,
+            _place: self.calls.clone().acquire_owned().await.ok(),
+        }
     }
 
     /// Lets the poller look at an ENI.

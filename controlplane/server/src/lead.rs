@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::backlog::Backlog;
-use crate::context::{Context, ControllerSettings, IntentMemory, Queues};
+use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, IntentMemory, Queues};
 use crate::events::Events;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
@@ -113,6 +113,7 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
         limits: Limits::default(),
         made_here: parking_lot::Mutex::default(),
         trunks: parking_lot::Mutex::default(),
+        calls: Arc::new(tokio::sync::Semaphore::new(CALLS_AT_ONCE)),
     })
 }
 

@@ -171,3 +171,26 @@ fn map<K, T>(event: watcher::Event<K>, f: impl FnOnce(K) -> T) -> watcher::Event
         watcher::Event::InitDone => watcher::Event::InitDone,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_server_is_lost_after_a_minute_of_failures_and_back_with_one_success() {
+        let connection = Connection::default();
+        connection.failed();
+        assert_eq!(connection.lost_for(), None);
+        let long_ago = Instant::now() - 2 * PATIENCE;
+        *connection.failing.lock() = Some((long_ago, Instant::now()));
+        connection.failed();
+        assert!(connection.lost_for().is_some_and(|lost| lost >= 2 * PATIENCE));
+        // No failure for longer than the watcher's backoff: it is through, and nothing has happened.
+        *connection.failing.lock() = Some((long_ago, long_ago + PATIENCE / 2));
+        assert_eq!(connection.lost_for(), None);
+        connection.failed();
+        assert_eq!(connection.lost_for(), None, "a new series");
+        connection.succeeded();
+        assert!(connection.failing.lock().is_none());
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use terway_cloud::{AttachEni, CloudError, DeleteEni, DetachEni, ErrorClass, Expect, Permit};
+use terway_cloud::{AttachEni, CloudError, DeleteEni, DetachEni, ErrorClass, Expect};
 use terway_core::cloud::CloudEni;
 use terway_core::intent::elapsed;
 use terway_core::network_interface::{Memory, Step, attached, detached, with_term};
@@ -12,6 +12,7 @@ use terway_crds::names::{action, event, finalizer};
 
 use super::NetworkInterfaceController;
 use super::observe::Seen;
+use crate::context::Grant;
 use crate::error::{ReconcileError, chain};
 use crate::events::{News, Severity, reference};
 use crate::pod_eni::names_missing_eni;
@@ -26,12 +27,12 @@ pub async fn apply(
     controller: &NetworkInterfaceController,
     seen: &Seen,
     step: Step,
-    permit: Option<Permit>,
+    grant: Option<Grant>,
 ) -> Result<Option<Next>, ReconcileError> {
     let context = &controller.context;
     let interface = &seen.interface;
     let id = seen.id();
-    match (step, permit) {
+    match (step, grant) {
         (Step::AdoptTarget(target), _) => {
             context.write.write_target(interface, Some(&target)).await?;
         }
@@ -43,27 +44,33 @@ pub async fn apply(
             let status = with_term(interface, &context.term.id);
             context.write.write_interface_status(interface, &status).await?;
         }
-        (Step::Attach(target), Some(permit)) => return attach(controller, seen, &target, permit).await,
+        (Step::Attach(target), Some(grant)) => return attach(controller, seen, &target, grant).await,
         (
             Step::Detach {
                 instance_id,
                 trunk_eni_id,
             },
-            Some(permit),
+            Some(grant),
         ) => {
             let request = DetachEni {
                 eni_id: id.to_owned(),
                 instance_id,
                 trunk_eni_id: Some(trunk_eni_id).filter(|trunk| !trunk.is_empty()),
             };
-            let answer = context.cloud.detach_network_interface(permit, &request).await;
+            let answer = context
+                .cloud
+                .detach_network_interface(grant.permit, &request)
+                .await;
             return detach_answered(controller, seen, answer);
         }
-        (Step::Delete, Some(permit)) => {
+        (Step::Delete, Some(grant)) => {
             let request = DeleteEni {
                 eni_id: id.to_owned(),
             };
-            let answer = context.cloud.delete_network_interface(permit, &request).await;
+            let answer = context
+                .cloud
+                .delete_network_interface(grant.permit, &request)
+                .await;
             return delete_answered(controller, seen, answer);
         }
         (Step::WriteAttached(eni), _) => write_attached(controller, seen, &eni).await?,
@@ -105,7 +112,7 @@ async fn attach(
     controller: &NetworkInterfaceController,
     seen: &Seen,
     target: &AttachTo,
-    permit: Permit,
+    grant: Grant,
 ) -> Result<Option<Next>, ReconcileError> {
     let context = &controller.context;
     let request = AttachEni {
@@ -115,7 +122,10 @@ async fn attach(
         network_card_index: target.network_card_index,
     };
     let sent = Timestamp::now();
-    let answer = context.cloud.attach_network_interface(permit, &request).await;
+    let answer = context
+        .cloud
+        .attach_network_interface(grant.permit, &request)
+        .await;
     match answer {
         Ok(()) => {}
         Err(error) => match error.class {

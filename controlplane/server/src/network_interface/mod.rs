@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use terway_cloud::{Action, Permit, Priority};
+use terway_cloud::{Action, Priority};
 use terway_core::network_interface::{Memory, Step, plan};
 
-use crate::context::Context;
+use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
 
@@ -58,7 +58,7 @@ impl Reconciler for NetworkInterfaceController {
     const NAME: &'static str = "eni";
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        let mut permit: Option<(Action, Permit)> = None;
+        let mut grant: Option<(Action, Grant)> = None;
         for _ in 0..MAX_STEPS {
             let Some(seen) = observe::observe(&self.context, key, self.memory_of(key.name())) else {
                 self.settle(key.name());
@@ -73,15 +73,13 @@ impl Reconciler for NetworkInterfaceController {
             };
             // First the token, then read and plan again, then send.
             if let Some((action, priority)) = call_of(&step)
-                && permit.as_ref().is_none_or(|(held, _)| *held != action)
+                && grant.as_ref().is_none_or(|(held, _)| *held != action)
             {
-                let granted = slot
-                    .released_while(self.context.cloud.permit(action, priority))
-                    .await;
-                permit = Some((action, granted));
+                let granted = slot.released_while(self.context.grant(action, priority)).await;
+                grant = Some((action, granted));
                 continue;
             }
-            let granted = permit.take().map(|(_, permit)| permit);
+            let granted = grant.take().map(|(_, grant)| grant);
             // Boxed: what waits for its token then holds no room for what it does afterwards.
             if let Some(next) = Box::pin(apply::apply(self, &seen, step, granted)).await? {
                 return Ok(next);

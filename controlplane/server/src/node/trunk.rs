@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use terway_cloud::{Action, AttachEni, CloudError, EniFilter, ErrorClass, Expect, Permit, Priority};
+use terway_cloud::{Action, AttachEni, CloudError, EniFilter, ErrorClass, Expect, Priority};
 use terway_core::cloud::EniKind;
 use terway_core::conditions::{Statement, state};
 use terway_core::intent::{Evidence, IntentId, Lookup};
@@ -13,7 +13,7 @@ use terway_crds::node::Nic;
 use terway_crds::{Operation, OperationKind};
 
 use super::{NodeController, observe, status};
-use crate::context::answer;
+use crate::context::{Grant, answer};
 use crate::error::ReconcileError;
 use crate::events::{News, Severity, node_reference};
 use crate::objects::NodeRecord;
@@ -32,7 +32,7 @@ pub async fn reconcile(
     if !context.settings.pods.enable_trunk {
         return Ok(Next::OnChange);
     }
-    let mut permit: Option<(Action, Permit)> = None;
+    let mut grant: Option<(Action, Grant)> = None;
     for _ in 0..MAX_STEPS {
         let seen = observe::observe(context, key);
         let (Some(node), Some(record)) = (&seen.node, &seen.record) else {
@@ -48,15 +48,12 @@ pub async fn reconcile(
         };
         // First the token, then read and plan again, then send.
         if let Some((action, priority)) = call_of(&step)
-            && permit.as_ref().is_none_or(|(held, _)| *held != action)
+            && grant.as_ref().is_none_or(|(held, _)| *held != action)
         {
-            permit = Some((
-                action,
-                slot.released_while(context.cloud.permit(action, priority)).await,
-            ));
+            grant = Some((action, slot.released_while(context.grant(action, priority)).await));
             continue;
         }
-        let granted = permit.take().map(|(_, permit)| permit);
+        let granted = grant.take().map(|(_, grant)| grant);
         let work = Work {
             controller,
             key,
@@ -166,14 +163,14 @@ impl Work<'_> {
     async fn apply(
         &self,
         step: Step,
-        permit: Option<Permit>,
+        grant: Option<Grant>,
         slot: &mut Slot,
     ) -> Result<Option<Next>, ReconcileError> {
         let context = &self.controller.context;
-        match (step, permit) {
+        match (step, grant) {
             (Step::FindTrunks, _) => self.find(slot).await?,
             (Step::WriteOperation(operation), _) => self.write_operation(*operation).await?,
-            (Step::Create, Some(permit)) => self.create(permit).await?,
+            (Step::Create, Some(grant)) => self.create(grant).await?,
             (Step::LookUpByTag, _) => {
                 self.look_up(EniFilter::tags([(tag::INTENT, self.intent().tag_value())]), slot)
                     .await?;
@@ -184,7 +181,7 @@ impl Work<'_> {
                 context.watch(&id, Expect::Attached);
                 return Ok(Some(Next::After(Duration::from_secs(60))));
             }
-            (Step::Attach(id), Some(permit)) => return self.attach(&id, permit).await.map(Some),
+            (Step::Attach(id), Some(grant)) => return self.attach(&id, grant).await.map(Some),
             (Step::WriteNic(nic), _) => self.write_nic(*nic, slot).await?,
             (Step::Create | Step::Attach(_), None) => {}
         }
@@ -245,7 +242,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn create(&self, permit: Permit) -> Result<(), ReconcileError> {
+    async fn create(&self, grant: Grant) -> Result<(), ReconcileError> {
         let context = &self.controller.context;
         let Some(parameters) = self.look.operation.as_ref().and_then(|o| o.parameters.as_ref()) else {
             return Ok(());
@@ -254,7 +251,10 @@ impl Work<'_> {
         let mut evidence = self.look.evidence.clone();
         evidence.sending();
         context.intents.note(self.uid(), TRUNK_INDEX, evidence.clone());
-        let result = context.cloud.create_network_interface(permit, &request).await;
+        let result = context
+            .cloud
+            .create_network_interface(grant.permit, &request)
+            .await;
         let (answer, error) = match answer(result) {
             Ok(known) => known,
             Err(not_sent) => {
@@ -287,14 +287,17 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn attach(&self, id: &str, permit: Permit) -> Result<Next, ReconcileError> {
+    async fn attach(&self, id: &str, grant: Grant) -> Result<Next, ReconcileError> {
         let context = &self.controller.context;
         let request = AttachEni {
             eni_id: id.to_owned(),
             instance_id: self.record.spec.node_metadata.instance_id.clone(),
             ..AttachEni::default()
         };
-        let answer = context.cloud.attach_network_interface(permit, &request).await;
+        let answer = context
+            .cloud
+            .attach_network_interface(grant.permit, &request)
+            .await;
         if let Err(error) = answer.or_else(unless_unknown) {
             let note = format!(
                 "the trunk {id} was not attached: {}: {}",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use terway_cloud::{CloudError, CreateEni, EniFilter, ErrorClass, Permit};
+use terway_cloud::{CloudError, CreateEni, EniFilter, ErrorClass};
 use terway_core::cloud::CloudEni;
 use terway_core::intent::{Answer, Evidence, Lookup, Refusal};
 use terway_core::network_interface;
@@ -12,7 +12,7 @@ use terway_crds::names::{action, event, finalizer, tag};
 use terway_crds::{Allocation, AttachTo, NetworkInterface, Phase, PodEniStatus};
 
 use super::observe::Seen;
-use crate::context::{Context, answer};
+use crate::context::{Context, Grant, answer};
 use crate::error::ReconcileError;
 use crate::events::{News, Severity, pod_reference, reference};
 use crate::objects::Created;
@@ -24,14 +24,14 @@ pub async fn apply(
     context: &Context,
     seen: &Seen,
     step: Step,
-    permit: &mut Option<Permit>,
+    grant: &mut Option<Grant>,
     slot: &mut Slot,
 ) -> Result<Option<Next>, ReconcileError> {
     let record = &seen.record;
     match step {
         Step::Create { index } => {
-            if let Some(permit) = permit.take() {
-                create(context, seen, index, permit).await?;
+            if let Some(grant) = grant.take() {
+                create(context, seen, index, grant).await?;
             }
         }
         Step::LookUpByTag { index } => {
@@ -92,7 +92,7 @@ fn interface(seen: &Seen, index: usize) -> Option<&Arc<NetworkInterface>> {
     seen.interfaces.get(index)?.as_ref()
 }
 
-async fn create(context: &Context, seen: &Seen, index: usize, permit: Permit) -> Result<(), ReconcileError> {
+async fn create(context: &Context, seen: &Seen, index: usize, grant: Grant) -> Result<(), ReconcileError> {
     let Some(request) = request(seen, index) else {
         return Ok(());
     };
@@ -103,7 +103,12 @@ async fn create(context: &Context, seen: &Seen, index: usize, permit: Permit) ->
     context
         .intents
         .note(seen.uid(), &index.to_string(), evidence.clone());
-    let (answer, error) = match answer(context.cloud.create_network_interface(permit, &request).await) {
+    let (answer, error) = match answer(
+        context
+            .cloud
+            .create_network_interface(grant.permit, &request)
+            .await,
+    ) {
         Ok(known) => known,
         Err(not_sent) => {
             // Nothing left this process: what was known before still holds.

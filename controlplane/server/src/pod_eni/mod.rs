@@ -7,13 +7,13 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
-use terway_cloud::{Action, Permit, Priority};
+use terway_cloud::{Action, Priority};
 use terway_core::pod_eni::{PodState, Step, plan};
 
 pub use apply::names_missing_eni;
 pub use observe::pod_of;
 
-use crate::context::Context;
+use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
 
@@ -36,7 +36,7 @@ impl Reconciler for PodEniController {
     const NAME: &'static str = "pod-eni";
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        let mut permit: Option<Permit> = None;
+        let mut grant: Option<Grant> = None;
         for _ in 0..MAX_STEPS {
             let Some(seen) = observe::observe(&self.context, key) else {
                 return Ok(Next::OnChange);
@@ -46,15 +46,15 @@ impl Reconciler for PodEniController {
                 return status::wait(&self.context, &seen, plan.wait).await;
             };
             // First the token, then read and plan again, then send.
-            if let (Step::Create { index }, None) = (&step, &permit) {
-                permit = slot
+            if let (Step::Create { index }, None) = (&step, &grant) {
+                grant = slot
                     .released_while(room_to_create(&self.context, &seen, *index))
                     .await;
                 continue;
             }
             // Boxed: a record that waits for its token, of which there may be thousands, then holds
             // no room for what it does afterwards.
-            let work = Box::pin(apply::apply(&self.context, &seen, step, &mut permit, slot));
+            let work = Box::pin(apply::apply(&self.context, &seen, step, &mut grant, slot));
             if let Some(next) = work.await? {
                 return Ok(next);
             }
@@ -65,18 +65,17 @@ impl Reconciler for PodEniController {
 
 /// Waits until an ENI made now could be attached soon, and for the right to make it; `None` when
 /// the pod is not there any more, and the wait has lost its reason.
-async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Option<Permit> {
+async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Option<Grant> {
     let granted = async {
         context.backlog.enter(&seen.intent_name(index)).await;
         context
-            .cloud
-            .permit(Action::CreateNetworkInterface, Priority::Create)
+            .grant(Action::CreateNetworkInterface, Priority::Create)
             .await
     };
     // Cancel-safe: a permit that is not used goes back, and room that was taken is kept under the
     // record's name until the record is gone.
     tokio::select! {
-        permit = granted => Some(permit),
+        grant = granted => Some(grant),
         () = abandoned(context, seen) => None,
     }
 }
