@@ -25,7 +25,7 @@ demo: build ## the main job on a real cluster with a simulated cloud (DEMO_KEEP=
 test: setup lint ## formatter, clippy, unit, property, netns and lab tests
 	@scripts/build-cni.sh
 	cargo build --locked --workspace --bins
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 
 .PHONY: lint
 lint: setup fmt-check ## formatter, clippy, chart and generated files
