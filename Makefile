@@ -9,7 +9,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: setup
-setup: ## install and build what is missing: packages, Kubernetes parts, bpf-linker (once per version)
+setup: ## install and build what is missing: packages, Kubernetes parts, CoreDNS, bpf-linker (once per version)
 	@scripts/setup.sh
 
 .PHONY: build
@@ -25,7 +25,17 @@ demo: build ## the main job on a real cluster with a simulated cloud (DEMO_KEEP=
 test: setup lint ## formatter, clippy, unit, property, netns and lab tests
 	@scripts/build-cni.sh
 	cargo build --locked --workspace --bins
-	cargo test --locked --workspace --no-fail-fast
+	@# Tests mostly wait: for an API server, a lease, the simulated cloud. Four at once still leave two cores idle half of the time.
+	RUST_TEST_THREADS=$(or $(RUST_TEST_THREADS),4) cargo test --locked --workspace --no-fail-fast
+
+.PHONY: crash
+crash: setup ## the control plane killed at every cloud call, all faults, random mixes (SEED=1 LANES=3 MIXES=12)
+	cargo build --locked -p terway-controlplane -p crash --bins
+	target/debug/crash all --seed $(or $(SEED),1) --lanes $(or $(LANES),3) --mixes $(or $(MIXES),12)
+
+.PHONY: storms
+storms: build ## agents, kubelets, control plane and nodes disturbed under a hundred pods (SEED=1 PODS=100 ONLY=agent)
+	target/debug/storms --seed $(or $(SEED),1) --pods $(or $(PODS),100) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: lint
 lint: setup fmt-check ## formatter, clippy, chart and generated files
@@ -46,10 +56,20 @@ fmt: ## format the code
 crds: ## write the CustomResourceDefinitions into the chart
 	cargo run --locked -q -p terway-crds --bin crdgen -- charts/terway/crds
 
+.PHONY: sdk-check
+sdk-check: ## drive cloudsim with the official SDKs; needs Go, the network, and SDK_PYTHON for those in Python
+	cargo build --locked -p cloudsim
+	cd e2e/cloudsim/sdk-check && go run . -cloudsim $(abspath target/debug/cloudsim) $(if $(SDK_PYTHON),-python $(SDK_PYTHON))
+
+.PHONY: sdk-check-record
+sdk-check-record: ## the same, and record their signed requests as test vectors
+	cargo build --locked -p cloudsim
+	cd e2e/cloudsim/sdk-check && go run . -cloudsim $(abspath target/debug/cloudsim) $(if $(SDK_PYTHON),-python $(SDK_PYTHON)) -record ../tests/vectors
+
 .PHONY: bench
-bench: setup ## benchmarks; figures against upstream's in the same table
-	cargo build --locked --release -p bench -p terway-controlplane -p cloudsim --bins
-	target/release/bench
+bench: setup ## all benchmarks; figures beside upstream's and the aims (one of them: target/release/bench NAME)
+	cargo build --locked --release -p bench -p terway-controlplane -p cloudsim -p terway-agent -p terway-cni --bins
+	target/release/bench all
 
 .PHONY: lab-up
 lab-up: build ## a cluster without the product, to try things by hand

@@ -5,11 +5,11 @@
 # There are no packages of these for Debian, and Debian's own etcd is too old for this apiserver.
 # An interrupted build goes on where it stopped; what is published is always complete.
 set -euo pipefail
+scripts=$(cd "$(dirname "$0")" && pwd)
 
 version=1.34.2            # lab::binaries::KUBERNETES_VERSION says the same
 etcd_version=v3.6.4
 helm_version=v3.22.0
-go_minimum=24             # go 1.x that Kubernetes 1.34 asks for
 space_needed=6            # GiB while building: modules, Go's build cache, the results
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/terway
@@ -25,10 +25,7 @@ if complete; then
     exit 0
 fi
 
-command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
-command -v go >/dev/null || fail "no Go toolchain; install Go 1.$go_minimum or newer (https://go.dev/dl) and put it on PATH"
-minor=$(go env GOVERSION | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
-[ -z "$minor" ] || [ "$minor" -ge $go_minimum ] || fail "$(go env GOVERSION) is too old; install Go 1.$go_minimum or newer"
+. "$scripts/go-toolchain.sh"
 
 mkdir -p "$cache"
 exec 9>"$cache/k8s-$version.lock"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Everything that building and running this project needs beside Rust and Go, on Debian 12, as root:
-# Debian packages, bpf-linker, and the Kubernetes parts of the lab. Each step is skipped when its
+# Debian packages, bpf-linker, and the Kubernetes parts and CoreDNS of the lab. Each step is skipped when its
 # result is there, so this can run before every build.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,3 +12,4 @@ command -v cargo >/dev/null || {
 ./install-packages.sh
 ./build-bpf-linker.sh
 ./build-kubernetes.sh
+./build-coredns.sh

@@ -10,7 +10,7 @@ use crate::{NetworkInterface, NodeRuntime, PodEni, PodNetworking, TerwayNode, na
 /// Version of these definitions. The control plane brings older ones up to it and never lowers a
 /// newer one, so raise it with every change of a schema. It began above every version that
 /// upstream ever carried (its newest is 0.10.0).
-pub const VERSION: &str = "v1.0.0";
+pub const VERSION: &str = "v1.1.0";
 
 /// Why the definitions could not be printed.
 #[derive(Debug, thiserror::Error)]

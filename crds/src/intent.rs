@@ -27,6 +27,9 @@ pub struct RequestParameters {
     /// Traffic mode; empty is the cloud's default.
     #[serde(rename = "trafficMode", skip_serializing_if = "String::is_empty")]
     pub traffic_mode: String,
+    /// Number of IPv4 addresses, the primary included; 0 and 1 are the primary alone.
+    #[serde(rename = "ipv4Count", skip_serializing_if = "crate::fields::is_default")]
+    pub ipv4_count: i32,
     /// Number of IPv6 addresses.
     #[serde(rename = "ipv6Count", skip_serializing_if = "crate::fields::is_default")]
     pub ipv6_count: i32,
@@ -82,6 +85,14 @@ text_enum! {
         CreateTrunk = "CreateTrunk",
         /// Attach the node's trunk ENI.
         AttachTrunk = "AttachTrunk",
+        /// Create a shared ENI of the node.
+        CreateEni = "CreateENI",
+        /// Attach a shared ENI of the node.
+        AttachEni = "AttachENI",
+        /// Give an ENI more addresses.
+        AssignIps = "AssignIPs",
+        /// Give addresses of an ENI back.
+        UnassignIps = "UnassignIPs",
     }
 }
 
@@ -89,6 +100,10 @@ text_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Operation {
+    /// Names the operation among those of the node; never used again. Together with the attempt it
+    /// makes the request's token.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// What is being done.
     pub kind: OperationKind,
     /// ENI it is done to, once known.
@@ -100,6 +115,12 @@ pub struct Operation {
     /// How many addresses or prefixes.
     #[serde(skip_serializing_if = "crate::fields::is_default")]
     pub count: i32,
+    /// The addresses that are given back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// Term of leadership that last decided to take something away: only its holder sends the request.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub term: String,
     /// Counts the requests that may differ from each other.
     pub attempt: i32,
     /// When this attempt began.

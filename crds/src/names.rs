@@ -128,11 +128,16 @@ pub mod event {
     pub const PREFIX_MODE_IMMUTABLE: &str = "PrefixModeImmutable";
     pub const PARSE_FAILED: &str = "ParseFailed";
     pub const RESOURCE_INVALID: &str = "ResourceInvalid";
+    /// On the control plane's pod: calls to the cloud cannot work. Our own.
+    pub const CLOUD_CALLS_FAIL: &str = "CloudCallsFail";
+    /// On the control plane's pod: they work again. Our own.
+    pub const CLOUD_CALLS_WORK: &str = "CloudCallsWork";
 }
 
 /// Actions of events.
 pub mod action {
     pub const CREATE_ENI: &str = "CreateENI";
+    pub const CALL_CLOUD: &str = "CallCloud";
     pub const ATTACH_ENI: &str = "AttachENI";
     pub const DETACH_ENI: &str = "DetachENI";
     pub const DELETE_ENI: &str = "DeleteENI";

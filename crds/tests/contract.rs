@@ -179,7 +179,7 @@ fn short_names_are_unique_and_not_taken_by_kubernetes() {
         assert_eq!(crd.spec.names.categories, Some(vec!["terway".to_owned()]));
         assert_eq!(
             crd.metadata.annotations.unwrap()["crd.network.alibabacloud.com/version"],
-            "v1.0.0"
+            "v1.1.0"
         );
         assert!(
             crd.spec.versions[0]

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 
-use crate::datapath::{Datapath, MemberInterface, Realised, Sandbox, Waiting};
+use crate::datapath::{Census, Datapath, PodInterface, Realised, Sandbox, Waiting};
 
 /// What a failed act on the kernel says.
 pub type KernelError = Box<dyn Error + Send + Sync>;
@@ -17,10 +17,10 @@ pub type KernelError = Box<dyn Error + Send + Sync>;
 #[async_trait]
 pub trait Kernel: Send + Sync {
     /// Make an interface, or what is missing of it.
-    async fn add(&self, want: MemberInterface, netns: OwnedFd) -> Result<Realised, KernelError>;
+    async fn add(&self, want: PodInterface, netns: OwnedFd) -> Result<Realised, KernelError>;
 
     /// Compare an interface with what it should be and repair it; returns the repairs, one sentence each.
-    async fn check(&self, want: MemberInterface, netns: OwnedFd) -> Result<Vec<String>, KernelError>;
+    async fn check(&self, want: PodInterface, netns: OwnedFd) -> Result<Vec<String>, KernelError>;
 
     /// Remove an interface; succeeds when it is already gone.
     async fn delete(&self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), KernelError>;
@@ -29,9 +29,12 @@ pub trait Kernel: Send + Sync {
     async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError>;
 
     /// Repair what belongs to these interfaces and remove what is ours and belongs to none of them.
-    /// What was added or removed since the last reconciliation counts as it is now, so `desired` may
+    /// What was added or removed since the last reconciliation counts as it is now, so the census may
     /// be a little old.
-    async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError>;
+    async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError>;
+
+    /// Completes when somebody else may have spoiled something. Can be dropped at any point.
+    async fn disturbed(&self) -> Result<(), KernelError>;
 
     /// Packets by outcome since the programs' maps were made; each outcome has a short stable name.
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError>;
@@ -50,11 +53,11 @@ pub struct Reconciled {
 
 #[async_trait]
 impl Kernel for Datapath {
-    async fn add(&self, want: MemberInterface, netns: OwnedFd) -> Result<Realised, KernelError> {
+    async fn add(&self, want: PodInterface, netns: OwnedFd) -> Result<Realised, KernelError> {
         Ok(Datapath::add(self, want, netns).await?)
     }
 
-    async fn check(&self, want: MemberInterface, netns: OwnedFd) -> Result<Vec<String>, KernelError> {
+    async fn check(&self, want: PodInterface, netns: OwnedFd) -> Result<Vec<String>, KernelError> {
         let repairs = Datapath::check(self, want, netns).await?;
         Ok(repairs.iter().map(ToString::to_string).collect())
     }
@@ -68,8 +71,12 @@ impl Kernel for Datapath {
         Ok(present.into_iter().map(|present| present.sandbox).collect())
     }
 
-    async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError> {
-        let report = Datapath::reconcile(self, desired).await?;
+    async fn disturbed(&self) -> Result<(), KernelError> {
+        Ok(Datapath::disturbed(self).await?)
+    }
+
+    async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
+        let report = Datapath::reconcile(self, census).await?;
         let failed = report
             .failed
             .iter()
@@ -78,7 +85,12 @@ impl Kernel for Datapath {
             Waiting::HostLink(sandbox) => {
                 format!("sandbox {} has lost its host interface", sandbox.container_id)
             }
-            Waiting::Trunk(sandbox) => format!("sandbox {} waits for the trunk's NIC", sandbox.container_id),
+            Waiting::Nic(sandbox) => format!("sandbox {} waits for the NIC of its ENI", sandbox.container_id),
+            Waiting::Uplink(name) => {
+                format!(
+                    "symmetric routing waits for a default route by {name} (see symmetric_routing_config)"
+                )
+            }
         });
         Ok(Reconciled {
             done: report.done.iter().map(ToString::to_string).collect(),

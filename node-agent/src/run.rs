@@ -11,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, ensure};
 use kube::Client;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::args::RunArgs;
@@ -22,7 +21,7 @@ use crate::kernel::Kernel;
 use crate::lifecycle::Lifecycle;
 use crate::lock::{self, Lock};
 use crate::metrics::Metrics;
-use crate::server::{Agent, ApiPods, Flights, listen};
+use crate::server::{Agent, ApiPods, listen};
 use crate::settings::{self, Settings, conflist};
 use crate::world::World;
 use crate::world::watches::{self, Connection};
@@ -34,15 +33,19 @@ const HOST_INTERFACE_MTU: &str = "/sys/class/net/eth0/mtu";
 /// Run the agent on the kernel of this node until a signal, or until one of its parts fails.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     crate::datapath::set_sysctl_net(args.sysctl_dir.clone());
-    let config = DatapathConfig {
-        node_ip: args.node_ip,
-        pin_directory: args.bpf_dir.clone(),
-        ..DatapathConfig::default()
-    };
+    let (node_ip, pin_directory) = (args.node_ip, args.bpf_dir.clone());
     let client = Client::try_default()
         .await
         .context("cannot find the API server's address and credentials")?;
-    let datapath = async { Ok(Arc::new(Datapath::start(config).await?) as Arc<dyn Kernel>) };
+    let datapath = async |settings: Settings| {
+        let config = DatapathConfig {
+            node_ip,
+            pin_directory,
+            symmetric: settings.symmetric,
+            ..DatapathConfig::default()
+        };
+        Ok(Arc::new(Datapath::start(config).await?) as Arc<dyn Kernel>)
+    };
     let life = Lifecycle::default();
     life.stop_on_signals().context("cannot listen for signals")?;
     run_with(args, client, datapath, life).await
@@ -53,7 +56,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 pub async fn run_with(
     args: RunArgs,
     client: Client,
-    datapath: impl Future<Output = anyhow::Result<Arc<dyn Kernel>>>,
+    datapath: impl AsyncFnOnce(Settings) -> anyhow::Result<Arc<dyn Kernel>>,
     mut life: Lifecycle,
 ) -> anyhow::Result<()> {
     ensure!(
@@ -86,7 +89,7 @@ async fn start(
     args: &RunArgs,
     client: Client,
     (settings, document): (Settings, Value),
-    datapath: impl Future<Output = anyhow::Result<Arc<dyn Kernel>>>,
+    datapath: impl AsyncFnOnce(Settings) -> anyhow::Result<Arc<dyn Kernel>>,
     life: &mut Lifecycle,
 ) -> anyhow::Result<Lock> {
     let probes = start_probes(args, life).await?;
@@ -104,7 +107,9 @@ async fn start(
         .with_context(|| format!("cannot lock {}", lock_path.display()))?;
     drop(locking);
 
-    let kernel = datapath.await.context("the datapath did not start")?;
+    let kernel = datapath(settings.clone())
+        .await
+        .context("the datapath did not start")?;
     // Nothing else sets it.
     let _ = probes.kernel.set(kernel.clone());
     drop(starting);
@@ -162,10 +167,6 @@ fn start_agent(
     probes: &Probes,
     life: &mut Lifecycle,
 ) -> Arc<Agent> {
-    let world = World::default();
-    for (name, watch) in watches::all(&client, &args.node_name, &world, &probes.connection) {
-        life.spawn_endless(name, watch);
-    }
     let (announcer, announcements) = Announcer::new(&probes.metrics);
     let publishing = events::publish(
         client.clone(),
@@ -174,20 +175,12 @@ fn start_agent(
         probes.metrics.clone(),
     );
     life.spawn_endless("event publisher", publishing);
-    let agent = Arc::new(Agent {
-        kernel,
-        world,
-        pods: Arc::new(ApiPods(client.clone())),
-        settings,
-        flights: Flights::default(),
-        made: Default::default(),
-        changed: Notify::new(),
-        untidy: Notify::new(),
-        limited: Default::default(),
-        events: announcer,
-        metrics: probes.metrics.clone(),
-        stopping: life.stopping.clone(),
-    });
+    let pods = Arc::new(ApiPods(client.clone()));
+    let (metrics, stopping) = (probes.metrics.clone(), life.stopping.clone());
+    let agent = Arc::new(Agent::new(kernel, pods, settings, announcer, metrics, stopping));
+    for (name, watch) in watches::all(&client, &args.node_name, &agent.world, &probes.connection) {
+        life.spawn_endless(name, watch);
+    }
     let reconciling = agent.clone();
     life.spawn("reconciler", async move {
         reconcile::run(reconciling).await;

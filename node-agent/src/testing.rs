@@ -11,20 +11,20 @@ use terway_crds::Phase;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::datapath::{MemberInterface, Realised, Sandbox};
+use crate::datapath::{Census, PodInterface, Realised, Sandbox};
 use crate::events::{Announcement, Announcer};
 use crate::kernel::{Kernel, KernelError, Reconciled};
 use crate::metrics::Metrics;
-use crate::server::{Agent, Flights, PodReader};
+use crate::server::{Agent, PodReader};
 use crate::settings::Settings;
-use crate::world::{AllocationView, NodeView, PodEniView, PodKey, PodView, Trunk, World};
+use crate::world::{AllocationView, Nic, NodeView, PodEniView, PodKey, PodView, SharedAddress, SharedPod};
 
 /// A kernel that remembers.
 #[derive(Default)]
 pub struct Script {
     pub sandboxes: Mutex<Vec<Sandbox>>,
     /// What the reconciler asked for, round by round.
-    pub desired: Mutex<Vec<Vec<MemberInterface>>>,
+    pub desired: Mutex<Vec<Vec<PodInterface>>>,
     /// Interfaces whose making fails.
     pub refuses: Mutex<Vec<String>>,
     /// Listing fails.
@@ -51,7 +51,7 @@ impl Script {
 
 #[async_trait]
 impl Kernel for Script {
-    async fn add(&self, want: MemberInterface, _netns: OwnedFd) -> Result<Realised, KernelError> {
+    async fn add(&self, want: PodInterface, _netns: OwnedFd) -> Result<Realised, KernelError> {
         self.arrived.notify_one();
         let hold = self.hold.lock().clone();
         if let Some(hold) = hold {
@@ -70,7 +70,7 @@ impl Kernel for Script {
         })
     }
 
-    async fn check(&self, _want: MemberInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
+    async fn check(&self, _want: PodInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
         Ok(self.repairs.lock().clone())
     }
 
@@ -90,8 +90,12 @@ impl Kernel for Script {
         Ok(vec![("popped", 3)])
     }
 
-    async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError> {
-        self.desired.lock().push(desired);
+    async fn disturbed(&self) -> Result<(), KernelError> {
+        std::future::pending().await
+    }
+
+    async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
+        self.desired.lock().push(census.interfaces);
         Ok(Reconciled {
             failed: self.failing.lock().clone(),
             ..Default::default()
@@ -132,6 +136,7 @@ impl Stage {
             state.runtime.apply(Event::InitDone)
         });
         *stage.pods.0.lock() = Some(HashMap::new());
+        stage.agent.in_order.set(()).unwrap();
         stage.node(trunk("eni-t"));
         stage
     }
@@ -144,20 +149,8 @@ impl Stage {
             Metrics::default(),
         );
         let (events, announced) = Announcer::new(&metrics);
-        let agent = Agent {
-            kernel: kernel.clone(),
-            world: World::default(),
-            pods: pods.clone(),
-            settings: Settings::default(),
-            flights: Flights::default(),
-            made: Mutex::default(),
-            changed: Notify::new(),
-            untidy: Notify::new(),
-            limited: Mutex::default(),
-            events,
-            metrics,
-            stopping: CancellationToken::new(),
-        };
+        let (settings, stopping) = (Settings::default(), CancellationToken::new());
+        let agent = Agent::new(kernel.clone(), pods.clone(), settings, events, metrics, stopping);
         Stage {
             agent: Arc::new(agent),
             kernel,
@@ -219,7 +212,7 @@ pub fn view(name: &str, uid: &str) -> PodView {
 }
 
 pub fn trunk(id: &str) -> NodeView {
-    let trunk = Trunk {
+    let trunk = Nic {
         eni_id: id.into(),
         mac: [2, 0, 0, 0, 0, 1],
         cidr: "10.0.0.0/24".parse().unwrap(),
@@ -228,6 +221,23 @@ pub fn trunk(id: &str) -> NodeView {
         trunk: Some(trunk),
         ..Default::default()
     }
+}
+
+/// A node with a trunk, on whose ENI this pod has a shared address.
+pub fn sharing(name: &str, uid: &str, ip: &str) -> NodeView {
+    let mut node = trunk("eni-t");
+    let nic = Nic {
+        eni_id: "eni-s".into(),
+        mac: [2, 0, 0, 0, 0, 2],
+        cidr: "10.0.16.0/22".parse().unwrap(),
+    };
+    let ip = ip.parse().unwrap();
+    let pod = SharedPod {
+        pod_id: key(name).to_string(),
+        address: Ok(SharedAddress { ip, nic }),
+    };
+    node.shared.insert(uid.into(), pod);
+    node
 }
 
 /// A PodENI in phase Bind with one address.
@@ -254,5 +264,6 @@ pub fn sandbox(container_id: &str, uid: &str) -> Sandbox {
         container_id: container_id.into(),
         pod_uid: uid.into(),
         ifname: "eth0".into(),
+        attachment: "eth0".into(),
     }
 }

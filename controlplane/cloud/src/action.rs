@@ -9,6 +9,8 @@ pub enum Action {
     AttachNetworkInterface,
     DetachNetworkInterface,
     DeleteNetworkInterface,
+    AssignPrivateIpAddresses,
+    UnassignPrivateIpAddresses,
     DescribeNetworkInterfaces,
     DescribeInstanceTypes,
     DescribeInstances,
@@ -24,6 +26,16 @@ pub(crate) enum Product {
 }
 
 impl Product {
+    pub(crate) const ALL: [Product; 2] = [Product::Ecs, Product::Vpc];
+
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Product::Ecs => "ECS",
+            Product::Vpc => "VPC",
+        }
+    }
+
     /// Version of the RPC interface, sent with every call.
     pub(crate) fn version(self) -> &'static str {
         match self {
@@ -35,11 +47,13 @@ impl Product {
 
 impl Action {
     /// Every action, in the order of their declaration.
-    pub const ALL: [Action; 9] = [
+    pub const ALL: [Action; 11] = [
         Action::CreateNetworkInterface,
         Action::AttachNetworkInterface,
         Action::DetachNetworkInterface,
         Action::DeleteNetworkInterface,
+        Action::AssignPrivateIpAddresses,
+        Action::UnassignPrivateIpAddresses,
         Action::DescribeNetworkInterfaces,
         Action::DescribeInstanceTypes,
         Action::DescribeInstances,
@@ -54,6 +68,8 @@ impl Action {
             Action::AttachNetworkInterface => "AttachNetworkInterface",
             Action::DetachNetworkInterface => "DetachNetworkInterface",
             Action::DeleteNetworkInterface => "DeleteNetworkInterface",
+            Action::AssignPrivateIpAddresses => "AssignPrivateIpAddresses",
+            Action::UnassignPrivateIpAddresses => "UnassignPrivateIpAddresses",
             Action::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
             Action::DescribeInstanceTypes => "DescribeInstanceTypes",
             Action::DescribeInstances => "DescribeInstances",
@@ -77,7 +93,15 @@ impl Action {
                 | Action::AttachNetworkInterface
                 | Action::DetachNetworkInterface
                 | Action::DeleteNetworkInterface
+                | Action::AssignPrivateIpAddresses
+                | Action::UnassignPrivateIpAddresses
         )
+    }
+
+    /// Whether pods go without ENIs when the keys may not do this. RAM policies written for upstream do not
+    /// allow the question about security groups, which only serves to find a wrong id sooner.
+    pub(crate) fn is_needed(self) -> bool {
+        self != Action::DescribeSecurityGroups
     }
 
     /// Calls a minute when the configuration says nothing: upstream's figures, which are the best
@@ -89,7 +113,10 @@ impl Action {
             | Action::DeleteNetworkInterface
             | Action::DescribeInstances
             | Action::DescribeSecurityGroups => 500,
-            Action::DetachNetworkInterface | Action::DescribeInstanceTypes => 400,
+            Action::DetachNetworkInterface
+            | Action::AssignPrivateIpAddresses
+            | Action::UnassignPrivateIpAddresses
+            | Action::DescribeInstanceTypes => 400,
             Action::DescribeNetworkInterfaces => 800,
             Action::DescribeVSwitches => 300,
         }
@@ -102,6 +129,8 @@ impl Action {
             | Action::AttachNetworkInterface
             | Action::DetachNetworkInterface
             | Action::DeleteNetworkInterface
+            | Action::AssignPrivateIpAddresses
+            | Action::UnassignPrivateIpAddresses
             | Action::DescribeNetworkInterfaces
             | Action::DescribeInstanceTypes
             | Action::DescribeInstances

@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 use terway_core::cloud::{CloudEni, InstanceTypeLimits, VSwitch};
+use tokio::sync::watch;
 
 use crate::action::Action;
 use crate::answers::{self, AnswerError, Instance, Page, SecurityGroup};
-use crate::credentials::{CredentialSource, Credentials};
+use crate::credentials::{CredentialSource, Credentials, Reread};
 use crate::endpoint::{EndpointError, Endpoints, ProxyUse};
 use crate::error::CloudError;
 use crate::fence::Fence;
-use crate::limits::{Limiter, Permit, Priority, Quotas};
+use crate::gate::Trouble;
+use crate::limits::{Limiter, Permit, Priority, Quotas, WhileShut};
 use crate::metadata::{self, Metadata, MetadataError};
 use crate::metrics::CloudMetrics;
 use crate::requests::{AttachEni, CreateEni, DeleteEni, DetachEni, EniFilter, MAX_IDS_PER_DESCRIBE, Params};
-use crate::transport::{Transport, malformed};
+use crate::trace::{TraceTarget, Tracer};
+use crate::transport::{Transport, held_back, malformed};
 use crate::watch::EniWatch;
 
 /// Instance types or vSwitches asked for in one call where the API documents no larger number.
@@ -27,12 +30,18 @@ const MAX_IDS_PER_LIST: usize = 100;
 /// More pages than this of one list are taken for a loop: 2,000 pages of 500 are a million ENIs.
 const MAX_PAGES: usize = 2_000;
 
+/// Longest time until a connection stands; shorter than a call's deadline, so that it is known that nothing
+/// was sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How to reach the cloud.
 #[derive(Debug, Clone)]
 pub struct CloudConfig {
     /// `None` asks the metadata service.
     pub region_id: Option<String>,
     pub credentials: CredentialSource,
+    /// Finds the source again when keys are renewed or refused, so that a corrected file is noticed.
+    pub reread_credentials: Option<Reread>,
     /// Upstream's `rateLimit` map: action name to calls a minute.
     pub rate_limit: BTreeMap<String, u32>,
     /// Longest time a call may take; a mutating call is sent only with more than this left on the lease.
@@ -42,6 +51,8 @@ pub struct CloudConfig {
     /// Where the metadata service is, for tests; `None` is its fixed address.
     pub metadata_base: Option<String>,
     pub user_agent: String,
+    /// Where a span of each call goes; `None` for nowhere.
+    pub trace: Option<TraceTarget>,
 }
 
 impl CloudConfig {
@@ -50,11 +61,13 @@ impl CloudConfig {
         CloudConfig {
             region_id: None,
             credentials,
+            reread_credentials: None,
             rate_limit: BTreeMap::new(),
             call_deadline: Duration::from_secs(10),
             endpoints: None,
             metadata_base: None,
             user_agent: concat!("terway-controlplane/", env!("CARGO_PKG_VERSION")).to_owned(),
+            trace: None,
         }
     }
 }
@@ -66,6 +79,10 @@ pub enum ConnectError {
     Http(#[source] reqwest::Error),
     #[error("finding out the region: set regionID in the configuration when there is no metadata service")]
     Region(#[source] MetadataError),
+    #[error(
+        "otelEndpoint is {0:?}: set it to the URL of an OTLP/HTTP receiver, such as http://collector:4318"
+    )]
+    TraceEndpoint(String),
     #[error("working out the cloud's addresses")]
     Endpoint(#[source] EndpointError),
 }
@@ -73,7 +90,7 @@ pub enum ConnectError {
 /// A client of the cloud. Clones share connections, buckets and the poller, which ends with the last.
 #[derive(Clone)]
 pub struct Cloud {
-    transport: Arc<Transport>,
+    pub(crate) transport: Arc<Transport>,
     watch: EniWatch,
 }
 
@@ -97,21 +114,28 @@ impl Cloud {
         };
         let mut http = reqwest::Client::builder()
             .user_agent(config.user_agent)
+            .connect_timeout(CONNECT_TIMEOUT.min(config.call_deadline / 2))
             // A redirect would be another request than the one that was signed.
             .redirect(reqwest::redirect::Policy::none());
         if endpoints.proxy == ProxyUse::Never {
             http = http.no_proxy();
         }
+        let http = http.build().map_err(ConnectError::Http)?;
+        let credentials = Credentials::new(config.credentials, metadata, http.clone(), &region_id);
+        let tracer = config.trace.as_ref().map(|target| {
+            Tracer::start(target, http.clone())
+                .ok_or_else(|| ConnectError::TraceEndpoint(target.endpoint.clone()))
+        });
         let transport = Arc::new(Transport {
-            http: http.build().map_err(ConnectError::Http)?,
+            http,
             endpoints,
             region_id,
-            credentials: Credentials::new(config.credentials, metadata),
+            credentials: credentials.reread_by(config.reread_credentials),
             limiter: Limiter::start(&Quotas::with_overrides(&config.rate_limit), metrics.clone()),
             metrics,
             fence,
             deadline: config.call_deadline,
-            trouble: parking_lot::Mutex::new(None),
+            tracer: tracer.transpose()?,
         });
         let watch = EniWatch::start(transport.clone());
         Ok(Cloud { transport, watch })
@@ -122,14 +146,22 @@ impl Cloud {
         &self.transport.region_id
     }
 
-    /// What keeps calls from working (wrong keys, unreachable endpoint) since the last call that worked.
-    pub fn trouble(&self) -> Option<String> {
-        self.transport.trouble.lock().clone()
+    /// What keeps calls from working (wrong keys, an endpoint that does not answer, a missing permission),
+    /// as far as calls have shown it: nothing is asked of the cloud to find out.
+    pub fn troubles(&self) -> watch::Receiver<Vec<Trouble>> {
+        self.transport.limiter.troubles()
     }
 
-    /// Waits for the right to send one call of this action.
+    /// Waits for the right to send one call of this action, on behalf of nobody in particular.
     pub async fn permit(&self, action: Action, priority: Priority) -> Permit {
-        self.transport.limiter.permit(action, priority).await
+        self.permit_for(action, priority, "").await
+    }
+
+    /// Waits for the right to send one call of this action. Within a priority, owners (nodes) are served in
+    /// turn. While calls of this action cannot work it waits until they do, or until it is this call's turn
+    /// to find out.
+    pub async fn permit_for(&self, action: Action, priority: Priority, owner: &str) -> Permit {
+        self.transport.limiter.permit(action, priority, owner).await
     }
 
     /// The poller.
@@ -194,6 +226,16 @@ impl Cloud {
     /// Every ENI that fits, whatever the number of pages. Takes its own permits.
     pub async fn describe_network_interfaces(&self, filter: &EniFilter) -> Result<Vec<CloudEni>, CloudError> {
         self.transport.describe_enis(filter, Priority::Read).await
+    }
+
+    /// Like `describe_network_interfaces`, of a list too long to hold: only those that `keep` says are
+    /// kept beyond their page.
+    pub async fn select_network_interfaces(
+        &self,
+        filter: &EniFilter,
+        keep: impl Fn(&CloudEni) -> bool,
+    ) -> Result<Vec<CloudEni>, CloudError> {
+        self.transport.select_enis(filter, Priority::Read, keep).await
     }
 
     /// The limits of these instance types; unknown ones are missing from the answer.
@@ -297,35 +339,44 @@ struct Listing<'a> {
 }
 
 impl Transport {
-    /// Every ENI that fits. An error in any page is an error of the whole: a part is not an answer.
+    /// Every ENI that fits.
     pub(crate) async fn describe_enis(
         &self,
         filter: &EniFilter,
         priority: Priority,
     ) -> Result<Vec<CloudEni>, CloudError> {
-        let action = Action::DescribeNetworkInterfaces;
-        if filter.ids.is_empty() {
-            let list = Listing {
-                action,
-                object: "ENIs",
-                params: filter.params(&[], ""),
-            };
-            return self.list(list, priority, answers::enis).await;
+        self.select_enis(filter, priority, |_| true).await
+    }
+
+    /// Those of them that are to be kept. An error in any page is an error of the whole: a part is not an answer.
+    async fn select_enis(
+        &self,
+        filter: &EniFilter,
+        priority: Priority,
+        keep: impl Fn(&CloudEni) -> bool,
+    ) -> Result<Vec<CloudEni>, CloudError> {
+        let mut chunks: Vec<&[String]> = filter.ids.chunks(MAX_IDS_PER_DESCRIBE).collect();
+        if chunks.is_empty() {
+            chunks.push(&[]);
         }
-        let mut found = Vec::new();
-        for ids in filter.ids.chunks(MAX_IDS_PER_DESCRIBE) {
+        let mut kept = Vec::new();
+        for ids in chunks {
             let object = match ids {
+                [] => "ENIs".to_owned(),
                 [id] => format!("ENI {id}"),
                 _ => format!("{} ENIs", ids.len()),
             };
             let list = Listing {
-                action,
+                action: Action::DescribeNetworkInterfaces,
                 object: &object,
                 params: filter.params(ids, ""),
             };
-            found.extend(self.list(list, priority, answers::enis).await?);
+            self.pages(list, priority, answers::enis, |page| {
+                kept.extend(page.into_iter().filter(&keep));
+            })
+            .await?;
         }
-        Ok(found)
+        Ok(kept)
     }
 
     async fn list<T>(
@@ -334,32 +385,45 @@ impl Transport {
         priority: Priority,
         read: impl Fn(&Value) -> Result<Page<T>, AnswerError>,
     ) -> Result<Vec<T>, CloudError> {
+        let mut found = Vec::new();
+        self.pages(list, priority, read, |page| found.extend(page))
+            .await?;
+        Ok(found)
+    }
+
+    async fn pages<T>(
+        &self,
+        list: Listing<'_>,
+        priority: Priority,
+        read: impl Fn(&Value) -> Result<Page<T>, AnswerError>,
+        mut take: impl FnMut(Vec<T>),
+    ) -> Result<(), CloudError> {
         let Listing {
             action,
             object,
             params,
         } = list;
-        let mut found = Vec::new();
         let mut next_token = String::new();
         for _ in 0..MAX_PAGES {
             let mut params = params.clone();
             params.set("NextToken", next_token.as_str());
-            let permit = self.limiter.permit(action, priority).await;
+            let permit = self.limiter.take(action, priority, "", WhileShut::Leave).await;
+            let permit = permit.map_err(|shut| held_back(action, object, &shut))?;
             let body = self.call(action, object, permit, params).await?;
             let page = read(&body).map_err(|error| unreadable(action, object, &body, error))?;
-            found.extend(page.items);
+            take(page.items);
             match page.next_token {
                 Some(token) if token != next_token => next_token = token,
                 // The same token again would be the same page for ever.
                 Some(_) => return Err(malformed(action, object, 200)),
-                None => return Ok(found),
+                None => return Ok(()),
             }
         }
         Err(malformed(action, object, 200))
     }
 }
 
-fn unreadable(action: Action, object: &str, body: &Value, error: AnswerError) -> CloudError {
+pub(crate) fn unreadable(action: Action, object: &str, body: &Value, error: AnswerError) -> CloudError {
     let request_id = body.get("RequestId").and_then(Value::as_str).map(str::to_owned);
     CloudError {
         request_id,

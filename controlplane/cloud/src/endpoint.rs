@@ -40,6 +40,40 @@ impl Endpoints {
         region_id: &str,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, EndpointError> {
+        let rules = Rules::read(region_id, &lookup)?;
+        Ok(Endpoints {
+            ecs: rules.address("ECS_ENDPOINT", "ecs")?,
+            vpc: rules.address("VPC_ENDPOINT", "vpc")?,
+            proxy: ProxyUse::default(),
+        })
+    }
+
+    /// Where temporary keys are exchanged, by the same rules: `STS_ENDPOINT` replaces the host.
+    pub(crate) fn sts(
+        region_id: &str,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<String, EndpointError> {
+        Rules::read(region_id, &lookup)?.address("STS_ENDPOINT", "sts")
+    }
+
+    pub(crate) fn of(&self, product: Product) -> &str {
+        match product {
+            Product::Ecs => &self.ecs,
+            Product::Vpc => &self.vpc,
+        }
+    }
+}
+
+/// What the environment says about all addresses.
+struct Rules<'a, L> {
+    region_id: &'a str,
+    scheme: String,
+    middle: &'static str,
+    lookup: &'a L,
+}
+
+impl<'a, L: Fn(&str) -> Option<String>> Rules<'a, L> {
+    fn read(region_id: &'a str, lookup: &'a L) -> Result<Self, EndpointError> {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let scheme = match set("ALICLOUD_CLIENT_SCHEME").map(|value| value.to_ascii_lowercase()) {
             None => "https".to_owned(),
@@ -47,22 +81,19 @@ impl Endpoints {
             Some(value) => return Err(EndpointError::Scheme { value }),
         };
         let public = set("ALICLOUD_ENDPOINT_TYPE").is_some_and(|value| value.eq_ignore_ascii_case("public"));
-        let middle = if public { "" } else { "-vpc" };
-        let address = |variable: &'static str, product: &str| match set(variable) {
-            None => Ok(format!("{scheme}://{product}{middle}.{region_id}.aliyuncs.com")),
-            Some(value) => base_address(&scheme, &value).ok_or(EndpointError::Address { variable, value }),
-        };
-        Ok(Endpoints {
-            ecs: address("ECS_ENDPOINT", "ecs")?,
-            vpc: address("VPC_ENDPOINT", "vpc")?,
-            proxy: ProxyUse::default(),
+        Ok(Rules {
+            region_id,
+            scheme,
+            middle: if public { "" } else { "-vpc" },
+            lookup,
         })
     }
 
-    pub(crate) fn of(&self, product: Product) -> &str {
-        match product {
-            Product::Ecs => &self.ecs,
-            Product::Vpc => &self.vpc,
+    fn address(&self, variable: &'static str, product: &str) -> Result<String, EndpointError> {
+        let (scheme, middle, region) = (&self.scheme, self.middle, self.region_id);
+        match (self.lookup)(variable).filter(|value| !value.is_empty()) {
+            None => Ok(format!("{scheme}://{product}{middle}.{region}.aliyuncs.com")),
+            Some(value) => base_address(scheme, &value).ok_or(EndpointError::Address { variable, value }),
         }
     }
 }
@@ -114,6 +145,27 @@ mod tests {
         .unwrap();
         assert_eq!(endpoints.ecs, "http://127.0.0.1:8080");
         assert_eq!(endpoints.vpc, "https://vpc.example:444");
+    }
+
+    #[test]
+    fn keys_are_exchanged_in_the_same_region() {
+        let sts = |pairs: &[(&str, &str)]| {
+            Endpoints::sts("cn-hangzhou", |name| {
+                pairs
+                    .iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(sts(&[]).unwrap(), "https://sts-vpc.cn-hangzhou.aliyuncs.com");
+        assert_eq!(
+            sts(&[
+                ("STS_ENDPOINT", "127.0.0.1:1"),
+                ("ALICLOUD_CLIENT_SCHEME", "HTTP")
+            ])
+            .unwrap(),
+            "http://127.0.0.1:1"
+        );
     }
 
     #[test]

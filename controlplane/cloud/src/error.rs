@@ -1,6 +1,10 @@
 //! Errors of cloud calls, sorted by what a caller can do about them.
 
+mod retry;
+
 use std::fmt;
+
+pub use self::retry::{Pace, Retry};
 
 use crate::action::Action;
 
@@ -22,7 +26,8 @@ pub enum ErrorClass {
     Limit,
     /// Not done, and never will be with these parameters.
     Invalid,
-    /// Not done, keys or permissions are wrong. Nothing will work until somebody repairs them.
+    /// Not done, keys or permissions are wrong, or the call was held back because calls like it cannot work
+    /// at the moment. Nothing will work until somebody repairs the cause.
     Forbidden,
     /// The token was used with other parameters before. Look for the ENI by its tags.
     TokenReused,
@@ -30,11 +35,45 @@ pub enum ErrorClass {
     Fenced,
 }
 
-impl ErrorClass {
-    /// Whether the call certainly had no effect, so that the intent may be planned anew.
-    pub fn certainly_not_done(self) -> bool {
-        !matches!(self, ErrorClass::Unknown | ErrorClass::TokenReused)
+/// What is known of a call that changes something. There are three cases and never two: what may have been
+/// done must not be taken for undone.
+#[derive(Debug)]
+pub enum Outcome<T> {
+    /// The cloud said so.
+    Done(T),
+    /// It certainly had no effect, so that the intent may be planned anew.
+    NotDone(CloudError),
+    /// It, or an earlier call with the same token, may have been done. The same call may be sent again, with
+    /// the same token and parameters; nothing else may, until it is known.
+    Unknown(CloudError),
+}
+
+impl<T> From<Result<T, CloudError>> for Outcome<T> {
+    fn from(answer: Result<T, CloudError>) -> Self {
+        match answer {
+            Ok(done) => Outcome::Done(done),
+            Err(error) => match error.class {
+                ErrorClass::Unknown | ErrorClass::TokenReused => Outcome::Unknown(error),
+                ErrorClass::Throttled
+                | ErrorClass::Conflict
+                | ErrorClass::NotFound
+                | ErrorClass::Exhausted
+                | ErrorClass::Limit
+                | ErrorClass::Invalid
+                | ErrorClass::Forbidden
+                | ErrorClass::Fenced => Outcome::NotDone(error),
+            },
+        }
     }
+}
+
+/// Our own words where the cloud said none.
+pub(crate) mod code {
+    pub(crate) const UNREACHABLE: &str = "Unreachable";
+    pub(crate) const TIMEOUT: &str = "Timeout";
+    pub(crate) const CONNECTION_LOST: &str = "ConnectionLost";
+    pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
+    pub(crate) const HELD_BACK: &str = "HeldBack";
 }
 
 /// One failed call.
@@ -74,6 +113,24 @@ impl CloudError {
         self
     }
 
+    /// Whether nothing left this process: no lease, no keys, a request that cannot be made.
+    pub fn was_not_sent(&self) -> bool {
+        self.http_status.is_none() && self.class != ErrorClass::Unknown
+    }
+
+    /// Not sent because calls like it are known to fail at the moment; see [`crate::Cloud::troubles`].
+    pub fn is_held_back(&self) -> bool {
+        self.http_status.is_none() && self.code == code::HELD_BACK
+    }
+
+    /// Whether the keys are good and merely may not do this.
+    pub(crate) fn is_about_permissions(&self) -> bool {
+        let code = plain(&self.code);
+        ["forbidden", "nopermission", "unauthorized"]
+            .iter()
+            .any(|start| code.starts_with(start))
+    }
+
     fn advice(&self) -> &'static str {
         match self.class {
             ErrorClass::Unknown => {
@@ -87,6 +144,7 @@ impl CloudError {
             ErrorClass::Exhausted => "name another vSwitch or enlarge this one",
             ErrorClass::Limit => "ask for a higher quota or use a larger instance type",
             ErrorClass::Invalid => "correct the configuration that this value comes from",
+            ErrorClass::Forbidden if self.is_held_back() => "it is sent when another one has got through",
             ErrorClass::Forbidden => "check the access key, its RAM permissions and the clock",
             ErrorClass::TokenReused => "the interface is looked up by its tags",
             ErrorClass::Fenced => "the leader, if it is another process, does it instead",
@@ -119,11 +177,7 @@ impl std::error::Error for CloudError {
 /// Sorts an answer of the cloud. Services spell the same code in different ways (with and without dots, in
 /// another case), so only letters and digits count.
 pub(crate) fn classify(http_status: u16, code: &str) -> ErrorClass {
-    let code: String = code
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let code = plain(code);
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| code.starts_with(prefix));
     let contains = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
 
@@ -184,6 +238,14 @@ pub(crate) fn classify(http_status: u16, code: &str) -> ErrorClass {
         return ErrorClass::NotFound;
     }
     ErrorClass::Invalid
+}
+
+/// Letters and digits of a code, in lower case.
+fn plain(code: &str) -> String {
+    code.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 #[cfg(test)]

@@ -137,3 +137,27 @@ async fn send(request: reqwest::RequestBuilder, path: &str) -> Result<String, Me
     }
     answer.text().await.map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn role_credentials_may_carry_more_than_is_known() {
+        let text = r#"{"Code":"Success","LastUpdated":"x","AccessKeyId":"STS.1","AccessKeySecret":"s",
+            "SecurityToken":"t","Expiration":"2099-01-01T00:00:00Z","New":{"Deep":[1]}}"#;
+        let credentials: RoleCredentials = serde_json::from_str(text).unwrap();
+        assert_eq!(credentials.access_key_id, "STS.1");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn arbitrary_credentials_are_refused_calmly(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(serde_json::from_slice::<RoleCredentials>(&text).is_err());
+        }
+    }
+}

@@ -1,8 +1,13 @@
 //! What callers ask for, and how it is spelled as RPC parameters.
 
+mod addresses;
+
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use terway_core::cloud::{EniKind, EniStatus};
+
+pub use self::addresses::{Addresses, AssignIps, UnassignIps};
 
 /// Ids that fit one DescribeNetworkInterfaces call (a limit of the API).
 pub(crate) const MAX_IDS_PER_DESCRIBE: usize = 100;
@@ -22,6 +27,8 @@ pub struct CreateEni {
     pub traffic_mode: Option<String>,
     pub resource_group_id: Option<String>,
     pub description: String,
+    /// Secondary private IPv4 addresses to give the new ENI, beside its primary one.
+    pub secondary_ips: Option<Addresses<Ipv4Addr>>,
     /// IPv6 addresses to give the new ENI.
     pub ipv6_count: u32,
     /// Whether the cloud deletes the ENI with its instance; `None` leaves it to the cloud's default.
@@ -148,6 +155,9 @@ impl CreateEni {
             .set("ClientToken", self.client_token.as_str());
         if self.traffic_mode.as_deref() == Some("HighPerformance") {
             params.set("NetworkInterfaceTrafficMode", "HighPerformance");
+        }
+        if let Some(ips) = &self.secondary_ips {
+            ips.spell(&mut params, &addresses::IPV4);
         }
         if self.ipv6_count > 0 {
             params.set("Ipv6AddressCount", self.ipv6_count.to_string());

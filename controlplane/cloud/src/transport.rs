@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -13,12 +12,16 @@ use tracing::Instrument;
 use crate::action::Action;
 use crate::credentials::{Credentials, Keys};
 use crate::endpoint::Endpoints;
-use crate::error::{CloudError, ErrorClass, classify};
+use crate::error::{CloudError, ErrorClass, classify, code};
 use crate::fence::Fence;
-use crate::limits::{Limiter, Permit};
+use crate::limits::{Limiter, Permit, Shut};
 use crate::metrics::CloudMetrics;
 use crate::requests::Params;
 use crate::signature::{authorization, canonical_query, percent_encode, sha256_hex};
+use crate::trace::{Call, Tracer};
+
+/// Longest message of the cloud that is passed on, in bytes.
+const MAX_MESSAGE: usize = 300;
 
 /// Everything one call needs; shared by the client and the poller.
 pub(crate) struct Transport {
@@ -31,8 +34,7 @@ pub(crate) struct Transport {
     pub(crate) fence: Arc<dyn Fence>,
     /// Longest time from sending to the last byte of the answer.
     pub(crate) deadline: Duration,
-    /// What keeps every call from working, if anything does.
-    pub(crate) trouble: Mutex<Option<String>>,
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl Transport {
@@ -56,7 +58,7 @@ impl Transport {
         }
         let span = tracing::debug_span!("openapi", %action, object);
         let answer = self.send(action, object, permit, params).instrument(span).await;
-        self.remember_trouble(&answer);
+        self.limiter.note(action, answer.as_ref().err());
         answer
     }
 
@@ -67,9 +69,20 @@ impl Transport {
         permit: Permit,
         params: Params,
     ) -> Result<Value, CloudError> {
+        // It may have been shut since the permit was given, by a call that left before this one.
+        if let Some(shut) = self.limiter.shut(&permit) {
+            return Err(held_back(action, object, &shut));
+        }
         let keys = self.credentials.keys().await.map_err(|error| {
             let message = "there are no credentials to sign with";
-            CloudError::local(action, object, ErrorClass::Forbidden, "NoCredentials", message).because(error)
+            CloudError::local(
+                action,
+                object,
+                ErrorClass::Forbidden,
+                code::NO_CREDENTIALS,
+                message,
+            )
+            .because(error)
         })?;
         let request = self
             .request(action, &keys, params)
@@ -85,22 +98,41 @@ impl Transport {
                 message,
             ));
         }
+        let waited = permit.waited();
         permit.spend();
         let started = Instant::now();
         let answer = self.exchange(action, object, request).await;
-        let took = started.elapsed();
-        self.metrics.called(action, answer.is_err(), took);
-        match &answer {
-            Ok(body) => {
-                let request_id = body.get("RequestId").and_then(Value::as_str).unwrap_or_default();
-                tracing::debug!(request_id, ms = took.as_millis() as u64, "done");
-            }
-            Err(error) => {
-                tracing::debug!(error = error as &dyn std::error::Error, class = ?error.class, "failed");
-                self.react(error, &keys);
-            }
+        let call = Call {
+            action,
+            object,
+            waited,
+            took: started.elapsed(),
+            request_id: request_id(&answer),
+            error: answer.as_ref().err(),
+        };
+        self.tell(&call);
+        if let Some(error) = call.error {
+            self.react(error, &keys);
         }
         answer
+    }
+
+    /// For metrics, traces and the log.
+    fn tell(&self, call: &Call<'_>) {
+        self.metrics.called(call.action, call.error.is_some(), call.took);
+        if let Some(tracer) = &self.tracer {
+            tracer.tell(call);
+        }
+        let ms = call.took.as_millis() as u64;
+        match call.error {
+            None => tracing::debug!(request_id = call.request_id, ms, "done"),
+            Some(error) => tracing::debug!(
+                error = error as &dyn std::error::Error,
+                class = ?error.class,
+                ms,
+                "failed"
+            ),
+        }
     }
 
     fn request(
@@ -154,9 +186,9 @@ impl Transport {
     ) -> Result<Value, CloudError> {
         let lost = |error: reqwest::Error| {
             let code = match () {
-                () if error.is_timeout() => "Timeout",
-                () if error.is_connect() => "Unreachable",
-                () => "ConnectionLost",
+                () if error.is_connect() => code::UNREACHABLE,
+                () if error.is_timeout() => code::TIMEOUT,
+                () => code::CONNECTION_LOST,
             };
             let message = "there is no answer";
             CloudError::local(action, object, ErrorClass::Unknown, code, message).because(error.without_url())
@@ -174,8 +206,10 @@ impl Transport {
     fn react(&self, error: &CloudError, keys: &Keys) {
         match error.class {
             ErrorClass::Throttled => self.limiter.throttled(error.action),
-            ErrorClass::Forbidden => self.credentials.distrust(keys),
-            ErrorClass::Unknown
+            // Keys that merely may not do this would not do more if they were fetched again.
+            ErrorClass::Forbidden if !error.is_about_permissions() => self.credentials.distrust(keys),
+            ErrorClass::Forbidden
+            | ErrorClass::Unknown
             | ErrorClass::Conflict
             | ErrorClass::NotFound
             | ErrorClass::Exhausted
@@ -185,19 +219,25 @@ impl Transport {
             | ErrorClass::Fenced => {}
         }
     }
+}
 
-    /// Readiness shows what makes every call fail; an answer of any other kind proves that it is over.
-    fn remember_trouble(&self, answer: &Result<Value, CloudError>) {
-        let trouble = match answer {
-            Ok(_) => None,
-            Err(error) if error.class == ErrorClass::Fenced => return,
-            Err(error) if error.class == ErrorClass::Forbidden || error.http_status.is_none() => {
-                Some(error.to_string())
-            }
-            Err(_) => None,
-        };
-        *self.trouble.lock() = trouble;
-    }
+fn request_id(answer: &Result<Value, CloudError>) -> &str {
+    let id = match answer {
+        Ok(body) => body.get("RequestId").and_then(Value::as_str),
+        Err(error) => error.request_id.as_deref(),
+    };
+    id.unwrap_or_default()
+}
+
+/// Calls like this cannot work at the moment, so it was not sent.
+pub(crate) fn held_back(action: Action, object: &str, shut: &Shut) -> CloudError {
+    CloudError::local(
+        action,
+        object,
+        ErrorClass::Forbidden,
+        code::HELD_BACK,
+        &shut.reason,
+    )
 }
 
 /// An answer of success that is none.
@@ -234,12 +274,22 @@ fn refusal(action: Action, object: &str, status: u16, body: &[u8]) -> CloudError
         } else {
             code
         },
-        message: get("Message"),
+        message: shortened(get("Message")),
         request_id: (!request_id.is_empty()).then_some(request_id),
         http_status: Some(status),
         class,
         source: None,
     }
+}
+
+/// Some refusals repeat the whole request; a person needs their beginning.
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE).rev().find(|end| message.is_char_boundary(*end));
+        message.truncate(end.unwrap_or(0));
+        message.push('…');
+    }
+    message
 }
 
 fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, &'static str> {

@@ -5,12 +5,14 @@
 mod stub;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::TryFutureExt;
 use stub::{Reply, Stub};
 use terway_cloud::{
     Action, AttachEni, Cloud, CloudConfig, CloudError, CloudMetrics, CreateEni, CredentialSource, Endpoints,
-    EniFilter, ErrorClass, Fence, Priority, ProxyUse, Unfenced,
+    EniFilter, ErrorClass, Fence, OidcRole, Priority, ProxyUse, TraceTarget, TroubleCause, Unfenced,
 };
 
 async fn cloud(stub: &Stub, fence: Arc<dyn Fence>) -> Cloud {
@@ -102,7 +104,12 @@ async fn an_endpoint_that_is_not_there_is_named_as_the_trouble() {
         (error.class, error.code.as_str()),
         (ErrorClass::Unknown, "Unreachable")
     );
-    assert!(cloud.trouble().unwrap().contains("Unreachable"));
+    for _ in 0..2 {
+        let _ = create(&cloud).await;
+    }
+    let troubles = cloud.troubles().borrow().clone();
+    assert_eq!(troubles[0].cause, TroubleCause::Unreachable);
+    assert!(troubles[0].sentence.contains("Unreachable"), "{troubles:?}");
 }
 
 struct Lease(Duration);
@@ -162,12 +169,11 @@ async fn throttling_slows_the_next_call_of_that_action_only() {
     let cloud = cloud(&stub, Arc::new(Unfenced)).await;
     assert_eq!(create(&cloud).await.unwrap_err().class, ErrorClass::Throttled);
     let start = Instant::now();
-    drop(
-        cloud
-            .permit(Action::DeleteNetworkInterface, Priority::Release)
-            .await,
-    );
-    assert!(start.elapsed() < Duration::from_millis(100));
+    tokio::select! {
+        biased;
+        _ = cloud.permit(Action::DeleteNetworkInterface, Priority::Release) => {}
+        _ = cloud.permit(Action::CreateNetworkInterface, Priority::Create) => panic!("another action was slowed"),
+    }
     drop(
         cloud
             .permit(Action::CreateNetworkInterface, Priority::Create)
@@ -176,13 +182,15 @@ async fn throttling_slows_the_next_call_of_that_action_only() {
     assert!(start.elapsed() > Duration::from_millis(700));
 }
 
+/// A page with one ENI.
+fn page(id: &str, next: &str) -> String {
+    format!(
+        r#"{{"NetworkInterfaceSets":{{"NetworkInterfaceSet":[{{"NetworkInterfaceId":"{id}","Status":"InUse"}}]}},"NextToken":"{next}"}}"#
+    )
+}
+
 #[tokio::test]
 async fn pages_are_joined_and_a_token_that_repeats_is_an_error() {
-    let page = |id: &str, next: &str| {
-        format!(
-            r#"{{"NetworkInterfaceSets":{{"NetworkInterfaceSet":[{{"NetworkInterfaceId":"{id}","Status":"InUse"}}]}},"NextToken":"{next}"}}"#
-        )
-    };
     let stub = Stub::start(move |request| {
         Reply::Http(
             200,
@@ -206,6 +214,22 @@ async fn pages_are_joined_and_a_token_that_repeats_is_an_error() {
         .describe_network_interfaces(&EniFilter::default())
         .await;
     assert_eq!((enis.unwrap_err().class, stub.count()), (ErrorClass::Unknown, 2));
+}
+
+#[tokio::test]
+async fn a_selection_by_many_ids_asks_for_a_hundred_at_a_time() {
+    let stub = Stub::start(|request| {
+        let ids = request.matches("NetworkInterfaceId.").count();
+        Reply::Http(200, page(&format!("eni-of-{ids}"), ""))
+    })
+    .await;
+    let ids: Vec<String> = (0..150).map(|number| format!("eni-{number}")).collect();
+    let selected = cloud(&stub, Arc::new(Unfenced))
+        .await
+        .select_network_interfaces(&EniFilter::ids(ids), |eni| eni.id != "eni-of-100")
+        .await;
+    let selected: Vec<String> = selected.unwrap().into_iter().map(|eni| eni.id).collect();
+    assert_eq!((selected, stub.count()), (vec!["eni-of-50".to_owned()], 2));
 }
 
 #[tokio::test]
@@ -284,4 +308,184 @@ async fn an_instance_without_a_role_is_told_so_and_nothing_is_sent() {
         (ErrorClass::Forbidden, "NoCredentials")
     );
     assert_eq!(stub.count(), 0);
+}
+
+/// A server that takes the place of STS and ECS: keys for a service account's token, and answers for calls
+/// that are signed with the newest keys it gave.
+async fn cloud_of_roles(answer_calls: fn(usize) -> Reply) -> (Stub, Arc<AtomicUsize>) {
+    let given = Arc::new(AtomicUsize::new(0));
+    let count = given.clone();
+    let stub = Stub::start(move |request| {
+        if !request.contains("Action=AssumeRoleWithOIDC") {
+            let newest = format!("Credential=STS.{},", count.load(Ordering::SeqCst));
+            assert!(request.contains(&newest), "{request}");
+            return answer_calls(count.load(Ordering::SeqCst));
+        }
+        assert!(!request.contains("authorization:"), "the exchange is not signed");
+        let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+        Reply::Http(
+            200,
+            format!(
+                r#"{{"RequestId":"R","Credentials":{{"AccessKeyId":"STS.{number}","AccessKeySecret":"role-secret",
+                "SecurityToken":"role-token","Expiration":"2099-01-01T00:00:00Z"}}}}"#
+            ),
+        )
+    })
+    .await;
+    (stub, given)
+}
+
+async fn connect_by_role(stub: &Stub, token_file: &std::path::Path) -> Cloud {
+    let role = OidcRole {
+        role_arn: "acs:ram::1:role/terway".into(),
+        provider_arn: "acs:ram::1:oidc-provider/ack".into(),
+        token_file: token_file.to_owned(),
+        session_name: "test".into(),
+        sts_endpoint: Some(stub.url.clone()),
+    };
+    let config = CloudConfig {
+        region_id: Some("cn-beijing".into()),
+        endpoints: Some(Endpoints {
+            ecs: stub.url.clone(),
+            vpc: stub.url.clone(),
+            proxy: ProxyUse::Never,
+        }),
+        ..CloudConfig::new(CredentialSource::Oidc(role))
+    };
+    Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_service_accounts_role_signs_and_expired_keys_are_exchanged_anew() {
+    // The first keys are called expired, though their time is not over.
+    let (stub, given) = cloud_of_roles(|keys| match keys {
+        1 => Reply::Http(
+            400,
+            r#"{"Code":"InvalidSecurityToken.Expired","RequestId":"R"}"#.into(),
+        ),
+        _ => Reply::Http(200, r#"{"VSwitches":{"VSwitch":[]}}"#.into()),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "eyJ.service.account\n").unwrap();
+    let cloud = connect_by_role(&stub, &token).await;
+    let wanted = ["vsw-1".to_owned()];
+    let ask = || cloud.describe_vswitches(&wanted).map_err(|error| error.code);
+    assert_eq!(ask().await.unwrap_err(), "InvalidSecurityToken.Expired");
+    assert_eq!(cloud.troubles().borrow()[0].cause, TroubleCause::Credentials);
+    let start = Instant::now();
+    while ask().await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(given.load(Ordering::SeqCst), 2);
+    assert_eq!(*cloud.troubles().borrow(), []);
+    let exchange = stub.requests.lock()[0].clone();
+    assert!(exchange.contains("Version=2015-04-01"), "{exchange}");
+    let signed = stub.requests.lock().last().cloned().unwrap();
+    assert!(signed.contains("x-acs-security-token: role-token"), "{signed}");
+    assert!(!signed.contains("role-secret"));
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_had_is_named_without_its_token() {
+    let stub = Stub::start(|_| {
+        Reply::Http(
+            403,
+            r#"{"Code":"AuthenticationFail.OIDCToken.Expired","Message":"This JWT is expired.","RequestId":"R"}"#.into(),
+        )
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "eyJ.service.account").unwrap();
+    let cloud = connect_by_role(&stub, &token).await;
+    let error = create(&cloud).await.unwrap_err();
+    assert!(error.was_not_sent() && error.code == "NoCredentials", "{error}");
+    let sentence = cloud.troubles().borrow()[0].sentence.clone();
+    assert!(
+        sentence.contains("AuthenticationFail.OIDCToken.Expired"),
+        "{sentence}"
+    );
+    assert!(sentence.contains("trust policy"), "{sentence}");
+    for shown in [sentence, format!("{error:?}"), error.to_string()] {
+        assert!(!shown.contains("eyJ"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_printed_by_anything_that_holds_one() {
+    let config = CloudConfig::new(CredentialSource::choose("ak-visible", "sk-secret", ""));
+    let shown = format!("{config:?}");
+    assert!(
+        shown.contains("ak-visible") && !shown.contains("sk-secret"),
+        "{shown}"
+    );
+    let stub = Stub::start(|_| Reply::Http(400, r#"{"Code":"SignatureDoesNotMatch"}"#.into())).await;
+    let cloud = cloud(&stub, Arc::new(Unfenced)).await;
+    let error = create(&cloud).await.unwrap_err();
+    let told = cloud.troubles().borrow()[0].sentence.clone();
+    for shown in [format!("{error:?}"), error.to_string(), told] {
+        assert!(
+            !shown.contains("sk-secret") && !shown.contains("Signature="),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn calls_are_told_to_a_collector_that_wants_them_and_a_gone_one_costs_nothing() {
+    let collector = Stub::start(|_| Reply::Http(200, "{}".into())).await;
+    let stub =
+        Stub::start(|_| Reply::Http(200, r#"{"RequestId":"R-42","VSwitches":{"VSwitch":[]}}"#.into())).await;
+    let traced = |endpoint: &str| {
+        let config = CloudConfig {
+            region_id: Some("cn-beijing".into()),
+            endpoints: Some(Endpoints {
+                ecs: stub.url.clone(),
+                vpc: stub.url.clone(),
+                proxy: ProxyUse::Never,
+            }),
+            trace: Some(TraceTarget {
+                endpoint: endpoint.to_owned(),
+                token: "a-token".into(),
+            }),
+            ..CloudConfig::new(CredentialSource::choose("ak-visible", "sk-secret", ""))
+        };
+        Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())
+    };
+    let wanted = ["vsw-1".to_owned()];
+    let cloud = traced(&collector.url).await.unwrap();
+    cloud.describe_vswitches(&wanted).await.unwrap();
+    let start = Instant::now();
+    while collector.count() == 0 {
+        assert!(start.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let message = collector.requests.lock()[0].clone();
+    for told in [
+        "POST /v1/traces",
+        "authentication: a-token",
+        "DescribeVSwitches",
+        "R-42",
+        "vSwitch vsw-1",
+    ] {
+        assert!(message.contains(told), "{told} in {message}");
+    }
+    assert!(!message.contains("sk-secret") && !message.contains("ak-visible"));
+
+    let cloud = traced("http://127.0.0.1:1").await.unwrap();
+    let start = Instant::now();
+    for _ in 0..50 {
+        cloud.describe_vswitches(&wanted).await.unwrap();
+    }
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(
+        traced("unix:///run/otel.sock")
+            .await
+            .is_err_and(|error| error.to_string().contains("otelEndpoint"))
+    );
 }

@@ -26,6 +26,32 @@ pub enum EniKind {
     Other(String),
 }
 
+/// One private IPv4 address of an ENI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PrivateIp {
+    pub address: Ipv4Addr,
+    /// The ENI's own address, which stays with it for life.
+    pub primary: bool,
+}
+
+impl PrivateIp {
+    /// The address that an ENI keeps for life.
+    pub fn primary(address: impl Into<Ipv4Addr>) -> Self {
+        PrivateIp {
+            address: address.into(),
+            primary: true,
+        }
+    }
+
+    /// An address that can be assigned to an ENI and taken back.
+    pub fn secondary(address: impl Into<Ipv4Addr>) -> Self {
+        PrivateIp {
+            address: address.into(),
+            primary: false,
+        }
+    }
+}
+
 /// One ENI as the cloud describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudEni {
@@ -46,11 +72,21 @@ pub struct CloudEni {
     pub device_index: Option<u16>,
     pub network_card_index: Option<i32>,
     pub primary_ip: Option<Ipv4Addr>,
-    /// Every private IPv4 address, the primary included.
-    pub private_ips: Vec<Ipv4Addr>,
+    /// Every private IPv4 address, the primary included, in the cloud's order.
+    pub private_ips: Vec<PrivateIp>,
     pub tags: BTreeMap<String, String>,
     /// RFC 3339, as the cloud sends it.
     pub creation_time: String,
+}
+
+impl CloudEni {
+    /// The private IPv4 addresses that can be taken back, in the cloud's order.
+    pub fn secondary_ips(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.private_ips
+            .iter()
+            .filter(|ip| !ip.primary)
+            .map(|ip| ip.address)
+    }
 }
 
 /// What the poller saw last of an ENI somebody waits for.

@@ -3,8 +3,12 @@
 //! Nothing here knows a client, a clock, a random number or a logger: `now` and ids are
 //! arguments, so every decision can be tested by comparing values.
 
+pub mod binding;
 pub mod cloud;
 pub mod conditions;
+pub mod degradation;
+pub mod eni_config;
+pub mod fairness;
 pub mod gc;
 pub mod go_duration;
 pub mod intent;
@@ -12,6 +16,7 @@ pub mod network_interface;
 pub mod node;
 pub mod pod;
 pub mod pod_eni;
+pub mod pool;
 #[cfg(test)]
 mod testing;
 pub mod vswitch;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cloud::{CloudEni, EniKind, EniStatus};
+use crate::cloud::{CloudEni, EniKind, EniStatus, PrivateIp};
 
 /// A free secondary ENI.
 pub(crate) fn cloud_eni(id: &str) -> CloudEni {
@@ -21,7 +21,7 @@ pub(crate) fn cloud_eni(id: &str) -> CloudEni {
         device_index: None,
         network_card_index: None,
         primary_ip: Some([10, 0, 16, 5].into()),
-        private_ips: vec![[10, 0, 16, 5].into()],
+        private_ips: vec![PrivateIp::primary([10, 0, 16, 5])],
         tags: BTreeMap::new(),
         creation_time: "2026-01-01T00:00:00Z".into(),
     }

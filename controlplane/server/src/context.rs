@@ -7,13 +7,16 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use terway_cloud::{Action, Cloud, CloudError, ErrorClass, Expect, Permit, Priority};
+use terway_cloud::{Action, Cloud, CloudError, ErrorClass, Expect, Outcome, Permit, Priority};
 use terway_core::cloud::EniObservation;
 use terway_core::intent::{Answer, Evidence, Limits, Refusal};
 use terway_core::pod::Settings;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 
 use crate::backlog::Backlog;
+use crate::config::Shared;
+use crate::degradation::DegradationSwitch;
 use crate::events::Events;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
@@ -39,6 +42,12 @@ pub struct ControllerSettings {
     pub pod_eni_workers: usize,
     pub interface_workers: usize,
     pub node_workers: usize,
+    /// What the planners assume of the cloud's timing.
+    pub limits: Limits,
+    /// Shared ENIs, where they are served.
+    pub shared: Option<Shared>,
+    /// Time between two comparisons of cloud and cluster.
+    pub sweep_period: std::time::Duration,
     /// Controllers that run: `pod`, `pod-eni`, `eni`, `node`.
     pub controllers: Vec<String>,
 }
@@ -102,6 +111,9 @@ pub struct Context {
     pub made_here: Mutex<std::collections::HashSet<String>>,
     /// Node whose trunk is on its way, by the trunk's id.
     pub trunks: Mutex<HashMap<String, Key>>,
+    /// Calls that run beside the workers; the process waits for them at its end.
+    pub background: TaskTracker,
+    pub degradation: DegradationSwitch,
     /// Places of [`Grant`]s.
     pub calls: Arc<Semaphore>,
 }
@@ -124,9 +136,9 @@ impl Context {
     }
 
     /// Waits for the right to make a call: first for its rate, then, for the time of the calls under
-    /// way at most, for a place. Given back when it is dropped.
-    pub async fn grant(&self, action: Action, priority: Priority) -> Grant {
-        let permit = self.cloud.permit(action, priority).await;
+    /// way at most, for a place. Nodes that want the same get it in turn. Given back when it is dropped.
+    pub async fn grant(&self, action: Action, priority: Priority, node: &str) -> Grant {
+        let permit = self.cloud.permit_for(action, priority, node).await;
         // The semaphore is never closed; without a place a call would merely be unbounded.
         Grant {
             permit,
@@ -134,9 +146,14 @@ impl Context {
         }
     }
 
-    /// Lets the poller look at an ENI.
-    pub fn watch(&self, id: &str, what: Expect) {
+    /// A change of this ENI has just begun: the poller asks when it is typically done.
+    pub fn expect(&self, id: &str, what: Expect) {
         self.cloud.watch().expect(id, what);
+    }
+
+    /// Nobody knows how far this ENI is: the poller asks now.
+    pub fn look(&self, id: &str, what: Expect) {
+        self.cloud.watch().look(id, what);
     }
 }
 
@@ -154,26 +171,27 @@ fn to_timestamp(at: Instant) -> Timestamp {
 pub fn answer(
     result: Result<terway_core::cloud::CloudEni, CloudError>,
 ) -> Result<(Answer, Option<CloudError>), CloudError> {
-    let error = match result {
-        Ok(eni) => return Ok((Answer::Created(Box::new(eni)), None)),
-        Err(error) => error,
-    };
-    let answer = match error.class {
-        ErrorClass::Fenced => return Err(error),
-        ErrorClass::Unknown => Answer::Unknown,
-        ErrorClass::Throttled => Answer::Throttled,
-        ErrorClass::TokenReused => Answer::TokenReused,
-        ErrorClass::Conflict
-        | ErrorClass::NotFound
-        | ErrorClass::Exhausted
-        | ErrorClass::Limit
-        | ErrorClass::Invalid
-        | ErrorClass::Forbidden => Answer::Refused(Refusal {
-            vswitch_exhausted: error.class == ErrorClass::Exhausted,
-            code: error.code.clone(),
-            message: error.message.clone(),
-            request_id: error.request_id.clone().unwrap_or_default(),
-        }),
-    };
-    Ok((answer, Some(error)))
+    match Outcome::from(result) {
+        Outcome::Done(eni) => Ok((Answer::Created(Box::new(eni)), None)),
+        Outcome::Unknown(error) => {
+            let answer = match error.class {
+                ErrorClass::TokenReused => Answer::TokenReused,
+                _ => Answer::Unknown,
+            };
+            Ok((answer, Some(error)))
+        }
+        Outcome::NotDone(error) if error.was_not_sent() => Err(error),
+        Outcome::NotDone(error) if error.class == ErrorClass::Throttled => {
+            Ok((Answer::Throttled, Some(error)))
+        }
+        Outcome::NotDone(error) => {
+            let refusal = Refusal {
+                vswitch_exhausted: error.class == ErrorClass::Exhausted,
+                code: error.code.clone(),
+                message: error.message.clone(),
+                request_id: error.request_id.clone().unwrap_or_default(),
+            };
+            Ok((Answer::Refused(refusal), Some(error)))
+        }
+    }
 }

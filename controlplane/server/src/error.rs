@@ -1,6 +1,6 @@
 //! Why a step of a controller failed, and how soon to try again.
 
-use terway_cloud::{CloudError, ErrorClass};
+use terway_cloud::CloudError;
 use terway_core::pod::BuildError;
 use terway_core::vswitch::NoVSwitch;
 
@@ -18,6 +18,9 @@ pub enum ReconcileError {
         #[source]
         source: kube::Error,
     },
+    /// An object that exists is not in the cache yet; the watch brings it.
+    #[error("{kind} {key} exists, and the watch has not shown it yet")]
+    Behind { kind: &'static str, key: Key },
     /// The cloud refused, or could not be reached.
     #[error("asking the cloud")]
     Cloud(#[from] CloudError),
@@ -56,8 +59,8 @@ pub enum Retry {
     Transient,
     /// Later: it will go on failing until somebody changes something.
     Slow,
-    /// When the lease is renewed: nothing is wrong with the step itself.
-    Fenced,
+    /// At the pace of this kind of failure of the cloud.
+    Cloud(terway_cloud::Retry),
 }
 
 impl ReconcileError {
@@ -69,16 +72,8 @@ impl ReconcileError {
                 Some(400 | 401 | 403 | 405 | 413 | 422) => Retry::Slow,
                 _ => Retry::Transient,
             },
-            Self::Cloud(error) => match error.class {
-                ErrorClass::Fenced => Retry::Fenced,
-                ErrorClass::Unknown | ErrorClass::Throttled | ErrorClass::Conflict => Retry::Transient,
-                ErrorClass::NotFound
-                | ErrorClass::Exhausted
-                | ErrorClass::Limit
-                | ErrorClass::Invalid
-                | ErrorClass::Forbidden
-                | ErrorClass::TokenReused => Retry::Slow,
-            },
+            Self::Behind { .. } => Retry::Transient,
+            Self::Cloud(error) => Retry::Cloud(error.retry()),
             // Repaired by somebody who is waiting for it: look again within half a minute.
             Self::Networks(_) => Retry::Transient,
         }

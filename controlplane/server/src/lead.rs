@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use kube::Client;
 use terway_cloud::Cloud;
-use terway_core::intent::Limits;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::backlog::Backlog;
 use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, IntentMemory, Queues};
+use crate::degradation::DegradationSwitch;
 use crate::events::Events;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
@@ -36,6 +36,7 @@ pub struct Parts {
     pub queues: Queues,
     pub vswitches: Arc<VSwitches>,
     pub settings: ControllerSettings,
+    pub degradation: DegradationSwitch,
 }
 
 /// Decides until `stop`, and finishes what is under way then.
@@ -68,7 +69,11 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
         queues.interfaces,
         settings.interface_workers,
     );
-    start.controller(NodeController::new, queues.nodes, settings.node_workers);
+    // With shared ENIs every pod wakes its node.
+    let node_workers = settings
+        .shared
+        .map_or(settings.node_workers, |shared| shared.workers);
+    start.controller(NodeController::new, queues.nodes, node_workers);
     if settings.runs(PodNetworkings::NAME) {
         tasks.spawn(podnetworking::run(context.clone(), client, stop.clone()));
     }
@@ -76,6 +81,9 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     beside.cancel();
     tasks.close();
     tasks.wait().await;
+    context.background.close();
+    // What merely waits for its turn has changed nothing; a call under way ends by its timeout.
+    let _ = tokio::time::timeout(worker::DRAIN, context.background.wait()).await;
 }
 
 struct Start<'a> {
@@ -98,6 +106,7 @@ impl Start<'_> {
 }
 
 fn context(parts: Parts, term: Term) -> Arc<Context> {
+    let limits = parts.settings.limits;
     Arc::new(Context {
         write: Writer::new(parts.client, parts.caches.clone()),
         caches: parts.caches,
@@ -110,9 +119,11 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
         settings: parts.settings,
         intents: IntentMemory::default(),
         term,
-        limits: Limits::default(),
+        limits,
         made_here: parking_lot::Mutex::default(),
         trunks: parking_lot::Mutex::default(),
+        background: TaskTracker::new(),
+        degradation: parts.degradation,
         calls: Arc::new(tokio::sync::Semaphore::new(CALLS_AT_ONCE)),
     })
 }

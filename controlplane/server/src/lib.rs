@@ -1,10 +1,13 @@
 //! Controllers, webhook, leadership and metrics of the control plane.
 
+pub mod apiserver;
 pub mod backlog;
 pub mod certificates;
+pub mod cloud;
 pub mod config;
 pub mod context;
 pub mod crd_install;
+pub mod degradation;
 pub mod error;
 pub mod events;
 pub mod gc;

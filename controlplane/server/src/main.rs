@@ -4,9 +4,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use kube::Client;
 use terway_controlplane::config::{self, Config};
-use terway_controlplane::process;
+use terway_controlplane::{apiserver, process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -66,9 +65,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    let client = Client::try_default()
+    let client = kube::Config::infer()
         .await
-        .context("finding the API server: check the kubeconfig")?;
+        .context("finding the API server: check the kubeconfig")
+        .and_then(|found| apiserver::connect(found).context("connecting to the API server"))?;
     process::run(config, client, None, stop).await
 }
 

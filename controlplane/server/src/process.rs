@@ -12,15 +12,17 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use kube::Client;
 use prometheus_client::registry::Registry;
-use terway_cloud::{Cloud, CloudConfig, CloudMetrics, CredentialSource, Endpoints};
+use terway_cloud::{CloudMetrics, Endpoints};
 use terway_core::pod::Settings as PodSettings;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::certificates::Keeper;
+use crate::cloud::TroubleMetrics;
 use crate::config::{Config, IpStack};
 use crate::context::{ControllerSettings, Queues};
+use crate::degradation::DegradationSwitch;
 use crate::events::events;
 use crate::health::{self, Readiness};
 use crate::lead::{Parts, lead};
@@ -29,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::objects::{Caches, Feeds};
 use crate::vswitches::VSwitches;
 use crate::webhook::{self, Webhook};
-use crate::{crd_install, triggers};
+use crate::{cloud, crd_install, triggers};
 
 /// Time between two tries of what must work before anything else can.
 const RETRY: Duration = Duration::from_secs(2);
@@ -52,6 +54,7 @@ pub async fn run(
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let cloud_metrics = CloudMetrics::register(&mut registry);
+    let trouble_metrics = TroubleMetrics::register(&mut registry);
     let registry = Arc::new(registry);
     let readiness = Arc::new(Readiness::default());
     let mut tasks: Essential = JoinSet::new();
@@ -70,13 +73,13 @@ pub async fn run(
     serve_health(&config, &readiness, registry, &mut tasks, &close).await?;
 
     let leadership = Leadership::new();
-    let cloud = Cloud::connect(
-        cloud_config(&config, endpoints),
-        leadership.clone(),
-        cloud_metrics,
-    )
-    .await
-    .context("connecting to the cloud")?;
+    // Cancel-safe: nothing else has begun.
+    let cloud = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        cloud = cloud::connect(&config, endpoints, leadership.clone(), cloud_metrics, &readiness) => {
+            cloud.context("connecting to the cloud")?
+        }
+    };
     let queues = Queues::default();
     triggers::connect(&caches, &queues);
     if !until_stopped(install(&client), &stop).await {
@@ -94,7 +97,7 @@ pub async fn run(
         served = serve_webhook(&config, &client, &caches, &readiness, &mut tasks, &close) => served?,
     }
 
-    let identity = identity(&config);
+    let identity = config.holder();
     let (news, writer) = events(
         client.clone(),
         &config.settings.controller_name,
@@ -102,8 +105,16 @@ pub async fn run(
         metrics.events(),
     );
     let writing = tokio::spawn(writer.run(close.clone()));
+    let telling = cloud::tell(
+        cloud.troubles(),
+        cloud::about(&config),
+        news.clone(),
+        trouble_metrics,
+    );
+    tokio::spawn(close.clone().run_until_cancelled_owned(telling));
     let release = CancellationToken::new();
     elect(&config, &client, &leadership, &identity, &mut tasks, &release);
+    let degradation = follow_degradation(&config, &mut tasks, &queues, &caches);
     let parts = Parts {
         vswitches: Arc::new(VSwitches::new(
             cloud.clone(),
@@ -117,6 +128,7 @@ pub async fn run(
         metrics,
         queues,
         settings: controller_settings(&config),
+        degradation,
     };
     let halt = CancellationToken::new();
     let leading = tokio::spawn(decide(parts, leadership, halt.clone()));
@@ -307,27 +319,22 @@ fn elect(
     });
 }
 
-/// Pod name and pod UID: a new pod of the same name is another holder.
-fn identity(config: &Config) -> String {
-    match config.identity.pod_uid.as_str() {
-        "" => config.identity.pod_name.clone(),
-        uid => format!("{}_{uid}", config.identity.pod_name),
-    }
-}
-
-fn cloud_config(config: &Config, endpoints: Option<Endpoints>) -> CloudConfig {
-    let credential = &config.credential;
-    let source = CredentialSource::choose(
-        &credential.access_key,
-        &credential.access_secret,
-        &credential.credential_path,
-    );
-    CloudConfig {
-        region_id: config.settings.region_id.clone(),
-        rate_limit: config.settings.rate_limit.clone(),
-        endpoints,
-        ..CloudConfig::new(source)
-    }
+fn follow_degradation(
+    config: &Config,
+    tasks: &mut Essential,
+    queues: &Queues,
+    caches: &Caches,
+) -> DegradationSwitch {
+    let switch = DegradationSwitch::new(config.settings.degradation);
+    let (queues, caches) = (queues.clone(), caches.clone());
+    let following = switch.clone().follow(config.flags.clone(), move || {
+        triggers::wake_held_back(&caches, &queues);
+    });
+    tasks.spawn(async move {
+        following.await;
+        Ok("the watch of the settings")
+    });
+    switch
 }
 
 fn feeds(config: &Config) -> Feeds {
@@ -352,6 +359,9 @@ fn controller_settings(config: &Config) -> ControllerSettings {
         pod_eni_workers: settings.pod_eni_max_concurrent,
         interface_workers: settings.eni_max_concurrent,
         node_workers: settings.node_max_concurrent,
+        shared: settings.shared,
+        limits: settings.cloud_times.limits,
+        sweep_period: settings.cloud_times.sweep_period,
         controllers: names
             .into_iter()
             .filter(|name| settings.controllers.enabled(name))

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::ConfigMap;
 use terway_core::network_interface::owner;
 use terway_core::pod::{PodFacts, node_name, pod_uid};
+use terway_crds::names::{label, object};
 use terway_crds::{NetworkInterface, Phase, PodEni};
 
 use crate::context::{Context, Queues};
@@ -23,8 +25,15 @@ pub fn connect(caches: &Caches, queues: &Queues) {
 fn pods(caches: &Caches, queues: &Queues) {
     let (all, to) = (caches.clone(), queues.clone());
     caches.pods.on_change(move |key, before, after| {
+        let node_of = |pod: Option<&Arc<PodFacts>>| pod.map_or(String::new(), |pod| pod.node.clone());
+        let (was_on, is_on) = (node_of(before), node_of(after));
+        all.pods_of.moved(key, &was_on, &is_on);
         if !matters(before, after) {
             return;
+        }
+        // Addresses of shared ENIs are given and taken back node by node.
+        for node in [was_on, is_on].iter().filter(|node| !node.is_empty()) {
+            to.nodes.add(Key::cluster(node));
         }
         to.pods.add(key.clone());
         // A record that waits for its pod to go, and its ENIs.
@@ -43,6 +52,8 @@ fn matters(before: Option<&Arc<PodFacts>>, after: Option<&Arc<PodFacts>>) -> boo
     let same = PodFacts {
         version: after.version,
         waits_for_ip: after.waits_for_ip,
+        address: after.address,
+        noted_addresses: after.noted_addresses.clone(),
         ..(**before).clone()
     };
     same != **after
@@ -93,6 +104,12 @@ fn interfaces(caches: &Caches, queues: &Queues) {
         };
         if let Some(record) = owner_of(after).or_else(|| owner_of(before)) {
             to.pod_enis.add(record);
+        } else if let Some(node) = before
+            .filter(|_| after.is_none())
+            .and_then(|gone| node_of_shared(gone))
+        {
+            // A shared ENI is gone: its place on the instance is free.
+            to.nodes.add(node);
         }
     });
 }
@@ -121,11 +138,22 @@ fn nodes(caches: &Caches, queues: &Queues) {
         .node_records
         .on_change(move |key, _, _| to.nodes.add(key.clone()));
     let (all, to) = (caches.clone(), queues.clone());
-    caches.eni_config.on_change(move |_, _, _| {
-        for node in all.nodes.all() {
-            to.nodes.add(Key::cluster(&node.name));
+    caches.eni_config.on_change(move |key, before, after| {
+        let text = |map: Option<&Arc<ConfigMap>>| map.and_then(|map| map.data.clone());
+        if key.name() == object::ENI_CONFIG {
+            wake_all_nodes(&all, &to);
+        } else if text(before) != text(after) {
+            for node in all.nodes.all() {
+                if node.dynamic_config.as_deref() == Some(key.name()) {
+                    to.nodes.add(Key::cluster(&node.name));
+                }
+            }
         }
     });
+    let to = queues.clone();
+    caches
+        .runtimes
+        .on_change(move |key, _, _| to.nodes.add(key.clone()));
     let (all, to) = (caches.clone(), queues.clone());
     caches.networkings.on_change(move |key, _, _| {
         let name = key.name();
@@ -135,6 +163,40 @@ fn nodes(caches: &Caches, queues: &Queues) {
             }
         }
     });
+}
+
+/// The node that a shared ENI was on.
+fn node_of_shared(interface: &NetworkInterface) -> Option<Key> {
+    let labels = interface.metadata.labels.as_ref()?;
+    labels.get(label::NODE).map(|name| Key::cluster(name))
+}
+
+/// Something changed that concerns all nodes.
+pub fn wake_all_nodes(caches: &Caches, queues: &Queues) {
+    for node in caches.nodes.all() {
+        queues.nodes.add(Key::cluster(&node.name));
+    }
+}
+
+/// The degradation changed: whatever may have been held back is looked at again.
+pub fn wake_held_back(caches: &Caches, queues: &Queues) {
+    wake_all_nodes(caches, queues);
+    for record in caches.node_records.all() {
+        queues.nodes.add(Key::of(&*record));
+    }
+    for interface in caches.interfaces.all() {
+        let status = interface.status.as_ref();
+        let bound = status.is_some_and(|status| status.phase == Phase::Bind);
+        if !bound || interface.metadata.deletion_timestamp.is_some() || interface.spec.attach_to.is_none() {
+            queues.interfaces.add(Key::of(&*interface));
+        }
+    }
+    for record in caches.pod_enis.all() {
+        let status = record.status.as_ref();
+        if status.is_none_or(|status| status.phase != Phase::Bind) {
+            queues.pod_enis.add(Key::of(&*record));
+        }
+    }
 }
 
 /// A node appeared, or got its trunk: pods and records that waited for it go on. A node changes

@@ -1,5 +1,7 @@
 //! The hand-made cluster: nodes nobody runs, pods nobody starts, and what the webhook would have written.
 
+use std::time::Instant;
+
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
@@ -7,9 +9,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::{conditions, wait::await_condition};
 use kube::{Api, Client};
-use serde_json::json;
-use terway_crds::PodNetworking;
+use serde_json::{Value, json};
 use terway_crds::names::{annotation, label, object, resource};
+use terway_crds::{NodeRuntime, PodNetworking};
 
 use crate::world;
 
@@ -17,16 +19,17 @@ use crate::world;
 pub const NAMESPACE: &str = "bench";
 /// The PodNetworking they match.
 const NETWORK: &str = "web";
-/// Requests of ours under way at once.
-const AT_ONCE: usize = 32;
+/// Requests of ours under way at once; each takes a connection of its own, and their handshakes are work for
+/// the API server too.
+pub const AT_ONCE: usize = 32;
 
 /// Name of a node, counted from 1.
 pub fn node_name(number: usize) -> String {
     format!("node{number}")
 }
 
-/// Definitions, namespace, eni-config, PodNetworking and nodes.
-pub async fn prepare(client: &Client, nodes: usize) -> anyhow::Result<()> {
+/// Definitions and namespaces, and eni-config with these keys beside vSwitch and group.
+pub async fn prepare(client: &Client, keys: &Value) -> anyhow::Result<()> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in terway_crds::crd::all()? {
         let name = definition.metadata.name.clone().unwrap_or_default();
@@ -46,17 +49,24 @@ pub async fn prepare(client: &Client, nodes: usize) -> anyhow::Result<()> {
     if system.get_opt(object::NAMESPACE).await?.is_none() {
         create(&system, json!({"metadata": {"name": object::NAMESPACE}})).await?;
     }
-    let eni_conf = json!({
+    let mut eni_conf = json!({
         "version": "1",
         "vswitches": {world::ZONE: [world::NODE_VSWITCH]},
         "security_group": world::NODE_GROUP,
         "enable_eni_trunking": true,
     });
+    for (key, value) in keys.as_object().into_iter().flatten() {
+        eni_conf[key] = value.clone();
+    }
     let config_map = json!({
         "metadata": {"name": object::ENI_CONFIG},
         "data": {object::ENI_CONFIG_KEY: eni_conf.to_string(), "10-terway.conf": "{}"},
     });
-    create::<ConfigMap>(&Api::namespaced(client.clone(), object::NAMESPACE), config_map).await?;
+    create::<ConfigMap>(&Api::namespaced(client.clone(), object::NAMESPACE), config_map).await
+}
+
+/// The PodNetworking of pods with ENIs of their own.
+pub async fn create_network(client: &Client) -> anyhow::Result<()> {
     let network = json!({
         "metadata": {"name": NETWORK},
         "spec": {
@@ -65,17 +75,32 @@ pub async fn prepare(client: &Client, nodes: usize) -> anyhow::Result<()> {
             "vSwitchOptions": [world::POD_VSWITCH],
         },
     });
-    create::<PodNetworking>(&Api::all(client.clone()), network).await?;
-    let api: Api<Node> = Api::all(client.clone());
-    let made = (1..=nodes).map(|number| create(&api, node(number)));
-    futures::stream::iter(made)
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<_>>()
-        .await?;
-    Ok(())
+    create::<PodNetworking>(&Api::all(client.clone()), network).await
 }
 
-fn node(number: usize) -> serde_json::Value {
+/// Nodes, all at once; says when each was asked for.
+pub async fn create_nodes(client: &Client, nodes: usize) -> anyhow::Result<Vec<(String, Instant)>> {
+    let api: Api<Node> = Api::all(client.clone());
+    let made = (1..=nodes).map(|number| {
+        let api = &api;
+        async move {
+            let at = Instant::now();
+            create(api, node(number)).await?;
+            anyhow::Ok((node_name(number), at))
+        }
+    });
+    futures::stream::iter(made)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// One node.
+pub async fn create_node(client: &Client, number: usize) -> anyhow::Result<()> {
+    create(&Api::<Node>::all(client.clone()), node(number)).await
+}
+
+fn node(number: usize) -> Value {
     json!({
         "metadata": {"name": node_name(number), "labels": {
             label::REGION: world::REGION,
@@ -85,6 +110,18 @@ fn node(number: usize) -> serde_json::Value {
         }},
         "spec": {"providerID": format!("{}.{}", world::REGION, world::instance(number))},
     })
+}
+
+/// Reports of the agents of these nodes, with nothing in them yet.
+pub async fn create_reports(client: &Client, nodes: usize) -> anyhow::Result<()> {
+    let api: Api<NodeRuntime> = Api::all(client.clone());
+    let made =
+        (1..=nodes).map(|number| create(&api, json!({"metadata": {"name": node_name(number)}, "spec": {}})));
+    futures::stream::iter(made)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<_>>()
+        .await?;
+    Ok(())
 }
 
 /// How many nodes can take pods with ENIs of their own.
@@ -107,7 +144,25 @@ pub async fn network_ready(client: &Client) -> anyhow::Result<bool> {
     Ok(serde_json::to_value(&network)?["status"]["status"] == "Ready")
 }
 
-/// Creates a pod on a node, as it looks after the webhook and the scheduler.
+/// Creates an ordinary pod on a node; gives its UID.
+pub async fn create_ordinary_pod(client: &Client, name: &str, node: &str) -> anyhow::Result<String> {
+    let pod = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": "none"}],
+        },
+    });
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let made = pods
+        .create(&PostParams::default(), &serde_json::from_value(pod)?)
+        .await
+        .with_context(|| format!("creating pod {name}"))?;
+    Ok(made.metadata.uid.unwrap_or_default())
+}
+
+/// Creates a pod with an ENI of its own on a node, as it looks after the webhook and the scheduler.
 pub async fn create_pod(client: &Client, name: &str, node: &str) -> anyhow::Result<()> {
     let networks = json!({"podNetworks": [{
         "vSwitchOptions": [world::POD_VSWITCH],
@@ -151,7 +206,7 @@ pub async fn delete_pods(client: &Client, names: &[String]) -> anyhow::Result<()
     Ok(())
 }
 
-async fn create<K>(api: &Api<K>, object: serde_json::Value) -> anyhow::Result<()>
+async fn create<K>(api: &Api<K>, object: Value) -> anyhow::Result<()>
 where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + serde::Serialize + std::fmt::Debug,
     K::DynamicType: Default,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::Value;
+use terway_crds::names::GROUP;
 
 use crate::process;
 
@@ -24,6 +25,13 @@ pub struct Mark {
     calls: u64,
     audit: u64,
     cpu: f64,
+}
+
+impl Mark {
+    /// Whether the cloud was not called in between.
+    pub fn same_calls(&self, other: &Mark) -> bool {
+        self.calls == other.calls
+    }
 }
 
 /// The difference of two moments.
@@ -69,6 +77,13 @@ impl Cost {
         self.cloud_calls.values().sum()
     }
 
+    /// Writes of the status of Node objects: ENIs, addresses and who has them.
+    pub fn record_writes(&self) -> u64 {
+        let ours = |name: &str| name.ends_with(" terway nodes/status");
+        let counts = self.requests.iter().filter(|(name, _)| ours(name));
+        counts.map(|(_, count)| count).sum()
+    }
+
     /// Requests to the API server in all, without events.
     pub fn api_requests(&self) -> u64 {
         self.requests.values().sum()
@@ -96,13 +111,18 @@ impl Cost {
             self.events += 1;
             return;
         }
+        // Both groups have a kind Node.
+        let group = match (resource, object["apiGroup"].as_str()) {
+            ("nodes", Some(GROUP)) => "terway ",
+            _ => "",
+        };
         let part = object["subresource"]
             .as_str()
             .map(|part| format!("/{part}"))
             .unwrap_or_default();
         *self
             .requests
-            .entry(format!("{verb} {resource}{part}"))
+            .entry(format!("{verb} {group}{resource}{part}"))
             .or_default() += 1;
     }
 }
@@ -153,11 +173,15 @@ mod tests {
             json!({"verb": "create", "stage": "ResponseComplete", "responseStatus": {"code": 201},
                 "objectRef": {"resource": "podenis"}}),
             request("patch", "podenis", "status", 409),
+            json!({"verb": "update", "stage": "ResponseComplete", "responseStatus": {"code": 200},
+                "objectRef": {"resource": "nodes", "subresource": "status", "apiGroup": GROUP}}),
+            request("patch", "nodes", "status", 200),
             json!({"verb": "get", "stage": "ResponseComplete", "requestURI": "/version"}),
         ] {
             cost.add_request(&line);
         }
-        assert_eq!((cost.api_requests(), cost.events, cost.conflicts), (2, 1, 1));
+        assert_eq!((cost.api_requests(), cost.events, cost.conflicts), (4, 1, 1));
+        assert_eq!(cost.record_writes(), 1);
         assert_eq!(cost.requests["create podenis"], 1);
         assert_eq!(cost.requests["patch podenis/status"], 1);
     }

@@ -14,11 +14,20 @@ pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
 
 /// Largest resident size of a process so far, in MB (10^6 bytes).
 pub fn peak_mb(pid: u32) -> anyhow::Result<f64> {
+    status_mb(pid, "VmHWM:")
+}
+
+/// Resident size of a process, in MB (10^6 bytes).
+pub fn resident_mb(pid: u32) -> anyhow::Result<f64> {
+    status_mb(pid, "VmRSS:")
+}
+
+fn status_mb(pid: u32, name: &str) -> anyhow::Result<f64> {
     let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    Ok(kib.ok_or_else(|| anyhow!("{path} has no VmHWM"))? * 1024.0 / 1e6)
+    Ok(kib.ok_or_else(|| anyhow!("{path} has no {name}"))? * 1024.0 / 1e6)
 }
 
 /// The program's name may hold spaces and brackets; what follows the last bracket does not.
@@ -42,6 +51,10 @@ mod tests {
     #[test]
     fn our_own_figures_can_be_read() {
         assert!(cpu_seconds(std::process::id()).unwrap() >= 0.0);
-        assert!(peak_mb(std::process::id()).unwrap() > 1.0);
+        let (now, peak) = (
+            resident_mb(std::process::id()).unwrap(),
+            peak_mb(std::process::id()).unwrap(),
+        );
+        assert!(now > 1.0 && peak >= now, "{now} {peak}");
     }
 }

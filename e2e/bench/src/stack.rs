@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use cloudsim::World;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use lab::bare::{Apiserver, Options};
@@ -12,15 +13,12 @@ use lab::binaries;
 use lab::process::Tied;
 use tempfile::TempDir;
 
-use crate::args::{Args, Quotas, Trunks};
-use crate::world;
+use crate::args::Common;
+use crate::cost::Meter;
+use crate::settings::Settings;
 
 /// The user the control plane is to the API server, by which its requests are told from ours.
 pub const CONTROLLER_USER: &str = "terway-controlplane";
-/// Cluster id that ENIs are tagged with.
-pub const CLUSTER_ID: &str = "bench";
-/// More than anybody can ask for in a minute.
-const LIFTED: u32 = 1_000_000;
 
 /// API server and cloud, ready.
 pub struct Stack {
@@ -35,17 +33,17 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts both; logs and data go to `args.keep` or to a folder that vanishes.
-    pub async fn start(args: &Args, quotas: Quotas) -> anyhow::Result<Self> {
-        let (dir, temporary) = match &args.keep {
-            Some(dir) => (dir.join(format!("{quotas:?}").to_lowercase()), None),
+    /// Starts both; logs and data go to a folder of this name in `keep`, or to one that vanishes.
+    pub async fn start(common: &Common, name: &str, world: &World) -> anyhow::Result<Self> {
+        let (dir, temporary) = match &common.keep {
+            Some(dir) => (dir.join(name), None),
             None => {
                 let dir = tempfile::tempdir().context("making a folder for data and logs")?;
                 (dir.path().to_owned(), Some(dir))
             }
         };
         std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-        let (cloudsim, cloud_url) = start_cloudsim(args, quotas, &dir).await?;
+        let (cloudsim, cloud_url) = start_cloudsim(common, world, &dir).await?;
         let kube_dir = dir.join("kube");
         let options = Options::default().audit_policy(&audit_policy());
         let apiserver = tokio::task::spawn_blocking(move || Apiserver::start(kube_dir, options))
@@ -73,12 +71,12 @@ impl Stack {
     }
 
     /// Starts the control plane.
-    pub fn start_controller(&self, args: &Args, quotas: Quotas) -> anyhow::Result<Tied> {
-        let program = match &args.controlplane {
+    pub fn start_controller(&self, common: &Common, settings: &Settings) -> anyhow::Result<Tied> {
+        let program = match &common.controlplane {
             Some(program) => program.clone(),
             None => binaries::own("terway-controlplane")?,
         };
-        let config = self.write("ctrl-config.yaml", &config(args, quotas)?)?;
+        let config = self.write("ctrl-config.yaml", &settings.yaml()?)?;
         let secret = self.write("ctrl-secret.yaml", "accessKey: lab-ak\naccessSecret: lab-sk\n")?;
         let kubeconfig = self
             .apiserver
@@ -105,6 +103,15 @@ impl Stack {
         )?)
     }
 
+    /// The sources of figures, for this control plane.
+    pub fn meter(&self, controller: &Tied) -> Meter {
+        Meter {
+            call_log: self.call_log(),
+            audit_log: self.audit_log(),
+            controller: controller.pid(),
+        }
+    }
+
     /// An error when a process that must run has ended.
     pub fn check(&mut self, controller: &mut Tied) -> anyhow::Result<()> {
         for process in [&mut self.cloudsim, controller] {
@@ -126,13 +133,13 @@ impl Stack {
     }
 }
 
-async fn start_cloudsim(args: &Args, quotas: Quotas, dir: &Path) -> anyhow::Result<(Tied, String)> {
-    let program = match &args.cloudsim {
+async fn start_cloudsim(common: &Common, world: &World, dir: &Path) -> anyhow::Result<(Tied, String)> {
+    let program = match &common.cloudsim {
         Some(program) => program.clone(),
         None => binaries::own("cloudsim")?,
     };
     let world_file = dir.join("world.yaml");
-    let text = serde_yaml_ng::to_string(&world::world(args, quotas)).context("writing the world as YAML")?;
+    let text = serde_yaml_ng::to_string(world).context("writing the world as YAML")?;
     std::fs::write(&world_file, text).with_context(|| format!("writing {}", world_file.display()))?;
     let log = dir.join("cloudsim.log");
     let mut command = Command::new(program);
@@ -175,8 +182,8 @@ fn announced(log: &str) -> Option<String> {
     Some(line.split(',').next()?.trim().to_owned())
 }
 
-/// A client for ourselves.
-async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
+/// A client of our own, with these credentials.
+pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
@@ -188,43 +195,6 @@ fn audit_policy() -> String {
         "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
          - {{level: Metadata, users: [{CONTROLLER_USER}]}}\n- {{level: None}}\n"
     )
-}
-
-/// The control plane's config file, tuned as upstream's was when it was measured.
-fn config(args: &Args, quotas: Quotas) -> anyhow::Result<String> {
-    let mut controllers = vec!["pod", "pod-eni", "eni", "pod-networking"];
-    if args.trunks == Trunks::Controller {
-        controllers.push("node");
-    }
-    let mut config = serde_json::json!({
-        "leaseLockName": "terway-controller-lock",
-        "leaseLockNamespace": "kube-system",
-        "leaderElection": true,
-        "controllerNamespace": "kube-system",
-        "controllerName": "terway-controlplane",
-        "healthzBindAddress": "0",
-        "metricsBindAddress": "0",
-        "clusterDomain": "cluster.local",
-        "disableWebhook": true,
-        "controllers": controllers,
-        "regionID": world::REGION,
-        "clusterID": CLUSTER_ID,
-        "vpcID": world::VPC,
-        "enableTrunk": true,
-        "ipStack": "ipv4",
-        "kubeClientQPS": 1000,
-        "kubeClientBurst": 2000,
-        "podMaxConcurrent": 200,
-        "podENIMaxConcurrent": 200,
-        "eniMaxConcurrent": 500,
-    });
-    if quotas == Quotas::Lifted {
-        let lifted = terway_cloud::Action::ALL
-            .into_iter()
-            .map(|action| (action.name().to_owned(), LIFTED.into()));
-        config["rateLimit"] = serde_json::Value::Object(lifted.collect());
-    }
-    serde_yaml_ng::to_string(&config).context("writing the control plane's config")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Percentiles.
+//! Percentiles, and figures of several runs.
 
 use std::time::Duration;
 
@@ -8,6 +8,42 @@ pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
         return Duration::ZERO;
     };
     sorted[((last as f64) * share).round() as usize]
+}
+
+/// One figure, as each run had it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Samples(Vec<f64>);
+
+impl Samples {
+    /// The figure of each run.
+    pub fn new(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Samples(values)
+    }
+
+    /// One figure of each of these.
+    pub fn of<T>(runs: &[T], figure: impl Fn(&T) -> f64) -> Self {
+        Self::new(runs.iter().map(figure).collect())
+    }
+
+    /// The run in the middle, the upper one of two; zero without runs.
+    pub fn median(&self) -> f64 {
+        self.0.get(self.0.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// Smallest and largest, where there is more than one run.
+    pub fn spread(&self) -> Option<(f64, f64)> {
+        match self.0.as_slice() {
+            [first, .., last] => Some((*first, *last)),
+            _ => None,
+        }
+    }
+}
+
+impl From<f64> for Samples {
+    fn from(value: f64) -> Self {
+        Samples(vec![value])
+    }
 }
 
 #[cfg(test)]
@@ -22,5 +58,14 @@ mod tests {
         assert_eq!(percentile(&seconds(7..=7), 0.99), Duration::from_secs(7));
         assert_eq!(percentile(&seconds(1..=101), 0.5), Duration::from_secs(51));
         assert_eq!(percentile(&seconds(1..=101), 0.99), Duration::from_secs(100));
+    }
+
+    #[test]
+    fn runs_have_a_median_and_a_spread() {
+        let runs = Samples::of(&[3.0, 1.0, 2.0], |value| *value);
+        assert_eq!((runs.median(), runs.spread()), (2.0, Some((1.0, 3.0))));
+        let one = Samples::from(4.0);
+        assert_eq!((one.median(), one.spread()), (4.0, None));
+        assert_eq!(Samples::default().median(), 0.0);
     }
 }

@@ -6,7 +6,7 @@ use cloudsim::World;
 use cloudsim::world::generate::{Size, generate};
 use cloudsim::world::{ActionTiming, Latency, Quotas as WorldQuotas, Span};
 
-use crate::args::{Args, Quotas};
+use crate::args::Quotas;
 
 /// Names in the generated world.
 pub const REGION: &str = "cn-hangzhou";
@@ -20,11 +20,13 @@ pub const INSTANCE_TYPE: &str = "ecs.g7.2xlarge";
 /// Whole ENIs an instance can have, its primary one included.
 const ENI_QUANTITY: u32 = 8;
 
-/// Latencies that upstream was measured with, quotas as the run says, and room for all pods.
-pub fn world(args: &Args, quotas: Quotas) -> World {
-    let nodes = u32::try_from(args.nodes).unwrap_or(u32::MAX);
-    let mut world = generate(Size { nodes, enis: 0 });
-    let members = args.pods.div_ceil(args.nodes.max(1)) + 2;
+/// Latencies that upstream was measured with, quotas as the run says, and room for so many pods with ENIs of
+/// their own on each of these nodes.
+pub fn world(nodes: usize, members: usize, quotas: Quotas) -> World {
+    let mut world = generate(Size {
+        nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
+        enis: 0,
+    });
     for limits in &mut world.instance_types {
         limits.eni_quantity = ENI_QUANTITY;
         limits.eni_total_quantity = ENI_QUANTITY + u32::try_from(members).unwrap_or(u32::MAX / 2);
@@ -40,6 +42,8 @@ pub fn world(args: &Args, quotas: Quotas) -> World {
         ("AttachNetworkInterface".to_owned(), timing(200, 1_500)),
         ("DetachNetworkInterface".to_owned(), timing(200, 1_000)),
         ("DeleteNetworkInterface".to_owned(), timing(150, 0)),
+        ("AssignPrivateIpAddresses".to_owned(), timing(250, 0)),
+        ("UnassignPrivateIpAddresses".to_owned(), timing(250, 0)),
     ]);
     if quotas == Quotas::Default {
         world.quotas = WorldQuotas {

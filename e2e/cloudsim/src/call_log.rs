@@ -7,36 +7,52 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Calls kept in memory; older ones are only in the file.
 const KEPT: usize = 50_000;
 
 /// One call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallRecord {
     /// From 1, without gaps.
     pub seq: u64,
+    /// Number of the call by its arrival, from 1. Calls that overtake each other while they
+    /// wait have other numbers here than in `seq`.
+    pub call: u64,
+    /// When it reached the cloud.
+    pub arrived: Timestamp,
     /// When the cloud acted on it.
     pub time: Timestamp,
+    /// Who called: the User-Agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub caller: String,
     pub action: String,
     /// What it asked for, without signature and secrets.
     pub parameters: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_token: Option<String>,
-    /// `OK`, an error code, or `reset` when the connection was cut before the act.
+    /// `OK`, an error code, `reset` when the connection was cut before the act,
+    /// `silent` when it was left without an answer and not done, or `dropped`
+    /// by a gate before it.
     pub outcome: String,
+    /// Error code that was answered though the act has this outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
     /// ENI it named or made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eni_id: Option<String>,
     pub request_id: String,
     /// Faults that hit it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<u64>,
     /// Whether the answer did not (or not wholly) reach the caller by the simulator's doing.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reply_lost: bool,
+    /// Gates that held the reply; it was sent only if all of them were opened to let it go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reply_gates: Vec<u64>,
 }
 
 /// The log, in memory and in a file when one is wanted.

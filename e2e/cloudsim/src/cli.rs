@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use serde::Deserialize;
+
 use crate::admin;
+use crate::clock::ClockMode;
 use crate::simulator::Options;
 
 /// Alibaba Cloud on one machine: OpenAPI, metadata service and VPC fabric.
@@ -44,6 +47,13 @@ pub struct RunArgs {
     /// Carry packets: attached ENIs appear as devices of their machines
     #[arg(long)]
     pub fabric: bool,
+    /// How time passes, instead of what the world says: real, virtual or stepped
+    #[arg(long, value_name = "MODE", value_parser = clock_mode)]
+    pub clock: Option<ClockMode>,
+}
+
+fn clock_mode(text: &str) -> Result<ClockMode, serde::de::value::Error> {
+    ClockMode::deserialize(serde::de::IntoDeserializer::into_deserializer(text))
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,6 +87,7 @@ impl RunArgs {
             call_log: self.call_log.clone(),
             seed: self.seed,
             fabric: self.fabric,
+            clock: self.clock,
         }
     }
 }

@@ -1,33 +1,236 @@
-//! The cloud's clock: wall time at the start, and steady from then on, so that a change of
-//! the machine's time never moves a completion.
+//! The cloud's clock. It is real, or virtual: then waiting costs nothing, because time
+//! jumps to what is waited for as soon as every call in flight waits.
+//!
+//! Two times are told. The cloud's (`now`) is that of latencies, completions, tokens and the
+//! call log. The gateway's (`gateway`) is what time stamps and credentials are judged by; it
+//! always goes with the machine's clock, whose time the callers sign with, but for a skew.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
-/// A steady clock that tells wall time.
-#[derive(Debug, Clone, Copy)]
+/// How time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockMode {
+    /// As it does.
+    #[default]
+    Real,
+    /// It stands still while a call acts, jumps while all of them wait, and when the last
+    /// one ends it jumps on until nothing is pending.
+    Virtual,
+    /// As virtual, but what is pending stays so until a later call waits long enough or
+    /// somebody advances the clock.
+    Stepped,
+}
+
+/// A clock of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ClockSetting {
+    pub mode: ClockMode,
+    /// The cloud's time at the start; the machine's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Timestamp>,
+    /// How far the gateway's clock is ahead of the machine's.
+    pub skew: Skew,
+}
+
+/// A difference of clocks, within 100 years either way; written `5m`, `-40m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "SignedDuration", into = "SignedDuration")]
+pub struct Skew(SignedDuration);
+
+/// A skew beyond all calendars.
+#[derive(Debug, thiserror::Error)]
+#[error("a clock cannot be {0} off; choose less than 100 years")]
+pub struct SkewError(SignedDuration);
+
+impl TryFrom<SignedDuration> for Skew {
+    type Error = SkewError;
+
+    fn try_from(skew: SignedDuration) -> Result<Self, Self::Error> {
+        match skew.unsigned_abs() <= crate::world::timing::LONGEST {
+            true => Ok(Skew(skew)),
+            false => Err(SkewError(skew)),
+        }
+    }
+}
+
+impl From<Skew> for SignedDuration {
+    fn from(skew: Skew) -> Self {
+        skew.0
+    }
+}
+
+/// A clock that many calls wait on.
+#[derive(Debug)]
 pub struct Clock {
-    start: Timestamp,
+    mode: ClockMode,
+    /// The machine's time at the start, and a steady measure since: a change of the
+    /// machine's time never moves a completion.
+    wall: Timestamp,
     since: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Virtual time; in real mode, what is to be added to the time that has passed.
+    base: Timestamp,
+    skew: Skew,
+    /// Calls that act at this moment, and do not wait.
+    running: usize,
+    sleepers: BTreeMap<(Timestamp, u64), oneshot::Sender<()>>,
+    last_sleeper: u64,
 }
 
 impl Clock {
-    /// A clock that agrees with the machine's now.
-    pub fn start() -> Clock {
+    /// A clock that begins now.
+    pub fn start(setting: ClockSetting) -> Clock {
+        let wall = Timestamp::now();
         Clock {
-            start: Timestamp::now(),
+            mode: setting.mode,
+            wall,
             since: Instant::now(),
+            inner: Mutex::new(Inner {
+                base: setting.start.unwrap_or(wall),
+                skew: setting.skew,
+                running: 0,
+                sleepers: BTreeMap::new(),
+                last_sleeper: 0,
+            }),
         }
+    }
+
+    /// How time passes.
+    pub fn mode(&self) -> ClockMode {
+        self.mode
     }
 
     /// The cloud's time.
     pub fn now(&self) -> Timestamp {
-        self.start + self.since.elapsed()
+        let base = self.inner.lock().base;
+        match self.mode {
+            ClockMode::Real => base + self.since.elapsed(),
+            ClockMode::Virtual | ClockMode::Stepped => base,
+        }
     }
 
-    /// How long it is until `at`; zero when it has passed.
+    /// The machine's time, steady.
+    pub fn wall(&self) -> Timestamp {
+        self.wall + self.since.elapsed()
+    }
+
+    /// The gateway's time.
+    pub fn gateway(&self) -> Timestamp {
+        self.wall() + self.inner.lock().skew.0
+    }
+
+    /// How far the gateway's clock is ahead.
+    pub fn skew(&self) -> Skew {
+        self.inner.lock().skew
+    }
+
+    /// Puts the gateway's clock forward or back against the machine's.
+    pub fn set_skew(&self, skew: Skew) {
+        self.inner.lock().skew = skew;
+    }
+
+    /// Lets time pass at once.
+    pub fn advance(&self, by: Duration) {
+        let mut inner = self.inner.lock();
+        // A world that has come to the end of the calendar stays there.
+        inner.base = inner.base.saturating_add(by).unwrap_or(inner.base);
+    }
+
+    /// How long it is until `at` by the machine's measure, in real mode; zero when it has
+    /// passed.
     pub fn until(&self, at: Timestamp) -> Duration {
         Duration::try_from(at.duration_since(self.now())).unwrap_or(Duration::ZERO)
+    }
+
+    /// Counts a call in until it is dropped.
+    pub fn busy(&self) -> Busy<'_> {
+        self.inner.lock().running += 1;
+        Busy(self)
+    }
+
+    /// Counts a call out while it waits for something else than time.
+    pub fn away(&self) -> Away<'_> {
+        self.leave(&mut self.inner.lock());
+        Away(self)
+    }
+
+    /// Waits, within a call that was counted in.
+    pub async fn sleep(&self, span: Duration) {
+        if span.is_zero() {
+            return;
+        }
+        if self.mode == ClockMode::Real {
+            return tokio::time::sleep(span).await;
+        }
+        let woken = {
+            let mut inner = self.inner.lock();
+            inner.last_sleeper += 1;
+            let key = (inner.base + span, inner.last_sleeper);
+            let (waker, woken) = oneshot::channel();
+            inner.sleepers.insert(key, waker);
+            self.leave(&mut inner);
+            woken
+        };
+        // Whoever wakes a call counts it in again. The clock lives as long as its calls.
+        let _ = woken.await;
+    }
+
+    /// Whether the call that asks is alone: no other acts or waits for time. Then time may
+    /// jump on to what is pending.
+    pub fn alone(&self) -> bool {
+        let inner = self.inner.lock();
+        self.mode == ClockMode::Virtual && inner.running == 1 && inner.sleepers.is_empty()
+    }
+
+    /// Jumps to a later time.
+    pub fn jump_to(&self, at: Timestamp) {
+        let mut inner = self.inner.lock();
+        inner.base = inner.base.max(at);
+    }
+
+    fn leave(&self, inner: &mut Inner) {
+        inner.running = inner.running.saturating_sub(1);
+        while inner.running == 0
+            && let Some(((at, _), waker)) = inner.sleepers.pop_first()
+        {
+            inner.base = inner.base.max(at);
+            // One at a time, so that calls act in the order of their times. A call that was
+            // given up does not count.
+            if waker.send(()).is_ok() {
+                inner.running = 1;
+            }
+        }
+    }
+}
+
+/// A call that is counted in.
+#[derive(Debug)]
+pub struct Busy<'a>(&'a Clock);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.leave(&mut self.0.inner.lock());
+    }
+}
+
+/// A call that waits for something else than time.
+#[derive(Debug)]
+pub struct Away<'a>(&'a Clock);
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.inner.lock().running += 1;
     }
 }

@@ -19,6 +19,8 @@ pub struct Fault {
     pub action: Option<String>,
     /// Only calls that name this ENI.
     pub eni: Option<String>,
+    /// Only the call with this number since the simulator started, from 1.
+    pub call: Option<u64>,
     /// Only the n-th matching call, counted from 1 since the fault was added.
     pub nth: Option<u64>,
     /// Only this share of the matching calls, 0 to 1.
@@ -26,8 +28,11 @@ pub struct Fault {
     /// How many calls it hits before it is gone; for ever when absent.
     pub times: Option<u64>,
 
-    /// Answer with this error code instead of acting.
+    /// Answer with this error code.
     pub code: Option<String>,
+    /// On which side of the act `code` is answered: before it, and nothing is done, when
+    /// absent; after it, and it is done all the same.
+    pub code_at: Option<Point>,
     /// HTTP status of `code`; the usual one of that code when absent.
     pub status: Option<u16>,
     pub message: Option<String>,
@@ -36,20 +41,60 @@ pub struct Fault {
     /// Act, then wait before answering.
     pub delay_reply: Option<Span>,
     /// Reset the connection before or after the act.
-    pub reset: Option<Reset>,
+    pub reset: Option<Point>,
+    /// Never answer, before or after the act; the connection stays open.
+    pub silent: Option<Point>,
     /// Act, then send half of the answer.
     pub half_reply: bool,
+    /// A read sees the cloud as it was so long ago.
+    pub stale: Option<Span>,
     /// Accept an asynchronous action that never completes.
     pub stuck: bool,
 }
 
-/// When a connection is reset.
+impl Fault {
+    /// Says what is wrong with a fault that can hit nothing or does nothing.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let code_only = self.status.is_some() || self.message.is_some() || self.code_at.is_some();
+        let effect = self.code.is_some()
+            || self.delay.is_some()
+            || self.delay_reply.is_some()
+            || self.reset.is_some()
+            || self.silent.is_some()
+            || self.stale.is_some()
+            || self.half_reply
+            || self.stuck;
+        if self.call == Some(0) || self.nth == Some(0) || self.times == Some(0) {
+            return Err("calls are counted from 1; set call, nth or times to 1 or more");
+        }
+        if self
+            .probability
+            .is_some_and(|share| !(0.0..=1.0).contains(&share))
+        {
+            return Err("probability must be 0 to 1");
+        }
+        if self.status.is_some_and(|status| !(400..=599).contains(&status)) {
+            return Err("status must be 400 to 599");
+        }
+        if code_only && self.code.is_none() {
+            return Err("status, message and codeAt go with code; add it");
+        }
+        match effect {
+            true => Ok(()),
+            false => {
+                Err("it does nothing; add code, delay, delayReply, reset, silent, halfReply, stale or stuck")
+            }
+        }
+    }
+}
+
+/// Which side of the act something happens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Reset {
+pub enum Point {
     /// Nothing was done.
     Before,
-    /// It was done, and the reply is lost.
+    /// It was done, and the reply is not sent yet.
     After,
 }
 
@@ -68,11 +113,13 @@ pub struct ActiveFault {
 /// What befalls one call.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Verdict {
-    pub error: Option<ApiError>,
+    pub error: Option<(ApiError, Point)>,
     pub delay: Span,
     pub delay_reply: Span,
-    pub reset: Option<Reset>,
+    pub reset: Option<Point>,
+    pub silent: Option<Point>,
     pub half_reply: bool,
+    pub stale: Span,
     pub stuck: bool,
     /// Ids of the faults that hit, for the call log.
     pub faults: Vec<u64>,
@@ -107,6 +154,15 @@ impl FaultTable {
         self.last_id
     }
 
+    /// How far back a read may have to see.
+    pub fn longest_stale(&self) -> Span {
+        self.faults
+            .iter()
+            .filter_map(|active| active.fault.stale)
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Ends one fault; whether it was there.
     pub fn remove(&mut self, id: u64) -> bool {
         let before = self.faults.len();
@@ -125,10 +181,10 @@ impl FaultTable {
     }
 
     /// Counts a call and decides what befalls it.
-    pub fn judge(&mut self, action: &str, enis: &[&str], random: &mut StdRng) -> Verdict {
+    pub fn judge(&mut self, call: u64, action: &str, enis: &[&str], random: &mut StdRng) -> Verdict {
         let mut verdict = Verdict::default();
         for active in &mut self.faults {
-            if active.matches(action, enis) && active.strikes(random) {
+            if active.matches(call, action, enis) && active.strikes(random) {
                 verdict.add(active.id, &active.fault);
             }
         }
@@ -139,8 +195,9 @@ impl FaultTable {
 }
 
 impl ActiveFault {
-    fn matches(&self, action: &str, enis: &[&str]) -> bool {
-        self.fault.action.as_deref().is_none_or(|wanted| wanted == action)
+    fn matches(&self, call: u64, action: &str, enis: &[&str]) -> bool {
+        self.fault.call.is_none_or(|wanted| wanted == call)
+            && self.fault.action.as_deref().is_none_or(|wanted| wanted == action)
             && self
                 .fault
                 .eni
@@ -164,19 +221,22 @@ impl Verdict {
     fn add(&mut self, id: u64, fault: &Fault) {
         self.faults.push(id);
         if let (None, Some(code)) = (&self.error, &fault.code) {
-            self.error = Some(ApiError {
+            let error = ApiError {
                 status: fault.status.unwrap_or_else(|| error::usual_status(code)),
                 code: Cow::Owned(code.clone()),
                 message: fault
                     .message
                     .clone()
                     .unwrap_or_else(|| "Injected by the simulator.".to_owned()),
-            });
+            };
+            self.error = Some((error, fault.code_at.unwrap_or(Point::Before)));
         }
         self.delay = self.delay.max(fault.delay.unwrap_or_default());
         self.delay_reply = self.delay_reply.max(fault.delay_reply.unwrap_or_default());
         self.reset = self.reset.or(fault.reset);
+        self.silent = self.silent.or(fault.silent);
         self.half_reply |= fault.half_reply;
+        self.stale = self.stale.max(fault.stale.unwrap_or_default());
         self.stuck |= fault.stuck;
     }
 }

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod fabric;
 pub mod fault;
+pub mod gate;
 pub mod machines;
 pub mod metadata;
 pub mod model;
@@ -14,6 +15,8 @@ pub mod simulator;
 pub mod state;
 pub mod world;
 
-pub use fault::{Fault, Reset};
+pub use clock::ClockMode;
+pub use fault::{Fault, Point};
+pub use gate::{Gate, Then};
 pub use simulator::{Options, Running, Simulator, StartError};
 pub use world::World;

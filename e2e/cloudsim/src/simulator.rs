@@ -13,8 +13,10 @@ use tokio_util::task::TaskTracker;
 use crate::admin;
 use crate::api;
 use crate::call_log::CallRecord;
+use crate::clock::{Clock, ClockMode};
 use crate::fabric::{Fabric, FabricError, FabricOptions, Port, PortKind, VSwitchNet};
 use crate::fault::Fault;
+use crate::gate::{Gate, GateError, GateView, Then};
 use crate::machines::{HostAddressError, Machines, give_host_address};
 use crate::metadata;
 use crate::model::{AddressSpace, Cloud, Eni};
@@ -39,6 +41,8 @@ pub struct Options {
     pub seed: u64,
     /// Carry packets: attached ENIs appear as devices of powered-on instances.
     pub fabric: bool,
+    /// How time passes; as the world says when absent.
+    pub clock: Option<ClockMode>,
 }
 
 /// Why a simulator did not start.
@@ -86,7 +90,8 @@ pub struct Running {
 
 impl Simulator {
     /// Starts a world on the current tokio runtime.
-    pub async fn start(world: World, options: Options) -> Result<Running, StartError> {
+    pub async fn start(mut world: World, options: Options) -> Result<Running, StartError> {
+        world.clock.mode = options.clock.unwrap_or(world.clock.mode);
         let call_log = options.call_log.as_deref();
         let state = Arc::new(State::new(&world, options.seed, options.fabric, call_log)?);
         let wanted = options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -218,12 +223,42 @@ impl Running {
 
     /// Puts a fault in force and returns its id.
     pub fn inject(&self, fault: Fault) -> u64 {
-        self.state.faults.lock().add(fault)
+        self.state.add_fault(fault)
     }
 
     /// Ends all faults.
     pub fn clear_faults(&self) {
         self.state.faults.lock().clear();
+    }
+
+    /// The clock of the world.
+    pub fn clock(&self) -> &Clock {
+        &self.state.clock
+    }
+
+    /// Lets the cloud's time pass at once.
+    pub fn advance(&self, by: Duration) {
+        self.state.advance(by);
+    }
+
+    /// Puts a gate up and returns its id.
+    pub fn hold(&self, gate: Gate) -> Result<u64, GateError> {
+        self.state.gates.add(gate)
+    }
+
+    /// Waits until a gate is reached, at most `patience`; how it stands then.
+    pub async fn gate(&self, id: u64, patience: Duration) -> Option<GateView> {
+        self.state.gates.wait(id, patience).await
+    }
+
+    /// Takes a gate away and says what becomes of the call before it; whether the gate was there.
+    pub fn open_gate(&self, id: u64, then: Then) -> bool {
+        self.state.gates.open(id, then)
+    }
+
+    /// Takes all gates away, drops what they hold, and puts none up any more.
+    pub fn close_gates(&self) {
+        self.state.gates.close();
     }
 
     /// Serves an instance's metadata on a free port of loopback, for tests of clients that
@@ -244,6 +279,7 @@ impl Running {
     /// Ends all listeners and connections, powers the machines off, and waits for it.
     pub async fn shutdown(self) {
         self.stop.cancel();
+        self.state.gates.close();
         self.tasks.wait().await;
         let machines = self.machines.clone();
         // A panic in there is told by the machines themselves.
@@ -254,6 +290,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.state.gates.close();
     }
 }
 
@@ -264,7 +301,11 @@ async fn clockwork(state: Arc<State>, machines: Arc<Machines>, stop: Cancellatio
     loop {
         let (next, changes) = state.with_cloud(|cloud, _| (cloud.next_due(), cloud.take_changes()));
         machines.follow(changes);
-        let pause = next.map_or(IDLE, |at| state.clock.until(at).min(IDLE));
+        // Virtual time jumps where calls wait and end; there is nothing to wait for here.
+        let pause = match state.clock.mode() {
+            ClockMode::Real => next.map_or(IDLE, |at| state.clock.until(at).min(IDLE)),
+            ClockMode::Virtual | ClockMode::Stepped => IDLE,
+        };
         // Cancel safe: all three only wait, and what is due is looked up afresh.
         tokio::select! {
             () = stop.cancelled() => return,

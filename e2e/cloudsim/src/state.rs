@@ -15,9 +15,10 @@ use crate::api::credentials::KeyRing;
 use crate::api::quota::QuotaTable;
 use crate::call_log::CallLog;
 use crate::clock::Clock;
-use crate::fault::{FaultTable, Verdict};
-use crate::model::Cloud;
-use crate::world::{ActionTiming, World, WorldError};
+use crate::fault::{Fault, FaultTable, Verdict};
+use crate::gate::Gates;
+use crate::model::{Cloud, LookBack};
+use crate::world::{ActionTiming, Staleness, World, WorldError};
 
 /// Shared state. Locks are taken one at a time, but for the call log, which is written
 /// under the lock of the cloud so that its order is the order of the acts.
@@ -27,11 +28,13 @@ pub struct State {
     pub keys: Mutex<KeyRing>,
     pub quotas: Mutex<QuotaTable>,
     pub faults: Mutex<FaultTable>,
+    pub gates: Gates,
     pub log: CallLog,
     pub region: String,
     pub verify_signatures: bool,
     /// Rung when something asynchronous was accepted or done.
     pub changed: Notify,
+    staleness: Staleness,
     timing: Mutex<BTreeMap<String, ActionTiming>>,
     random: Mutex<StdRng>,
 }
@@ -53,17 +56,23 @@ impl State {
         record_changes: bool,
         call_log: Option<&Path>,
     ) -> Result<State, StateError> {
-        let clock = Clock::start();
+        let clock = Clock::start(world.clock);
+        let mut cloud = Cloud::new(world, seed, record_changes, clock.now())?;
+        let faults = FaultTable::new(&world.faults);
+        let kept = longest_look_back(&world.staleness, &faults);
+        cloud.keep_history(kept);
         Ok(State {
             clock,
-            cloud: Mutex::new(Cloud::new(world, seed, record_changes, clock.now())?),
+            cloud: Mutex::new(cloud),
             keys: Mutex::new(KeyRing::new(world, seed)),
             quotas: Mutex::new(QuotaTable::new(&world.quotas)),
-            faults: Mutex::new(FaultTable::new(&world.faults)),
+            faults: Mutex::new(faults),
+            gates: Gates::default(),
             log: CallLog::new(call_log).map_err(StateError::CallLog)?,
             region: world.region.clone(),
             verify_signatures: world.rules.verify_signatures,
             changed: Notify::new(),
+            staleness: world.staleness,
             timing: Mutex::new(world.latency.clone()),
             // Another stream than those of ids and keys.
             random: Mutex::new(StdRng::seed_from_u64(seed ^ 0x4c41_5445)),
@@ -93,8 +102,64 @@ impl State {
     }
 
     /// What befalls a call by the faults in force.
-    pub fn judge(&self, action: &str, enis: &[&str]) -> Verdict {
-        self.faults.lock().judge(action, enis, &mut self.random.lock())
+    pub fn judge(&self, call: u64, action: &str, enis: &[&str]) -> Verdict {
+        self.faults
+            .lock()
+            .judge(call, action, enis, &mut self.random.lock())
+    }
+
+    /// Puts a fault in force and returns its id.
+    pub fn add_fault(&self, fault: Fault) -> u64 {
+        let (id, kept) = {
+            let mut faults = self.faults.lock();
+            (faults.add(fault), longest_look_back(&self.staleness, &faults))
+        };
+        self.cloud.lock().keep_history(kept);
+        id
+    }
+
+    /// Which moment a read sees, where that is not the present.
+    pub fn look_back(&self, verdict: &Verdict, now: Timestamp) -> LookBack {
+        let injected = verdict.stale.0;
+        let enis = self.staleness.network_interfaces;
+        let lag = match enis.longest().is_zero() {
+            true => Duration::ZERO,
+            false => enis.sample(&mut *self.random.lock()),
+        };
+        let at = |lag: Duration| (!lag.is_zero()).then(|| now.saturating_sub(lag).unwrap_or(now));
+        LookBack {
+            enis: at(lag.max(injected)),
+            space: at(self.staleness.available_addresses.0.max(injected)),
+        }
+    }
+
+    /// Which moment the metadata service tells of.
+    pub fn metadata_look_back(&self, now: Timestamp) -> LookBack {
+        let lag = self.staleness.metadata.0;
+        LookBack {
+            enis: (!lag.is_zero()).then(|| now.saturating_sub(lag).unwrap_or(now)),
+            space: None,
+        }
+    }
+
+    /// Lets the cloud's time pass at once.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.changed.notify_one();
+    }
+
+    /// What virtual time does when the last call ends: it jumps on until nothing is pending.
+    pub fn rest(&self) {
+        if !self.clock.alone() {
+            return;
+        }
+        let mut cloud = self.cloud.lock();
+        while let Some(at) = cloud.next_due() {
+            self.clock.jump_to(at);
+            cloud.advance(at);
+        }
+        drop(cloud);
+        self.changed.notify_one();
     }
 
     /// A request id in the form of the real ones.
@@ -108,6 +173,17 @@ impl State {
         let mut cloud = self.cloud.lock();
         let now = self.clock.now();
         cloud.advance(now);
-        use_it(&mut cloud, now)
+        let result = use_it(&mut cloud, now);
+        cloud.record_space(now);
+        result
     }
+}
+
+fn longest_look_back(staleness: &Staleness, faults: &FaultTable) -> Duration {
+    let world = staleness
+        .network_interfaces
+        .longest()
+        .max(staleness.available_addresses.0)
+        .max(staleness.metadata.0);
+    world.max(faults.longest_stale().0)
 }

@@ -1,4 +1,4 @@
-//! Where the programs that the lab starts are found: the Kubernetes parts in the cache that
+//! Where the programs that the lab starts are found: the Kubernetes parts and CoreDNS in the cache that
 //! `scripts/setup.sh` fills, our own binaries beside the running one, the rest in the usual folders.
 
 use std::path::{Path, PathBuf};
@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 /// The Kubernetes version of the cluster; `scripts/build-kubernetes.sh` builds the same.
 pub const KUBERNETES_VERSION: &str = "1.34.2";
 
+/// The CoreDNS version of the cluster; `e2e/lab/coredns` requires the same, and `scripts/build-coredns.sh` builds it.
+pub const COREDNS_VERSION: &str = "1.13.1";
+
 /// A program that the lab needs is not on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum NotFound {
     #[error("no {name} in {}; run scripts/setup.sh, which builds it", dir.display())]
-    Kubernetes { name: String, dir: PathBuf },
+    Built { name: String, dir: PathBuf },
     #[error("no {name} beside {}; build it with `cargo build --workspace`", dir.display())]
     Own { name: String, dir: PathBuf },
     #[error("no {name} in the usual folders; run scripts/setup.sh, which installs it")]
@@ -48,12 +51,20 @@ pub fn kubernetes_dir() -> Result<PathBuf, NotFound> {
 
 /// One of the programs that `scripts/build-kubernetes.sh` builds.
 pub fn kubernetes(name: &str) -> Result<PathBuf, NotFound> {
-    let dir = kubernetes_dir()?;
+    built(kubernetes_dir()?, name)
+}
+
+/// The name server that `scripts/build-coredns.sh` builds.
+pub fn coredns() -> Result<PathBuf, NotFound> {
+    built(cache_dir()?.join(format!("coredns-{COREDNS_VERSION}")), "coredns")
+}
+
+fn built(dir: PathBuf, name: &str) -> Result<PathBuf, NotFound> {
     let path = dir.join(name);
     if path.is_file() {
         Ok(path)
     } else {
-        Err(NotFound::Kubernetes {
+        Err(NotFound::Built {
             name: name.to_owned(),
             dir,
         })
@@ -105,4 +116,16 @@ pub fn system(name: &str) -> Result<PathBuf, NotFound> {
     .ok_or_else(|| NotFound::System {
         name: name.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_coredns_is_the_one_that_is_built() {
+        let module = include_str!("../coredns/go.mod");
+        let required = format!("require github.com/coredns/coredns v{COREDNS_VERSION}");
+        assert!(module.lines().any(|line| line == required), "{module}");
+    }
 }

@@ -14,7 +14,6 @@ pub fn play(stage: &Stage) -> Result<()> {
     unknown_in_the_cloud(stage)?;
     refused_pods(stage)?;
     passed_over(stage)?;
-    pod_without_network(stage)?;
     stage.run("kubectl get podnetworkings")?;
     Ok(())
 }
@@ -181,17 +180,6 @@ fn passed_over(stage: &Stage) -> Result<()> {
         Ok(said.lines().any(|line| line.starts_with("wrong-kind") && line.contains("db")).then_some(()))
     })?;
     stage.run("kubectl delete deployment wrong-kind --wait=true")?;
-    Ok(())
-}
-
-fn pod_without_network(stage: &Stage) -> Result<()> {
-    stage.run(&pod("plain", "", ""))?;
-    stage.wait("a pod without PodNetworking fails at once, with the reason", Duration::from_secs(20), || {
-        let said = stage.get("kubectl get events --field-selector involvedObject.name=plain -o jsonpath='{.items[*].message}'")?;
-        Ok(said.contains("PodNetworking").then_some(()))
-    })?;
-    stage.run("kubectl get events --field-selector involvedObject.name=plain")?;
-    stage.run("kubectl delete pod plain --wait=true --timeout=60s")?;
     Ok(())
 }
 

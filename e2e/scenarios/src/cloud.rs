@@ -28,7 +28,8 @@ pub fn drops(stage: &Stage, reason: &str) -> Result<u64> {
     Ok(counters["dropped"][reason].as_u64().unwrap_or(0))
 }
 
-fn state(stage: &Stage) -> Result<Value> {
+/// All that the cloud holds.
+pub fn state(stage: &Stage) -> Result<Value> {
     Ok(serde_json::from_str(&stage.get("lab cloud /state")?)?)
 }
 

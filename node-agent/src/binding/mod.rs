@@ -2,7 +2,7 @@
 //!
 //! [`decide`] is the whole decision: the network, or what is waited for, or why there will be none.
 
-mod member;
+mod interface;
 mod reason;
 
 #[cfg(test)]
@@ -13,9 +13,9 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use terway_crds::Phase;
 
-use crate::world::{AllocationView, NodeView, PodEniView, PodView, Trunk};
+use crate::world::{AllocationView, Nic, NodeView, PodEniView, PodKey, PodView, SharedAddress, State};
 
-pub use member::{members, network};
+pub use interface::{interfaces, network};
 pub use reason::{Refusal, Wait};
 
 /// Name of the interface that an allocation without one means.
@@ -24,8 +24,8 @@ const FIRST_INTERFACE: &str = "eth0";
 /// A pod's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The trunk that carries it.
-    pub trunk: Trunk,
+    /// The ENI that carries it: the trunk of its members, or the shared ENI that its address is of.
+    pub nic: Nic,
     /// Its interfaces; the first is the one that the runtime names.
     pub interfaces: Vec<BoundInterface>,
 }
@@ -35,14 +35,10 @@ pub struct Binding {
 pub struct BoundInterface {
     /// Name in the pod; none for the one that the runtime names.
     pub name: Option<String>,
-    /// ENI id.
-    pub eni_id: String,
     /// The address.
     pub ip: Ipv4Addr,
-    /// CIDR of the vSwitch.
-    pub cidr: Ipv4Net,
-    /// VLAN id on the trunk.
-    pub vlan: u16,
+    /// VLAN id on the trunk; none for an address of the NIC itself.
+    pub vlan: Option<u16>,
     /// Whether the pod's default route leaves by it. Exactly one interface has it.
     pub default_route: bool,
     /// Further destinations reached through it.
@@ -72,7 +68,7 @@ pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeVie
         return Decision::Refuse(Refusal::Ignored { pod: pod.key.clone() });
     }
     if !pod.wants_eni {
-        return Decision::Refuse(Refusal::NoSharedEni { pod: pod.key.clone() });
+        return shared(pod, node);
     }
     if pod.deleting {
         // The control plane makes nothing for a pod that is on its way out.
@@ -93,12 +89,68 @@ pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeVie
     })
 }
 
-/// The network that a running sandbox was given, to repair it by. Unlike [`decide`] it asks neither
-/// for the phase nor for a living PodENI: what runs keeps its network until its sandbox goes.
-pub fn existing(pod_eni: &PodEniView, node: Option<&NodeView>) -> Option<Binding> {
+/// The network that a running sandbox was given by a PodENI, to repair it by. Unlike [`decide`] it asks
+/// neither for the phase nor for a living PodENI: what runs keeps its network until its sandbox goes.
+fn existing(pod_eni: &PodEniView, node: Option<&NodeView>) -> Option<Binding> {
     match realisable(pod_eni, node) {
         Decision::Ready(binding) => Some(binding),
         Decision::Wait(_) | Decision::Refuse(_) => None,
+    }
+}
+
+/// The network of the running pod with this UID, and the pod's name; none while nothing describes it.
+pub fn of_running(uid: &str, state: &State) -> Option<(PodKey, Binding)> {
+    if let Some(pod_eni) = state.pod_eni_for(uid) {
+        return Some((pod_eni.key.clone(), existing(pod_eni, state.node())?));
+    }
+    let shared = state.node()?.shared.get(uid)?;
+    let (namespace, name) = shared.pod_id.split_once('/')?;
+    let address = shared.address.as_ref().ok()?;
+    Some((PodKey::new(namespace, name), of_shared(address)))
+}
+
+/// The network of a pod with a shared address.
+fn of_shared(address: &SharedAddress) -> Binding {
+    Binding {
+        nic: address.nic.clone(),
+        interfaces: vec![BoundInterface {
+            name: None,
+            ip: address.ip,
+            vlan: None,
+            default_route: true,
+            extra_routes: Vec::new(),
+        }],
+    }
+}
+
+/// A pod without ENIs of its own gets the shared address that the control plane has bound to its UID.
+fn shared(pod: &PodView, node: Option<&NodeView>) -> Decision {
+    let key = pod.key.clone();
+    let bound = node.and_then(|node| node.shared.get(&pod.uid));
+    match (bound, node) {
+        (Some(bound), _) => match &bound.address {
+            Ok(address) => Decision::Ready(of_shared(address)),
+            // It may only not be attached yet.
+            Err(why) => Decision::Wait(Wait::NoAddress {
+                pod: key,
+                why: vec![why.clone()],
+            }),
+        },
+        (None, _) if pod.deleting => Decision::Refuse(Refusal::PodDeleting { pod: key }),
+        (None, None) => Decision::Wait(Wait::NoNode),
+        (
+            None,
+            Some(NodeView {
+                no_shared: Some(why), ..
+            }),
+        ) => Decision::Refuse(Refusal::NoSharedEni {
+            pod: key,
+            why: why.clone(),
+        }),
+        (None, Some(node)) => Decision::Wait(Wait::NoAddress {
+            pod: key,
+            why: node.troubles.clone(),
+        }),
     }
 }
 
@@ -148,17 +200,17 @@ fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
         let (has, wants) = (trunk.eni_id.clone(), pod_eni.trunk.clone());
         return Decision::Wait(Wait::OtherTrunk { pod, has, wants });
     }
-    match interfaces(allocations) {
+    match of_members(allocations) {
         Ok(interfaces) => Decision::Ready(Binding {
-            trunk: trunk.clone(),
+            nic: trunk.clone(),
             interfaces,
         }),
         Err(why) => Decision::Wait(Wait::Unusable { pod, why }),
     }
 }
 
-fn interfaces(allocations: &[AllocationView]) -> Result<Vec<BoundInterface>, String> {
-    let mut interfaces = allocations.iter().map(interface).collect::<Result<Vec<_>, _>>()?;
+fn of_members(allocations: &[AllocationView]) -> Result<Vec<BoundInterface>, String> {
+    let mut interfaces = allocations.iter().map(of_member).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = interfaces.iter().position(|interface| interface.name.is_none()) else {
         return Err(format!("no allocation is for {FIRST_INTERFACE}"));
     };
@@ -183,23 +235,25 @@ fn interfaces(allocations: &[AllocationView]) -> Result<Vec<BoundInterface>, Str
     Ok(interfaces)
 }
 
-fn interface(allocation: &AllocationView) -> Result<BoundInterface, String> {
-    let eni_id = allocation.eni_id.clone();
+fn of_member(allocation: &AllocationView) -> Result<BoundInterface, String> {
     let missing = |what: &str| format!("the allocation of ENI {:?} has no {what}", allocation.eni_id);
     let cidr = allocation.cidr.ok_or_else(|| missing("ipv4CIDR"))?;
     let ip = allocation.ipv4.ok_or_else(|| missing("ipv4"))?;
     if !cidr.contains(&ip) {
-        return Err(format!("the address {ip} of ENI {eni_id} is not in {cidr}"));
+        return Err(format!(
+            "the address {ip} of ENI {} is not in {cidr}",
+            allocation.eni_id
+        ));
     }
     let named = !matches!(allocation.interface.as_str(), "" | FIRST_INTERFACE);
     Ok(BoundInterface {
         name: named.then(|| allocation.interface.clone()),
         ip,
-        cidr,
-        vlan: allocation
-            .vlan
-            .ok_or_else(|| missing("VLAN id in status.eniInfos"))?,
-        eni_id,
+        vlan: Some(
+            allocation
+                .vlan
+                .ok_or_else(|| missing("VLAN id in status.eniInfos"))?,
+        ),
         default_route: allocation.default_route,
         extra_routes: allocation.extra_routes.clone(),
     })

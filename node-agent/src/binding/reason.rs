@@ -15,6 +15,8 @@ pub enum Wait {
         /// The kinds that are missing.
         kinds: Vec<&'static str>,
     },
+    /// The agent has not compared the kernel with what it should be since it started.
+    NotInOrder,
     /// The pod is not known here yet.
     NoPod {
         /// The pod.
@@ -59,6 +61,13 @@ pub enum Wait {
         /// What.
         why: String,
     },
+    /// The control plane has not bound an address of a shared ENI to the pod.
+    NoAddress {
+        /// The pod.
+        pod: PodKey,
+        /// What keeps it, as far as the Node object tells.
+        why: Vec<String>,
+    },
     /// This node has no Node object of our group.
     NoNode,
     /// This node has no attached trunk.
@@ -87,6 +96,10 @@ impl fmt::Display for Wait {
                     kinds.join(", ")
                 )
             }
+            Wait::NotInOrder => f.write_str(
+                "the agent has just started and puts the networks of running pods in order first; its log says what \
+                 keeps it",
+            ),
             Wait::NoPod { pod } => write!(f, "pod {pod} is not known to the API server (yet)"),
             Wait::NoPodEni { pod } => write!(
                 f,
@@ -114,6 +127,16 @@ impl fmt::Display for Wait {
                 write!(f, "PodENI {pod} is in phase {}{}", Named(phase), Words(message))
             }
             Wait::Unusable { pod, why } => write!(f, "PodENI {pod} cannot be realised: {why}"),
+            Wait::NoAddress { pod, why } if why.is_empty() => write!(
+                f,
+                "the control plane has not given pod {pod} an address of this node's ENIs (yet); look at \
+                 `kubectl get nodes.network.alibabacloud.com` and at terway-controlplane"
+            ),
+            Wait::NoAddress { pod, why } => write!(
+                f,
+                "the control plane has not given pod {pod} an address of this node's ENIs: {}",
+                why.join("; ")
+            ),
             Wait::NoNode => f.write_str(
                 "the control plane has made no Node object of network.alibabacloud.com for this node (yet)",
             ),
@@ -131,10 +154,12 @@ impl fmt::Display for Wait {
 /// Why a pod gets no network here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The pod has no PodNetworking, and there is nothing else to give it.
+    /// The pod has no ENI of its own, and this node can have none to share.
     NoSharedEni {
         /// The pod.
         pod: PodKey,
+        /// Why.
+        why: String,
     },
     /// The pod is labelled to be left alone, and still asks for a network.
     Ignored {
@@ -163,11 +188,10 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NoSharedEni { pod } => write!(
+            Refusal::NoSharedEni { pod, why } => write!(
                 f,
-                "pod {pod} matches no PodNetworking, and shared ENIs are not available yet: apply a PodNetworking \
-                 whose selector matches the pod, or name one in the annotation k8s.aliyun.com/pod-networks-request, \
-                 and create the pod again"
+                "pod {pod} is to have an address of a shared ENI, and this node will have none: {why}; run the pod \
+                 on a larger instance type"
             ),
             Refusal::Ignored { pod } => write!(
                 f,

@@ -3,10 +3,11 @@
 use terway_cni_protocol::Attachment;
 use terway_crds::Phase;
 
-use super::{Decision, Refusal, Wait, decide, existing, members, network};
+use super::{Decision, Refusal, Wait, decide, existing, interfaces, network};
 use crate::datapath::Realised;
 use crate::settings::Settings;
-use crate::world::{AllocationView, NodeView, PodEniView, PodKey, PodView, Trunk};
+use crate::testing::sharing;
+use crate::world::{AllocationView, Nic, NodeView, PodEniView, PodKey, PodView};
 
 fn pod() -> PodView {
     PodView {
@@ -39,7 +40,7 @@ fn pod_eni() -> PodEniView {
 }
 
 fn node() -> NodeView {
-    let trunk = Trunk {
+    let trunk = Nic {
         eni_id: "eni-t".into(),
         mac: [2, 0, 0, 0, 0, 1],
         cidr: "10.0.0.0/24".parse().unwrap(),
@@ -73,17 +74,17 @@ fn a_bound_pod_eni_is_realised() {
     let interface = &binding.interfaces[0];
     assert_eq!(
         (interface.name.as_deref(), interface.vlan, interface.default_route),
-        (None, 7, true)
+        (None, Some(7), true)
     );
 
     let attachment = Attachment {
         container_id: "c".into(),
         ifname: "eth0".into(),
     };
-    let members = members(&binding, &pod().key, "u-1", &attachment, &Settings::default());
-    assert_eq!(members[0].sandbox.ifname, "eth0");
+    let wants = interfaces(&binding, &pod().key, "u-1", &attachment, &Settings::default());
+    assert_eq!(wants[0].sandbox.ifname, "eth0");
     assert_eq!(
-        members[0].trunk_gateway.to_string(),
+        wants[0].nic_gateway.to_string(),
         "10.0.0.253",
         "third-last of the trunk's vSwitch"
     );
@@ -92,7 +93,7 @@ fn a_bound_pod_eni_is_realised() {
         host_mac: [2; 6],
         pod_mac: [4; 6],
     };
-    let network = network(&[(members[0].clone(), made)]);
+    let network = network(&[(wants[0].clone(), made)]);
     assert_eq!(network.addresses[0].address.to_string(), "10.0.16.7/32");
     assert_eq!(network.addresses[0].interface, 1);
     assert_eq!(network.interfaces[1].mac, "04:04:04:04:04:04");
@@ -180,14 +181,81 @@ fn the_trunk_must_be_this_nodes() {
 }
 
 #[test]
+fn a_pod_without_an_eni_of_its_own_gets_the_address_bound_to_its_uid() {
+    let plain = PodView {
+        wants_eni: false,
+        ..pod()
+    };
+    let node = sharing("db-0", "u-1", "10.0.16.9");
+    let Decision::Ready(binding) = decide(&plain, None, Some(&node)) else {
+        panic!()
+    };
+    let attachment = Attachment {
+        container_id: "c".into(),
+        ifname: "eth0".into(),
+    };
+    let wants = interfaces(&binding, &plain.key, "u-1", &attachment, &Settings::default());
+    assert_eq!(wants.len(), 1);
+    assert_eq!(
+        (wants[0].ip.to_string().as_str(), wants[0].vlan),
+        ("10.0.16.9", None)
+    );
+    assert_eq!(
+        wants[0].nic_gateway.to_string(),
+        "10.0.19.253",
+        "of the shared ENI's vSwitch"
+    );
+
+    // The address of the pod's predecessor is not the pod's.
+    let other = sharing("db-0", "u-0", "10.0.16.9");
+    assert!(matches!(
+        wait(decide(&plain, None, Some(&other))),
+        Wait::NoAddress { .. }
+    ));
+    // Nor does a pod with an ENI of its own take one.
+    assert!(matches!(
+        wait(decide(&pod(), None, Some(&node))),
+        Wait::NoPodEni { .. }
+    ));
+    // What is bound is served, though the pod is on its way out.
+    let going = PodView {
+        deleting: true,
+        ..plain
+    };
+    assert!(matches!(decide(&going, None, Some(&node)), Decision::Ready(_)));
+}
+
+#[test]
+fn a_wait_for_a_shared_address_says_what_keeps_it() {
+    let plain = PodView {
+        wants_eni: false,
+        ..pod()
+    };
+    assert_eq!(wait(decide(&plain, None, None)), Wait::NoNode);
+    let mut short = node();
+    short.troubles = vec!["vsw-a has no address left".into()];
+    let text = wait(decide(&plain, None, Some(&short))).to_string();
+    assert!(
+        text.contains("shop/db-0") && text.ends_with("vsw-a has no address left"),
+        "{text}"
+    );
+    let mut attaching = sharing("db-0", "u-1", "10.0.16.9");
+    attaching.shared.get_mut("u-1").unwrap().address = Err("ENI eni-s is Attaching".into());
+    let text = wait(decide(&plain, None, Some(&attaching))).to_string();
+    assert!(text.ends_with("ENI eni-s is Attaching"), "{text}");
+}
+
+#[test]
 fn a_pod_without_a_network_to_come_is_refused_at_once() {
     let shared = PodView {
         wants_eni: false,
         ..pod()
     };
-    let text = refusal(decide(&shared, None, Some(&node()))).to_string();
+    let mut small = node();
+    small.no_shared = Some("its instance type has no room".into());
+    let text = refusal(decide(&shared, None, Some(&small))).to_string();
     assert!(
-        text.contains("shared ENIs are not available yet") && text.contains("PodNetworking"),
+        text.contains("shop/db-0") && text.contains("its instance type has no room"),
         "{text}"
     );
     let ignored = PodView {

@@ -4,12 +4,13 @@ use std::{fs, io};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::{RouteNetlinkMessage as Message, link::LinkAttribute};
-use nix::libc::{EADDRNOTAVAIL, EEXIST, ENODEV, ENOENT, ESRCH};
+use nix::libc::{EADDRNOTAVAIL, EEXIST, EINVAL, ENODEV, ENOENT, ESRCH};
 
 use super::{
     link, message,
     netlink::{Netlink, NetlinkError},
     plan::{Plan, Step},
+    symmetric::Marking,
 };
 use crate::ebpf::{EbpfError, Program, Programs};
 
@@ -33,10 +34,10 @@ pub struct Outcome {
 
 /// Makes every step. One that fails does not keep the others from being made: a foreign
 /// object in the way of one pod must not take the network from another.
-pub fn apply(plan: Plan, netlink: &mut Netlink, programs: &mut Programs) -> Outcome {
+pub fn apply(plan: Plan, netlink: &mut Netlink, programs: &mut Programs, marking: &mut Marking) -> Outcome {
     let mut outcome = Outcome::default();
     for step in plan.steps {
-        match make(&step, netlink, programs) {
+        match make(&step, netlink, programs, marking) {
             Ok(()) => outcome.done.push(step),
             Err(error) => outcome.failed.push((step, error)),
         }
@@ -44,8 +45,14 @@ pub fn apply(plan: Plan, netlink: &mut Netlink, programs: &mut Programs) -> Outc
     outcome
 }
 
-fn make(step: &Step, netlink: &mut Netlink, programs: &mut Programs) -> Result<(), StepError> {
+fn make(
+    step: &Step,
+    netlink: &mut Netlink,
+    programs: &mut Programs,
+    marking: &mut Marking,
+) -> Result<(), StepError> {
     match step {
+        Step::PutMarking(to) => marking.put(to)?,
         Step::SetSysctl { key, value } => fs::write(key.path(), value).map_err(StepError::Sysctl)?,
         Step::PutSource { at, mac } => programs.put_source(*at, *mac)?,
         Step::PutPop { key, veth } => programs.put_pop(*key, *veth)?,
@@ -53,10 +60,20 @@ fn make(step: &Step, netlink: &mut Netlink, programs: &mut Programs) -> Result<(
         Step::RemoveSource(at) => programs.remove_source(*at)?,
         Step::RemovePop(key) => programs.remove_pop(*key)?,
         Step::RemovePush(at) => programs.remove_push(*at)?,
+        Step::AttachFilter { ifindex, program } if programs.hangs_alone(*program) => {
+            programs.attach(*ifindex, *program)?
+        }
         Step::AttachFilter { ifindex, program } => attach(netlink, programs, *ifindex, *program)?,
+        Step::RemoveFilter { ifindex, program } if programs.hangs_alone(*program) => {
+            programs.detach(*ifindex, *program)?
+        }
         Step::RemoveFilter { ifindex, program } => {
             let slot = message::filter_slot(*ifindex, *program);
             absent(netlink.change("remove a filter", Message::DelTrafficFilter(slot), 0))?;
+        }
+        Step::RemoveLeftFilters { ifindex } => {
+            let left = Message::DelTrafficFilter(message::ipvlan_filters(*ifindex));
+            no_filter(netlink.change("remove upstream's filters", left, 0))?;
         }
         Step::SetLink { ifindex, setting } => {
             link::set(
@@ -90,6 +107,10 @@ fn make(step: &Step, netlink: &mut Netlink, programs: &mut Programs) -> Result<(
         Step::RemoveRule(rule) => {
             absent(netlink.change("remove a rule", Message::DelRule(message::rule(rule)), 0))?;
         }
+        Step::RemoveLeftRule(rule) => {
+            let left = Message::DelRule(message::left_rule(rule));
+            absent(netlink.change("remove a left rule", left, 0))?;
+        }
     }
     Ok(())
 }
@@ -117,6 +138,14 @@ fn attach(
 fn present(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
     match result {
         Err(e) if e.errno() == Some(EEXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// The kernel calls a link without the hook, or a hook without such filters, invalid.
+fn no_filter(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
+    match absent(result) {
+        Err(e) if e.errno() == Some(EINVAL) => Ok(()),
         other => other,
     }
 }

@@ -1,14 +1,15 @@
-//! What the kernel should look like, computed from members and from the links there are.
+//! What the kernel should look like, computed from the pods and from the links there are.
 
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
 use super::{
-    MemberInterface, Waiting,
+    PodInterface, Waiting,
     link::{Link, Links},
     ownership::{self, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
     state::{LinkSetting, NetState, Route, Rule, Sysctl},
+    symmetric::Symmetric,
 };
 use crate::ebpf::{Program, ProgramIds};
 
@@ -20,7 +21,7 @@ pub const POD_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 /// in by another interface than the main table would answer by.
 const HOST_SYSCTLS: [(&str, &str); 2] = [("forwarding", "1"), ("rp_filter", "0")];
 
-/// What all members need alike.
+/// What all pods need alike.
 pub struct Node<'a> {
     pub links: &'a Links,
     pub programs: &'a ProgramIds,
@@ -28,23 +29,40 @@ pub struct Node<'a> {
     pub node_ip: Option<Ipv4Addr>,
 }
 
-/// The host's side of all members, and which of them wait for what.
-pub fn host(members: &[MemberInterface], node: &Node<'_>) -> (NetState, Vec<Waiting>) {
+/// The host's side of all pods, and which of them wait for what.
+pub fn host(wants: &[PodInterface], node: &Node<'_>) -> (NetState, Vec<Waiting>) {
     let mut state = NetState::default();
     let mut waiting = Vec::new();
     host_sysctls(&mut state, node.links);
-    for member in members {
-        let Some(veth) = node.links.of(&member.sandbox) else {
-            waiting.push(Waiting::HostLink(member.sandbox.clone()));
+    for want in wants {
+        let Some(veth) = node.links.of(&want.sandbox) else {
+            waiting.push(Waiting::HostLink(want.sandbox.clone()));
             continue;
         };
-        local(&mut state, member, veth, node);
-        match node.links.nic(member.trunk_mac) {
-            Some(trunk) => through_trunk(&mut state, member, veth, trunk, node),
-            None => waiting.push(Waiting::Trunk(member.sandbox.clone())),
+        local(&mut state, want, veth, node);
+        match node.links.nic(want.nic_mac) {
+            Some(nic) => through_nic(&mut state, want, veth, nic, node),
+            None => waiting.push(Waiting::Nic(want.sandbox.clone())),
         }
     }
     (state, waiting)
+}
+
+/// The way of what answers a connection that entered by the node's own interface: `gateway` is that of
+/// its default route, if that has one.
+pub fn symmetric(state: &mut NetState, config: &Symmetric, uplink: &Link, gateway: Option<Ipv4Addr>) {
+    state.marking = Some(config.clone());
+    let anywhere = Ipv4Net::default();
+    state.routes.insert(match gateway {
+        Some(gateway) => Route::via(config.table, anywhere, gateway, uplink.index),
+        None => Route::direct(config.table, anywhere, uplink.index),
+    });
+    state.rules.insert(Rule {
+        priority: config.priority,
+        mark: Some((config.mark, config.mask)),
+        table: config.table,
+        ..Rule::default()
+    });
 }
 
 fn host_sysctls(state: &mut NetState, links: &Links) {
@@ -64,19 +82,20 @@ fn host_sysctls(state: &mut NetState, links: &Links) {
     }
 }
 
-/// Between the pod and its node.
-fn local(state: &mut NetState, member: &MemberInterface, veth: &Link, node: &Node<'_>) {
-    let pod = Ipv4Net::from(member.ip);
+/// Between the pod and its node. Sources are checked for every pod: one with a shared address could
+/// borrow the security groups of a member by its address.
+fn local(state: &mut NetState, want: &PodInterface, veth: &Link, node: &Node<'_>) {
+    let pod = Ipv4Net::from(want.ip);
     state.links.insert(
         veth.index,
         LinkSetting {
             up: true,
-            mtu: member.mtu,
+            mtu: want.mtu,
         },
     );
     state
         .sources
-        .insert((veth.index, member.ip), ownership::pod_mac(&member.sandbox));
+        .insert((veth.index, want.ip), ownership::pod_mac(&want.sandbox));
     filter(state, veth.index, Program::PodSource, node);
     state.routes.insert(Route::direct(MAIN_TABLE, pod, veth.index));
     state.rules.insert(Rule {
@@ -85,7 +104,7 @@ fn local(state: &mut NetState, member: &MemberInterface, veth: &Link, node: &Nod
         table: MAIN_TABLE,
         ..Rule::default()
     });
-    for cidr in &member.host_stack_cidrs {
+    for cidr in &want.host_stack_cidrs {
         // Addresses the host serves itself are looked up where the host looks, not in the
         // ENI's table, which would send them into the VPC.
         let (from, to) = (Some(pod), Some(cidr.trunc()));
@@ -100,32 +119,27 @@ fn local(state: &mut NetState, member: &MemberInterface, veth: &Link, node: &Nod
 }
 
 /// Between the pod and the VPC.
-fn through_trunk(state: &mut NetState, member: &MemberInterface, veth: &Link, trunk: &Link, node: &Node<'_>) {
-    let table = ownership::table_of(trunk.index);
+fn through_nic(state: &mut NetState, want: &PodInterface, veth: &Link, nic: &Link, node: &Node<'_>) {
+    let table = ownership::table_of(nic.index);
     // Never smaller than it is: other pods and the host use it too.
-    let setting = state.links.entry(trunk.index).or_insert(LinkSetting {
+    let setting = state.links.entry(nic.index).or_insert(LinkSetting {
         up: true,
-        mtu: trunk.mtu,
+        mtu: nic.mtu,
     });
-    setting.mtu = setting.mtu.max(member.mtu);
+    setting.mtu = setting.mtu.max(want.mtu);
     if let Some(ip) = node.node_ip {
-        state.addresses.insert((trunk.index, Ipv4Net::from(ip)));
+        state.addresses.insert((nic.index, Ipv4Net::from(ip)));
+    }
+    if let Some(vlan) = want.vlan {
+        state.pops.insert((nic.index, vlan, want.ip), veth.index);
+        state.pushes.insert((nic.index, want.ip), (vlan, veth.index));
+        filter(state, nic.index, Program::MemberPop, node);
+        filter(state, nic.index, Program::MemberPush, node);
     }
     state
-        .pops
-        .insert((trunk.index, member.vlan, member.ip), veth.index);
-    state
-        .pushes
-        .insert((trunk.index, member.ip), (member.vlan, veth.index));
-    filter(state, trunk.index, Program::MemberPop, node);
-    filter(state, trunk.index, Program::MemberPush, node);
-    state.routes.insert(Route::via(
-        table,
-        Ipv4Net::default(),
-        member.trunk_gateway,
-        trunk.index,
-    ));
-    let from = Some(Ipv4Net::from(member.ip));
+        .routes
+        .insert(Route::via(table, Ipv4Net::default(), want.nic_gateway, nic.index));
+    let from = Some(Ipv4Net::from(want.ip));
     state.rules.insert(Rule {
         priority: RULE_FROM_POD,
         from,
@@ -141,25 +155,25 @@ fn filter(state: &mut NetState, ifindex: u32, program: Program, node: &Node<'_>)
 }
 
 /// The pod's side. `ifindex` is the pod's end of the veth, `host_mac` the other end's MAC.
-pub fn pod(member: &MemberInterface, ifindex: u32, host_mac: [u8; 6]) -> NetState {
+pub fn pod(want: &PodInterface, ifindex: u32, host_mac: [u8; 6]) -> NetState {
     let mut state = NetState::default();
-    let own = Ipv4Net::from(member.ip);
+    let own = Ipv4Net::from(want.ip);
     state.links.insert(
         ifindex,
         LinkSetting {
             up: true,
-            mtu: member.mtu,
+            mtu: want.mtu,
         },
     );
     state.addresses.insert((ifindex, own));
     state.neighbours.insert((ifindex, POD_GATEWAY), host_mac);
-    for destination in &member.extra_routes {
+    for destination in &want.extra_routes {
         state
             .routes
             .insert(Route::via(MAIN_TABLE, destination.trunc(), POD_GATEWAY, ifindex));
     }
     let default = |table| Route::via(table, Ipv4Net::default(), POD_GATEWAY, ifindex);
-    if member.default_route {
+    if want.default_route {
         state.routes.insert(default(MAIN_TABLE));
     } else {
         // An additional interface: what is sent in its name leaves by it, though the
@@ -176,7 +190,7 @@ pub fn pod(member: &MemberInterface, ifindex: u32, host_mac: [u8; 6]) -> NetStat
             ..base.clone()
         });
         state.rules.insert(Rule {
-            oif: Some(member.sandbox.ifname.clone()),
+            oif: Some(want.sandbox.ifname.clone()),
             ..base
         });
     }

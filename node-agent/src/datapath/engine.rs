@@ -5,18 +5,20 @@ use std::{net::Ipv4Addr, os::fd::OwnedFd, time::Duration};
 use terway_ebpf_abi::Counter;
 
 use super::{
-    DatapathConfig, DatapathError, MemberInterface, Present, Realised, Repair, Report, Sandbox, Step,
+    Census, DatapathConfig, DatapathError, PodInterface, Present, Realised, Repair, Report, Sandbox, Step,
+    Waiting,
     apply::{self, Outcome},
     desired::{self, Node},
     link::Links,
     netlink::Netlink,
     netns, observe,
-    observe::Observed,
+    observe::{Filters, Observed},
     ownership,
     pair::{self, Pair},
     plan::Plan,
-    scope::{Recent, current, leaked, leaving},
+    scope::{Recent, current, leaked, leaving, unknown},
     state::{Focus, NetState},
+    symmetric::{Marking, Symmetric},
 };
 use crate::ebpf::Programs;
 
@@ -24,7 +26,9 @@ use crate::ebpf::Programs;
 pub struct Engine {
     netlink: Netlink,
     programs: Programs,
+    marking: Marking,
     node_ip: Option<Ipv4Addr>,
+    symmetric: Option<Symmetric>,
     recent: Vec<Recent>,
 }
 
@@ -36,13 +40,19 @@ impl Engine {
         let mut engine = Self {
             netlink,
             programs,
+            marking: Marking::open()?,
             node_ip: config.node_ip,
+            symmetric: config.symmetric,
             recent: Vec::new(),
         };
+        if engine.symmetric.is_none() {
+            engine.marking.remove()?;
+        }
         let links = Links::read(&mut engine.netlink)?;
-        let settings = engine.wanted(&[], &links);
+        let mut settings = engine.wanted(&[], &links);
+        engine.symmetric(&mut settings, &links)?;
         // Nothing is removed here: who is still wanted is not known yet.
-        let seen = engine.seen(&links, &settings)?;
+        let seen = engine.seen(&links, &settings, Filters::Wanted)?;
         let plan = Plan::between(&settings, &narrowed(seen, &Focus::default(), &settings), &[]);
         complete(engine.apply(plan))?;
         Ok(engine)
@@ -52,9 +62,9 @@ impl Engine {
         Ok(Links::read(&mut self.netlink)?.nic(mac).is_some())
     }
 
-    pub fn add(&mut self, want: MemberInterface, netns: OwnedFd) -> Result<Realised, DatapathError> {
-        if !(1..=4094).contains(&want.vlan) {
-            return Err(DatapathError::BadVlan { vlan: want.vlan });
+    pub fn add(&mut self, want: PodInterface, netns: OwnedFd) -> Result<Realised, DatapathError> {
+        if let Some(vlan) = want.vlan.filter(|vlan| !(1..=4094).contains(vlan)) {
+            return Err(DatapathError::BadVlan { vlan });
         }
         if netns::is_own(&netns)? {
             return Err(DatapathError::HostNamespace);
@@ -69,7 +79,7 @@ impl Engine {
             if pair.new {
                 // What could not be finished is not left half done. The first error is
                 // the one to report; a leftover is found by the next DEL or reconciliation.
-                let _ = self.delete(&want.sandbox);
+                let _ = self.delete(&want.sandbox, None);
             }
             return Err(error);
         }
@@ -83,7 +93,7 @@ impl Engine {
         Ok(realised)
     }
 
-    pub fn check(&mut self, want: &MemberInterface, netns: OwnedFd) -> Result<Vec<Repair>, DatapathError> {
+    pub fn check(&mut self, want: &PodInterface, netns: OwnedFd) -> Result<Vec<Repair>, DatapathError> {
         let links = Links::read(&mut self.netlink)?;
         if links.of(&want.sandbox).is_none() {
             return Err(DatapathError::HostInterfaceMissing {
@@ -99,11 +109,11 @@ impl Engine {
 
     /// Makes both ends of a pair what they should be, the host's first: the pod may send
     /// as soon as its own is up.
-    fn dress(&mut self, want: &MemberInterface, pair: &mut Pair) -> Result<Vec<Step>, DatapathError> {
+    fn dress(&mut self, want: &PodInterface, pair: &mut Pair) -> Result<Vec<Step>, DatapathError> {
         let links = Links::read(&mut self.netlink)?;
-        if links.nic(want.trunk_mac).is_none() {
+        if links.nic(want.nic_mac).is_none() {
             return Err(DatapathError::NicMissing {
-                mac: want.trunk_mac,
+                mac: want.nic_mac,
                 waited: Duration::ZERO,
             });
         }
@@ -111,8 +121,11 @@ impl Engine {
         let mut focus = Focus::default();
         focus.addresses.insert(want.ip);
         focus.veths.insert(pair.host.index);
-        let seen = narrowed(self.seen(&links, &wanted)?, &focus, &wanted);
-        let mut done = complete(self.apply(Plan::between(&wanted, &seen, &[])))?;
+        let seen = narrowed(self.seen(&links, &wanted, Filters::Wanted)?, &focus, &wanted);
+        let mut plan = Plan::between(&wanted, &seen, &[]);
+        let left = Census::from(vec![want.clone()]).left_behind(&seen.foreign_rules, &wanted.rules);
+        plan.steps.extend(left.into_iter().map(Step::RemoveLeftRule));
+        let mut done = complete(self.apply(plan))?;
 
         let host_mac = links.indexed(pair.host.index).and_then(|l| l.mac);
         let host_mac = host_mac.unwrap_or_else(|| ownership::host_mac(&want.sandbox));
@@ -123,14 +136,18 @@ impl Engine {
         focus.veths.insert(pair.pod_ifindex);
         let seen = narrowed(observe::namespace(&mut pair.pod, &inside)?, &focus, &wanted);
         let plan = Plan::between(&wanted, &seen, &[]);
-        done.extend(complete(apply::apply(plan, &mut pair.pod, &mut self.programs))?);
+        let outcome = apply::apply(plan, &mut pair.pod, &mut self.programs, &mut self.marking);
+        done.extend(complete(outcome)?);
         Ok(done)
     }
 
-    pub fn delete(&mut self, sandbox: &Sandbox) -> Result<(), DatapathError> {
+    pub fn delete(&mut self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), DatapathError> {
         let links = Links::read(&mut self.netlink)?;
-        let seen = self.seen(&links, &NetState::default())?;
+        let seen = self.seen(&links, &NetState::default(), Filters::Wanted)?;
         let own = links.of(sandbox);
+        if let Some(netns) = netns.filter(|_| own.is_none()) {
+            pair::clear(&netns, &sandbox.ifname)?;
+        }
         let doomed: Vec<_> = own.iter().map(|l| (l.index, l.name.clone())).collect();
         let focus = leaving(own.map(|l| l.index), &links, &seen.state);
         let nothing = NetState::default();
@@ -155,17 +172,25 @@ impl Engine {
         Ok(present.collect())
     }
 
-    pub fn reconcile(&mut self, desired: Vec<MemberInterface>) -> Result<Report, DatapathError> {
-        let members = current(desired, &self.recent);
+    pub fn reconcile(&mut self, asked: Census) -> Result<Report, DatapathError> {
+        let census = current(asked, &self.recent);
         let links = Links::read(&mut self.netlink)?;
         let node = Node {
             links: &links,
             programs: self.programs.ids(),
             node_ip: self.node_ip,
         };
-        let (wanted, waiting) = desired::host(&members, &node);
-        let seen = self.seen(&links, &wanted)?;
-        let plan = Plan::between(&wanted, &seen, &leaked(&links, &members));
+        let (mut wanted, mut waiting) = desired::host(&census.interfaces, &node);
+        waiting.extend(self.symmetric(&mut wanted, &links)?);
+        let mut seen = self.seen(&links, &wanted, Filters::All)?;
+        if !census.unknown.is_empty() {
+            let focus = unknown(&census, &links, &seen.state);
+            seen.state = seen.state.sparing(&focus, &wanted);
+        }
+        let mut plan = Plan::between(&wanted, &seen, &leaked(&links, &census));
+        let left = census.left_behind(&seen.foreign_rules, &wanted.rules);
+        plan.steps.extend(left.into_iter().map(Step::RemoveLeftRule));
+        plan.steps.extend(census.left_links(&links, &seen.ipvlan_pods));
         let Outcome { done, failed } = self.apply(plan);
         self.recent.clear();
         Ok(Report {
@@ -175,8 +200,34 @@ impl Engine {
         })
     }
 
+    /// Whether the marks of symmetric routing are as they should be. Nothing tells when they are not.
+    pub fn marks_answers(&mut self) -> Result<bool, DatapathError> {
+        Ok(self.symmetric.is_none() || self.marking.observe()? == self.symmetric)
+    }
+
+    /// The port that this engine's changes are told with.
+    pub fn port(&self) -> Result<u32, DatapathError> {
+        Ok(self.netlink.port()?)
+    }
+
     pub fn counters(&mut self) -> Result<Vec<(Counter, u64)>, DatapathError> {
         Ok(self.programs.counters()?)
+    }
+
+    /// Adds the way of answers to `wanted`; tells what it waits for instead.
+    fn symmetric(&mut self, wanted: &mut NetState, links: &Links) -> Result<Option<Waiting>, DatapathError> {
+        let Some(config) = &self.symmetric else {
+            return Ok(None);
+        };
+        let missing = Some(Waiting::Uplink(config.interface.clone()));
+        let Some(uplink) = links.named(&config.interface) else {
+            return Ok(missing);
+        };
+        let Some(gateway) = observe::uplink(&mut self.netlink, uplink.index)? else {
+            return Ok(missing);
+        };
+        desired::symmetric(wanted, config, uplink, gateway);
+        Ok(None)
     }
 
     fn remember(&mut self, event: Recent) {
@@ -184,7 +235,7 @@ impl Engine {
         self.recent.push(event);
     }
 
-    fn wanted(&self, members: &[MemberInterface], links: &Links) -> NetState {
+    fn wanted(&self, members: &[PodInterface], links: &Links) -> NetState {
         let node = Node {
             links,
             programs: self.programs.ids(),
@@ -193,12 +244,24 @@ impl Engine {
         desired::host(members, &node).0
     }
 
-    fn seen(&mut self, links: &Links, wanted: &NetState) -> Result<Observed, DatapathError> {
-        observe::host(&mut self.netlink, links, &self.programs, wanted)
+    fn seen(
+        &mut self,
+        links: &Links,
+        wanted: &NetState,
+        filters: Filters,
+    ) -> Result<Observed, DatapathError> {
+        observe::host(
+            &mut self.netlink,
+            links,
+            &self.programs,
+            &mut self.marking,
+            wanted,
+            filters,
+        )
     }
 
     fn apply(&mut self, plan: Plan) -> Outcome {
-        apply::apply(plan, &mut self.netlink, &mut self.programs)
+        apply::apply(plan, &mut self.netlink, &mut self.programs, &mut self.marking)
     }
 }
 

@@ -20,7 +20,7 @@ pub enum DatapathError {
     Thread(#[source] io::Error),
     #[error("the datapath has stopped; restart the agent")]
     Stopped,
-    #[error("no NIC with MAC {} after {} s; is the trunk ENI attached to this node?", Mac(*mac), waited.as_secs())]
+    #[error("no NIC with MAC {} after {} s; is the ENI attached to this node?", Mac(*mac), waited.as_secs())]
     NicMissing { mac: [u8; 6], waited: Duration },
     #[error("VLAN id {vlan} is outside 1 to 4094")]
     BadVlan { vlan: u16 },

@@ -44,6 +44,11 @@ impl Link {
         self.kind == Some(InfoKind::Veth)
     }
 
+    /// Whether upstream's IPvlan datapath has made it as the host's own end of an ENI.
+    pub fn is_upstreams_slave(&self) -> bool {
+        self.kind == Some(InfoKind::IpVlan) && ownership::is_upstreams_slave(&self.name)
+    }
+
     /// Whether this can be an ENI: links stacked on an ENI have its MAC too.
     pub fn can_be_nic(&self) -> bool {
         !self.loopback

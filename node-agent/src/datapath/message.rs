@@ -92,7 +92,32 @@ pub fn parse_route(message: &RouteMessage) -> Option<(u8, Route)> {
     Some((header.protocol.into(), route))
 }
 
+/// The metric of a route; less is better.
+pub fn metric(message: &RouteMessage) -> u32 {
+    let metric = message.attributes.iter().find_map(|a| match a {
+        RouteAttribute::Priority(metric) => Some(*metric),
+        _ => None,
+    });
+    metric.unwrap_or(0)
+}
+
 pub fn rule(rule: &Rule) -> RuleMessage {
+    let mut message = unmarked_rule(rule);
+    let protocol = RouteProtocol::from(ownership::PROTOCOL);
+    message.attributes.push(RuleAttribute::Protocol(protocol));
+    message
+}
+
+/// A rule without a protocol number, as upstream's agent makes them.
+pub fn left_rule(rule: &Rule) -> RuleMessage {
+    let mut message = unmarked_rule(rule);
+    // Said, or the kernel takes any rule that looks like it.
+    let protocol = RouteProtocol::from(0);
+    message.attributes.push(RuleAttribute::Protocol(protocol));
+    message
+}
+
+fn unmarked_rule(rule: &Rule) -> RuleMessage {
     let mut message = RuleMessage::default();
     message.header.family = AddressFamily::Inet;
     message.header.table = compact_table(rule.table);
@@ -109,9 +134,12 @@ pub fn rule(rule: &Rule) -> RuleMessage {
     if let Some(name) = &rule.oif {
         attributes.push(RuleAttribute::Oifname(name.clone()));
     }
+    if let Some((mark, mask)) = rule.mark {
+        attributes.push(RuleAttribute::FwMark(mark));
+        attributes.push(RuleAttribute::FwMask(mask));
+    }
     attributes.push(RuleAttribute::Table(rule.table));
     attributes.push(RuleAttribute::Priority(rule.priority));
-    attributes.push(RuleAttribute::Protocol(RouteProtocol::from(ownership::PROTOCOL)));
     message
 }
 
@@ -130,9 +158,11 @@ pub fn parse_rule(message: &RuleMessage) -> Option<ObservedRule> {
         table: u32::from(header.table),
         ..Rule::default()
     };
-    let mut protocol = 0;
+    let (mut protocol, mut mark, mut mask) = (0, None, u32::MAX);
     for attribute in &message.attributes {
         match attribute {
+            RuleAttribute::FwMark(bits) => mark = Some(*bits),
+            RuleAttribute::FwMask(bits) => mask = *bits,
             RuleAttribute::Source(IpAddr::V4(ip)) => {
                 rule.from = Some(Ipv4Net::new(*ip, header.src_len).ok()?)
             }
@@ -148,6 +178,7 @@ pub fn parse_rule(message: &RuleMessage) -> Option<ObservedRule> {
             _ => return None,
         }
     }
+    rule.mark = mark.map(|mark| (mark, mask));
     Some(ObservedRule { protocol, rule })
 }
 
@@ -219,6 +250,14 @@ pub fn filter_slot(ifindex: u32, program: Program) -> TcMessage {
     message.header.handle = ownership::FILTER_HANDLE.into();
     message.header.info = u32::from(priority) << 16 | u32::from(ALL_PROTOCOLS.to_be());
     message.attributes.push(TcAttribute::Kind("bpf".into()));
+    message
+}
+
+/// Names all filters that upstream's IPvlan datapath has put on an ENI.
+pub fn ipvlan_filters(ifindex: u32) -> TcMessage {
+    const IPV4: u16 = 0x0800;
+    let mut message = tc(ifindex, hook(Direction::Egress));
+    message.header.info = u32::from(ownership::UPSTREAM_IPVLAN_PRIORITY) << 16 | u32::from(IPV4.to_be());
     message
 }
 

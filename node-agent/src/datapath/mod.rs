@@ -1,4 +1,4 @@
-//! Makes the kernel match the members of this node: veth pairs, addresses, routes, rules,
+//! Makes the kernel match the pods of this node: veth pairs, addresses, routes, rules,
 //! filters and map entries.
 //!
 //! Desired and observed state are one type ([`state::NetState`]); a plan is their
@@ -6,7 +6,9 @@
 //! socket and the programs and does one thing at a time, so no two plans cross.
 
 mod apply;
+mod census;
 mod desired;
+mod disturbance;
 mod engine;
 mod error;
 mod link;
@@ -19,19 +21,23 @@ mod pair;
 mod plan;
 mod scope;
 mod state;
+mod symmetric;
 #[cfg(test)]
 mod testing;
 mod worker;
 
-use std::{net::Ipv4Addr, os::fd::OwnedFd, path::PathBuf, time::Duration};
+use std::{net::Ipv4Addr, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::Ipv4Net;
+use netlink::NetlinkError;
 use terway_ebpf_abi::Counter;
 
 pub use apply::StepError;
+pub use census::Census;
 pub use error::DatapathError;
 pub use plan::Step;
 pub use state::set_sysctl_net;
+pub use symmetric::Symmetric;
 
 /// Where the pins are unless configured otherwise.
 pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/terway";
@@ -43,6 +49,9 @@ pub struct Sandbox {
     pub pod_uid: String,
     /// Name inside the pod.
     pub ifname: String,
+    /// Name of the interface that the runtime asked for when this one was made. One ADD makes all
+    /// interfaces of a pod, and the DEL of that name removes them.
+    pub attachment: String,
 }
 
 impl Sandbox {
@@ -53,20 +62,20 @@ impl Sandbox {
     }
 }
 
-/// A pod interface backed by a member ENI of a trunk.
+/// A pod interface and the ENI that carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberInterface {
+pub struct PodInterface {
     pub sandbox: Sandbox,
     pub namespace: String,
     pub pod_name: String,
     pub ip: Ipv4Addr,
-    /// CIDR of the member's vSwitch.
-    pub vswitch_cidr: Ipv4Net,
-    /// VLAN id of the member on its trunk, 1 to 4094.
-    pub vlan: u16,
-    pub trunk_mac: [u8; 6],
-    /// Gateway of the trunk's vSwitch.
-    pub trunk_gateway: Ipv4Addr,
+    /// VLAN id, 1 to 4094, where the address is that of a member ENI and the NIC is its trunk.
+    /// `None`: the address is one of the NIC's own, and routing alone leads there.
+    pub vlan: Option<u16>,
+    /// MAC of the NIC, by which it is found.
+    pub nic_mac: [u8; 6],
+    /// Gateway of the NIC's vSwitch.
+    pub nic_gateway: Ipv4Addr,
     /// Bytes.
     pub mtu: u32,
     /// Whether the pod's default route goes by this interface.
@@ -96,13 +105,15 @@ pub struct Present {
 /// Something a check found wrong and put right.
 pub type Repair = Step;
 
-/// Why a member is not, or not wholly, realised.
+/// Why an interface is not, or not wholly, realised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
     /// It has no host veth; only an ADD, which brings the pod's namespace, can make one.
     HostLink(Sandbox),
-    /// Its trunk is not on this node.
-    Trunk(Sandbox),
+    /// The NIC that carries it is not on this node.
+    Nic(Sandbox),
+    /// The node's own interface, by this name, has no default route to answer by.
+    Uplink(String),
 }
 
 /// What a reconciliation did.
@@ -120,9 +131,11 @@ pub struct DatapathConfig {
     pub node_ip: Option<Ipv4Addr>,
     /// Folder below a BPF file system for programs and maps.
     pub pin_directory: PathBuf,
+    /// How connections that enter by the node's own interface are answered; `None`: like all others.
+    pub symmetric: Option<Symmetric>,
     /// The node's network namespace; `None` is the one this process is in.
     pub host_netns: Option<OwnedFd>,
-    /// How long an ADD waits for the trunk's NIC to appear.
+    /// How long an ADD waits for its NIC to appear.
     pub nic_deadline: Duration,
 }
 
@@ -131,6 +144,7 @@ impl Default for DatapathConfig {
         Self {
             node_ip: None,
             pin_directory: PIN_DIRECTORY.into(),
+            symmetric: None,
             host_netns: None,
             nic_deadline: Duration::from_secs(10),
         }
@@ -140,11 +154,15 @@ impl Default for DatapathConfig {
 /// Between two looks for a NIC that is not there yet.
 const NIC_POLL: Duration = Duration::from_millis(100);
 
+/// Between two looks at the marks of symmetric routing, whose loss nobody tells.
+const MARKS_LOOK: Duration = Duration::from_secs(3);
+
 /// Handle of the datapath; clones share it. The thread behind it ends with the last one,
 /// and what it has made in the kernel stays.
 #[derive(Clone, Debug)]
 pub struct Datapath {
     worker: worker::Worker,
+    disturbances: Arc<disturbance::Disturbances>,
     nic_deadline: Duration,
 }
 
@@ -154,31 +172,34 @@ impl Datapath {
     /// programs to the trunk: if the pins were lost, their maps are empty until then.
     pub async fn start(config: DatapathConfig) -> Result<Self, DatapathError> {
         let nic_deadline = config.nic_deadline;
+        let (worker, disturbances) = worker::Worker::start(config).await?;
         Ok(Self {
-            worker: worker::Worker::start(config).await?,
+            worker,
+            disturbances: Arc::new(disturbances),
             nic_deadline,
         })
     }
 
     /// Makes the interface, or completes it when it is there already. Waits for the
-    /// trunk's NIC; meanwhile other requests go on.
-    pub async fn add(&self, want: MemberInterface, netns: OwnedFd) -> Result<Realised, DatapathError> {
-        self.wait_for_nic(want.trunk_mac).await?;
+    /// NIC; meanwhile other requests go on.
+    pub async fn add(&self, want: PodInterface, netns: OwnedFd) -> Result<Realised, DatapathError> {
+        self.wait_for_nic(want.nic_mac).await?;
         self.worker.run(move |engine| engine.add(want, netns)).await?
     }
 
     /// Checks the interface and repairs what can be repaired without making a new one.
-    pub async fn check(&self, want: MemberInterface, netns: OwnedFd) -> Result<Vec<Repair>, DatapathError> {
+    pub async fn check(&self, want: PodInterface, netns: OwnedFd) -> Result<Vec<Repair>, DatapathError> {
         self.worker.run(move |engine| engine.check(&want, netns)).await?
     }
 
     /// Removes the interface with all that belongs to it. Succeeds when it is gone, and
-    /// leaves a newer sandbox of the same pod alone. The pod's end goes with the host's, so
-    /// the namespace is not needed; dropping it here lets the kernel free it.
+    /// leaves a newer sandbox of the same pod alone. The pod's end goes with the host's; the
+    /// namespace is looked into only for what upstream's agent has made there.
     pub async fn delete(&self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), DatapathError> {
-        drop(netns);
         let sandbox = sandbox.clone();
-        self.worker.run(move |engine| engine.delete(&sandbox)).await?
+        self.worker
+            .run(move |engine| engine.delete(&sandbox, netns))
+            .await?
     }
 
     /// The sandboxes that have a host veth, whoever made it and when.
@@ -186,11 +207,25 @@ impl Datapath {
         self.worker.run(|engine| engine.sandboxes()).await?
     }
 
-    /// Makes the host side match `desired`: repairs what is ours and missing, removes what
+    /// Makes the host side match the census: repairs what is ours and missing, removes what
     /// is ours and nobody's. An interface added or deleted since the last reconciliation
-    /// counts as what it is now, whatever an older `desired` says.
-    pub async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Report, DatapathError> {
-        self.worker.run(move |engine| engine.reconcile(desired)).await?
+    /// counts as what it is now, whatever an older census says.
+    pub async fn reconcile(&self, census: impl Into<Census>) -> Result<Report, DatapathError> {
+        let census = census.into();
+        self.worker.run(move |engine| engine.reconcile(census)).await?
+    }
+
+    /// Completes when somebody else may have spoiled what was made. Cancel-safe.
+    pub async fn disturbed(&self) -> Result<(), DatapathError> {
+        loop {
+            tokio::select! {
+                told = self.disturbances.next() => return Ok(told.map_err(NetlinkError::Open)?),
+                () = tokio::time::sleep(MARKS_LOOK) => {}
+            }
+            if !self.worker.run(|engine| engine.marks_answers()).await?? {
+                return Ok(());
+            }
+        }
     }
 
     /// Packets per outcome, summed over the node.

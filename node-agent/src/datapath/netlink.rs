@@ -61,17 +61,33 @@ enum Reply {
     Interrupted,
 }
 
+/// A blocking socket of this protocol to the kernel, in the calling thread's network namespace; an answer
+/// that does not come is an error after a while.
+pub fn socket(protocol: isize) -> Result<Socket, NetlinkError> {
+    let mut socket = Socket::new(protocol).map_err(NetlinkError::Open)?;
+    socket.bind_auto().map_err(NetlinkError::Open)?;
+    socket
+        .connect(&SocketAddr::new(0, 0))
+        .map_err(NetlinkError::Open)?;
+    let timeout = TimeVal::new(PATIENCE.as_secs() as _, 0);
+    setsockopt(&socket.as_fd(), ReceiveTimeout, &timeout).map_err(|e| NetlinkError::Open(e.into()))?;
+    Ok(socket)
+}
+
 impl Netlink {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> Result<Self, NetlinkError> {
-        let mut socket = Socket::new(NETLINK_ROUTE).map_err(NetlinkError::Open)?;
-        socket.bind_auto().map_err(NetlinkError::Open)?;
-        socket
-            .connect(&SocketAddr::new(0, 0))
-            .map_err(NetlinkError::Open)?;
-        let timeout = TimeVal::new(PATIENCE.as_secs() as _, 0);
-        setsockopt(&socket.as_fd(), ReceiveTimeout, &timeout).map_err(|e| NetlinkError::Open(e.into()))?;
+        let socket = socket(NETLINK_ROUTE)?;
         Ok(Self { socket, sequence: 0 })
+    }
+
+    /// The port that the kernel tells this socket's changes with.
+    pub fn port(&self) -> Result<u32, NetlinkError> {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket
+            .get_address(&mut address)
+            .map_err(NetlinkError::Open)?;
+        Ok(address.port_number())
     }
 
     /// Asks for one change and waits until the kernel has made or refused it.

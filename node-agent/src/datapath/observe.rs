@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    net::Ipv4Addr,
 };
 
 use netlink_packet_route::{
@@ -17,6 +18,7 @@ use super::{
     netlink::{Netlink, NetlinkError},
     ownership,
     state::{LinkSetting, NetState, Rule, Sysctl},
+    symmetric::Marking,
 };
 use crate::ebpf::{Program, Programs};
 
@@ -25,17 +27,30 @@ use crate::ebpf::{Program, Programs};
 pub struct Observed {
     /// Everything that is shared, and of the rest what is ours.
     pub state: NetState,
-    /// Rules of others. One that equals a wanted rule does the same work, and the kernel
+    /// Rules of others, with their protocol numbers. One that equals a wanted rule does the same work, and the kernel
     /// refuses to have both.
-    pub foreign_rules: BTreeSet<Rule>,
+    pub foreign_rules: BTreeMap<Rule, u8>,
+    /// Addresses that upstream's IPvlan datapath routes to pods, by its host end of the ENI.
+    pub ipvlan_pods: BTreeMap<u32, BTreeSet<Ipv4Addr>>,
 }
 
-/// Reads the host's side. Filters are read on the links where ours can be.
+/// How much of the filters is read: each link costs a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filters {
+    /// Those that are wanted.
+    Wanted,
+    /// Those of every link where ours can be.
+    All,
+}
+
+/// Reads the host's side.
 pub fn host(
     netlink: &mut Netlink,
     links: &Links,
     programs: &Programs,
+    marking: &mut Marking,
     wanted: &NetState,
+    filters: Filters,
 ) -> Result<Observed, DatapathError> {
     let mut observed = namespace(netlink, links)?;
     let state = &mut observed.state;
@@ -48,7 +63,15 @@ pub fn host(
             &[]
         };
         for program in roles {
-            if let Some(id) = filter(netlink, link.index, *program)? {
+            if filters == Filters::Wanted && !wanted.filters.contains_key(&(link.index, *program)) {
+                continue;
+            }
+            let id = if programs.hangs_alone(*program) {
+                programs.attached(link.index, *program)?
+            } else {
+                filter(netlink, link.index, *program)?
+            };
+            if let Some(id) = id {
                 state.filters.insert((link.index, *program), id);
             }
         }
@@ -57,6 +80,9 @@ pub fn host(
     state.pushes = programs.pushes()?;
     state.sources = programs.sources()?;
     state.sysctls = sysctls(wanted.sysctls.keys())?;
+    if wanted.marking.is_some() {
+        state.marking = marking.observe()?;
+    }
     Ok(observed)
 }
 
@@ -86,29 +112,65 @@ pub fn namespace(netlink: &mut Netlink, links: &Links) -> Result<Observed, Netli
             state.neighbours.extend(message::parse_neighbour(&m));
         }
     }
+    let slaves = links.0.iter().filter(|l| l.is_upstreams_slave());
+    let mut ipvlan_pods: BTreeMap<u32, BTreeSet<Ipv4Addr>> =
+        slaves.map(|l| (l.index, BTreeSet::new())).collect();
     for reply in netlink.dump("list routes", RouteNetlinkMessage::GetRoute(ipv4_routes()))? {
-        if let RouteNetlinkMessage::NewRoute(m) = reply
-            && let Some((protocol, route)) = message::parse_route(&m)
-            && ownership::owns_route(protocol)
-        {
-            state.routes.insert(route);
+        let RouteNetlinkMessage::NewRoute(m) = reply else {
+            continue;
+        };
+        match message::parse_route(&m) {
+            Some((protocol, route)) if ownership::owns_route(protocol) => {
+                state.routes.insert(route);
+            }
+            Some((_, route)) if route.destination.prefix_len() == 32 => {
+                if let Some(pods) = ipvlan_pods.get_mut(&route.ifindex) {
+                    pods.insert(route.destination.addr());
+                }
+            }
+            Some(_) | None => {}
         }
     }
-    let mut foreign_rules = BTreeSet::new();
+    let mut foreign_rules = BTreeMap::new();
     for reply in netlink.dump("list rules", RouteNetlinkMessage::GetRule(ipv4_rules()))? {
         if let RouteNetlinkMessage::NewRule(m) = reply
             && let Some(seen) = message::parse_rule(&m)
         {
-            let ours = ownership::owns_rule(seen.protocol, seen.rule.priority);
-            if ours {
-                &mut state.rules
+            if ownership::owns_rule(seen.protocol, &seen.rule) {
+                state.rules.insert(seen.rule);
             } else {
-                &mut foreign_rules
+                foreign_rules.insert(seen.rule, seen.protocol);
             }
-            .insert(seen.rule);
         }
     }
-    Ok(Observed { state, foreign_rules })
+    Ok(Observed {
+        state,
+        foreign_rules,
+        ipvlan_pods,
+    })
+}
+
+/// The gateway of the main table's default route by this interface; none inside when it has none.
+pub fn uplink(netlink: &mut Netlink, ifindex: u32) -> Result<Option<Option<Ipv4Addr>>, NetlinkError> {
+    let all = netlink.dump("list routes", RouteNetlinkMessage::GetRoute(ipv4_routes()))?;
+    let mut best = None;
+    for reply in all {
+        let RouteNetlinkMessage::NewRoute(m) = reply else {
+            continue;
+        };
+        let Some((_, route)) = message::parse_route(&m) else {
+            continue;
+        };
+        let is_default = route.table == ownership::MAIN_TABLE && route.destination.prefix_len() == 0;
+        if !is_default || route.ifindex != ifindex {
+            continue;
+        }
+        let metric = message::metric(&m);
+        if best.is_none_or(|(least, _)| metric < least) {
+            best = Some((metric, route.gateway));
+        }
+    }
+    Ok(best.map(|(_, gateway)| gateway))
 }
 
 fn filter(netlink: &mut Netlink, ifindex: u32, program: Program) -> Result<Option<u32>, NetlinkError> {

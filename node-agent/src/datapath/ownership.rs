@@ -4,7 +4,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use super::Sandbox;
+use super::{Sandbox, state::Rule};
 use crate::ebpf::Program;
 
 /// Route protocol number of our routes and rules (`ip route` and `ip rule` show it).
@@ -18,10 +18,22 @@ pub const MAIN_TABLE: u32 = 254;
 /// Handle of our filters; with the priority it names the slot an upgrade replaces.
 pub const FILTER_HANDLE: u32 = 0x007e_77a1;
 
-const TABLE_BASE: u32 = 1000;
+/// Tables from this number on are those of ENIs: this plus the interface's number.
+pub const FIRST_ENI_TABLE: u32 = 1000;
 const HOST_PREFIX: &str = "cali";
 const TEMPORARY_PREFIX: &str = "twt";
 const ALIAS_MARK: &str = "terway";
+
+/// Priority of the filters that upstream's IPvlan datapath puts on an ENI's egress.
+pub const UPSTREAM_IPVLAN_PRIORITY: u16 = 40000;
+
+const UPSTREAM_IPVLAN_PREFIX: &str = "ipvl_";
+
+/// Whether an IPvlan of this name is the host's own end of an ENI in upstream's IPvlan datapath.
+pub fn is_upstreams_slave(name: &str) -> bool {
+    name.strip_prefix(UPSTREAM_IPVLAN_PREFIX)
+        .is_some_and(|parent| !parent.is_empty() && parent.bytes().all(|b| b.is_ascii_digit()))
+}
 
 /// Which way a filter looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +44,7 @@ pub enum Direction {
 
 /// The routing table of an ENI.
 pub fn table_of(ifindex: u32) -> u32 {
-    TABLE_BASE + ifindex
+    FIRST_ENI_TABLE + ifindex
 }
 
 /// Filter priority and direction of a program. Pop runs before every other filter of the
@@ -45,9 +57,11 @@ pub fn filter_place(program: Program) -> (u16, Direction) {
     }
 }
 
-/// Whether a rule with these marks is ours.
-pub fn owns_rule(protocol: u8, priority: u32) -> bool {
-    protocol == PROTOCOL && (priority == RULE_TO_POD || priority == RULE_FROM_POD)
+/// Whether a rule made by this protocol number is ours: those of pods have fixed priorities, the one
+/// of symmetric routing has a mark, whatever its priority is configured to be.
+pub fn owns_rule(protocol: u8, rule: &Rule) -> bool {
+    let of_a_pod = rule.priority == RULE_TO_POD || rule.priority == RULE_FROM_POD;
+    protocol == PROTOCOL && (of_a_pod || rule.mark.is_some())
 }
 
 /// Whether a route with this mark is ours.
@@ -80,8 +94,8 @@ pub fn is_temporary(name: &str) -> bool {
 /// What the host veth's alias says: whose it is, in at most 255 bytes.
 pub fn alias(sandbox: &Sandbox) -> String {
     format!(
-        "{ALIAS_MARK}/{}/{}/{}",
-        sandbox.pod_uid, sandbox.container_id, sandbox.ifname
+        "{ALIAS_MARK}/{}/{}/{}/{}",
+        sandbox.pod_uid, sandbox.container_id, sandbox.ifname, sandbox.attachment
     )
 }
 
@@ -92,10 +106,12 @@ pub fn owner_of(name: &str, alias: Option<&str>) -> Option<Sandbox> {
     }
     let mut parts = alias?.split('/');
     let (mark, uid, container, ifname) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let attachment = parts.next()?;
     (mark == ALIAS_MARK && parts.next().is_none()).then(|| Sandbox {
         container_id: container.to_owned(),
         pod_uid: uid.to_owned(),
         ifname: ifname.to_owned(),
+        attachment: attachment.to_owned(),
     })
 }
 
@@ -137,6 +153,7 @@ mod tests {
             container_id: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef".into(),
             pod_uid: "9f0c4f5e-2d0a-4d0e-8a55-1b1a55a1a2c3".into(),
             ifname: "eth0".into(),
+            attachment: "eth0".into(),
         }
     }
 
@@ -163,7 +180,7 @@ mod tests {
         assert_eq!(owner_of("eth0", Some(&ours)), None);
         assert_eq!(owner_of("cali00000000000", None), None);
         assert_eq!(owner_of("cali00000000000", Some("a pod of another plugin")), None);
-        assert_eq!(owner_of("cali00000000000", Some("terway/a/b/c/d")), None);
+        assert_eq!(owner_of("cali00000000000", Some("terway/a/b/c/d/e")), None);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use netlink_packet_route::link::LinkAttribute;
+use netlink_packet_route::link::{InfoKind, LinkAttribute};
 
 use super::{
-    DatapathError, MemberInterface,
+    DatapathError, PodInterface,
     link::{self, Link, Links},
     netlink::{Netlink, NetlinkError},
     netns, ownership,
@@ -23,7 +23,7 @@ pub struct Pair {
 }
 
 /// Finds the sandbox's pair, if both ends are as they were made.
-pub fn find(links: &Links, want: &MemberInterface, netns: &OwnedFd) -> Result<Option<Pair>, DatapathError> {
+pub fn find(links: &Links, want: &PodInterface, netns: &OwnedFd) -> Result<Option<Pair>, DatapathError> {
     let Some(host) = links.of(&want.sandbox).filter(|l| l.name == host_name(want)) else {
         return Ok(None);
     };
@@ -45,7 +45,7 @@ pub fn find(links: &Links, want: &MemberInterface, netns: &OwnedFd) -> Result<Op
 pub fn make(
     netlink: &mut Netlink,
     links: &Links,
-    want: &MemberInterface,
+    want: &PodInterface,
     netns: &OwnedFd,
 ) -> Result<Pair, DatapathError> {
     let (name, temporary) = (host_name(want), ownership::temporary_ifname(&want.sandbox));
@@ -80,7 +80,7 @@ pub fn make(
 fn put_in_place(
     netlink: &mut Netlink,
     pod: &mut Netlink,
-    want: &MemberInterface,
+    want: &PodInterface,
     name: &str,
     temporary: &str,
 ) -> Result<(Link, u32), DatapathError> {
@@ -106,6 +106,22 @@ fn put_in_place(
     Ok((host, pod_ifindex))
 }
 
+/// Removes a pod's end that has no host end of ours: upstream's agent made it, as a veth or an IPvlan.
+pub fn clear(netns: &OwnedFd, ifname: &str) -> Result<(), DatapathError> {
+    if netns::is_own(netns)? {
+        return Ok(());
+    }
+    let mut pod = netns::netlink_in(netns.as_fd())?;
+    let inside = Links::read(&mut pod)?;
+    let made = inside
+        .named(ifname)
+        .filter(|l| l.is_veth() || l.kind == Some(InfoKind::IpVlan));
+    if let Some(link) = made {
+        link::delete(&mut pod, link.index)?;
+    }
+    Ok(())
+}
+
 /// Removes a half-made pair.
 pub fn undo(netlink: &mut Netlink, names: &[&str]) -> Result<(), NetlinkError> {
     for link in Links::read(netlink)?
@@ -118,11 +134,11 @@ pub fn undo(netlink: &mut Netlink, names: &[&str]) -> Result<(), NetlinkError> {
     Ok(())
 }
 
-pub fn host_name(want: &MemberInterface) -> String {
+pub fn host_name(want: &PodInterface) -> String {
     ownership::host_ifname(&want.namespace, &want.pod_name, &want.sandbox.ifname)
 }
 
-fn is_other_end(pod: &Link, host: &Link, want: &MemberInterface) -> bool {
+fn is_other_end(pod: &Link, host: &Link, want: &PodInterface) -> bool {
     pod.is_veth()
         && pod.peer == Some(host.index)
         && host.peer == Some(pod.index)

@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use super::{
     observe::Observed,
     state::{InterfaceIp, LinkSetting, NetState, PopKey, Route, Rule, Sysctl},
+    symmetric::Symmetric,
 };
 use crate::ebpf::Program;
 
@@ -17,6 +18,7 @@ pub enum Step {
         key: Sysctl,
         value: String,
     },
+    PutMarking(Symmetric),
     PutSource {
         at: InterfaceIp,
         mac: [u8; 6],
@@ -50,6 +52,12 @@ pub enum Step {
     PutRoute(Route),
     AddRule(Rule),
     RemoveRule(Rule),
+    /// One that upstream's agent has left.
+    RemoveLeftRule(Rule),
+    /// Filters of upstream's IPvlan datapath on an ENI.
+    RemoveLeftFilters {
+        ifindex: u32,
+    },
     RemoveRoute(Route),
     RemovePop(PopKey),
     RemovePush(InterfaceIp),
@@ -84,6 +92,7 @@ impl Plan {
         plan.add_lookups(wanted, &observed.state);
         plan.add_links(wanted, &observed.state);
         plan.add_ways(wanted, observed);
+        plan.add_marking(wanted, &observed.state);
         plan.remove(wanted, &observed.state, doomed);
         plan
     }
@@ -96,6 +105,14 @@ impl Plan {
                     value: value.clone(),
                 });
             }
+        }
+    }
+
+    fn add_marking(&mut self, wanted: &NetState, seen: &NetState) {
+        if let Some(marking) = &wanted.marking
+            && seen.marking.as_ref() != Some(marking)
+        {
+            self.steps.push(Step::PutMarking(marking.clone()));
         }
     }
 
@@ -163,7 +180,7 @@ impl Plan {
             self.steps.push(Step::PutRoute(route.clone()));
         }
         for rule in wanted.rules.difference(&observed.state.rules) {
-            if !observed.foreign_rules.contains(rule) {
+            if !observed.foreign_rules.contains_key(rule) {
                 self.steps.push(Step::AddRule(rule.clone()));
             }
         }
@@ -237,6 +254,11 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::SetSysctl { key, value } => write!(f, "set {} to {value}", key.path().display()),
+            Step::PutMarking(to) => write!(
+                f,
+                "mark connections that enter by {} with {:#x}/{:#x}",
+                to.interface, to.mark, to.mask
+            ),
             Step::PutSource { at: (i, ip), .. } => write!(f, "let {ip} in from interface {i}"),
             Step::PutPop {
                 key: (i, vlan, ip), ..
@@ -255,6 +277,10 @@ impl fmt::Display for Step {
             Step::PutRoute(r) => write!(f, "add {r}"),
             Step::AddRule(r) => write!(f, "add {r}"),
             Step::RemoveRule(r) => write!(f, "remove {r}"),
+            Step::RemoveLeftRule(r) => write!(f, "remove upstream's {r}"),
+            Step::RemoveLeftFilters { ifindex } => {
+                write!(f, "detach upstream's IPvlan filters from interface {ifindex}")
+            }
             Step::RemoveRoute(r) => write!(f, "remove {r}"),
             Step::RemovePop((i, vlan, ip)) => {
                 write!(f, "stop accepting {ip} in VLAN {vlan} on interface {i}")
@@ -290,6 +316,9 @@ impl fmt::Display for Rule {
         }
         if let Some(name) = &self.oif {
             write!(f, " oif {name}")?;
+        }
+        if let Some((mark, mask)) = self.mark {
+            write!(f, " fwmark {mark:#x}/{mask:#x}")?;
         }
         write!(f, " lookup {}", self.table)
     }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use super::{
-    MemberInterface, Sandbox,
+    Census, PodInterface, Sandbox,
     link::Links,
     ownership, pair,
     state::{Focus, NetState},
@@ -12,7 +12,7 @@ use super::{
 
 /// An ADD or DEL that a `desired` computed earlier cannot know of.
 pub enum Recent {
-    Added(Box<MemberInterface>),
+    Added(Box<PodInterface>),
     Deleted(Sandbox),
 }
 
@@ -59,23 +59,38 @@ pub fn leaving(veth: Option<u32>, links: &Links, seen: &NetState) -> Focus {
     focus
 }
 
-/// The members to realise: those asked for, corrected by what has happened since they
-/// were asked for.
-pub fn current(desired: Vec<MemberInterface>, recent: &[Recent]) -> Vec<MemberInterface> {
-    let mut members = desired;
+/// What should be: what was asked for, corrected by what has happened since it was asked for.
+pub fn current(asked: Census, recent: &[Recent]) -> Census {
+    let mut census = asked;
     for event in recent {
-        members.retain(|m| !m.sandbox.same_as(event.sandbox()));
-        if let Recent::Added(member) = event {
-            members.push(MemberInterface::clone(member));
+        census.interfaces.retain(|i| !i.sandbox.same_as(event.sandbox()));
+        census.unknown.retain(|s| !s.same_as(event.sandbox()));
+        if let Recent::Added(want) = event {
+            census.idle.remove(&want.ip);
+            census.interfaces.push(PodInterface::clone(want));
         }
     }
-    members
+    census
+}
+
+/// The sandboxes of which nothing says what they should be: their veths, and what is routed to them.
+pub fn unknown(census: &Census, links: &Links, seen: &NetState) -> Focus {
+    let veths = census.unknown.iter().filter_map(|s| links.of(s)).map(|l| l.index);
+    let mut focus = Focus {
+        veths: veths.collect(),
+        ..Focus::default()
+    };
+    let routed = seen.routes.iter().filter(|r| focus.veths.contains(&r.ifindex));
+    focus.addresses = routed.map(|r| r.destination.addr()).collect();
+    focus
 }
 
 /// Host ends of sandboxes that nobody wants, and of ADDs that were cut short.
-pub fn leaked(links: &Links, members: &[MemberInterface]) -> Vec<(u32, String)> {
+pub fn leaked(links: &Links, census: &Census) -> Vec<(u32, String)> {
+    let known = census.interfaces.iter().map(|i| &i.sandbox);
+    let living: Vec<&Sandbox> = known.chain(&census.unknown).collect();
     let unwanted = links.0.iter().filter(|l| match l.owner() {
-        Some(owner) => !members.iter().any(|m| m.sandbox.same_as(&owner)),
+        Some(owner) => !living.iter().any(|s| s.same_as(&owner)),
         None => l.is_veth() && ownership::is_temporary(&l.name),
     });
     unwanted.map(|l| (l.index, l.name.clone())).collect()

@@ -11,6 +11,7 @@ use std::{
 
 use ipnet::Ipv4Net;
 
+use super::symmetric::Symmetric;
 pub use crate::ebpf::{InterfaceIp, PopKey};
 use crate::ebpf::{Program, PushValue};
 
@@ -63,6 +64,8 @@ pub struct Rule {
     pub from: Option<Ipv4Net>,
     pub to: Option<Ipv4Net>,
     pub oif: Option<String>,
+    /// Bits of the packet's mark, and which of them are looked at.
+    pub mark: Option<(u32, u32)>,
     pub table: u32,
 }
 
@@ -113,6 +116,8 @@ pub struct NetState {
     /// Permanent neighbours.
     pub neighbours: BTreeMap<InterfaceIp, [u8; 6]>,
     pub sysctls: BTreeMap<Sysctl, String>,
+    /// What the marks of symmetric routing are made by.
+    pub marking: Option<Symmetric>,
 
     pub routes: BTreeSet<Route>,
     pub rules: BTreeSet<Rule>,
@@ -152,6 +157,26 @@ impl Focus {
 }
 
 impl NetState {
+    /// What is left when the focus does not count: a plan made from it leaves those pods as they are,
+    /// and what they may share with others too, unless `wanted` has it.
+    pub fn sparing(mut self, focus: &Focus, wanted: &NetState) -> NetState {
+        let shared_way = |r: &Route| r.destination.prefix_len() == 0;
+        self.routes
+            .retain(|r| wanted.routes.contains(r) || !(focus.has_route(r) || shared_way(r)));
+        self.rules
+            .retain(|r| wanted.rules.contains(r) || !focus.has_rule(r));
+        self.filters.retain(|k, _| {
+            wanted.filters.contains_key(k) || (k.1 == Program::PodSource && !focus.veths.contains(&k.0))
+        });
+        self.pops
+            .retain(|k, veth| wanted.pops.contains_key(k) || !(focus.has(k.2) || focus.veths.contains(veth)));
+        self.pushes
+            .retain(|k, v| wanted.pushes.contains_key(k) || !(focus.has(k.1) || focus.veths.contains(&v.1)));
+        self.sources
+            .retain(|k, _| wanted.sources.contains_key(k) || !focus.veths.contains(&k.0));
+        self
+    }
+
     /// What is left when only the focus counts and what `wanted` has as well, so that a
     /// plan made from it leaves all other pods alone.
     pub fn narrowed(mut self, focus: &Focus, wanted: &NetState) -> NetState {

@@ -3,7 +3,7 @@
 use netlink_packet_route::link::InfoKind;
 
 use super::{
-    MemberInterface, Sandbox,
+    PodInterface, Sandbox,
     link::{Link, Links},
     ownership,
 };
@@ -12,24 +12,32 @@ pub const TRUNK_MAC: [u8; 6] = [0, 0x16, 0x3e, 0, 0, 1];
 pub const TRUNK: u32 = 3;
 
 /// Pod `number`: address 10.0.16.`number`, VLAN 100 + `number`, host veth 10 + `number`.
-pub fn member(number: u8) -> MemberInterface {
-    MemberInterface {
+pub fn member(number: u8) -> PodInterface {
+    PodInterface {
         sandbox: Sandbox {
             container_id: format!("container{number}"),
             pod_uid: format!("uid{number}"),
             ifname: "eth0".into(),
+            attachment: "eth0".into(),
         },
         namespace: "default".into(),
         pod_name: format!("web-{number}"),
         ip: [10, 0, 16, number].into(),
-        vswitch_cidr: ipnet::Ipv4Net::new_assert([10, 0, 16, 0].into(), 22),
-        vlan: 100 + u16::from(number),
-        trunk_mac: TRUNK_MAC,
-        trunk_gateway: [10, 0, 0, 253].into(),
+        vlan: Some(100 + u16::from(number)),
+        nic_mac: TRUNK_MAC,
+        nic_gateway: [10, 0, 0, 253].into(),
         mtu: 1500,
         default_route: true,
         extra_routes: Vec::new(),
         host_stack_cidrs: Vec::new(),
+    }
+}
+
+/// The same pod with one of the NIC's own addresses.
+pub fn shared(number: u8) -> PodInterface {
+    PodInterface {
+        vlan: None,
+        ..member(number)
     }
 }
 
@@ -47,7 +55,7 @@ pub fn trunk() -> Link {
     }
 }
 
-pub fn veth(member: &MemberInterface) -> Link {
+pub fn veth(member: &PodInterface) -> Link {
     let number = member.ip.octets()[3];
     Link {
         index: 10 + u32::from(number),
@@ -61,6 +69,6 @@ pub fn veth(member: &MemberInterface) -> Link {
 }
 
 /// The trunk and the host veths of these members.
-pub fn links(members: &[MemberInterface]) -> Links {
+pub fn links(members: &[PodInterface]) -> Links {
     Links(std::iter::once(trunk()).chain(members.iter().map(veth)).collect())
 }

@@ -2,9 +2,16 @@
 
 use std::{fmt, os::fd::AsFd as _, sync::mpsc, thread};
 
+use netlink_sys::Socket;
 use tokio::sync::oneshot;
 
-use super::{DatapathConfig, DatapathError, engine::Engine, netns};
+use super::{
+    DatapathConfig, DatapathError,
+    disturbance::{self, Disturbances},
+    engine::Engine,
+    netlink::NetlinkError,
+    netns,
+};
 
 type Job = Box<dyn FnOnce(&mut Engine) + Send>;
 
@@ -22,15 +29,15 @@ impl fmt::Debug for Worker {
 
 impl Worker {
     /// Starts the thread. It ends when the last handle is dropped.
-    pub async fn start(config: DatapathConfig) -> Result<Self, DatapathError> {
+    pub async fn start(config: DatapathConfig) -> Result<(Self, Disturbances), DatapathError> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let (started, ready) = oneshot::channel();
         thread::Builder::new()
             .name("datapath".into())
             .spawn(move || match engine(config) {
-                Ok(mut engine) => {
+                Ok((mut engine, socket, port)) => {
                     // Nobody waits any more: the queue is closed too, and the loop ends.
-                    let _ = started.send(Ok(()));
+                    let _ = started.send(Ok((socket, port)));
                     for job in queue {
                         job(&mut engine);
                     }
@@ -40,8 +47,9 @@ impl Worker {
                 }
             })
             .map_err(DatapathError::Thread)?;
-        ready.await.map_err(|_| DatapathError::Stopped)??;
-        Ok(Self { jobs })
+        let (socket, port) = ready.await.map_err(|_| DatapathError::Stopped)??;
+        let disturbances = Disturbances::new(socket, port).map_err(NetlinkError::Open)?;
+        Ok((Self { jobs }, disturbances))
     }
 
     /// Does one thing after those asked for before. Once begun it is finished, also when
@@ -60,9 +68,13 @@ impl Worker {
     }
 }
 
-fn engine(config: DatapathConfig) -> Result<Engine, DatapathError> {
+fn engine(config: DatapathConfig) -> Result<(Engine, Socket, u32), DatapathError> {
     if let Some(host) = &config.host_netns {
         netns::enter(host.as_fd())?;
     }
-    Engine::start(config)
+    // Before anything is made, so that nothing that happens to it is missed.
+    let socket = disturbance::open()?;
+    let engine = Engine::start(config)?;
+    let port = engine.port()?;
+    Ok((engine, socket, port))
 }

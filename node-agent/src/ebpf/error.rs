@@ -25,6 +25,12 @@ pub enum EbpfError {
         program: &'static str,
         source: ProgramError,
     },
+    #[error("cannot attach {program} to interface {ifindex}, or take it off")]
+    Attach {
+        program: &'static str,
+        ifindex: u32,
+        source: io::Error,
+    },
     #[error("cannot pin {}", path.display())]
     Pin { path: PathBuf, source: PinError },
     #[error("cannot use the eBPF map {map}")]

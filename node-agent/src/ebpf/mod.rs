@@ -4,6 +4,7 @@
 mod error;
 mod pins;
 mod tables;
+mod tcx;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, PerCpuArray},
-    programs::SchedClassifier,
+    programs::{ProgramError, ProgramFd, SchedClassifier},
 };
 use terway_ebpf_abi::{
     Counter, InterfaceAddress, PodHardware, PopTarget, PushTag, TaggedAddress, maps, programs,
@@ -70,6 +71,7 @@ pub struct Programs {
     pushes: Table<InterfaceAddress, PushTag>,
     sources: Table<InterfaceAddress, PodHardware>,
     counters: PerCpuArray<MapData, u64>,
+    tcx: bool,
 }
 
 impl Programs {
@@ -105,6 +107,7 @@ impl Programs {
             pushes: Table::take(&mut ebpf, maps::PUSH)?,
             sources: Table::take(&mut ebpf, maps::SOURCE)?,
             counters: tables::take_counters(&mut ebpf)?,
+            tcx: tcx::is_supported(),
             ebpf,
         })
     }
@@ -122,6 +125,43 @@ impl Programs {
             source,
         })?;
         Ok(fd.as_fd().as_raw_fd())
+    }
+
+    /// Whether this program is attached to the interface itself and not to a queueing discipline: on
+    /// pods' veths, where the kernel can. (On ENIs it would see frames before the filters of others.)
+    pub fn hangs_alone(&self, program: Program) -> bool {
+        self.tcx && program == Program::PodSource
+    }
+
+    /// The id of the program that is attached to the interface itself in this one's name.
+    pub fn attached(&self, ifindex: u32, program: Program) -> Result<Option<u32>, EbpfError> {
+        let found = tcx::attached(ifindex, program).map_err(|source| failed(program, source))?;
+        Ok(found.map(|info| info.id()))
+    }
+
+    /// Attaches the program to the interface itself, in place of an older one.
+    pub fn attach(&mut self, ifindex: u32, program: Program) -> Result<(), EbpfError> {
+        let old = attached(ifindex, program)?;
+        let new = classifier(&mut self.ebpf, program)?.fd();
+        let new = new.map_err(|source| failed(program, source))?;
+        let old = old.as_ref().map(|fd| fd.as_fd());
+        tcx::attach(ifindex, new.as_fd(), old).map_err(|source| EbpfError::Attach {
+            program: program.name(),
+            ifindex,
+            source,
+        })
+    }
+
+    /// Takes it off again.
+    pub fn detach(&mut self, ifindex: u32, program: Program) -> Result<(), EbpfError> {
+        let Some(attached) = attached(ifindex, program)? else {
+            return Ok(());
+        };
+        tcx::detach(ifindex, attached.as_fd()).map_err(|source| EbpfError::Attach {
+            program: program.name(),
+            ifindex,
+            source,
+        })
     }
 
     /// (trunk, VLAN, destination) to host veth.
@@ -190,6 +230,19 @@ impl Programs {
             Ok((counter, values.iter().sum()))
         };
         Counter::ALL.into_iter().map(read).collect()
+    }
+}
+
+fn attached(ifindex: u32, program: Program) -> Result<Option<ProgramFd>, EbpfError> {
+    let info = tcx::attached(ifindex, program).map_err(|source| failed(program, source))?;
+    let fd = info.map(|info| info.fd()).transpose();
+    fd.map_err(|source| failed(program, source))
+}
+
+fn failed(program: Program, source: ProgramError) -> EbpfError {
+    EbpfError::Program {
+        program: program.name(),
+        source,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keeps the kernel as the API server says: repairs what running pods need, removes what is left of
-//! pods that are gone. Runs when something changed, and every minute for what nobody reports.
+//! pods that are gone. Runs when the API server says something new, when somebody changes the kernel, and
+//! every minute for what nobody reports.
 
 mod plan;
 
@@ -39,14 +40,6 @@ pub enum Skipped {
     /// Without the lists every sandbox would look abandoned.
     #[error("the first lists from the API server have not arrived: {}", .0.join(", "))]
     NotSynced(Vec<&'static str>),
-    /// The datapath removes what it is not told of, so it must be told of all that runs.
-    #[error("what sandbox {container_id} of a running pod should be is not known: {why}")]
-    Undescribed {
-        /// The sandbox.
-        container_id: String,
-        /// Why not.
-        why: &'static str,
-    },
 }
 
 /// What became of a round.
@@ -69,6 +62,7 @@ pub async fn run(agent: Arc<Agent>) {
         // Each of these can be dropped at any point: what woke the loop is looked up again.
         tokio::select! {
             _ = changes.changed() => {}
+            () = disturbed(&agent) => {}
             () = agent.untidy.notified() => {}
             () = tokio::time::sleep(PERIOD) => {}
             () = agent.stopping.cancelled() => return,
@@ -78,6 +72,18 @@ pub async fn run(agent: Arc<Agent>) {
             () = agent.stopping.cancelled() => return,
         }
     }
+}
+
+/// Completes when somebody may have spoiled the kernel; never where that cannot be heard.
+async fn disturbed(agent: &Agent) {
+    if let Err(error) = agent.kernel.disturbed().await {
+        warn!(
+            error = error.as_ref(),
+            "changes of the kernel are not heard, looking every minute"
+        );
+        std::future::pending::<()>().await;
+    }
+    debug!("the kernel was changed by somebody else");
 }
 
 /// The reconciler's memory.
@@ -103,16 +109,18 @@ impl Reconciler {
         }
         // A removed sandbox must not be asked for again.
         let plan = if removed { self::plan(agent).await? } else { plan };
-        if let Some((sandbox, why)) = plan.undescribed.into_iter().next() {
-            let container_id = sandbox.container_id;
-            return Ok(Outcome::Skipped(Skipped::Undescribed { container_id, why }));
+        for (sandbox, why) in &plan.undescribed {
+            let container = &sandbox.container_id;
+            warn!(
+                container,
+                why, "what this sandbox should be is not known, it stays as it is"
+            );
         }
-        let reconciled = agent.kernel.reconcile(plan.desired.clone()).await?;
-        agent.made.lock().extend(
-            plan.desired
-                .into_iter()
-                .map(|member| (key(&member.sandbox), member)),
-        );
+        let reconciled = agent.kernel.reconcile(plan.census()).await?;
+        let known = plan.desired.into_iter().map(|want| (key(&want.sandbox), want));
+        agent.made.lock().extend(known);
+        // Set before: only the first round counts.
+        let _ = agent.in_order.set(());
         Ok(Outcome::Compared(reconciled))
     }
 
@@ -120,8 +128,9 @@ impl Reconciler {
     async fn remove(&mut self, agent: &Agent, gone: &Gone) -> bool {
         let Sandbox {
             container_id,
-            ifname,
             pod_uid,
+            attachment,
+            ..
         } = &gone.sandbox;
         if !self.is_gone(agent, gone).await || agent.flights.contains(container_id) {
             return false;
@@ -133,7 +142,7 @@ impl Reconciler {
         );
         let attachment = Attachment {
             container_id: container_id.clone(),
-            ifname: ifname.clone(),
+            ifname: attachment.clone(),
         };
         match teardown(agent, &attachment, pod_uid, None).await {
             Ok(_) => true,
@@ -171,9 +180,6 @@ impl Reconciler {
         let trouble = match &result {
             Ok(Outcome::Skipped(why)) => {
                 debug!(why = %why, "nothing compared with the kernel");
-                if let Skipped::Undescribed { .. } = why {
-                    warn!(why = %why, "the kernel is not repaired");
-                }
                 agent.metrics.reconciled("skipped");
                 return;
             }

@@ -1,12 +1,13 @@
 //! What a round is to do: a value, from what is observed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use terway_cni_protocol::Attachment;
 
 use super::pod_of;
 use crate::binding;
-use crate::datapath::{MemberInterface, Sandbox};
+use crate::datapath::{Census, PodInterface, Sandbox};
 use crate::server::{SandboxKey, key};
 use crate::settings::Settings;
 use crate::world::{PodKey, State};
@@ -24,11 +25,13 @@ pub struct Gone {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// What the kernel is to have.
-    pub desired: Vec<MemberInterface>,
+    pub desired: Vec<PodInterface>,
     /// To be removed, once the API server confirms.
     pub gone: Vec<Gone>,
     /// Sandboxes that exist, of which nothing says what they should be.
     pub undescribed: Vec<(Sandbox, &'static str)>,
+    /// Addresses of this node's ENIs that no pod has.
+    pub idle: BTreeSet<Ipv4Addr>,
 }
 
 impl Plan {
@@ -38,61 +41,71 @@ impl Plan {
     pub fn new(
         sandboxes: &[Sandbox],
         state: &State,
-        made: &BTreeMap<SandboxKey, MemberInterface>,
+        made: &BTreeMap<SandboxKey, PodInterface>,
         settings: &Settings,
     ) -> Plan {
-        let mut plan = Plan::default();
+        let mut plan = Plan {
+            idle: state.node().map(|node| node.idle.clone()).unwrap_or_default(),
+            ..Plan::default()
+        };
         for sandbox in sandboxes {
             let remembered = made.get(&key(sandbox));
             if state.pod_with_uid(&sandbox.pod_uid).is_none() {
-                let by_pod_eni = || {
-                    state
-                        .pod_eni_for(&sandbox.pod_uid)
-                        .map(|pod_eni| pod_eni.key.clone())
-                };
-                let by_memory = remembered.map(|member| PodKey::new(&member.namespace, &member.pod_name));
+                let by_record = || state.name_of(&sandbox.pod_uid);
+                let by_memory = remembered.map(|made| PodKey::new(&made.namespace, &made.pod_name));
                 let pod = by_memory
-                    .or_else(by_pod_eni)
+                    .or_else(by_record)
                     .or_else(|| pod_of(state.runtime(), &sandbox.pod_uid));
                 plan.gone.push(Gone {
                     sandbox: sandbox.clone(),
                     pod,
                 });
             }
-            match described(sandbox, state, settings).or(remembered.cloned().ok_or(())) {
-                Ok(member) => plan.desired.push(member),
-                Err(()) => plan.undescribed.push((sandbox.clone(), missing(sandbox, state))),
+            // What runs keeps its address: the pod's own end has no other.
+            let described = described(sandbox, state, settings)
+                .filter(|want| remembered.is_none_or(|made| made.ip == want.ip));
+            match described.or_else(|| remembered.cloned()) {
+                Some(want) => plan.desired.push(want),
+                None => plan.undescribed.push((sandbox.clone(), missing(sandbox, state))),
             }
         }
         plan
     }
 }
 
-/// What a sandbox should be, by its pod's PodENI.
-fn described(sandbox: &Sandbox, state: &State, settings: &Settings) -> Result<MemberInterface, ()> {
-    let pod_eni = state.pod_eni_for(&sandbox.pod_uid).ok_or(())?;
-    let binding = binding::existing(pod_eni, state.node()).ok_or(())?;
-    // The runtime's name of the first interface is known from the sandbox itself only. An interface
-    // that no allocation names is that one.
+impl Plan {
+    /// What the kernel is to be compared with.
+    pub fn census(&self) -> Census {
+        let taken = self.desired.iter().map(|want| want.ip).collect();
+        Census {
+            interfaces: self.desired.clone(),
+            unknown: self
+                .undescribed
+                .iter()
+                .map(|(sandbox, _)| sandbox.clone())
+                .collect(),
+            // A sandbox outlives its binding where somebody edits the Node object.
+            idle: &self.idle - &taken,
+        }
+    }
+}
+
+/// What a sandbox should be, as the control plane says.
+fn described(sandbox: &Sandbox, state: &State, settings: &Settings) -> Option<PodInterface> {
+    let (pod, binding) = binding::of_running(&sandbox.pod_uid, state)?;
     let attachment = Attachment {
         container_id: sandbox.container_id.clone(),
-        ifname: sandbox.ifname.clone(),
+        ifname: sandbox.attachment.clone(),
     };
-    let members = binding::members(&binding, &pod_eni.key, &sandbox.pod_uid, &attachment, settings);
-    let named = binding
-        .interfaces
-        .iter()
-        .position(|i| i.name.as_deref() == Some(&sandbox.ifname));
-    members.into_iter().nth(named.unwrap_or(0)).ok_or(())
+    let all = binding::interfaces(&binding, &pod, &sandbox.pod_uid, &attachment, settings);
+    all.into_iter().find(|want| want.sandbox.ifname == sandbox.ifname)
 }
 
 fn missing(sandbox: &Sandbox, state: &State) -> &'static str {
-    match (
-        state.pod_eni_for(&sandbox.pod_uid),
-        state.node().and_then(|node| node.trunk.as_ref()),
-    ) {
-        (None, _) => "no PodENI is for its pod",
-        (_, None) => "this node has no trunk ENI",
-        _ => "its PodENI is incomplete",
+    let shared = state.node().and_then(|node| node.shared.get(&sandbox.pod_uid));
+    match (state.pod_eni_for(&sandbox.pod_uid), shared) {
+        (None, None) => "neither a PodENI nor a shared address is its pod's",
+        (None, Some(_)) => "the ENI of its shared address is not attached",
+        (Some(_), _) => "its PodENI is incomplete, or this node has no trunk ENI",
     }
 }

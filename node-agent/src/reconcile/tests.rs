@@ -6,7 +6,7 @@ use terway_crds::Phase;
 use super::plan::Plan;
 use super::{Outcome, Reconciler, Skipped};
 use crate::server::key as sandbox_key;
-use crate::testing::{Stage, bound, key, sandbox};
+use crate::testing::{Stage, bound, key, sandbox, sharing};
 use crate::world::PodEniView;
 
 fn plan(stage: &Stage) -> Plan {
@@ -38,9 +38,36 @@ async fn after_a_restart_running_pods_are_described_by_their_pod_enis() {
     assert_eq!(desired[0].sandbox, sandbox("c1", "u-1"));
     assert_eq!(
         (desired[0].ip.to_string().as_str(), desired[0].vlan),
-        ("10.0.16.7", 7)
+        ("10.0.16.7", Some(7))
     );
     assert_eq!(stage.kernel.containers(), ["c1"]);
+}
+
+#[tokio::test]
+async fn after_a_restart_ordinary_pods_are_described_by_their_shared_addresses() {
+    let stage = Stage::new();
+    stage.pod("db-0", "u-1");
+    stage.node(sharing("db-0", "u-1", "10.0.16.9"));
+    stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
+    assert!(matches!(round(&stage).await, Outcome::Compared(_)));
+    let desired = stage.kernel.desired.lock()[0].clone();
+    assert_eq!(
+        (desired[0].ip.to_string().as_str(), desired[0].vlan),
+        ("10.0.16.9", None)
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_is_changed_under_a_running_pod_does_not_change_its_address() {
+    let stage = Stage::new();
+    stage.pod("db-0", "u-1");
+    stage.node(sharing("db-0", "u-1", "10.0.16.9"));
+    stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
+    round(&stage).await;
+    stage.node(sharing("db-0", "u-1", "10.0.16.10"));
+    round(&stage).await;
+    let desired = stage.kernel.desired.lock();
+    assert_eq!(desired[1], desired[0]);
 }
 
 #[tokio::test]
@@ -69,17 +96,17 @@ async fn without_the_lists_nothing_is_touched() {
 }
 
 #[tokio::test]
-async fn a_running_pod_that_nothing_describes_stops_the_comparison_not_the_pod() {
+async fn a_running_pod_that_nothing_describes_is_left_as_it_is_and_the_others_are_repaired() {
     let stage = Stage::new();
     running(&stage);
+    stage.pod("db-1", "u-2");
+    stage.pod_eni(bound("db-1", "u-2"));
+    stage.kernel.sandboxes.lock().push(sandbox("c2", "u-2"));
     stage.pod_eni_gone("db-0");
-    let outcome = round(&stage).await;
-    assert!(
-        matches!(outcome, Outcome::Skipped(Skipped::Undescribed { .. })),
-        "{outcome:?}"
-    );
-    assert!(stage.kernel.desired.lock().is_empty());
-    assert_eq!(stage.kernel.containers(), ["c1"]);
+    assert_eq!(plan(&stage).census().unknown, [sandbox("c1", "u-1")]);
+    assert!(matches!(round(&stage).await, Outcome::Compared(_)));
+    assert_eq!(stage.kernel.desired.lock()[0].len(), 1);
+    assert_eq!(stage.kernel.containers(), ["c1", "c2"]);
 }
 
 #[tokio::test]

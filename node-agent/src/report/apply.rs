@@ -1,6 +1,7 @@
 //! Reading what there is, and writing the NodeRuntime when it differs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -60,18 +61,25 @@ impl Reporter {
                 source: Box::new(source),
             }
         };
+        // Before the sandboxes are listed: a new one of the same pod is then seen to live.
+        let removed = agent.ended.lock().clone();
         let sandboxes = agent.kernel.sandboxes().await.map_err(ReportError::Observe)?;
         let watched = agent.world.read(|state| state.runtime().cloned());
         let records = |object: &NodeRuntime| object.status.clone().unwrap_or_default().pods;
 
         let known = watched.as_ref().map(records).unwrap_or_default();
         let alive = alive(agent, &sandboxes, &known);
-        let seen = agent.world.read(|state| Seen {
+        let mut seen = agent.world.read(|state| Seen {
             ended: self.ended(state, &alive, now),
             referenced: referenced(state),
             alive,
         });
+        let names = removed.iter().map(|(uid, pod)| (uid.clone(), pod.to_string()));
+        seen.ended
+            .extend(names.filter(|(uid, _)| seen.referenced.contains(uid)));
+        let reported = || agent.ended.lock().retain(|uid, _| !removed.contains_key(uid));
         if plan(&known, &seen, now).is_none() {
+            reported();
             return Ok(false);
         }
         // The watch may be behind our own last write, so the decision is made again on a fresh object
@@ -85,14 +93,27 @@ impl Reporter {
                     .map_err(failed("created"))?
             }
         };
-        let Some(pods) = plan(&records(&object), &seen, now) else {
-            return Ok(false);
-        };
-        object.status = Some(NodeRuntimeStatus { pods });
-        api.replace_status(node, &PostParams::default(), &object)
-            .await
-            .map_err(failed("written"))?;
-        Ok(true)
+        let pods = plan(&records(&object), &seen, now);
+        let written = pods.is_some();
+        if let Some(pods) = pods {
+            object.status = Some(NodeRuntimeStatus { pods });
+            api.replace_status(node, &PostParams::default(), &object)
+                .await
+                .map_err(failed("written"))?;
+        }
+        reported();
+        Ok(written)
+    }
+
+    /// Time until the next missing pod is said to have ended; none while there is none.
+    pub fn due(&self, now: Timestamp) -> Option<Duration> {
+        let left = |since: &Timestamp| MISSING_FOR - now.duration_since(*since);
+        let waits = self
+            .missing
+            .values()
+            .map(left)
+            .filter(SignedDuration::is_positive);
+        Duration::try_from(waits.min()?).ok()
     }
 
     /// Pods that something refers to, and that surely have ended.
@@ -106,7 +127,8 @@ impl Reporter {
             .pod_enis
             .values()
             .map(|pod_eni| (pod_eni.pod_uid.clone(), pod_eni.key.to_string()));
-        let by_address = state.node().into_iter().flat_map(|node| node.bound.clone());
+        let shared = state.node().into_iter().flat_map(|node| &node.shared);
+        let by_address = shared.map(|(uid, pod)| (uid.clone(), pod.pod_id.clone()));
         let missing = by_pod_eni.chain(by_address).filter(|(uid, _)| {
             !uid.is_empty() && !alive.contains_key(uid) && state.pod_with_uid(uid).is_none()
         });
@@ -128,13 +150,13 @@ fn alive(agent: &Agent, sandboxes: &[crate::datapath::Sandbox], known: &Records)
         let name = |sandbox: &crate::datapath::Sandbox| {
             let uid = &sandbox.pod_uid;
             let watched = state.pod_with_uid(uid).map(|pod| pod.key.to_string());
-            let by_pod_eni = || state.pod_eni_for(uid).map(|pod_eni| pod_eni.key.to_string());
+            let by_record = || state.name_of(uid).map(|pod| pod.to_string());
             let made = || {
                 made.get(&key(sandbox))
                     .map(|made| format!("{}/{}", made.namespace, made.pod_name))
             };
             let recorded = || known.get(uid).map(|record| record.pod_id.clone());
-            watched.or_else(by_pod_eni).or_else(made).or_else(recorded)
+            watched.or_else(by_record).or_else(made).or_else(recorded)
         };
         sandboxes
             .iter()
@@ -150,7 +172,7 @@ fn referenced(state: &State) -> BTreeSet<String> {
     let bound = state
         .node()
         .into_iter()
-        .flat_map(|node| node.bound.keys().cloned());
+        .flat_map(|node| node.shared.keys().cloned());
     pod_enis.chain(pods).chain(bound).collect()
 }
 
@@ -172,4 +194,23 @@ fn new_object(agent: &Agent, node: &str) -> NodeRuntime {
         }])
     });
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_look_is_when_the_first_missing_pod_is_due_and_not_for_one_already_told() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let missing = |ages: &[i64]| Reporter {
+            missing: ages
+                .iter()
+                .map(|age| (age.to_string(), now - SignedDuration::from_secs(*age)))
+                .collect(),
+        };
+        assert_eq!(missing(&[]).due(now), None);
+        assert_eq!(missing(&[5, 20, 30, 300]).due(now), Some(Duration::from_secs(10)));
+        assert_eq!(missing(&[30]).due(now), None);
+    }
 }

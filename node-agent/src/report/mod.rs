@@ -59,10 +59,13 @@ pub async fn run(agent: Arc<Agent>, client: Client, node: String) {
         if agent.stopping.is_cancelled() {
             return;
         }
+        let pause = reporter
+            .due(Timestamp::now())
+            .map_or(PERIOD, |due| due.min(PERIOD));
         // Cancel-safe: a notification that comes meanwhile is kept for the next wait.
         tokio::select! {
             () = agent.changed.notified() => {}
-            () = tokio::time::sleep(if failed { RETRY } else { PERIOD }) => {}
+            () = tokio::time::sleep(if failed { RETRY } else { pause }) => {}
             () = agent.stopping.cancelled() => {}
         }
         tokio::select! {

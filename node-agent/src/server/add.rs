@@ -134,6 +134,10 @@ async fn attempt(
         // The runtime runs one sandbox of a pod at a time, so it has given up on an older one.
         agent.flights.supersede(flight, &pod.key).await;
         let binding = wait(agent, &pod, &mut last).await?;
+        if !agent.in_order.initialized() {
+            last = Wait::NotInOrder;
+        }
+        agent.in_order.wait().await;
         Ok::<_, Refusal>((pod, binding))
     };
     // All of it is cancel-safe: nothing is changed before it completes.
@@ -145,12 +149,12 @@ async fn attempt(
         () = tokio::time::sleep_until(deadline) => Err(End::TimedOut { after: patience, wait: last.clone() }),
     };
     let (pod, binding) = outcome?;
-    let members = binding::members(&binding, &pod.key, &pod.uid, &request.attachment, &agent.settings);
-    let made = realise::realise(agent, members, &netns)
+    let wants = binding::interfaces(&binding, &pod.key, &pod.uid, &request.attachment, &agent.settings);
+    let made = realise::realise(agent, wants, &netns)
         .await
         .map_err(End::Kernel)?;
     if flight.cancelled().is_cancelled() {
-        realise::undo(agent, made.iter().map(|(member, _)| &member.sandbox), &netns).await;
+        realise::undo(agent, made.iter().map(|(want, _)| &want.sandbox), &netns).await;
         return Err(End::Superseded);
     }
     Ok(binding::network(&made))

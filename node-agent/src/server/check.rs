@@ -6,7 +6,7 @@ use terway_cni_protocol::{Attachment, CheckRequest, Cidr, Failure, code};
 
 use super::{Agent, kernel_failure, key};
 use crate::binding;
-use crate::datapath::{MemberInterface, Sandbox};
+use crate::datapath::{PodInterface, Sandbox};
 use crate::events::{Announcement, What};
 use crate::world::PodKey;
 
@@ -18,7 +18,8 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
         .await
         .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
     let container = &request.attachment.container_id;
-    let Some(sandbox) = existing.iter().find(|sandbox| sandbox.container_id == *container) else {
+    let is_it = |sandbox: &&Sandbox| super::belongs(sandbox, &request.attachment);
+    let Some(sandbox) = existing.iter().find(is_it) else {
         return Err(Failure::new(
             code::NOT_AS_EXPECTED,
             format!(
@@ -31,7 +32,7 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
         Failure::new(
             code::TRY_AGAIN_LATER,
             format!(
-                "what pod {pod} should have is not known now: its PodENI or this node's trunk is missing"
+                "what pod {pod} should have is not known now: its PodENI or its shared address is missing"
             ),
         )
     })?;
@@ -60,15 +61,15 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
         .collect())
 }
 
-/// What a container should have: as its PodENI says, or as it was made.
-fn wanted(agent: &Agent, sandbox: &Sandbox, attachment: &Attachment) -> Option<Vec<MemberInterface>> {
+/// What an attachment should have: as the control plane says, or as it was made.
+fn wanted(agent: &Agent, sandbox: &Sandbox, attachment: &Attachment) -> Option<Vec<PodInterface>> {
     let described = agent.world.read(|state| {
-        let pod_eni = state.pod_eni_for(&sandbox.pod_uid)?;
-        let binding = binding::existing(pod_eni, state.node())?;
-        Some(binding::members(
+        let (pod, binding) = binding::of_running(&sandbox.pod_uid, state)?;
+        let uid = &sandbox.pod_uid;
+        Some(binding::interfaces(
             &binding,
-            &pod_eni.key,
-            &sandbox.pod_uid,
+            &pod,
+            uid,
             attachment,
             &agent.settings,
         ))
@@ -79,6 +80,6 @@ fn wanted(agent: &Agent, sandbox: &Sandbox, attachment: &Attachment) -> Option<V
             .lock()
             .get(&key(sandbox))
             .cloned()
-            .map(|member| vec![member])
+            .map(|made| vec![made])
     })
 }

@@ -7,9 +7,10 @@ use tracing::info;
 
 use super::{Agent, kernel_failure, key};
 use crate::datapath::Sandbox;
+use crate::world::PodKey;
 
-/// Serve a DEL. It is keyed by container id alone: a late DEL of an old sandbox finds nothing of the
-/// sandbox that the pod has now.
+/// Serve a DEL. It is keyed by container id and interface name: a late DEL of an old sandbox finds
+/// nothing of the sandbox that the pod has now.
 pub async fn del(agent: &Agent, request: DelRequest, netns: Option<OwnedFd>) -> Result<(), Failure> {
     agent.flights.end(&request.attachment.container_id).await;
     let uid = request.pod.and_then(|pod| pod.uid).unwrap_or_default();
@@ -21,7 +22,7 @@ pub async fn del(agent: &Agent, request: DelRequest, netns: Option<OwnedFd>) -> 
     Ok(())
 }
 
-/// Remove every interface of a container; returns how many there were. All of them, because one ADD
+/// Remove every interface that the ADD of this attachment made; returns how many there were. One ADD
 /// makes all interfaces of a pod, and the runtime names only the first in its DEL.
 pub async fn teardown(
     agent: &Agent,
@@ -36,7 +37,7 @@ pub async fn teardown(
         .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
     let ours: Vec<Sandbox> = existing
         .into_iter()
-        .filter(|sandbox| sandbox.container_id == attachment.container_id)
+        .filter(|sandbox| super::belongs(sandbox, attachment))
         .collect();
     for sandbox in &ours {
         remove(agent, sandbox, netns.as_ref()).await?;
@@ -53,6 +54,7 @@ pub async fn teardown(
             container_id: attachment.container_id.clone(),
             pod_uid: uid.to_owned(),
             ifname: attachment.ifname.clone(),
+            attachment: attachment.ifname.clone(),
         };
         remove(agent, &sandbox, netns.as_ref()).await?;
     }
@@ -71,6 +73,9 @@ async fn remove(agent: &Agent, sandbox: &Sandbox, netns: Option<&OwnedFd>) -> Re
         .delete(sandbox, netns)
         .await
         .map_err(|error| kernel_failure(&act, &error))?;
-    agent.made.lock().remove(&key(sandbox));
+    if let Some(made) = agent.made.lock().remove(&key(sandbox)) {
+        let pod = PodKey::new(&made.namespace, &made.pod_name);
+        agent.ended.lock().insert(sandbox.pod_uid.clone(), pod);
+    }
     Ok(())
 }

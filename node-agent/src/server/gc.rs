@@ -13,24 +13,19 @@ pub async fn gc(agent: &Agent, request: GcRequest) -> Result<(), Failure> {
         .sandboxes()
         .await
         .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
-    // By container: an ADD makes interfaces that the runtime does not list.
-    let valid: BTreeSet<&str> = request
-        .valid
-        .iter()
-        .map(|attachment| attachment.container_id.as_str())
-        .collect();
+    let valid: BTreeSet<&Attachment> = request.valid.iter().collect();
     let mut failures = Vec::new();
-    let mut containers: BTreeSet<&str> = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for sandbox in &existing {
-        let id = sandbox.container_id.as_str();
+        let attachment = Attachment {
+            container_id: sandbox.container_id.clone(),
+            ifname: sandbox.attachment.clone(),
+        };
         // A sandbox that is being made is younger than the list.
-        if valid.contains(id) || agent.flights.contains(id) || !containers.insert(id) {
+        let kept = valid.contains(&attachment) || agent.flights.contains(&attachment.container_id);
+        if kept || !seen.insert(attachment.clone()) {
             continue;
         }
-        let attachment = Attachment {
-            container_id: id.to_owned(),
-            ifname: sandbox.ifname.clone(),
-        };
         if let Err(failure) = del::teardown(agent, &attachment, &sandbox.pod_uid, None).await {
             failures.push(failure.message);
         }

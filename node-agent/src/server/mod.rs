@@ -18,16 +18,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use terway_cni_protocol::{Failure, code};
-use tokio::sync::Notify;
+use terway_cni_protocol::{Attachment, Failure, code};
+use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
 
-use crate::datapath::MemberInterface;
+use crate::datapath::{PodInterface, Sandbox};
 use crate::events::Announcer;
 use crate::kernel::{Kernel, KernelError, chain};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::world::World;
+use crate::world::{PodKey, World};
 
 pub use del::teardown;
 pub use find_pod::{ApiPods, PodReader};
@@ -47,7 +47,10 @@ pub struct Agent {
     pub flights: Flights,
     /// What each sandbox was last asked to be, by [`key`]. Only a help: for a sandbox whose PodENI
     /// does not describe it any more.
-    pub made: Mutex<BTreeMap<SandboxKey, MemberInterface>>,
+    pub made: Mutex<BTreeMap<SandboxKey, PodInterface>>,
+    /// Pods whose sandbox was removed since the last report, by UID: one that came and went between two
+    /// reports is reported too.
+    pub ended: Mutex<BTreeMap<String, PodKey>>,
     /// Notified when a sandbox was made or removed.
     pub changed: Notify,
     /// Notified when something may be left to clean up.
@@ -58,16 +61,53 @@ pub struct Agent {
     pub events: Announcer,
     /// Metrics.
     pub metrics: Metrics,
+    /// Set when the kernel has been compared once: only then are the checks of pods that run already
+    /// sure to be in place, and new ones are let in.
+    pub in_order: SetOnce<()>,
     /// Cancelled when the process is to end.
     pub stopping: CancellationToken,
+}
+
+impl Agent {
+    /// An agent that has done nothing yet.
+    pub fn new(
+        kernel: Arc<dyn Kernel>,
+        pods: Arc<dyn PodReader>,
+        settings: Settings,
+        events: Announcer,
+        metrics: Metrics,
+        stopping: CancellationToken,
+    ) -> Self {
+        Agent {
+            kernel,
+            world: World::default(),
+            pods,
+            settings,
+            flights: Flights::default(),
+            made: Mutex::default(),
+            ended: Mutex::default(),
+            changed: Notify::new(),
+            untidy: Notify::new(),
+            limited: Mutex::default(),
+            events,
+            metrics,
+            in_order: SetOnce::new(),
+            stopping,
+        }
+    }
 }
 
 /// Container id and interface name.
 pub type SandboxKey = (String, String);
 
 /// The key of a sandbox in [`Agent::made`].
-pub fn key(sandbox: &crate::datapath::Sandbox) -> SandboxKey {
+pub fn key(sandbox: &Sandbox) -> SandboxKey {
     (sandbox.container_id.clone(), sandbox.ifname.clone())
+}
+
+/// Whether a sandbox was made by the ADD of this attachment.
+fn belongs(sandbox: &Sandbox, attachment: &Attachment) -> bool {
+    sandbox.container_id == attachment.container_id && sandbox.attachment == attachment.ifname
 }
 
 /// The failure for an act on the kernel that went wrong: it may go right the next time. The kubelet

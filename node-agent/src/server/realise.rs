@@ -2,35 +2,35 @@
 
 use std::os::fd::OwnedFd;
 
-use terway_cni_protocol::Failure;
+use terway_cni_protocol::{Failure, code};
 use tracing::warn;
 
 use super::{Agent, kernel_failure, key};
-use crate::datapath::{MemberInterface, Realised, Sandbox};
+use crate::datapath::{PodInterface, Realised, Sandbox};
 
 /// Make all interfaces of a sandbox; when one cannot be made, none is left.
 pub async fn realise(
     agent: &Agent,
-    members: Vec<MemberInterface>,
+    wants: Vec<PodInterface>,
     netns: &OwnedFd,
-) -> Result<Vec<(MemberInterface, Realised)>, Failure> {
-    if let Some(first) = members.first() {
-        remove_predecessors(agent, &first.sandbox).await?;
+) -> Result<Vec<(PodInterface, Realised)>, Failure> {
+    if let Some(first) = wants.first() {
+        make_room(agent, &first.sandbox).await?;
     }
-    let mut made = Vec::with_capacity(members.len());
-    for member in &members {
-        match add(agent, member, netns).await {
-            Ok(realised) => made.push((member.clone(), realised)),
+    let mut made = Vec::with_capacity(wants.len());
+    for want in &wants {
+        match add(agent, want, netns).await {
+            Ok(realised) => made.push((want.clone(), realised)),
             Err(failure) => {
                 // The failed one too: it may be half there.
-                let begun = members.iter().take(made.len() + 1).map(|member| &member.sandbox);
+                let begun = wants.iter().take(made.len() + 1).map(|want| &want.sandbox);
                 undo(agent, begun, netns).await;
                 return Err(failure);
             }
         }
     }
     let mut remembered = agent.made.lock();
-    remembered.extend(members.into_iter().map(|member| (key(&member.sandbox), member)));
+    remembered.extend(wants.into_iter().map(|want| (key(&want.sandbox), want)));
     drop(remembered);
     agent.changed.notify_one();
     Ok(made)
@@ -54,29 +54,42 @@ pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox
     agent.changed.notify_one();
 }
 
-async fn add(agent: &Agent, member: &MemberInterface, netns: &OwnedFd) -> Result<Realised, Failure> {
+async fn add(agent: &Agent, want: &PodInterface, netns: &OwnedFd) -> Result<Realised, Failure> {
     let act = format!(
         "setting up {} of sandbox {}",
-        member.sandbox.ifname, member.sandbox.container_id
+        want.sandbox.ifname, want.sandbox.container_id
     );
     let netns = netns
         .try_clone()
         .map_err(|error| kernel_failure(&act, &error.into()))?;
     agent
         .kernel
-        .add(member.clone(), netns)
+        .add(want.clone(), netns)
         .await
         .map_err(|error| kernel_failure(&act, &error))
 }
 
 /// Remove the sandboxes that an earlier run of the same pod left: a DEL while no agent was there is
-/// answered, and only this agent knows that something is left.
-async fn remove_predecessors(agent: &Agent, new: &Sandbox) -> Result<(), Failure> {
+/// answered, and only this agent knows that something is left. A second attachment of the same
+/// container is refused: the pod has one network, and it would take the first one's addresses.
+async fn make_room(agent: &Agent, new: &Sandbox) -> Result<(), Failure> {
     let existing = agent
         .kernel
         .sandboxes()
         .await
         .map_err(|error| kernel_failure("listing the sandboxes of this node", &error))?;
+    if let Some(other) = existing
+        .iter()
+        .find(|s| s.container_id == new.container_id && s.attachment != new.attachment)
+    {
+        return Err(Failure::new(
+            code::INVALID_ENVIRONMENT,
+            format!(
+                "sandbox {} has its network already, as interface {}; call ADD with that name, or DEL first",
+                new.container_id, other.attachment
+            ),
+        ));
+    }
     for old in existing
         .iter()
         .filter(|s| s.pod_uid == new.pod_uid && s.container_id != new.container_id)

@@ -21,7 +21,8 @@ pub fn status(agent: &Agent) -> Result<(), Failure> {
         }
         match state.node() {
             None => Some(Wait::NoNode),
-            Some(node) if node.trunk.is_none() => Some(Wait::NoTrunk {
+            // Shared ENIs are made when a pod asks, so their absence is no reason to keep pods away.
+            Some(node) if node.trunk.is_none() && node.no_shared.is_some() => Some(Wait::NoTrunk {
                 why: node.trunk_missing.clone(),
             }),
             Some(_) => None,

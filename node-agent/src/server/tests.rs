@@ -15,8 +15,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::listen;
+use crate::datapath::Sandbox;
 use crate::events::What;
-use crate::testing::{Stage, bound, sandbox, trunk, view};
+use crate::testing::{Stage, bound, sandbox, sharing, trunk, view};
 use crate::world::{NodeView, PodEniView};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,6 +41,20 @@ impl Server {
             serving,
             _dir: dir,
         }
+    }
+
+    /// The pod db-0 with the UID u-1 is to have an ENI.
+    fn with_pod() -> Server {
+        let server = Server::on(Stage::new());
+        server.stage.pod("db-0", "u-1");
+        server
+    }
+
+    /// And it is bound.
+    fn with_bound_pod() -> Server {
+        let server = Server::with_pod();
+        server.stage.pod_eni(bound("db-0", "u-1"));
+        server
     }
 
     /// Ask as the binary does, in the background.
@@ -113,8 +128,7 @@ fn is_network(reply: &Reply) -> bool {
 
 #[tokio::test]
 async fn an_add_waits_for_the_binding_and_is_announced() {
-    let mut server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let mut server = Server::with_pod();
     let adding = server.ask(add("c1"));
     server.in_flight("c1").await;
     server.stage.pod_eni(PodEniView {
@@ -142,29 +156,90 @@ async fn an_add_may_come_before_the_lists() {
     server.stage.node(trunk("eni-t"));
     server.stage.pod_eni(bound("db-0", "u-1"));
     drop(done);
+    // Running pods first.
+    assert!(!adding.is_finished() && server.stage.kernel.containers().is_empty());
+    server.stage.agent.in_order.set(()).unwrap();
     assert!(is_network(&adding.await.unwrap()));
+}
+
+#[tokio::test]
+async fn an_ordinary_pod_waits_for_its_shared_address() {
+    let server = Server::on(Stage::new());
+    server.stage.pod_as(view("db-0", "u-1"));
+    let failure = server.refused(add_for("c1", "db-0", Some("u-1"), 50)).await;
+    assert!(
+        failure.code == 11 && failure.message.contains("has not given pod shop/db-0 an address"),
+        "{failure:?}"
+    );
+    let adding = server.ask(add("c1"));
+    server.in_flight("c1").await;
+    server.stage.node(sharing("db-0", "u-0", "10.0.16.6"));
+    assert!(!adding.is_finished(), "another pod's address");
+    server.stage.node(sharing("db-0", "u-1", "10.0.16.7"));
+    assert!(is_network(&adding.await.unwrap()));
+    let made = server.stage.agent.made.lock().values().next().cloned().unwrap();
+    assert_eq!((made.vlan, made.nic_mac), (None, [2, 0, 0, 0, 0, 2]));
+}
+
+#[tokio::test]
+async fn an_add_that_came_before_the_kernel_was_in_order_says_so() {
+    let server = Server::on(Stage::unsynced());
+    server.stage.pod("db-0", "u-1");
+    server.stage.node(trunk("eni-t"));
+    server.stage.pod_eni(bound("db-0", "u-1"));
+    let failure = server.refused(add_for("c1", "db-0", Some("u-1"), 50)).await;
+    assert!(
+        failure.message.contains("running pods in order first"),
+        "{failure:?}"
+    );
+    assert!(server.stage.kernel.containers().is_empty());
 }
 
 #[tokio::test]
 async fn a_pod_without_a_network_to_come_fails_at_once_with_the_reason() {
     let mut server = Server::on(Stage::new());
     server.stage.pod_as(view("db-0", "u-1"));
+    server.stage.node(NodeView {
+        no_shared: Some("its instance type has no room".into()),
+        ..trunk("eni-t")
+    });
     let started = Instant::now();
     let failure = server.refused(add("c1")).await;
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(failure.code, 101);
-    assert!(
-        failure.message.contains("shared ENIs are not available yet"),
-        "{failure:?}"
-    );
+    assert!(failure.message.contains("has no room"), "{failure:?}");
     let announcement = server.stage.announced.recv().await.unwrap();
     assert_eq!(announcement.what, What::Failed(failure.message));
 }
 
 #[tokio::test]
-async fn a_timeout_names_the_phase_and_the_message() {
+async fn a_del_removes_what_its_own_add_made() {
     let server = Server::on(Stage::new());
+    let second = Sandbox {
+        ifname: "net1".into(),
+        attachment: "net1".into(),
+        ..sandbox("c1", "u-1")
+    };
+    let of_the_first = Sandbox {
+        ifname: "eth1".into(),
+        ..sandbox("c1", "u-1")
+    };
+    *server.stage.kernel.sandboxes.lock() = vec![sandbox("c1", "u-1"), second.clone(), of_the_first];
+    assert_eq!(server.ask(del("c1")).await.unwrap(), Reply::Done);
+    assert_eq!(*server.stage.kernel.sandboxes.lock(), [second]);
+    // A second network of the same pod would take the addresses of the first.
     server.stage.pod("db-0", "u-1");
+    server.stage.pod_eni(bound("db-0", "u-1"));
+    let failure = server.refused(add("c1")).await;
+    assert!(
+        failure.code == 4 && failure.message.contains("net1"),
+        "{failure:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_timeout_names_the_phase_and_the_message() {
+    let server = Server::with_pod();
     let message = "the cloud said QuotaExceeded".to_owned();
     server.stage.pod_eni(PodEniView {
         phase: Phase::Initial,
@@ -195,8 +270,7 @@ async fn another_pods_allocation_is_not_served() {
 
 #[tokio::test]
 async fn a_waiting_add_ends_when_its_pod_goes() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let server = Server::with_pod();
     let adding = server.ask(add("c1"));
     server.in_flight("c1").await;
     // Let it see the pod once.
@@ -214,8 +288,7 @@ async fn a_waiting_add_ends_when_its_pod_goes() {
 
 #[tokio::test]
 async fn a_del_ends_a_waiting_add() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let server = Server::with_pod();
     let adding = server.ask(add("c1"));
     server.in_flight("c1").await;
     assert_eq!(server.ask(del("c1")).await.unwrap(), Reply::Done);
@@ -226,9 +299,7 @@ async fn a_del_ends_a_waiting_add() {
 
 #[tokio::test]
 async fn a_del_that_overtakes_the_making_leaves_nothing() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
-    server.stage.pod_eni(bound("db-0", "u-1"));
+    let server = Server::with_bound_pod();
     let hold = Arc::new(Semaphore::new(0));
     *server.stage.kernel.hold.lock() = Some(hold.clone());
     let adding = server.ask(add("c1"));
@@ -245,8 +316,7 @@ async fn a_del_that_overtakes_the_making_leaves_nothing() {
 
 #[tokio::test]
 async fn an_add_whose_runtime_hangs_up_leaves_nothing() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let server = Server::with_pod();
     for in_the_making in [false, true] {
         let hold = Arc::new(Semaphore::new(0));
         *server.stage.kernel.hold.lock() = Some(hold.clone());
@@ -271,8 +341,7 @@ async fn an_add_whose_runtime_hangs_up_leaves_nothing() {
 
 #[tokio::test]
 async fn a_newer_sandbox_of_the_pod_ends_the_older_add() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let server = Server::with_pod();
     let older = server.ask(add("c1"));
     server.in_flight("c1").await;
     let newer = server.ask(add("c2"));
@@ -284,8 +353,7 @@ async fn a_newer_sandbox_of_the_pod_ends_the_older_add() {
 
 #[tokio::test]
 async fn a_container_is_added_once_at_a_time_and_again_after_that() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let server = Server::with_pod();
     let first = server.ask(add("c1"));
     server.in_flight("c1").await;
     let busy = server.refused(add("c1")).await;
@@ -301,8 +369,7 @@ async fn a_container_is_added_once_at_a_time_and_again_after_that() {
 
 #[tokio::test]
 async fn what_cannot_be_made_whole_is_not_left_in_part() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let server = Server::with_pod();
     let mut pod_eni = bound("db-0", "u-1");
     let allocations = pod_eni.allocations.as_mut().unwrap();
     let mut second = allocations[0].clone();
@@ -327,9 +394,7 @@ async fn what_cannot_be_made_whole_is_not_left_in_part() {
 
 #[tokio::test]
 async fn an_earlier_sandbox_that_was_never_deleted_goes_before_the_new_one() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
-    server.stage.pod_eni(bound("db-0", "u-1"));
+    let server = Server::with_bound_pod();
     *server.stage.kernel.sandboxes.lock() = vec![sandbox("old", "u-1"), sandbox("other", "u-9")];
     assert!(is_network(&server.ask(add("c1")).await.unwrap()));
     assert_eq!(server.stage.kernel.containers(), ["other", "c1"]);
@@ -364,9 +429,7 @@ async fn a_del_needs_neither_lists_nor_api_server_but_a_readable_kernel() {
 
 #[tokio::test]
 async fn check_reports_addresses_and_announces_repairs() {
-    let mut server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
-    server.stage.pod_eni(bound("db-0", "u-1"));
+    let mut server = Server::with_bound_pod();
     let check = Request::Check(CheckRequest {
         attachment: attachment("c1"),
         pod: pod_ref("db-0", Some("u-1")),
@@ -393,10 +456,18 @@ async fn status_is_honest() {
 
     let server = Server::on(Stage::new());
     assert_eq!(server.ask(Request::Status).await.unwrap(), Reply::Done);
-    server.stage.node(NodeView {
+    let mut node = NodeView {
         trunk_missing: "CreateTrunk is under way".into(),
         ..Default::default()
-    });
+    };
+    server.stage.node(node.clone());
+    assert_eq!(
+        server.ask(Request::Status).await.unwrap(),
+        Reply::Done,
+        "shared ENIs come when asked for"
+    );
+    node.no_shared = Some("no room".into());
+    server.stage.node(node);
     let failure = server.refused(Request::Status).await;
     assert!(
         failure.code == 50 && failure.message.contains("CreateTrunk"),
@@ -408,8 +479,7 @@ async fn status_is_honest() {
 
 #[tokio::test]
 async fn gc_removes_what_the_runtime_does_not_know() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let server = Server::with_pod();
     *server.stage.kernel.sandboxes.lock() = vec![sandbox("kept", "u-8"), sandbox("lost", "u-9")];
     let adding = server.ask(add("young"));
     server.in_flight("young").await;
@@ -454,8 +524,7 @@ async fn what_is_no_request_gets_a_reason_and_harms_nobody() {
 
 #[tokio::test]
 async fn a_stop_ends_waiting_adds_with_an_answer() {
-    let server = Server::on(Stage::new());
-    server.stage.pod("db-0", "u-1");
+    let server = Server::with_pod();
     let adding = server.ask(add("c1"));
     server.in_flight("c1").await;
     server.stage.agent.stopping.cancel();

@@ -8,7 +8,8 @@ use ipnet::Ipv4Net;
 use serde_json::{Map, Value, json};
 use terway_cni_protocol::SOCKET_PATH;
 
-use super::{DEFAULT_MTU, SettingsError, check_mtu, cidr};
+use super::{DEFAULT_MTU, SettingsError, check_mtu, cidr, symmetric};
+use crate::datapath::Symmetric;
 
 /// The ConfigMap's key with a whole chain of plugins; preferred when present.
 pub const CONFLIST_KEY: &str = "10-terway.conflist";
@@ -34,6 +35,8 @@ pub struct Rendered {
     pub mtu: u32,
     /// Destinations that pods reach through the host's stack.
     pub host_stack_cidrs: Vec<Ipv4Net>,
+    /// How connections that enter by the node's own interface are answered.
+    pub symmetric: Option<Symmetric>,
     /// What was configured and is not done, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -76,6 +79,7 @@ pub fn render(
     set_datapath(ours, &mut warnings);
     let mtu = set_mtu(key, ours, host_mtu)?;
     let host_stack_cidrs = host_stack_cidrs(key, ours)?;
+    let symmetric = symmetric::read(key, ours)?;
     if socket != Path::new(SOCKET_PATH) {
         ours.insert("socket".to_owned(), json!(socket));
     }
@@ -84,6 +88,7 @@ pub fn render(
         document,
         mtu,
         host_stack_cidrs,
+        symmetric,
         warnings,
     })
 }

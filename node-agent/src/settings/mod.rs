@@ -1,6 +1,7 @@
 //! The agent's share of the ConfigMap `eni-config`, mounted as a directory of files.
 
 pub mod conflist;
+mod symmetric;
 
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use ipnet::Ipv4Net;
 use serde::Deserialize;
 use terway_crds::names::object::ENI_CONFIG_KEY;
 
+use crate::datapath::Symmetric;
 use conflist::{CONF_KEY, CONFLIST_KEY, Rendered};
 
 /// MTU of pods when nothing else is configured, in bytes.
@@ -62,6 +64,8 @@ pub struct Settings {
     pub host_stack_cidrs: Vec<Ipv4Net>,
     /// Further destinations that pods reach through their first interface.
     pub extra_routes: Vec<Ipv4Net>,
+    /// How connections that enter by the node's own interface are answered; none: like all others.
+    pub symmetric: Option<Symmetric>,
 }
 
 impl Default for Settings {
@@ -70,6 +74,7 @@ impl Default for Settings {
             mtu: DEFAULT_MTU,
             host_stack_cidrs: Vec::new(),
             extra_routes: Vec::new(),
+            symmetric: Some(Symmetric::default()),
         }
     }
 }
@@ -114,6 +119,7 @@ pub fn load(dir: &Path, host_mtu: Option<u32>, socket: &Path) -> Result<(Setting
         mtu: rendered.mtu,
         host_stack_cidrs: rendered.host_stack_cidrs.clone(),
         extra_routes,
+        symmetric: rendered.symmetric.clone(),
     };
     Ok((settings, rendered))
 }

@@ -20,7 +20,7 @@ use parking_lot::RwLock;
 use terway_crds::NodeRuntime;
 use tokio::sync::watch;
 
-pub use node::{NodeView, Trunk};
+pub use node::{Nic, NodeView, SharedAddress, SharedPod};
 pub use pod::PodView;
 pub use pod_eni::{AllocationView, PodEniView};
 pub use table::Table;
@@ -91,6 +91,15 @@ impl State {
     /// The PodENI that is for the pod with this UID.
     pub fn pod_eni_for(&self, uid: &str) -> Option<&PodEniView> {
         self.pod_enis.values().find(|pod_eni| pod_eni.pod_uid == uid)
+    }
+
+    /// The name of the pod that a PodENI or a shared address is for.
+    pub fn name_of(&self, uid: &str) -> Option<PodKey> {
+        if let Some(pod_eni) = self.pod_eni_for(uid) {
+            return Some(pod_eni.key.clone());
+        }
+        let (namespace, name) = self.node()?.shared.get(uid)?.pod_id.split_once('/')?;
+        Some(PodKey::new(namespace, name))
     }
 
     /// The kinds whose first list has not arrived.

@@ -1,10 +1,16 @@
-//! The part of this node's Node object (of our group) that matters here: the trunk.
+//! The part of this node's Node object (of our group) that matters here: the trunk, and which pod has
+//! which address of the shared ENIs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use terway_crds::node::{Nic, NicStatus};
+use terway_crds::intent::{Operation, OperationKind};
+use terway_crds::node::{Ip, Nic as NicRecord, NicStatus};
 use terway_crds::{EniKind, TerwayNode, TerwayNodeStatus};
+
+/// Sentences about trouble that one wait may carry; the rest is in the object itself.
+const MAX_TROUBLES: usize = 4;
 
 /// This node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,16 +18,22 @@ pub struct NodeView {
     /// UID of the object.
     pub uid: String,
     /// The trunk ENI, when it is attached.
-    pub trunk: Option<Trunk>,
+    pub trunk: Option<Nic>,
     /// Why there is none, as far as the object tells; empty when there is one.
     pub trunk_missing: String,
-    /// Pods that have a shared address here: UID to `namespace/name`.
-    pub bound: BTreeMap<String, String>,
+    /// Pods that have a shared address here, by UID.
+    pub shared: BTreeMap<String, SharedPod>,
+    /// Addresses of this node's ENIs that no pod has.
+    pub idle: BTreeSet<Ipv4Addr>,
+    /// Why no pod will ever get a shared address here.
+    pub no_shared: Option<String>,
+    /// What keeps addresses from coming, in the control plane's and the cloud's words.
+    pub troubles: Vec<String>,
 }
 
-/// An attached trunk ENI.
+/// An attached ENI.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trunk {
+pub struct Nic {
     /// ENI id.
     pub eni_id: String,
     /// MAC address, by which the NIC is found.
@@ -30,43 +42,56 @@ pub struct Trunk {
     pub cidr: Ipv4Net,
 }
 
+/// A pod that has a shared address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedPod {
+    /// Namespace and name, joined by a slash.
+    pub pod_id: String,
+    /// The address and its ENI, or why it cannot be used (yet).
+    pub address: Result<SharedAddress, String>,
+}
+
+/// An address of a shared ENI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedAddress {
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// The ENI.
+    pub nic: Nic,
+}
+
 impl NodeView {
     /// The view of an object.
     pub fn new(object: &TerwayNode) -> Self {
-        let status = object.status.clone().unwrap_or_default();
-        let ips = status
-            .network_interfaces
-            .values()
-            .flat_map(|nic| nic.ipv4.values().chain(nic.ipv6.values()));
-        let taken = ips.filter(|ip| !ip.pod_uid.is_empty());
-        let bound = taken.map(|ip| (ip.pod_uid.clone(), ip.pod_id.clone())).collect();
-        let uid = object.metadata.uid.clone().unwrap_or_default();
-        match trunk(&status) {
-            Ok(trunk) => NodeView {
-                uid,
-                trunk: Some(trunk),
-                trunk_missing: String::new(),
-                bound,
-            },
-            Err(why) => NodeView {
-                uid,
-                trunk: None,
-                trunk_missing: why,
-                bound,
-            },
+        let empty = TerwayNodeStatus::default();
+        let status = object.status.as_ref().unwrap_or(&empty);
+        let (trunk, trunk_missing) = match trunk(status) {
+            Ok(trunk) => (Some(trunk), String::new()),
+            Err(why) => (None, why),
+        };
+        NodeView {
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+            trunk,
+            trunk_missing,
+            shared: shared(status),
+            idle: idle(status),
+            no_shared: no_shared(object),
+            troubles: troubles(status),
         }
     }
 
     /// The view of an object that cannot be decoded.
     pub fn unreadable(error: &str) -> Self {
+        let why = format!("its Node object cannot be decoded: {error}");
         NodeView {
-            trunk_missing: format!("its Node object cannot be decoded: {error}"),
+            trunk_missing: why.clone(),
+            troubles: vec![why],
             ..Default::default()
         }
     }
 }
 
-fn trunk(status: &TerwayNodeStatus) -> Result<Trunk, String> {
+fn trunk(status: &TerwayNodeStatus) -> Result<Nic, String> {
     let trunks = || {
         status
             .network_interfaces
@@ -77,35 +102,120 @@ fn trunk(status: &TerwayNodeStatus) -> Result<Trunk, String> {
         return attached(nic);
     }
     let states = trunks().map(|nic| format!("trunk ENI {} is {}", nic.id, nic.status));
-    let operations = status
-        .operations
-        .iter()
-        .map(|operation| match &operation.last_error {
-            Some(failure) => format!(
-                "{} failed, the cloud said {}: {}",
-                operation.kind, failure.code, failure.message
-            ),
-            None => format!("{} is under way", operation.kind),
-        });
-    let known: Vec<String> = states.chain(operations).collect();
+    let of_the_trunk = status.operations.iter().filter(|operation| {
+        matches!(
+            operation.kind,
+            OperationKind::CreateTrunk | OperationKind::AttachTrunk
+        )
+    });
+    let known: Vec<String> = states.chain(of_the_trunk.map(operation)).collect();
     if known.is_empty() {
         return Err("the control plane has not given it a trunk ENI (yet)".to_owned());
     }
     Err(known.join("; "))
 }
 
-fn attached(nic: &Nic) -> Result<Trunk, String> {
+fn operation(operation: &Operation) -> String {
+    match &operation.last_error {
+        Some(failure) => format!(
+            "{} failed, the cloud said {}: {}",
+            operation.kind, failure.code, failure.message
+        ),
+        None => format!("{} is under way", operation.kind),
+    }
+}
+
+/// What can be done with an ENI, once it is attached and described.
+fn attached(nic: &NicRecord) -> Result<Nic, String> {
+    if nic.status != NicStatus::InUse {
+        return Err(format!("ENI {} is {}", nic.id, nic.status));
+    }
     let mac = parse_mac(&nic.mac_address)
-        .ok_or_else(|| format!("trunk ENI {} has the MAC address {:?}", nic.id, nic.mac_address))?;
+        .ok_or_else(|| format!("ENI {} has the MAC address {:?}", nic.id, nic.mac_address))?;
     let cidr = nic
         .ipv4_cidr
         .parse()
-        .map_err(|_| format!("trunk ENI {} has the vSwitch CIDR {:?}", nic.id, nic.ipv4_cidr))?;
-    Ok(Trunk {
+        .map_err(|_| format!("ENI {} has the vSwitch CIDR {:?}", nic.id, nic.ipv4_cidr))?;
+    Ok(Nic {
         eni_id: nic.id.clone(),
         mac,
         cidr,
     })
+}
+
+fn shared(status: &TerwayNodeStatus) -> BTreeMap<String, SharedPod> {
+    let mut pods = BTreeMap::new();
+    for nic in status.network_interfaces.values() {
+        // A pod that has only an IPv6 address counts as bound all the same, or the report of its
+        // sandbox's end would be forgotten too early.
+        for ip in nic.ipv6.values().chain(nic.ipv4.values()) {
+            if ip.pod_uid.is_empty() {
+                continue;
+            }
+            let pod = SharedPod {
+                pod_id: ip.pod_id.clone(),
+                address: address(nic, ip),
+            };
+            let better = pod.address.is_ok() || !pods.contains_key(&ip.pod_uid);
+            if better {
+                pods.insert(ip.pod_uid.clone(), pod);
+            }
+        }
+    }
+    pods
+}
+
+fn address(nic: &NicRecord, ip: &Ip) -> Result<SharedAddress, String> {
+    let address: Ipv4Addr = ip
+        .ip
+        .parse()
+        .map_err(|_| format!("the address {:?} of ENI {} is no IPv4 address", ip.ip, nic.id))?;
+    let nic = attached(nic)?;
+    if !nic.cidr.contains(&address) {
+        return Err(format!(
+            "the address {address} of ENI {} is not in {}",
+            nic.eni_id, nic.cidr
+        ));
+    }
+    Ok(SharedAddress { ip: address, nic })
+}
+
+fn idle(status: &TerwayNodeStatus) -> BTreeSet<Ipv4Addr> {
+    let all = status
+        .network_interfaces
+        .values()
+        .flat_map(|nic| nic.ipv4.values());
+    all.filter(|ip| ip.pod_uid.is_empty() && ip.pod_id.is_empty())
+        .filter_map(|ip| ip.ip.parse().ok())
+        .collect()
+}
+
+fn no_shared(object: &TerwayNode) -> Option<String> {
+    // Zero means that the control plane has not looked yet.
+    (object.spec.node_cap.adapters == 1).then(|| {
+        format!(
+            "its instance type {} has no room for an ENI beside the primary one",
+            object.spec.node_metadata.instance_type
+        )
+    })
+}
+
+fn troubles(status: &TerwayNodeStatus) -> Vec<String> {
+    let conditions = status
+        .conditions
+        .iter()
+        .filter(|condition| condition.status == "False");
+    let conditions = conditions.map(|c| format!("{} is False, {}: {}", c.type_, c.reason, c.message));
+    let nics = status.network_interfaces.values().flat_map(|nic| {
+        let told = nic.conditions.iter();
+        told.map(|(kind, condition)| format!("ENI {}: {kind}: {}", nic.id, condition.message))
+    });
+    let refused = status
+        .operations
+        .iter()
+        .filter(|operation| operation.last_error.is_some())
+        .map(operation);
+    conditions.chain(refused).chain(nics).take(MAX_TROUBLES).collect()
 }
 
 /// `aa:bb:cc:dd:ee:ff`.
@@ -120,57 +230,4 @@ fn parse_mac(text: &str) -> Option<[u8; 6]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn view(status: serde_json::Value) -> NodeView {
-        let object = json!({ "apiVersion": "network.alibabacloud.com/v1beta1", "kind": "Node", "metadata": { "name": "n" }, "spec": {}, "status": status });
-        NodeView::new(&serde_json::from_value(object).unwrap())
-    }
-
-    #[test]
-    fn an_attached_trunk_is_found_among_other_enis() {
-        let node = view(json!({ "networkInterfaces": {
-            "eni-1": { "id": "eni-1", "status": "InUse", "networkInterfaceType": "Primary" },
-            "eni-2": { "id": "eni-2", "status": "InUse", "networkInterfaceType": "Trunk",
-                "macAddress": "00:16:3e:00:00:02", "ipv4CIDR": "10.0.0.0/24" },
-        }}));
-        let trunk = node.trunk.unwrap();
-        assert_eq!(
-            (trunk.eni_id.as_str(), trunk.mac),
-            ("eni-2", [0, 0x16, 0x3e, 0, 0, 2])
-        );
-    }
-
-    #[test]
-    fn a_missing_trunk_has_a_reason() {
-        assert!(view(json!({})).trunk_missing.contains("has not given it a trunk"));
-        let attaching = json!({ "networkInterfaces": { "eni-2": { "id": "eni-2", "status": "Attaching", "networkInterfaceType": "Trunk" } } });
-        assert!(view(attaching).trunk_missing.contains("eni-2 is Attaching"));
-        let refused = json!({ "operations": [{ "kind": "CreateTrunk", "attempt": 1,
-            "lastError": { "code": "InvalidVSwitchId.IpNotEnough", "message": "no IP left" } }] });
-        assert!(
-            view(refused)
-                .trunk_missing
-                .contains("InvalidVSwitchId.IpNotEnough: no IP left")
-        );
-    }
-
-    #[test]
-    fn mac_addresses_are_six_bytes() {
-        assert_eq!(
-            parse_mac("ee:ff:ff:ff:ff:ff"),
-            Some([0xee, 255, 255, 255, 255, 255])
-        );
-        for bad in [
-            "",
-            "ee:ff:ff:ff:ff",
-            "ee:ff:ff:ff:ff:ff:ff",
-            "ee:ff:ff:ff:ff:fg",
-            "e:f:f:f:f:f",
-        ] {
-            assert_eq!(parse_mac(bad), None, "{bad:?}");
-        }
-    }
-}
+mod tests;

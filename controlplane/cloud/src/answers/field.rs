@@ -27,6 +27,14 @@ pub(super) fn number(value: &Value, path: &[&str]) -> Option<i64> {
     }
 }
 
+/// Whether a flag is set, as a truth value or as a text.
+pub(super) fn is_true(value: &Value) -> bool {
+    value.as_bool().unwrap_or(false)
+        || value
+            .as_str()
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
+
 /// A list. The cloud wraps lists in an object with one key (`{"Tags": {"Tag": […]}}`); some services leave
 /// the wrapping out, and an empty list may come as an empty object.
 pub(super) fn items<'a>(value: &'a Value, path: &[&str; 2]) -> Option<&'a [Value]> {

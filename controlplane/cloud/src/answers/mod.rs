@@ -9,9 +9,9 @@ mod field;
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
-use terway_core::cloud::{CloudEni, EniKind, EniStatus, InstanceTypeLimits, VSwitch};
+use terway_core::cloud::{CloudEni, EniKind, EniStatus, InstanceTypeLimits, PrivateIp, VSwitch};
 
-use self::field::{at, items, number, text, texts};
+use self::field::{at, is_true, items, number, text, texts};
 
 /// An answer that lacks what makes it one.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -50,6 +50,13 @@ pub struct SecurityGroup {
     pub kind: String,
 }
 
+/// What an assignment of private IPv4 addresses gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedIps {
+    pub eni_id: String,
+    pub addresses: Vec<Ipv4Addr>,
+}
+
 fn page<T>(
     body: &Value,
     list: &'static str,
@@ -71,6 +78,26 @@ fn id(value: &Value, list: &'static str, field: &'static str) -> Result<String, 
 /// The answer to CreateNetworkInterface. Without an id it is as good as none: the ENI may exist or not.
 pub(crate) fn created_eni(body: &Value) -> Result<CloudEni, AnswerError> {
     eni(body, "CreateNetworkInterface")
+}
+
+/// The answer to AssignPrivateIpAddresses. Without addresses it is as good as none: some may have been
+/// assigned. An address that cannot be read would be lost to its pool, so it spoils the answer too.
+pub(crate) fn assigned_ips(body: &Value) -> Result<AssignedIps, AnswerError> {
+    const LIST: &str = "AssignedPrivateIpAddressesSet";
+    let set = at(body, &[LIST]).ok_or(AnswerError::NoList(LIST))?;
+    let unreadable = AnswerError::NoField {
+        list: LIST,
+        field: "PrivateIpAddress",
+    };
+    let listed = items(set, &["PrivateIpSet", "PrivateIpAddress"]).unwrap_or_default();
+    let addresses: Option<Vec<Ipv4Addr>> = listed.iter().map(|ip| ip.as_str()?.parse().ok()).collect();
+    match addresses {
+        Some(addresses) if !addresses.is_empty() => Ok(AssignedIps {
+            eni_id: text(set, &["NetworkInterfaceId"]).unwrap_or_default(),
+            addresses,
+        }),
+        Some(_) | None => Err(unreadable),
+    }
 }
 
 pub(crate) fn enis(body: &Value) -> Result<Page<CloudEni>, AnswerError> {
@@ -100,17 +127,13 @@ pub(crate) fn instance_types(body: &Value) -> Result<Page<InstanceTypeLimits>, A
                 .and_then(|count| i32::try_from(count).ok())
                 .unwrap_or(0)
         };
-        let trunk = at(value, &["EniTrunkSupported"]);
         Ok(InstanceTypeLimits {
             instance_type: id(value, LIST, "InstanceTypeId")?,
             eni_quantity: count("EniQuantity"),
             eni_total_quantity: count("EniTotalQuantity"),
             private_ips_per_eni: count("EniPrivateIpAddressQuantity"),
             ipv6_per_eni: count("EniIpv6AddressQuantity"),
-            trunk_supported: trunk.and_then(Value::as_bool).unwrap_or(false)
-                || trunk
-                    .and_then(Value::as_str)
-                    .is_some_and(|text| text.eq_ignore_ascii_case("true")),
+            trunk_supported: at(value, &["EniTrunkSupported"]).is_some_and(is_true),
             eri_quantity: count("EriQuantity"),
             network_cards: count("NetworkCardQuantity"),
         })
@@ -151,14 +174,6 @@ fn eni(value: &Value, list: &'static str) -> Result<CloudEni, AnswerError> {
         field: "Status",
     })?;
     let primary_ip: Option<Ipv4Addr> = some(&["PrivateIpAddress"]).and_then(|ip| ip.parse().ok());
-    let mut private_ips: Vec<Ipv4Addr> = items(value, &["PrivateIpSets", "PrivateIpSet"])
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|set| text(set, &["PrivateIpAddress"])?.parse().ok())
-        .collect();
-    if let Some(primary) = primary_ip.filter(|ip| !private_ips.contains(ip)) {
-        private_ips.insert(0, primary);
-    }
     let tags = items(value, &["Tags", "Tag"]).unwrap_or_default();
     Ok(CloudEni {
         id: id(value, list, "NetworkInterfaceId")?,
@@ -178,10 +193,31 @@ fn eni(value: &Value, list: &'static str) -> Result<CloudEni, AnswerError> {
         network_card_index: number(value, &["Attachment", "NetworkCardIndex"])
             .and_then(|index| i32::try_from(index).ok()),
         primary_ip,
-        private_ips,
+        private_ips: private_ips(value, primary_ip),
         tags: tags.iter().filter_map(tag).collect(),
         creation_time: get(&["CreationTime"]),
     })
+}
+
+/// The addresses of an ENI. Its own one is known by the ENI's own field first: the flag beside each
+/// address may be missing, and a lone ENI may list none.
+fn private_ips(value: &Value, primary: Option<Ipv4Addr>) -> Vec<PrivateIp> {
+    let sets = items(value, &["PrivateIpSets", "PrivateIpSet"]).unwrap_or_default();
+    let mut ips: Vec<PrivateIp> = sets
+        .iter()
+        .filter_map(|set| {
+            let address = text(set, &["PrivateIpAddress"])?.parse().ok()?;
+            let flagged = at(set, &["Primary"]).is_some_and(is_true);
+            Some(PrivateIp {
+                address,
+                primary: primary.map_or(flagged, |primary| primary == address),
+            })
+        })
+        .collect();
+    if let Some(address) = primary.filter(|primary| ips.iter().all(|ip| ip.address != *primary)) {
+        ips.insert(0, PrivateIp::primary(address));
+    }
+    ips
 }
 
 /// Services spell a tag's parts as `TagKey` or as `Key`.

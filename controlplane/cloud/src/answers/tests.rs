@@ -29,7 +29,17 @@ fn a_member_is_read_whole() {
     );
     assert_eq!(eni.device_index, Some(17));
     assert_eq!(eni.trunk_eni_id.as_deref(), Some("eni-t"));
-    assert_eq!(eni.private_ips.len(), 2);
+    assert_eq!(
+        eni.private_ips,
+        [
+            PrivateIp::primary([10, 0, 0, 7]),
+            PrivateIp::secondary([10, 0, 0, 8])
+        ]
+    );
+    assert_eq!(
+        eni.secondary_ips().collect::<Vec<_>>(),
+        [Ipv4Addr::new(10, 0, 0, 8)]
+    );
     assert_eq!(eni.security_group_ids, ["sg-1", "sg-2"]);
     assert_eq!(eni.tags["creator"], "terway-controller");
     assert_eq!(eni.tags["other"], "x");
@@ -48,7 +58,7 @@ fn new_values_and_other_spellings_are_taken() {
     assert_eq!(eni.status, EniStatus::Other("Hibernating".into()));
     assert_eq!(eni.kind, EniKind::Other("Quantum".into()));
     assert_eq!(eni.device_index, Some(18));
-    assert_eq!(eni.private_ips, ["10.0.0.7".parse::<Ipv4Addr>().unwrap()]);
+    assert_eq!(eni.private_ips, [PrivateIp::primary([10, 0, 0, 7])]);
     assert_eq!(eni.security_group_ids, ["sg-1"]);
 }
 
@@ -151,6 +161,8 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
     #[test]
     fn nothing_that_is_json_breaks_a_reader(body in any_json()) {
         let _ = enis(&body);
@@ -159,6 +171,7 @@ proptest! {
         let _ = instance_types(&body);
         let _ = instances(&body);
         let _ = security_groups(&body);
+        let _ = assigned_ips(&body);
     }
 
     #[test]
@@ -170,4 +183,58 @@ proptest! {
             Err(_) => prop_assert!(drop.contains(&true)),
         }
     }
+
+    /// Fields that this version does not know, anywhere in an answer, change nothing of what it reads.
+    #[test]
+    fn unknown_fields_do_not_matter(extra in proptest::collection::vec(("X[a-z]{1,8}", any_json()), 1..6)) {
+        let plain = json!({"NetworkInterfaceSets": {"NetworkInterfaceSet": [member()]}, "NextToken": "more"});
+        let mut grown = plain.clone();
+        add_everywhere(&mut grown, &extra);
+        prop_assert_ne!(&plain, &grown);
+        prop_assert_eq!(enis(&grown), enis(&plain));
+    }
+
+    /// New values of an enum are kept as they came, and the rest is read as ever.
+    #[test]
+    fn new_values_are_kept(status in "[A-Z][A-Za-z ]{0,12}New", kind in "[A-Z][A-Za-z ]{0,12}New") {
+        let mut value = member();
+        value["Status"] = json!(status);
+        value["Type"] = json!(kind);
+        let known = created_eni(&member()).unwrap();
+        let read = created_eni(&value).unwrap();
+        let wanted = CloudEni { status: EniStatus::Other(status), kind: EniKind::Other(kind), ..known };
+        prop_assert_eq!(read, wanted);
+    }
+}
+
+/// Puts the fields into every object of a value.
+fn add_everywhere(value: &mut Value, extra: &[(String, Value)]) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|field| add_everywhere(field, extra));
+            for (name, content) in extra {
+                fields.insert(name.clone(), content.clone());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| add_everywhere(item, extra)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn assigned_addresses_are_read_whole_or_not_at_all() {
+    let answer = |ips: Value| {
+        assigned_ips(&json!({"RequestId": "R", "AssignedPrivateIpAddressesSet": {
+            "NetworkInterfaceId": "eni-1", "PrivateIpSet": {"PrivateIpAddress": ips}, "Ipv4PrefixSet": {}}}))
+    };
+    let assigned = answer(json!(["10.0.0.8", "10.0.0.9"])).unwrap();
+    assert_eq!(assigned.eni_id, "eni-1");
+    assert_eq!(
+        assigned.addresses,
+        [Ipv4Addr::new(10, 0, 0, 8), Ipv4Addr::new(10, 0, 0, 9)]
+    );
+    // An address that nobody knows of would be lost.
+    assert!(answer(json!(["10.0.0.8", "fe80::1"])).is_err());
+    assert!(answer(json!([])).is_err());
+    assert!(assigned_ips(&json!({"RequestId": "R"})).is_err());
 }

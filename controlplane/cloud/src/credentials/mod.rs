@@ -1,15 +1,19 @@
-//! Who we are to the cloud: keys from configuration, a token file or the instance's RAM role, renewed
-//! before they expire.
+//! Who we are to the cloud: keys from configuration, a token file, the service account's or the instance's
+//! RAM role, renewed before they expire.
 
+mod oidc;
+mod source;
 mod token_file;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::RwLock;
+use reqwest::Client;
 use tokio::sync::Mutex;
 
+pub use self::oidc::OidcError;
+pub use self::source::{CredentialSource, OidcRole, Reread};
 pub use self::token_file::TokenFileError;
 use crate::metadata::{Metadata, MetadataError};
 use crate::secret::Secret;
@@ -17,45 +21,18 @@ use crate::secret::Secret;
 /// Keys that expire are renewed this long before: the cloud renews a role's keys half an hour ahead, and
 /// the last minutes belong to calls under way.
 const AHEAD: SignedDuration = SignedDuration::from_mins(15);
-/// A token file is read again at least this often; it is rewritten in place.
+/// Files are read again at least this often; they are rewritten in place.
 const REREAD: SignedDuration = SignedDuration::from_mins(30);
 /// After a failed renewal with keys still valid, the next try waits this long.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
-
-/// Where the keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// An access key pair that never expires.
-    AccessKey { id: String, secret: Secret },
-    /// The encrypted token file that the cluster's add-on manager mounts (`credentialPath`).
-    TokenFile { path: PathBuf },
-    /// The RAM role of the instance, through the metadata service.
-    InstanceRole,
-}
-
-impl CredentialSource {
-    /// The first that is usable, in upstream's order: key pair, token file, role.
-    pub fn choose(access_key: &str, access_secret: &str, credential_path: &str) -> Self {
-        if !access_key.is_empty() && !access_secret.is_empty() {
-            CredentialSource::AccessKey {
-                id: access_key.to_owned(),
-                secret: access_secret.into(),
-            }
-        } else if !credential_path.is_empty() {
-            CredentialSource::TokenFile {
-                path: credential_path.into(),
-            }
-        } else {
-            CredentialSource::InstanceRole
-        }
-    }
-}
 
 /// Why there are no keys to sign with.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     #[error("getting credentials of the instance's RAM role")]
     Role(#[source] MetadataError),
+    #[error("getting credentials of the service account's RAM role")]
+    Oidc(#[source] OidcError),
     #[error("reading credentials from a token file")]
     TokenFile(#[source] TokenFileError),
     #[error("the credentials expired at {at} and cannot be renewed: see the warnings before this")]
@@ -80,38 +57,62 @@ struct Held {
 /// Holds the current keys and renews them, one renewal at a time.
 #[derive(Debug)]
 pub(crate) struct Credentials {
-    source: CredentialSource,
+    source: RwLock<CredentialSource>,
+    reread: Option<Reread>,
     metadata: Arc<Metadata>,
+    http: Client,
+    region_id: String,
     held: RwLock<Option<Held>>,
     renewal: Mutex<()>,
 }
 
 impl Credentials {
-    pub(crate) fn new(source: CredentialSource, metadata: Arc<Metadata>) -> Self {
+    pub(crate) fn new(
+        source: CredentialSource,
+        metadata: Arc<Metadata>,
+        http: Client,
+        region_id: &str,
+    ) -> Self {
         Credentials {
-            source,
+            source: RwLock::new(source),
+            reread: None,
             metadata,
+            http,
+            region_id: region_id.to_owned(),
             held: RwLock::new(None),
             renewal: Mutex::new(()),
         }
     }
 
-    /// Keys to sign with now. Valid keys are used on when a renewal fails.
+    /// Looks for the source again at each renewal.
+    pub(crate) fn reread_by(mut self, reread: Option<Reread>) -> Self {
+        self.reread = reread;
+        self
+    }
+
+    /// Keys to sign with now. Valid keys are used on while they are being renewed, and when that fails.
     pub(crate) async fn keys(&self) -> Result<Arc<Keys>, CredentialError> {
         if let Some(keys) = self.fresh(Timestamp::now()) {
             return Ok(keys);
         }
-        let _one_at_a_time = self.renewal.lock().await;
+        let _one_at_a_time = match self.renewal.try_lock() {
+            Ok(guard) => guard,
+            Err(_) => match self.valid(Timestamp::now()) {
+                Some(keys) => return Ok(keys),
+                None => self.renewal.lock().await,
+            },
+        };
         let now = Timestamp::now();
         if let Some(keys) = self.fresh(now) {
             return Ok(keys);
         }
-        match self.fetch().await {
+        let source = self.find_source().await;
+        match self.fetch(&source).await {
             Ok(keys) => {
                 let keys = Arc::new(keys);
                 *self.held.write() = Some(Held {
                     keys: keys.clone(),
-                    renew_at: renew_at(&self.source, &keys, now),
+                    renew_at: renew_at(&source, self.reread.is_some(), &keys, now),
                 });
                 Ok(keys)
             }
@@ -134,6 +135,29 @@ impl Credentials {
             .map(|held| held.keys.clone())
     }
 
+    /// Keys that have not expired, due for renewal or not.
+    fn valid(&self, now: Timestamp) -> Option<Arc<Keys>> {
+        let held = self.held.read();
+        let keys = held.as_ref().map(|held| held.keys.clone());
+        keys.filter(|keys| keys.expires_at.is_none_or(|at| now < at))
+    }
+
+    /// The source as it is named now; the one that was named before while its file cannot be read, as in
+    /// the middle of being replaced.
+    async fn find_source(&self) -> CredentialSource {
+        if let Some(reread) = self.reread.clone() {
+            match tokio::task::spawn_blocking(move || reread.find()).await {
+                Ok(Ok(source)) => *self.source.write() = source,
+                Ok(Err(error)) => tracing::warn!(
+                    error = &*error as &dyn std::error::Error,
+                    "the credentials' settings cannot be read; what was read before is used"
+                ),
+                Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+            }
+        }
+        self.source.read().clone()
+    }
+
     fn keep_using(&self, error: CredentialError, now: Timestamp) -> Result<Arc<Keys>, CredentialError> {
         let mut held = self.held.write();
         match held.as_mut() {
@@ -149,8 +173,8 @@ impl Credentials {
         }
     }
 
-    async fn fetch(&self) -> Result<Keys, CredentialError> {
-        let keys = match &self.source {
+    async fn fetch(&self, source: &CredentialSource) -> Result<Keys, CredentialError> {
+        let keys = match source {
             CredentialSource::AccessKey { id, secret } => Keys {
                 id: id.clone(),
                 secret: secret.clone(),
@@ -160,6 +184,9 @@ impl Credentials {
             CredentialSource::TokenFile { path } => {
                 token_file::read(path).await.map_err(CredentialError::TokenFile)?
             }
+            CredentialSource::Oidc(role) => oidc::assume(role, &self.region_id, &self.http)
+                .await
+                .map_err(CredentialError::Oidc)?,
             CredentialSource::InstanceRole => {
                 let role = self
                     .metadata
@@ -182,19 +209,15 @@ impl Credentials {
 }
 
 /// When to look for new keys. Keys that live shorter than the margin are renewed after half their rest.
-fn renew_at(source: &CredentialSource, keys: &Keys, now: Timestamp) -> Option<Timestamp> {
+fn renew_at(source: &CredentialSource, reread: bool, keys: &Keys, now: Timestamp) -> Option<Timestamp> {
     let before_expiry = keys.expires_at.map(|at| {
         let rest = at.duration_since(now);
         let ahead = if rest > AHEAD + AHEAD { AHEAD } else { rest / 2 };
         at.saturating_sub(ahead).unwrap_or(now)
     });
-    match source {
-        CredentialSource::TokenFile { .. } => {
-            let reread = now.saturating_add(REREAD).unwrap_or(Timestamp::MAX);
-            Some(before_expiry.map_or(reread, |at| at.min(reread)))
-        }
-        CredentialSource::AccessKey { .. } | CredentialSource::InstanceRole => before_expiry,
-    }
+    let from_a_file = reread || matches!(source, CredentialSource::TokenFile { .. });
+    let next_look = from_a_file.then(|| now.saturating_add(REREAD).unwrap_or(Timestamp::MAX));
+    before_expiry.into_iter().chain(next_look).min()
 }
 
 #[cfg(test)]
@@ -211,37 +234,25 @@ mod tests {
     }
 
     #[test]
-    fn the_first_usable_source_wins() {
-        assert!(matches!(
-            CredentialSource::choose("a", "s", "/p"),
-            CredentialSource::AccessKey { .. }
-        ));
-        assert!(matches!(
-            CredentialSource::choose("a", "", "/p"),
-            CredentialSource::TokenFile { .. }
-        ));
-        assert_eq!(
-            CredentialSource::choose("", "", ""),
-            CredentialSource::InstanceRole
-        );
-    }
-
-    #[test]
     fn renewal_comes_before_expiry() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         let later = |seconds| now + SignedDuration::from_secs(seconds);
         let role = CredentialSource::InstanceRole;
         let file = CredentialSource::TokenFile { path: "/t".into() };
-        assert_eq!(renew_at(&role, &keys(None), now), None);
+        assert_eq!(renew_at(&role, false, &keys(None), now), None);
         assert_eq!(
-            renew_at(&role, &keys(Some(later(21_600))), now),
+            renew_at(&role, false, &keys(Some(later(21_600))), now),
             Some(later(21_600 - 900))
         );
-        assert_eq!(renew_at(&role, &keys(Some(later(600))), now), Some(later(300)));
         assert_eq!(
-            renew_at(&file, &keys(Some(later(21_600))), now),
+            renew_at(&role, false, &keys(Some(later(600))), now),
+            Some(later(300))
+        );
+        assert_eq!(
+            renew_at(&file, false, &keys(Some(later(21_600))), now),
             Some(later(1_800))
         );
+        assert_eq!(renew_at(&role, true, &keys(None), now), Some(later(1_800)));
     }
 
     #[test]
@@ -254,13 +265,38 @@ mod tests {
         );
     }
 
+    fn credentials(source: CredentialSource) -> Credentials {
+        let metadata = Arc::new(Metadata::new("http://127.0.0.1:1").unwrap());
+        Credentials::new(source, metadata, Client::new(), "cn-hangzhou")
+    }
+
     #[tokio::test]
     async fn distrusted_keys_are_fetched_again() {
-        let metadata = Arc::new(Metadata::new("http://127.0.0.1:1").unwrap());
-        let credentials = Credentials::new(CredentialSource::choose("ak", "sk", ""), metadata);
+        let credentials = credentials(CredentialSource::choose("ak", "sk", ""));
         let first = credentials.keys().await.unwrap();
         assert!(Arc::ptr_eq(&first, &credentials.keys().await.unwrap()));
         credentials.distrust(&first);
         assert!(!Arc::ptr_eq(&first, &credentials.keys().await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_corrected_file_is_noticed_and_a_broken_one_survived() {
+        let file = Arc::new(RwLock::new(Some("new")));
+        let read = file.clone();
+        let find = move || match *read.read() {
+            Some(id) => Ok(CredentialSource::choose(id, "sk", "")),
+            None => Err("half a file".into()),
+        };
+        let credentials =
+            credentials(CredentialSource::choose("old", "sk", "")).reread_by(Some(Reread::new(find)));
+        let keys = credentials.keys().await.unwrap();
+        assert_eq!(keys.id, "new");
+        *file.write() = None;
+        credentials.distrust(&keys);
+        let keys = credentials.keys().await.unwrap();
+        assert_eq!(keys.id, "new");
+        *file.write() = Some("newer");
+        credentials.distrust(&keys);
+        assert_eq!(credentials.keys().await.unwrap().id, "newer");
     }
 }

@@ -57,12 +57,52 @@ fn codes_are_sorted_whatever_their_spelling() {
     }
 }
 
+fn failed(class: ErrorClass, http_status: Option<u16>) -> CloudError {
+    CloudError {
+        http_status,
+        ..CloudError::local(Action::CreateNetworkInterface, "vSwitch vsw-1", class, "Code", "")
+    }
+}
+
 #[test]
-fn only_an_unknown_outcome_forbids_a_new_attempt() {
-    assert!(!ErrorClass::Unknown.certainly_not_done());
-    assert!(!ErrorClass::TokenReused.certainly_not_done());
-    assert!(ErrorClass::Throttled.certainly_not_done());
-    assert!(ErrorClass::Fenced.certainly_not_done());
+fn what_may_have_been_done_is_never_taken_for_undone() {
+    assert!(matches!(Outcome::from(Ok(1)), Outcome::Done(1)));
+    for class in [ErrorClass::Unknown, ErrorClass::TokenReused] {
+        let outcome: Outcome<()> = Err(failed(class, None)).into();
+        assert!(matches!(outcome, Outcome::Unknown(_)), "{class:?}");
+    }
+    for class in [
+        ErrorClass::Throttled,
+        ErrorClass::Conflict,
+        ErrorClass::Exhausted,
+        ErrorClass::Fenced,
+    ] {
+        let outcome: Outcome<()> = Err(failed(class, None)).into();
+        assert!(matches!(outcome, Outcome::NotDone(_)), "{class:?}");
+    }
+}
+
+#[test]
+fn each_class_has_its_pace() {
+    let cases = [
+        (ErrorClass::Unknown, None, Retry::Transport),
+        (ErrorClass::Unknown, Some(500), Retry::Transient),
+        (ErrorClass::Throttled, Some(400), Retry::Throttle),
+        (ErrorClass::Conflict, Some(403), Retry::Conflict),
+        (ErrorClass::Forbidden, Some(403), Retry::Barred),
+        (ErrorClass::Invalid, Some(400), Retry::Final),
+        (ErrorClass::TokenReused, Some(400), Retry::Final),
+        (ErrorClass::Fenced, None, Retry::Fenced),
+    ];
+    for (class, status, retry) in cases {
+        assert_eq!(failed(class, status).retry(), retry, "{class:?} {status:?}");
+        let pace = retry.pace();
+        assert!(
+            pace.first > std::time::Duration::ZERO && pace.first <= pace.most,
+            "{retry:?}"
+        );
+    }
+    assert!(Retry::Final.pace().first > Retry::Transient.pace().first);
 }
 
 #[test]

@@ -1,13 +1,17 @@
-//! One token bucket with a queue per priority: plain values, time passed in.
+//! One token bucket with a queue per priority, fair between nodes: plain values, time passed in.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use terway_core::fairness::FairQueue;
 
 use super::Priority;
 
-/// A waiter of any class goes first once it has waited this long, so that a flood of urgent calls cannot
-/// keep the others out for good.
+/// A class whose first waiter has waited this long gets a share even behind more urgent ones, so that a
+/// flood of urgent calls cannot keep the others out for good.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// That share: one grant after so many to the most urgent class. Not more, or a long queue of creates would
+/// turn the order round.
+const URGENT_IN_A_ROW: u32 = 4;
 /// Nothing is granted for this long after the cloud said it is too busy.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Answers to calls that were under way together count as one sign of overload.
@@ -28,7 +32,9 @@ pub(crate) struct Bucket<T> {
     share: f64,
     updated: Instant,
     throttled_at: Option<Instant>,
-    waiting: [VecDeque<(Instant, T)>; Priority::ALL.len()],
+    waiting: [FairQueue<(Instant, T)>; Priority::ALL.len()],
+    /// Grants to the most urgent class since another one had its share.
+    urgent_in_a_row: u32,
 }
 
 impl<T> Bucket<T> {
@@ -42,39 +48,56 @@ impl<T> Bucket<T> {
             share: 1.0,
             updated: now,
             throttled_at: None,
-            waiting: std::array::from_fn(|_| VecDeque::new()),
+            waiting: std::array::from_fn(|_| FairQueue::default()),
+            urgent_in_a_row: URGENT_IN_A_ROW,
         }
     }
 
     /// A token at once, unless somebody is already waiting for one.
     pub(crate) fn try_take(&mut self, now: Instant) -> bool {
         self.refill(now);
-        let free = self.tokens >= 1.0 && !self.paused(now) && self.waiting.iter().all(VecDeque::is_empty);
+        let free = self.tokens >= 1.0 && !self.paused(now) && !self.is_wanted();
         if free {
             self.tokens -= 1.0;
         }
         free
     }
 
-    pub(crate) fn wait(&mut self, priority: Priority, now: Instant, waiter: T) {
-        self.waiting[priority.index()].push_back((now, waiter));
+    /// Queues up. Waiters of one priority are served in turn of their owners.
+    pub(crate) fn wait(&mut self, priority: Priority, owner: &str, now: Instant, waiter: T) {
+        self.waiting[priority.index()].push(owner, (now, waiter));
     }
 
-    /// Hands out the tokens there are. `give` answers false when the waiter has gone away, which costs
-    /// nothing.
-    pub(crate) fn grant(&mut self, now: Instant, mut give: impl FnMut(T) -> bool) {
+    /// Whether anybody waits.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.waiting.iter().any(|queue| !queue.is_empty())
+    }
+
+    /// Hands out the tokens there are, at most so many; gives the number. `give` answers false when the
+    /// waiter has gone away, which costs nothing.
+    pub(crate) fn grant(&mut self, now: Instant, most: usize, mut give: impl FnMut(T) -> bool) -> usize {
         self.refill(now);
-        while self.tokens >= 1.0 && !self.paused(now) {
-            let Some(waiter) = self.pop(now) else { return };
+        let mut granted = 0;
+        while granted < most && self.tokens >= 1.0 && !self.paused(now) {
+            let Some(waiter) = self.pop(now) else { break };
             if give(waiter) {
                 self.tokens -= 1.0;
+                granted += 1;
             }
         }
+        granted
+    }
+
+    /// Takes out the waiters for whom `out` holds.
+    pub(crate) fn dismiss(&mut self, out: impl Fn(&T) -> bool) -> Vec<T> {
+        let queues = self.waiting.iter_mut();
+        let taken = queues.flat_map(|queue| queue.extract(|(_, waiter)| out(waiter)));
+        taken.map(|(_, waiter)| waiter).collect()
     }
 
     /// When `grant` is worth calling again; `None` while nobody waits.
     pub(crate) fn next_grant(&self) -> Option<Instant> {
-        if self.waiting.iter().all(VecDeque::is_empty) {
+        if !self.is_wanted() {
             return None;
         }
         let missing = (1.0 - self.tokens).max(0.0);
@@ -104,20 +127,25 @@ impl<T> Bucket<T> {
     }
 
     fn pop(&mut self, now: Instant) -> Option<T> {
-        let impatient = self
-            .waiting
-            .iter_mut()
-            .filter(|queue| {
-                queue
-                    .front()
-                    .is_some_and(|(since, _)| now.duration_since(*since) >= PATIENCE)
-            })
-            .min_by_key(|queue| queue.front().map(|(since, _)| *since));
-        let queue = match impatient {
-            Some(queue) => queue,
-            None => self.waiting.iter_mut().find(|queue| !queue.is_empty())?,
+        let urgent = self.waiting.iter().position(|queue| !queue.is_empty())?;
+        let due = self.urgent_in_a_row >= URGENT_IN_A_ROW;
+        let impatient = due.then(|| self.impatient(urgent, now)).flatten();
+        self.urgent_in_a_row = match impatient {
+            Some(_) => 0,
+            None => self.urgent_in_a_row.saturating_add(1),
         };
-        queue.pop_front().map(|(_, waiter)| waiter)
+        let (_, waiter) = self.waiting[impatient.unwrap_or(urgent)].pop()?;
+        Some(waiter)
+    }
+
+    /// The class, less urgent than this one, that has waited longest, if it has waited too long.
+    fn impatient(&self, urgent: usize, now: Instant) -> Option<usize> {
+        let first = |queue: &FairQueue<(Instant, T)>| queue.firsts().map(|(since, _)| *since).min();
+        let classes = self.waiting.iter().enumerate().skip(urgent + 1);
+        let (since, class) = classes
+            .filter_map(|(class, queue)| Some((first(queue)?, class)))
+            .min()?;
+        (now.saturating_duration_since(since) >= PATIENCE).then_some(class)
     }
 
     fn paused(&self, now: Instant) -> bool {
@@ -145,7 +173,7 @@ mod tests {
 
     fn granted(bucket: &mut Bucket<u32>, now: Instant) -> Vec<u32> {
         let mut got = Vec::new();
-        bucket.grant(now, |waiter| {
+        bucket.grant(now, usize::MAX, |waiter| {
             got.push(waiter);
             true
         });
@@ -163,8 +191,8 @@ mod tests {
         let start = Instant::now();
         let mut bucket: Bucket<u32> = Bucket::new(60, start);
         assert_eq!((0..100).filter(|_| bucket.try_take(start)).count(), 60);
-        bucket.wait(Priority::Create, start, 1);
-        bucket.wait(Priority::Create, start, 2);
+        bucket.wait(Priority::Create, "node", start, 1);
+        bucket.wait(Priority::Create, "node", start, 2);
         let next = bucket.next_grant().unwrap();
         assert!(next - start >= Duration::from_millis(999), "{:?}", next - start);
         assert_eq!(granted(&mut bucket, next), [1]);
@@ -175,9 +203,9 @@ mod tests {
         let start = Instant::now();
         let mut bucket = drained(60, start);
         for (waiter, priority) in [(1, Priority::Read), (2, Priority::Fill), (3, Priority::Release)] {
-            bucket.wait(priority, start, waiter);
+            bucket.wait(priority, "node", start, waiter);
         }
-        bucket.wait(Priority::Release, start, 4);
+        bucket.wait(Priority::Release, "node", start, 4);
         assert_eq!(
             granted(&mut bucket, start + Duration::from_millis(4001)),
             [3, 4, 2, 1]
@@ -188,25 +216,71 @@ mod tests {
     fn nobody_waits_for_ever_behind_urgent_calls() {
         let start = Instant::now();
         let mut bucket = drained(60, start);
-        bucket.wait(Priority::Read, start, 1);
+        bucket.wait(Priority::Read, "node", start, 1);
         let later = start + PATIENCE;
         let mut bucket = Bucket {
             tokens: 0.0,
             updated: later,
             ..bucket
         };
-        bucket.wait(Priority::Release, later, 2);
+        bucket.wait(Priority::Release, "node", later, 2);
         assert_eq!(granted(&mut bucket, later + Duration::from_millis(1001)), [1]);
+    }
+
+    #[test]
+    fn the_impatient_get_a_share_and_the_urgent_the_rest() {
+        let start = Instant::now();
+        let mut bucket = drained(60, start);
+        for waiter in 0..10 {
+            bucket.wait(Priority::Create, "node", start, waiter);
+        }
+        let later = start + PATIENCE;
+        bucket = Bucket {
+            tokens: 10.0,
+            updated: later,
+            ..bucket
+        };
+        for waiter in 100..110 {
+            bucket.wait(Priority::Release, "node", later, waiter);
+        }
+        assert_eq!(
+            granted(&mut bucket, later),
+            [0, 100, 101, 102, 103, 1, 104, 105, 106, 107]
+        );
+    }
+
+    #[test]
+    fn a_node_that_asks_for_a_thousand_does_not_delay_another() {
+        let start = Instant::now();
+        let mut bucket = drained(600, start);
+        for waiter in 0..1_000 {
+            bucket.wait(Priority::Create, "greedy", start, waiter);
+        }
+        bucket.wait(Priority::Create, "modest", start, 5_000);
+        bucket.wait(Priority::Create, "modest", start, 5_001);
+        let served = granted(&mut bucket, start + Duration::from_millis(410));
+        assert_eq!(served, [0, 5_000, 1, 5_001]);
+    }
+
+    #[test]
+    fn dismissed_waiters_are_gone_and_the_others_stay() {
+        let start = Instant::now();
+        let mut bucket = drained(600, start);
+        for waiter in 0..4 {
+            bucket.wait(Priority::Read, "node", start, waiter);
+        }
+        assert_eq!(bucket.dismiss(|waiter| waiter % 2 == 0), [0, 2]);
+        assert_eq!(granted(&mut bucket, start + Duration::from_secs(1)), [1, 3]);
     }
 
     #[test]
     fn a_waiter_that_left_costs_no_token() {
         let start = Instant::now();
         let mut bucket = drained(60, start);
-        bucket.wait(Priority::Create, start, 1);
-        bucket.wait(Priority::Create, start, 2);
+        bucket.wait(Priority::Create, "node", start, 1);
+        bucket.wait(Priority::Create, "node", start, 2);
         let mut got = Vec::new();
-        bucket.grant(start + Duration::from_millis(1001), |waiter| {
+        bucket.grant(start + Duration::from_millis(1001), usize::MAX, |waiter| {
             got.push(waiter);
             waiter != 1
         });
@@ -247,6 +321,34 @@ mod tests {
             }
         }
 
+        /// However many nodes ask for however much, each is served once before any is served twice more
+        /// than another that is still waiting.
+        #[test]
+        fn nodes_of_one_class_are_served_evenly(asks in proptest::collection::vec(1u32..60, 2..12)) {
+            let start = Instant::now();
+            let mut bucket: Bucket<usize> = Bucket::new(6_000, start);
+            while bucket.try_take(start) {}
+            for (node, count) in asks.iter().enumerate() {
+                for _ in 0..*count {
+                    bucket.wait(Priority::Attach, &node.to_string(), start, node);
+                }
+            }
+            let mut served = vec![0u32; asks.len()];
+            let mut now = start;
+            while bucket.is_wanted() {
+                now += Duration::from_millis(11);
+                bucket.grant(now, 1, |node| {
+                    served[node] += 1;
+                    true
+                });
+                let most = served.iter().copied().max().unwrap_or(0);
+                for (node, count) in asks.iter().enumerate() {
+                    prop_assert!(served[node] == *count || served[node] + 1 >= most, "{:?}", served);
+                }
+            }
+            prop_assert_eq!(served, asks);
+        }
+
         #[test]
         fn at_the_announced_time_somebody_is_served(
             per_minute in 1u32..2000,
@@ -259,7 +361,7 @@ mod tests {
                 bucket.throttled(start);
             }
             for waiter in 0..waiters {
-                bucket.wait(Priority::Create, start, waiter);
+                bucket.wait(Priority::Create, "node", start, waiter);
             }
             let mut served = 0;
             while let Some(at) = bucket.next_grant() {

@@ -1,7 +1,9 @@
 //! Rate permits: who may call the cloud next.
 //!
-//! Each action has a bucket of its own. A driver task per limiter hands tokens to waiters; callers hold a
-//! `Permit`, which goes back to its bucket when it is dropped without a call.
+//! Each action has a bucket of its own, whose waiters are served by priority and, within one, in turn of
+//! their nodes; and a gate, which lets only one call at a time through while calls cannot work. A driver
+//! task per limiter hands tokens to waiters; callers hold a `Permit`, which goes back to its bucket when it
+//! is dropped without a call.
 
 mod bucket;
 
@@ -10,11 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::bucket::Bucket;
 use crate::action::Action;
+use crate::error::CloudError;
+use crate::gate::{Admission, Gate, Trouble};
 use crate::metrics::CloudMetrics;
 
 /// A wait this long is worth a line in the log.
@@ -76,9 +80,41 @@ impl Quotas {
 
 #[derive(Debug)]
 struct Shared {
-    buckets: [Mutex<Bucket<oneshot::Sender<()>>>; Action::ALL.len()],
+    buckets: [Mutex<Bucket<Waiter>>; Action::ALL.len()],
+    gate: Mutex<Gate>,
     changed: Notify,
+    /// What keeps calls from working, for whoever wants to tell of it.
+    troubles: watch::Sender<Vec<Trouble>>,
     metrics: CloudMetrics,
+}
+
+/// What a caller does while calls like his cannot work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhileShut {
+    /// Wait: what it is about is written down, and nobody needs an answer.
+    Wait,
+    /// Go away: somebody wants to know.
+    Leave,
+}
+
+/// Calls of this kind cannot work at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shut {
+    pub(crate) reason: String,
+}
+
+/// Somebody in a queue.
+#[derive(Debug)]
+struct Waiter {
+    sender: oneshot::Sender<Result<Granted, Shut>>,
+    while_shut: WhileShut,
+}
+
+/// What is handed to a waiter.
+#[derive(Debug, Clone, Copy)]
+struct Granted {
+    /// The one call that finds out whether the way is open again.
+    trial: bool,
 }
 
 /// All buckets and the task that serves their waiters; the task ends with the last handle.
@@ -94,7 +130,9 @@ impl Limiter {
         let now = clock();
         let shared = Arc::new(Shared {
             buckets: Action::ALL.map(|action| Mutex::new(Bucket::new(quotas.per_minute(action), now))),
+            gate: Mutex::default(),
             changed: Notify::new(),
+            troubles: watch::Sender::default(),
             metrics,
         });
         let token = CancellationToken::new();
@@ -105,37 +143,85 @@ impl Limiter {
         }
     }
 
+    /// Waits for a token of this action, in turn with the other owners (nodes) that want one, and until
+    /// calls like it can work.
+    pub(crate) async fn permit(&self, action: Action, priority: Priority, owner: &str) -> Permit {
+        loop {
+            // Whoever waits while shut is never sent away.
+            if let Ok(permit) = self.take(action, priority, owner, WhileShut::Wait).await {
+                return permit;
+            }
+        }
+    }
+
     /// Waits for a token of this action.
-    pub(crate) async fn permit(&self, action: Action, priority: Priority) -> Permit {
+    pub(crate) async fn take(
+        &self,
+        action: Action,
+        priority: Priority,
+        owner: &str,
+        while_shut: WhileShut,
+    ) -> Result<Permit, Shut> {
         let started = clock();
-        let waiter = {
-            let mut bucket = self.shared.bucket(action).lock();
-            if bucket.try_take(started) {
-                None
-            } else {
-                let (sender, receiver) = oneshot::channel();
-                bucket.wait(priority, started, sender);
-                Some(Waiter {
+        let granted = match self
+            .shared
+            .take_or_queue(action, priority, owner, while_shut, started)?
+        {
+            Ok(granted) => granted,
+            Err(receiver) => {
+                self.shared.changed.notify_one();
+                let mut place = Place {
                     receiver,
                     shared: self.shared.clone(),
                     action,
-                })
+                };
+                // The sender lives in the bucket until it is used, so this ends only with an answer.
+                (&mut place.receiver)
+                    .await
+                    .unwrap_or(Ok(Granted { trial: false }))?
             }
         };
-        if let Some(mut waiter) = waiter {
-            self.shared.changed.notify_one();
-            // The sender lives in the bucket until it is used, so this ends only with a grant.
-            let _ = (&mut waiter.receiver).await;
-        }
         let waited = clock().saturating_duration_since(started);
         self.shared.metrics.waited(action, waited);
         if waited >= LONG_WAIT {
-            tracing::info!(%action, seconds = waited.as_secs(), "a call waited long for its rate permit");
+            tracing::debug!(%action, seconds = waited.as_secs(), "a call waited long for its rate permit");
         }
-        Permit {
+        Ok(Permit {
             action,
+            trial: granted.trial,
+            waited,
             shared: Some(self.shared.clone()),
+        })
+    }
+
+    /// Why a call of this action must not be sent now. One that finds out whether it may is never held.
+    pub(crate) fn shut(&self, permit: &Permit) -> Option<Shut> {
+        let gate = self.shared.gate.lock();
+        match gate.admits(permit.action, clock()) {
+            Admission::Open => None,
+            Admission::OneTry | Admission::ShutUntil(_) if permit.trial => None,
+            Admission::OneTry | Admission::ShutUntil(_) => Some(Shut {
+                reason: gate.reason(permit.action),
+            }),
         }
+    }
+
+    /// Takes in the outcome of a call.
+    pub(crate) fn note(&self, action: Action, error: Option<&CloudError>) {
+        let mut gate = self.shared.gate.lock();
+        let changed = gate.note(action, error, clock());
+        if changed {
+            self.shared.troubles.send_replace(gate.troubles());
+        }
+        drop(gate);
+        if changed || error.is_some() {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// What keeps calls from working.
+    pub(crate) fn troubles(&self) -> watch::Receiver<Vec<Trouble>> {
+        self.shared.troubles.subscribe()
     }
 
     /// Slows an action down after the cloud refused it as too many.
@@ -145,28 +231,91 @@ impl Limiter {
 }
 
 impl Shared {
-    fn bucket(&self, action: Action) -> &Mutex<Bucket<oneshot::Sender<()>>> {
+    fn bucket(&self, action: Action) -> &Mutex<Bucket<Waiter>> {
         &self.buckets[action.index()]
     }
 
-    fn give_back(&self, action: Action) {
+    /// A token at once, or a place in the queue. The gate is locked before any bucket, here and everywhere.
+    fn take_or_queue(
+        &self,
+        action: Action,
+        priority: Priority,
+        owner: &str,
+        while_shut: WhileShut,
+        now: Instant,
+    ) -> Result<Result<Granted, oneshot::Receiver<Result<Granted, Shut>>>, Shut> {
+        let mut gate = self.gate.lock();
+        let mut bucket = self.bucket(action).lock();
+        match gate.admits(action, now) {
+            Admission::Open if bucket.try_take(now) => return Ok(Ok(Granted { trial: false })),
+            Admission::OneTry if bucket.try_take(now) => {
+                gate.trying(action, now);
+                return Ok(Ok(Granted { trial: true }));
+            }
+            Admission::ShutUntil(_) if while_shut == WhileShut::Leave => {
+                let reason = gate.reason(action);
+                return Err(Shut { reason });
+            }
+            Admission::Open | Admission::OneTry | Admission::ShutUntil(_) => {}
+        }
+        let (sender, receiver) = oneshot::channel();
+        bucket.wait(priority, owner, now, Waiter { sender, while_shut });
+        Ok(Err(receiver))
+    }
+
+    fn give_back(&self, action: Action, trial: bool) {
+        let mut gate = self.gate.lock();
+        if trial {
+            gate.not_tried(action, clock());
+        }
         self.bucket(action).lock().give_back();
+        drop(gate);
         self.changed.notify_one();
+    }
+
+    /// Serves the waiters of one action; tells when that is worth doing again.
+    fn serve(&self, action: Action, now: Instant) -> Option<Instant> {
+        let mut gate = self.gate.lock();
+        let mut bucket = self.bucket(action).lock();
+        let trial = match gate.admits(action, now) {
+            Admission::Open => false,
+            Admission::OneTry => true,
+            Admission::ShutUntil(at) => {
+                let reason = gate.reason(action);
+                for waiter in bucket.dismiss(|waiter| waiter.while_shut == WhileShut::Leave) {
+                    // Whoever is gone does not want to know.
+                    let _ = waiter.sender.send(Err(Shut {
+                        reason: reason.clone(),
+                    }));
+                }
+                return bucket.next_grant().map(|grant| grant.max(at));
+            }
+        };
+        let most = if trial { 1 } else { usize::MAX };
+        let granted = bucket.grant(now, most, |waiter| {
+            waiter.sender.send(Ok(Granted { trial })).is_ok()
+        });
+        if trial && granted > 0 {
+            gate.trying(action, now);
+            drop((bucket, gate));
+            return self.serve(action, now);
+        }
+        bucket.next_grant()
     }
 }
 
 /// A place in the queue. When the caller goes away between the grant and its wake-up, the token returns.
-struct Waiter {
-    receiver: oneshot::Receiver<()>,
+struct Place {
+    receiver: oneshot::Receiver<Result<Granted, Shut>>,
     shared: Arc<Shared>,
     action: Action,
 }
 
-impl Drop for Waiter {
+impl Drop for Place {
     fn drop(&mut self) {
         self.receiver.close();
-        if self.receiver.try_recv().is_ok() {
-            self.shared.give_back(self.action);
+        if let Ok(Ok(granted)) = self.receiver.try_recv() {
+            self.shared.give_back(self.action, granted.trial);
         }
     }
 }
@@ -176,6 +325,8 @@ impl Drop for Waiter {
 #[must_use = "a permit is for one call; dropping it gives it back"]
 pub struct Permit {
     action: Action,
+    trial: bool,
+    waited: Duration,
     shared: Option<Arc<Shared>>,
 }
 
@@ -183,6 +334,11 @@ impl Permit {
     /// The action it was taken for.
     pub fn action(&self) -> Action {
         self.action
+    }
+
+    /// How long it took to get.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Uses the token up.
@@ -194,7 +350,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
-            shared.give_back(self.action);
+            shared.give_back(self.action, self.trial);
         }
     }
 }
@@ -202,14 +358,11 @@ impl Drop for Permit {
 async fn drive(shared: Arc<Shared>, token: CancellationToken) {
     loop {
         let now = clock();
-        let mut next: Option<Instant> = None;
-        for bucket in &shared.buckets {
-            let mut bucket = bucket.lock();
-            bucket.grant(now, |waiter| waiter.send(()).is_ok());
-            next = [next, bucket.next_grant()].into_iter().flatten().min();
-        }
+        let served = Action::ALL
+            .into_iter()
+            .filter_map(|action| shared.serve(action, now));
         // Without a waiter there is nothing to wait for but news.
-        let until = next.unwrap_or(now + Duration::from_secs(3600));
+        let until = served.min().unwrap_or(now + Duration::from_secs(3600));
         // All three may be dropped at any time: they hold no state of their own.
         tokio::select! {
             () = token.cancelled() => return,

@@ -246,10 +246,11 @@ impl Schedule {
                 let at = if expected {
                     looked + gap(looked.saturating_duration_since(interest.since), typical)
                 } else {
-                    // It has not begun, whatever was believed, so its time counts from here.
-                    interest.begun = Some(looked);
-                    interest.since = looked;
-                    looked + (typical / 8).max(LEAST_GAP)
+                    // It has not begun, whatever was believed, so its time counts from here; of one that
+                    // was only looked at, the call that begins it will still tell.
+                    interest.begun = interest.begun.map(|_| looked);
+                    let age = looked.saturating_duration_since(interest.since);
+                    looked + gap(age, typical).max(typical / 8)
                 };
                 let at = at.max(now);
                 interest.again = Some(at);
@@ -367,7 +368,7 @@ impl Lesson {
         self.done += 1;
         match interest
             .not_yet
-            .map(|before| before.saturating_duration_since(interest.since))
+            .map(|before| before.saturating_duration_since(begun))
         {
             // A question that was late anyway does not show that an earlier one would have done.
             None if age <= typical.mul_f64(1.1) + LEAST_GAP => self.done_at_first += 1,

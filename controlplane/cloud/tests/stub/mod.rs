@@ -19,7 +19,7 @@ pub enum Reply {
     Half,
 }
 
-/// A request as it came: first line and headers.
+/// A request as it came: first line, headers and body.
 pub type Request = String;
 
 /// The server; its tasks end with the test's runtime.
@@ -51,15 +51,18 @@ impl Stub {
 async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> Reply>, log: Arc<Mutex<Vec<Request>>>) {
     let mut buffer = Vec::new();
     loop {
-        while !buffer.windows(4).any(|window| window == b"\r\n\r\n") {
+        let length = loop {
+            if let Some(length) = whole_request(&buffer) {
+                break length;
+            }
             let mut chunk = [0u8; 4096];
             match stream.read(&mut chunk).await {
                 Ok(0) | Err(_) => return,
                 Ok(n) => buffer.extend_from_slice(&chunk[..n]),
             }
-        }
-        // Requests of this client have no body, so the next one starts right after.
-        let request = String::from_utf8_lossy(&std::mem::take(&mut buffer)).into_owned();
+        };
+        let rest = buffer.split_off(length);
+        let request = String::from_utf8_lossy(&std::mem::replace(&mut buffer, rest)).into_owned();
         log.lock().push(request.clone());
         let (status, body, promised) = match answer(&request) {
             Reply::Http(status, body) => (status, body.clone(), body.len()),
@@ -75,4 +78,15 @@ async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> Reply>, log: 
             return;
         }
     }
+}
+
+/// Bytes of the first request, its body included, if they are all there.
+fn whole_request(buffer: &[u8]) -> Option<usize> {
+    let head = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
+    let body: usize = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .map_or(0, |length| length.trim().parse().unwrap());
+    (buffer.len() >= head + body).then_some(head + body)
 }

@@ -69,6 +69,9 @@ pub struct Limits {
     pub token_life: Duration,
     /// For this long a Describe may not yet show what has been done.
     pub consistency: Duration,
+    /// After an accepted call, the state of an ENI may for this long still say that nothing
+    /// happened; only then is the call made again.
+    pub grace: Duration,
 }
 
 impl Default for Limits {
@@ -76,6 +79,7 @@ impl Default for Limits {
         Self {
             token_life: Duration::from_secs(600),
             consistency: Duration::from_secs(5),
+            grace: Duration::from_secs(15),
         }
     }
 }
@@ -205,6 +209,11 @@ pub fn next(started_at: Option<Timestamp>, evidence: &Evidence, now: Timestamp, 
             }
         }
     }
+}
+
+/// The latest moment that a recorded time may mean: the API server keeps whole seconds, rounded down.
+pub fn at_the_latest(recorded: Timestamp) -> Timestamp {
+    recorded + Duration::from_secs(1)
 }
 
 /// What an attempt that is no longer wanted may have left behind.

@@ -8,4 +8,4 @@ mod tests;
 
 pub use build::{build, for_release, is_of, owner};
 pub use plan::{ENI_NOT_FOUND, Holder, Memory, Observed, Step, Wait, plan};
-pub use status::{attached, detached, not_ready, with_term};
+pub use status::{attached, detached, not_ready, torn_off, with_term};

@@ -6,10 +6,8 @@ use jiff::Timestamp;
 use terway_crds::{AttachTo, NetworkInterface, NetworkInterfaceStatus, Phase};
 
 use crate::cloud::{CloudEni, EniObservation, EniStatus};
-use crate::intent::elapsed;
-
-/// After an accepted call, the state may for this long still say that nothing happened.
-const GRACE: Duration = Duration::from_secs(15);
+use crate::degradation::Degradation;
+use crate::intent::{Limits, elapsed};
 
 /// Reason of the condition on an ENI that the cloud does not know (any more).
 pub const ENI_NOT_FOUND: &str = "ENINotFound";
@@ -49,6 +47,8 @@ pub struct Observed<'a> {
     pub term: &'a str,
     pub quiet_since: Timestamp,
     pub now: Timestamp,
+    pub limits: &'a Limits,
+    pub degradation: Degradation,
 }
 
 /// One step.
@@ -58,6 +58,8 @@ pub enum Step {
     AdoptTarget(AttachTo),
     /// Let the poller look; it wakes us.
     Watch,
+    /// What was seen is too old to decide on: have the poller look anew.
+    LookAgain,
     /// Write this term into the status: the write that a newer leader would have refused us.
     WriteTerm,
     Attach(AttachTo),
@@ -71,6 +73,8 @@ pub enum Step {
     WriteAttached(Box<CloudEni>),
     /// Write that it is attached nowhere.
     WriteDetached,
+    /// Write that somebody else detached it; it is attached again.
+    WriteTornOff,
     /// The cloud has confirmed that it is gone.
     DropFinalizer,
 }
@@ -90,10 +94,42 @@ pub enum Wait {
     Elsewhere { instance_id: String },
     /// The cloud does not know it.
     NotFound,
+    /// Held back by the setting `degradation`.
+    Degraded,
 }
 
 /// Plans the next step, or says why there is none.
 pub fn plan(observed: &Observed<'_>) -> Result<Step, Wait> {
+    let step = next(observed)?;
+    match is_held_back(observed, &step) {
+        true => Err(Wait::Degraded),
+        false => Ok(step),
+    }
+}
+
+/// Whether a call has to wait for the end of the degradation. An ENI that moves to the next pod of its name is not
+/// given back.
+fn is_held_back(observed: &Observed<'_>, step: &Step) -> bool {
+    let degradation = observed.degradation;
+    let leaving = observed.interface.metadata.deletion_timestamp.is_some();
+    match step {
+        Step::Attach(_) => degradation.begins_nothing(),
+        Step::Detach { .. } if !leaving && observed.interface.spec.attach_to.is_some() => {
+            degradation.begins_nothing()
+        }
+        Step::Detach { .. } | Step::Delete => degradation.keeps_everything(),
+        Step::AdoptTarget(_)
+        | Step::Watch
+        | Step::LookAgain
+        | Step::WriteTerm
+        | Step::WriteAttached(_)
+        | Step::WriteDetached
+        | Step::WriteTornOff
+        | Step::DropFinalizer => false,
+    }
+}
+
+fn next(observed: &Observed<'_>) -> Result<Step, Wait> {
     let interface = observed.interface;
     let default = NetworkInterfaceStatus::default();
     let status = interface.status.as_ref().unwrap_or(&default);
@@ -137,7 +173,13 @@ fn is_at(status: &NetworkInterfaceStatus, target: &AttachTo) -> bool {
 
 fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &AttachTo) -> Result<Step, Wait> {
     if status.phase == Phase::Bind && is_at(status, target) {
-        return Err(Wait::Done);
+        // Nobody looks at an ENI that is as wanted, unless something gave a reason to.
+        return match observed.seen {
+            Some((EniObservation::Present(eni), _)) if eni.status == EniStatus::Available => {
+                Ok(Step::WriteTornOff)
+            }
+            _ => Err(Wait::Done),
+        };
     }
     let memory = observed.memory;
     if memory.not_found {
@@ -161,7 +203,7 @@ fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &Att
         EniStatus::InUse => leave_other_place(observed, status, eni),
         EniStatus::Available => match memory.attach_sent {
             // The answer may be older than the call, or the call may not show yet.
-            Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
+            Some(sent) if elapsed(sent, at) < observed.limits.grace => settle(observed, sent),
             _ => Ok(Step::Attach(target.clone())),
         },
         EniStatus::Attaching | EniStatus::Detaching | EniStatus::Deleting | EniStatus::Other(_) => {
@@ -208,18 +250,22 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
             other => other,
         },
         Some((EniObservation::Present(eni), at)) => match &eni.status {
-            // It was never seen attached: an attach of ours, or of a leader before, may not show yet.
-            EniStatus::Available if status.phase == Phase::Initial => {
+            // It is not recorded as attached: an attach of ours, or of a leader before, may not show yet.
+            EniStatus::Available if matches!(status.phase, Phase::Initial | Phase::Binding) => {
                 let sent = memory.attach_sent.unwrap_or(observed.quiet_since);
-                if elapsed(sent, at) < GRACE {
-                    settle(observed, sent)
-                } else {
+                let grace = observed.limits.grace;
+                if elapsed(sent, at) >= grace {
                     Ok(Step::WriteDetached)
+                } else if elapsed(sent, observed.now) >= grace {
+                    // Free is what was waited for, so nobody looks any more.
+                    Ok(Step::LookAgain)
+                } else {
+                    settle(observed, sent)
                 }
             }
             EniStatus::Available => Ok(Step::WriteDetached),
             EniStatus::InUse => match memory.detach_sent {
-                Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
+                Some(sent) if elapsed(sent, at) < observed.limits.grace => settle(observed, sent),
                 _ => send_detach(observed, status, Some(eni)),
             },
             _ => Err(Wait::Cloud),
@@ -229,7 +275,8 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
 
 fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<Step, Wait> {
     let memory = observed.memory;
-    if memory.not_found {
+    // What the cloud does not know any more cannot be taken from anybody, living or not.
+    if memory.not_found || is_gone(observed) {
         return Ok(Step::DropFinalizer);
     }
     if observed.holder == Holder::Living {
@@ -246,11 +293,11 @@ fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
         Some((EniObservation::Absent, _)) => send_delete(observed, status),
         Some((EniObservation::Present(eni), at)) => match &eni.status {
             EniStatus::Available => match memory.delete_sent {
-                Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
+                Some(sent) if elapsed(sent, at) < observed.limits.grace => settle(observed, sent),
                 _ => send_delete(observed, status),
             },
             EniStatus::InUse => match memory.detach_sent {
-                Some(sent) if elapsed(sent, at) < GRACE => settle(observed, sent),
+                Some(sent) if elapsed(sent, at) < observed.limits.grace => settle(observed, sent),
                 _ => send_detach(observed, status, Some(eni)),
             },
             _ => Err(Wait::Cloud),
@@ -265,12 +312,20 @@ fn is_untouched(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> boo
     status.phase == Phase::Bind && memory.detach_sent.is_none() && memory.delete_sent.is_none() && !by_others
 }
 
+/// Whether two complete answers, apart in time, did not have the ENI.
+fn is_gone(observed: &Observed<'_>) -> bool {
+    match observed.seen {
+        Some((EniObservation::Absent, at)) => absent(observed, at) == Err(Wait::NotFound),
+        Some((EniObservation::Present(_), _)) | None => false,
+    }
+}
+
 /// Two complete answers, apart in time, must agree that the ENI is not there.
 fn absent(observed: &Observed<'_>, at: Timestamp) -> Result<Step, Wait> {
     let Some(since) = observed.memory.absent_since else {
-        return Err(Wait::Later(GRACE));
+        return Err(Wait::Later(observed.limits.grace));
     };
-    match GRACE.checked_sub(elapsed(since, at)) {
+    match observed.limits.grace.checked_sub(elapsed(since, at)) {
         Some(left) if !left.is_zero() => Err(Wait::Later(left)),
         _ => Err(Wait::NotFound),
     }
@@ -279,7 +334,7 @@ fn absent(observed: &Observed<'_>, at: Timestamp) -> Result<Step, Wait> {
 /// A call was accepted a moment ago: the poller tells when it shows, and when the grace is over
 /// the call is made again.
 fn settle(observed: &Observed<'_>, sent: Timestamp) -> Result<Step, Wait> {
-    let left = GRACE.saturating_sub(elapsed(sent, observed.now));
+    let left = observed.limits.grace.saturating_sub(elapsed(sent, observed.now));
     Err(Wait::Later(left.max(Duration::from_secs(1))))
 }
 

@@ -83,6 +83,25 @@ pub fn detached(interface: &NetworkInterface, now: Timestamp) -> NetworkInterfac
     status
 }
 
+/// Detached by somebody else, and to be attached again.
+pub fn torn_off(interface: &NetworkInterface, now: Timestamp) -> NetworkInterfaceStatus {
+    let mut status = base(interface);
+    status.phase = Phase::Binding;
+    status.eni_info.status = BindStatus::Unbind;
+    status.eni_info.vid = None;
+    let ready = Statement {
+        kind: condition::READY,
+        holds: false,
+        reason: "DetachedByOthers",
+        message: format!(
+            "somebody detached the ENI from instance {}: it is attached again",
+            status.instance_id
+        ),
+    };
+    state(&mut status.conditions, ready, interface.metadata.generation, now);
+    status
+}
+
 /// The state as it is, with the term that is about to detach or delete.
 pub fn with_term(interface: &NetworkInterface, term: &str) -> NetworkInterfaceStatus {
     let mut status = base(interface);

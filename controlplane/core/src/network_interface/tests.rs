@@ -6,6 +6,8 @@ use terway_crds::{AttachTo, NetworkInterface, Phase};
 
 use super::*;
 use crate::cloud::{CloudEni, EniObservation, EniStatus};
+use crate::degradation::Degradation;
+use crate::intent::Limits;
 use crate::testing::cloud_eni;
 
 fn at(seconds: i64) -> Timestamp {
@@ -62,6 +64,8 @@ fn planned(
         term: "me/1",
         quiet_since: at(-100),
         now: at(0),
+        limits: &Limits::default(),
+        degradation: Degradation::None,
     })
 }
 
@@ -84,6 +88,70 @@ fn what_was_just_made_is_attached_without_a_look_and_all_else_after_one() {
         planned(&interface(), Holder::Living, &Memory::default(), free),
         Ok(Step::Attach(target()))
     );
+}
+
+#[test]
+fn the_object_of_an_eni_that_is_surely_gone_goes_even_under_a_living_pod() {
+    let mut leaving = interface();
+    leaving.metadata.deletion_timestamp = Some(Time(at(0)));
+    let absent_for = |seconds: i64| Memory {
+        absent_since: Some(at(-seconds)),
+        ..Memory::default()
+    };
+    let plan = |memory: &Memory, seen| planned(&leaving, Holder::Living, memory, seen);
+    let gone = Some(EniObservation::Absent);
+    assert_eq!(plan(&absent_for(20), gone.clone()), Ok(Step::DropFinalizer));
+    // One answer may be stale, and what is there is not taken from a living pod.
+    assert_eq!(plan(&absent_for(3), gone), Err(Wait::HolderLives));
+    assert_eq!(plan(&Memory::default(), seen(in_use())), Err(Wait::HolderLives));
+}
+
+#[test]
+fn an_eni_that_somebody_detached_from_its_pod_is_attached_again() {
+    let (nobody, living) = (Memory::default(), Holder::Living);
+    let free = seen(cloud_eni("eni-1"));
+    assert_eq!(planned(&bound(), living, &nobody, None), Err(Wait::Done));
+    assert_eq!(
+        planned(&bound(), living, &nobody, seen(in_use())),
+        Err(Wait::Done)
+    );
+    assert_eq!(
+        planned(&bound(), living, &nobody, free.clone()),
+        Ok(Step::WriteTornOff)
+    );
+    let mut torn = bound();
+    torn.status = Some(torn_off(&torn, at(0)));
+    assert_eq!(planned(&torn, living, &nobody, free), Ok(Step::Attach(target())));
+    // What was seen was out of date: nothing is done to it.
+    let right = planned(&torn, living, &nobody, seen(in_use()));
+    assert_eq!(right, Ok(Step::WriteAttached(Box::new(in_use()))));
+}
+
+#[test]
+fn what_may_be_being_attached_is_looked_at_again_before_it_counts_as_free() {
+    let mut unwanted = interface();
+    unwanted.spec.attach_to = None;
+    let memory = |seconds: i64| Memory {
+        attach_sent: Some(at(-seconds)),
+        ..Memory::default()
+    };
+    let free = EniObservation::Present(Box::new(cloud_eni("eni-1")));
+    let plan = |sent_before: i64, seen_before: i64| {
+        plan(&Observed {
+            interface: &unwanted,
+            holder: Holder::Gone,
+            memory: &memory(sent_before),
+            seen: Some((&free, at(-seen_before))),
+            term: "me/1",
+            quiet_since: at(-100),
+            now: at(0),
+            limits: &Limits::default(),
+            degradation: Degradation::None,
+        })
+    };
+    assert!(matches!(plan(3, 1), Err(Wait::Later(_))));
+    assert_eq!(plan(20, 19), Ok(Step::LookAgain));
+    assert_eq!(plan(20, 1), Ok(Step::WriteDetached));
 }
 
 #[test]
@@ -255,4 +323,54 @@ fn an_attach_that_was_never_seen_is_waited_for_before_the_eni_counts_as_free() {
         planned(&given_up, Holder::Gone, &untouched, None),
         Ok(Step::WriteDetached)
     );
+}
+
+#[test]
+fn degradation_holds_back_what_gives_back_and_in_the_end_everything() {
+    let free = EniObservation::Present(Box::new(cloud_eni("eni-1")));
+    let used = EniObservation::Present(Box::new(in_use()));
+    let plan = |interface: &NetworkInterface, observation: &EniObservation, degradation| {
+        plan(&Observed {
+            interface,
+            holder: Holder::Gone,
+            memory: &Memory::default(),
+            seen: Some((observation, at(0))),
+            term: "me/1",
+            quiet_since: at(-100),
+            now: at(0),
+            limits: &Limits::default(),
+            degradation,
+        })
+    };
+    let mut leaving = bound();
+    leaving.metadata.deletion_timestamp = Some(Time(at(0)));
+    leaving.status = Some(with_term(&leaving, "me/1"));
+    let mut moving = bound();
+    moving.status = Some(with_term(&moving, "me/1"));
+    moving.spec.attach_to = Some(AttachTo {
+        instance_id: "i-2".into(),
+        ..target()
+    });
+    let mut kept = bound();
+    kept.status = Some(with_term(&kept, "me/1"));
+    kept.spec.attach_to = None;
+    let (none, l1, l0) = (Degradation::None, Degradation::L1, Degradation::L0);
+    for (interface, observation, holds) in [
+        // Attached for a pod.
+        (&interface(), &free, [false, false, true]),
+        // Detached to move with its pod.
+        (&moving, &used, [false, false, true]),
+        // Detached, deleted: given back.
+        (&kept, &used, [false, true, true]),
+        (&leaving, &used, [false, true, true]),
+        (&leaving, &free, [false, true, true]),
+    ] {
+        for (degradation, held) in [none, l1, l0].into_iter().zip(holds) {
+            let step = plan(interface, observation, degradation);
+            assert_eq!(step == Err(Wait::Degraded), held, "{degradation:?}: {step:?}");
+        }
+    }
+    // What the cloud did meanwhile is recorded all the same.
+    let recorded = plan(&interface(), &used, l0);
+    assert_eq!(recorded, Ok(Step::WriteAttached(Box::new(in_use()))));
 }

@@ -1,7 +1,7 @@
 //! Limits of a node, from its instance type, and the spec of its Node object.
 
 use terway_crds::node::{NetworkCard, NodeCap, NodeMetadata};
-use terway_crds::{TerwayNode, TerwayNodeSpec};
+use terway_crds::{TerwayNode, TerwayNodeSpec, TrafficMode};
 
 use super::NodeFacts;
 use crate::cloud::InstanceTypeLimits;
@@ -69,4 +69,47 @@ pub fn plan_spec(node: &NodeFacts, record: &TerwayNode, limits: Option<&Instance
         }
         None => NodeSpecPlan::NeedsLimits(node.instance_type.clone()),
     }
+}
+
+/// Fewest addresses that a node of shared ENIs needs to serve a cluster.
+const MIN_ADDRESSES: i32 = 11;
+/// Fewest whole ENIs that a node of exclusive ENIs needs.
+const MIN_ENIS: i32 = 6;
+
+/// Addresses that pods on shared ENIs can have: the primary ENI belongs to the node itself.
+pub fn shared_addresses(cap: &NodeCap) -> i32 {
+    (cap.adapters - 1).max(0) * cap.ipv4_per_adapter.max(0)
+}
+
+/// Pods that can have a whole ENI.
+pub fn whole_enis(cap: &NodeCap) -> i32 {
+    (cap.adapters - 1).max(0)
+}
+
+/// Addresses that pods of this node can have, as its flavors say; for a node of whole ENIs their number.
+pub fn max_available_ip(spec: &TerwayNodeSpec, eni_only: bool) -> i32 {
+    if eni_only {
+        return whole_enis(&spec.node_cap);
+    }
+    let shared = spec
+        .flavor
+        .iter()
+        .filter(|flavor| flavor.traffic_mode == TrafficMode::Standard)
+        .map(|flavor| flavor.count)
+        .sum::<i32>();
+    shared * spec.node_cap.ipv4_per_adapter
+}
+
+/// The sentence about an instance type that is too small for the node's mode, if it is.
+pub fn too_small(metadata: &NodeMetadata, cap: &NodeCap, eni_only: bool) -> Option<String> {
+    let (has, needs, what) = match eni_only {
+        true => (whole_enis(cap), MIN_ENIS, "ENIs of their own"),
+        false => (shared_addresses(cap), MIN_ADDRESSES, "addresses of shared ENIs"),
+    };
+    (has <= needs).then(|| {
+        format!(
+            "instance type {} gives pods {has} {what}, and more than {needs} are needed: use a larger type",
+            metadata.instance_type
+        )
+    })
 }

@@ -1,7 +1,12 @@
 //! What the controllers need of a Kubernetes node.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use terway_crds::names::{annotation, label, resource};
+use terway_crds::names::{annotation, condition, label, resource};
+
+use crate::intent::elapsed;
 
 /// A Kubernetes node, trimmed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +33,39 @@ pub struct NodeFacts {
     /// Extended resource for trunk members in `status.capacity` and `status.allocatable`.
     pub member_capacity: Option<String>,
     pub member_allocatable: Option<String>,
+    /// Extended resource for whole ENIs in `status.capacity` and `status.allocatable`.
+    pub eni_capacity: Option<String>,
+    pub eni_allocatable: Option<String>,
+    /// Annotation: addresses that pods can have.
+    pub max_ip_annotation: Option<String>,
+    /// Condition SufficientIP, if the node has it.
+    pub sufficient_ip: Option<SufficientIp>,
+    /// ConfigMap that changes eni-config for this node.
+    pub dynamic_config: Option<String>,
     pub labels: std::collections::BTreeMap<String, String>,
+}
+
+/// The condition SufficientIP of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SufficientIp {
+    pub holds: bool,
+    /// When it was last said, or said again.
+    pub heartbeat: Option<Timestamp>,
+}
+
+/// Time after which the condition is said again, at least; whoever reads it may take an old one for dead.
+const HEARTBEAT: Duration = Duration::from_secs(300);
+
+/// How long the condition is good for as it stands: nothing when it says otherwise, or was said too long ago. `seed`
+/// spreads the nodes, so that those that joined together are not told together for ever.
+pub fn heartbeat_due(known: Option<SufficientIp>, holds: bool, now: Timestamp, seed: u64) -> Duration {
+    let Some(known) = known.filter(|known| known.holds == holds) else {
+        return Duration::ZERO;
+    };
+    let period = HEARTBEAT + Duration::from_millis(seed % 60_000);
+    known
+        .heartbeat
+        .map_or(Duration::ZERO, |said| period.saturating_sub(elapsed(said, now)))
 }
 
 impl NodeFacts {
@@ -52,10 +89,12 @@ impl NodeFacts {
             .and_then(|spec| spec.provider_id.as_deref())
             .unwrap_or_default();
         let status = node.status.as_ref();
-        let quantity = |list: Option<&std::collections::BTreeMap<String, _>>| {
-            list.and_then(|list| list.get(resource::MEMBER_ENI))
+        let quantity = |list: Option<&std::collections::BTreeMap<String, _>>, name: &str| {
+            list.and_then(|list| list.get(name))
                 .map(|q: &k8s_openapi::apimachinery::pkg::api::resource::Quantity| q.0.clone())
         };
+        let capacity = status.and_then(|s| s.capacity.as_ref());
+        let allocatable = status.and_then(|s| s.allocatable.as_ref());
         Self {
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
@@ -74,8 +113,23 @@ impl NodeFacts {
             lingjun,
             trunk_on: annotation(annotation::TRUNK_ON),
             max_member_annotation: annotation(annotation::MAX_MEMBER_ENI_IP),
-            member_capacity: quantity(status.and_then(|s| s.capacity.as_ref())),
-            member_allocatable: quantity(status.and_then(|s| s.allocatable.as_ref())),
+            member_capacity: quantity(capacity, resource::MEMBER_ENI),
+            member_allocatable: quantity(allocatable, resource::MEMBER_ENI),
+            eni_capacity: quantity(capacity, resource::ENI),
+            eni_allocatable: quantity(allocatable, resource::ENI),
+            max_ip_annotation: annotation(annotation::MAX_AVAILABLE_IP),
+            sufficient_ip: status
+                .and_then(|s| {
+                    s.conditions
+                        .as_ref()?
+                        .iter()
+                        .find(|c| c.type_ == condition::SUFFICIENT_IP)
+                })
+                .map(|c| SufficientIp {
+                    holds: c.status == "True",
+                    heartbeat: c.last_heartbeat_time.as_ref().map(|time| time.0),
+                }),
+            dynamic_config: Some(label(label::DYNAMIC_CONFIG)).filter(|name| !name.is_empty()),
             labels: labels
                 .into_iter()
                 .filter(|(key, _)| keep.contains_key(key))

@@ -7,8 +7,10 @@ mod publish;
 mod tests;
 mod trunk;
 
-pub use capacity::{NodeSpecPlan, node_cap, plan_spec};
-pub use facts::NodeFacts;
+pub use capacity::{
+    NodeSpecPlan, max_available_ip, node_cap, plan_spec, shared_addresses, too_small, whole_enis,
+};
+pub use facts::{NodeFacts, SufficientIp, heartbeat_due};
 pub use publish::{Publication, plan_publication};
 pub(crate) use trunk::backoff;
 pub use trunk::{

@@ -1,17 +1,20 @@
-//! What a Kubernetes node is told about its trunk: annotations and the extended resource.
+//! What a Kubernetes node is told about its ENIs: annotations, extended resources and a condition.
+
+use std::collections::BTreeMap;
 
 use terway_crds::TerwayNode;
+use terway_crds::names::{annotation, resource};
 
-use super::{NodeFacts, trunk_nic};
+use super::{NodeFacts, max_available_ip, trunk_nic, whole_enis};
 
-/// Differences between what a node says and what it should say; `None` where it is right.
+/// Differences between what a node says and what it should say; empty where it is right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Publication {
-    /// Annotations to write: the trunk's id, and how many members pods can have.
-    pub annotations: Option<(String, String)>,
-    /// Quantity of the extended resource in capacity and allocatable. The kubelet sets extended
+    /// Annotations to write.
+    pub annotations: BTreeMap<&'static str, String>,
+    /// Extended resources to write, in capacity and allocatable. The kubelet sets extended
     /// resources to zero when it registers anew, so this is a repair as often as a first write.
-    pub member_eni: Option<String>,
+    pub resources: BTreeMap<&'static str, String>,
 }
 
 impl Publication {
@@ -19,21 +22,44 @@ impl Publication {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    fn annotate(&mut self, name: &'static str, known: Option<&String>, value: String) {
+        if known != Some(&value) {
+            self.annotations.insert(name, value);
+        }
+    }
+
+    fn advertise(&mut self, name: &'static str, known: [Option<&String>; 2], value: String) {
+        if known != [Some(&value), Some(&value)] {
+            self.resources.insert(name, value);
+        }
+    }
 }
 
-/// Compares a node with its Node object. Before the trunk is in use nothing is published, so that
-/// no pod is scheduled to a node that cannot serve it.
-pub fn plan_publication(node: &NodeFacts, record: &TerwayNode) -> Publication {
-    let Some(trunk) = trunk_nic(record) else {
-        return Publication::default();
-    };
-    let members = record.spec.node_cap.member_adapter_limit.to_string();
-    let annotated = node.trunk_on.as_deref() == Some(&trunk.id)
-        && node.max_member_annotation.as_deref() == Some(&members);
-    let advertised = node.member_capacity.as_deref() == Some(&members)
-        && node.member_allocatable.as_deref() == Some(&members);
-    Publication {
-        annotations: (!annotated).then(|| (trunk.id.clone(), members.clone())),
-        member_eni: (!advertised).then_some(members),
+/// Compares a node with its Node object. Before the trunk is in use no members are published, so that
+/// no pod is scheduled to a node that cannot serve it. `shared` says whether shared ENIs are served.
+pub fn plan_publication(node: &NodeFacts, record: &TerwayNode, shared: bool) -> Publication {
+    let mut publication = Publication::default();
+    if let Some(trunk) = trunk_nic(record) {
+        let members = record.spec.node_cap.member_adapter_limit.to_string();
+        let (known_trunk, known_members) = (node.trunk_on.as_ref(), node.max_member_annotation.as_ref());
+        publication.annotate(annotation::TRUNK_ON, known_trunk, trunk.id.clone());
+        publication.annotate(annotation::MAX_MEMBER_ENI_IP, known_members, members.clone());
+        let known = [node.member_capacity.as_ref(), node.member_allocatable.as_ref()];
+        publication.advertise(resource::MEMBER_ENI, known, members);
     }
+    if shared && record.spec.eni.is_some() {
+        let addresses = max_available_ip(&record.spec, node.eni_only).to_string();
+        publication.annotate(
+            annotation::MAX_AVAILABLE_IP,
+            node.max_ip_annotation.as_ref(),
+            addresses,
+        );
+        if node.eni_only {
+            let known = [node.eni_capacity.as_ref(), node.eni_allocatable.as_ref()];
+            let enis = whole_enis(&record.spec.node_cap).to_string();
+            publication.advertise(resource::ENI, known, enis);
+        }
+    }
+    publication
 }

@@ -113,7 +113,7 @@ fn the_spec_is_written_once() {
 #[test]
 fn nothing_is_published_before_the_trunk_is_in_use_and_zeroes_are_repaired() {
     let mut record = record();
-    assert!(plan_publication(&facts(), &record).is_empty());
+    assert!(plan_publication(&facts(), &record, false).is_empty());
     let nic = terway_crds::node::Nic {
         id: "trunk-1".into(),
         kind: Some(terway_crds::EniKind::Trunk),
@@ -123,9 +123,10 @@ fn nothing_is_published_before_the_trunk_is_in_use_and_zeroes_are_repaired() {
     let mut status = TerwayNodeStatus::default();
     status.network_interfaces.insert("trunk-1".into(), nic);
     record.status = Some(status);
-    let wanted = plan_publication(&facts(), &record);
-    assert_eq!(wanted.annotations, Some(("trunk-1".into(), "14".into())));
-    assert_eq!(wanted.member_eni.as_deref(), Some("14"));
+    let wanted = plan_publication(&facts(), &record, false);
+    assert_eq!(wanted.annotations["k8s.aliyun.com/trunk-on"], "trunk-1");
+    assert_eq!(wanted.annotations["k8s.aliyun.com/max-member-eni-ip"], "14");
+    assert_eq!(wanted.resources["aliyun/member-eni"], "14");
     let mut node = NodeFacts {
         trunk_on: Some("trunk-1".into()),
         max_member_annotation: Some("14".into()),
@@ -133,10 +134,53 @@ fn nothing_is_published_before_the_trunk_is_in_use_and_zeroes_are_repaired() {
         member_allocatable: Some("14".into()),
         ..facts()
     };
-    assert!(plan_publication(&node, &record).is_empty());
+    assert!(plan_publication(&node, &record, false).is_empty());
     node.member_allocatable = Some("0".into());
-    assert_eq!(plan_publication(&node, &record).member_eni.as_deref(), Some("14"));
+    let repair = plan_publication(&node, &record, false);
+    assert_eq!(repair.resources["aliyun/member-eni"], "14");
+    assert!(repair.annotations.is_empty());
     assert_eq!(release(&record), ["trunk-1"]);
+}
+
+#[test]
+fn what_pods_can_have_follows_from_the_flavors_and_small_types_are_named() {
+    let flavor = |kind, count| terway_crds::node::Flavor {
+        kind,
+        traffic_mode: terway_crds::TrafficMode::Standard,
+        count,
+    };
+    let mut record = record();
+    record.spec.node_metadata.instance_type = "ecs.tiny".into();
+    record.spec.eni = Some(terway_crds::node::NodeEni::default());
+    record.spec.flavor = vec![
+        flavor(terway_crds::EniKind::Trunk, 1),
+        flavor(terway_crds::EniKind::Secondary, 2),
+    ];
+    let wanted = plan_publication(&facts(), &record, true);
+    assert_eq!(wanted.annotations["k8s.aliyun.com/max-available-ip"], "45");
+    let whole = NodeFacts {
+        eni_only: true,
+        ..facts()
+    };
+    assert_eq!(
+        plan_publication(&whole, &record, true).resources["aliyun/eni"],
+        "3"
+    );
+
+    let metadata = &record.spec.node_metadata;
+    let cap = |adapters, ipv4_per_adapter| NodeCap {
+        adapters,
+        ipv4_per_adapter,
+        ..NodeCap::default()
+    };
+    assert_eq!(too_small(metadata, &cap(3, 6), false), None);
+    let words = too_small(metadata, &cap(2, 11), false).unwrap();
+    assert!(
+        words.contains("ecs.tiny") && words.contains("11 addresses"),
+        "{words}"
+    );
+    assert_eq!(too_small(metadata, &cap(8, 1), true), None);
+    assert!(too_small(metadata, &cap(7, 50), true).unwrap().contains("6 ENIs"));
 }
 
 /// A node, its cloud, and a process that may lose its memory.
@@ -302,6 +346,48 @@ fn a_trunk_that_is_there_is_taken_over() {
 }
 
 #[test]
+fn an_attach_of_which_nothing_shows_is_sent_again_after_a_time() {
+    let mut world = World::new();
+    while world.attaches == 0 {
+        world.step();
+    }
+    // The call was lost on its way: the trunk is as free as before.
+    (world.made[0].status, world.made[0].instance_id) = (EniStatus::Available, None);
+    world.now += Duration::from_secs(5);
+    assert_eq!(world.plan(), Err(Wait::Later(Duration::from_secs(10))));
+    world.now += Duration::from_secs(10);
+    assert_eq!(world.plan(), Ok(Step::Attach(world.made[0].id.clone())));
+}
+
+#[test]
+fn a_trunk_that_an_old_look_did_not_show_is_not_given_up() {
+    let mut world = World::new();
+    while !world.watched {
+        world.step();
+    }
+    let looked = world.now;
+    world.now += Duration::from_secs(60);
+    let absent = EniObservation::Absent;
+    let plan = |at| {
+        plan_trunk(&Observed {
+            record: &world.record,
+            trunks_of_instance: Some(&[]),
+            settings: &world.settings,
+            evidence: &world.evidence,
+            attach_sent: None,
+            seen: Some((&absent, at)),
+            now: world.now,
+            limits: &Limits::default(),
+        })
+    };
+    assert_eq!(plan(looked), Err(Wait::Later(Duration::from_secs(15))));
+    // The recorded time is a whole second, and may be nearly one too early.
+    let soon = plan(looked + Duration::from_millis(15_500));
+    assert!(matches!(soon, Err(Wait::Later(_))), "{soon:?}");
+    assert!(matches!(plan(world.now), Ok(Step::WriteOperation(_))));
+}
+
+#[test]
 fn missing_settings_are_named_and_an_instance_type_without_trunks_is_left_alone() {
     let mut world = World::new();
     world.settings = Err("no vSwitch".into());
@@ -342,4 +428,21 @@ proptest! {
         let recorded = trunk_nic(&world.record).map(|nic| nic.id.clone());
         prop_assert_eq!(recorded.as_ref(), Some(&world.made[0].id));
     }
+}
+
+#[test]
+fn the_condition_is_said_again_after_five_minutes_and_not_by_all_nodes_at_once() {
+    let now = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_000);
+    let said = |ago: i64| {
+        Some(SufficientIp {
+            holds: true,
+            heartbeat: Some(now - jiff::SignedDuration::from_secs(ago)),
+        })
+    };
+    let due = |known, holds, seed| heartbeat_due(known, holds, now, seed).as_secs();
+    assert_eq!(due(None, true, 0), 0);
+    assert_eq!(due(said(1), false, 0), 0, "it says otherwise");
+    assert_eq!(due(said(100), true, 0), 200);
+    assert_eq!(due(said(299), true, 30_000), 31);
+    assert_eq!(due(said(400), true, 59_999), 0);
 }

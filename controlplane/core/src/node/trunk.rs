@@ -8,13 +8,10 @@ use terway_crds::node::{Nic, NicStatus};
 use terway_crds::{EniKind, Operation, OperationKind, RequestParameters, TerwayNode, TrafficMode};
 
 use crate::cloud::{CloudEni, EniKind as CloudKind, EniObservation, EniStatus};
-use crate::intent::{self, Evidence, Limits, Refusal, elapsed};
+use crate::intent::{self, Evidence, Limits, Refusal, at_the_latest, elapsed};
 
 /// Index of the trunk's intent among the intents of a Node object.
 pub const TRUNK_INDEX: &str = "trunk";
-
-/// Time after an accepted attach in which the state may still say that nothing happened.
-const ATTACH_GRACE: Duration = Duration::from_secs(15);
 
 /// Where ENIs of nodes are made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -222,13 +219,18 @@ fn attach(observed: &Observed<'_>, operation: &Operation) -> Result<Step, Wait> 
     let eni = match seen {
         EniObservation::Present(eni) if eni.id == *id => eni,
         // An ENI made a moment ago may not be listed yet; the poller goes on looking.
-        EniObservation::Present(_) | EniObservation::Absent => return absent(observed, operation),
+        EniObservation::Present(_) | EniObservation::Absent => return absent(observed, operation, at),
     };
     let here = eni.instance_id.as_deref() == Some(instance);
     match eni.status {
         EniStatus::InUse if here && eni.primary_ip.is_some() => Ok(Step::WriteNic(Box::new(nic(eni)))),
         EniStatus::Available => match observed.attach_sent {
-            Some(sent) if elapsed(sent, at) < ATTACH_GRACE => Err(Wait::Cloud),
+            // It may not show yet, or never have been done. The poller has no news to tell of an ENI
+            // that stays as it was, so the time itself has to wake us.
+            Some(sent) if elapsed(sent, at) < observed.limits.grace => {
+                let left = observed.limits.grace.saturating_sub(elapsed(sent, observed.now));
+                Err(Wait::Later(left.max(Duration::from_secs(1))))
+            }
             _ => Ok(Step::Attach(id.clone())),
         },
         _ => Err(Wait::Cloud),
@@ -236,11 +238,12 @@ fn attach(observed: &Observed<'_>, operation: &Operation) -> Result<Step, Wait> 
 }
 
 /// The recorded ENI is not there: after the grace it is given up and the search begins again.
-fn absent(observed: &Observed<'_>, operation: &Operation) -> Result<Step, Wait> {
+fn absent(observed: &Observed<'_>, operation: &Operation, at: Timestamp) -> Result<Step, Wait> {
     let since = operation.started_at.as_ref().map_or(observed.now, |time| time.0);
-    let grace = observed.limits.consistency.max(ATTACH_GRACE);
-    match grace.checked_sub(elapsed(since, observed.now)) {
-        Some(left) if !left.is_zero() => Err(Wait::Later(left)),
+    let grace = observed.limits.consistency.max(observed.limits.grace);
+    // What was seen then counts, not what time it is: a look from before tells nothing of now.
+    match grace.checked_sub(elapsed(at_the_latest(since), at)) {
+        Some(left) if !left.is_zero() => Err(Wait::Later(left.max(Duration::from_secs(1)))),
         _ => match observed.settings {
             Ok(settings) => Ok(Step::WriteOperation(Box::new(Operation {
                 kind: OperationKind::CreateTrunk,
@@ -271,16 +274,16 @@ fn nic(eni: &CloudEni) -> Nic {
     }
 }
 
-/// ENIs that the record of a vanished node holds on to: trunks in use or on their way.
+/// ENIs that the record of a vanished node holds on to: all of ours, in use or on their way.
 pub fn release(record: &TerwayNode) -> Vec<String> {
     let Some(status) = &record.status else {
         return Vec::new();
     };
-    let trunks = status
+    let ours = status
         .network_interfaces
         .values()
-        .filter(|nic| nic.kind == Some(EniKind::Trunk));
-    let mut ids: Vec<String> = trunks.map(|nic| nic.id.clone()).collect();
+        .filter(|nic| !nic.unschedulable);
+    let mut ids: Vec<String> = ours.map(|nic| nic.id.clone()).collect();
     ids.extend(
         status
             .operations

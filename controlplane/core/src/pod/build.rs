@@ -108,6 +108,7 @@ fn allocation(
         delete_on_release: !allocation_type.is_fixed(),
         tags: own_tags(&settings.cluster_id),
         description: "interface of a Kubernetes pod, made by terway".into(),
+        ..RequestParameters::default()
     };
     Ok(Allocation {
         eni: Eni {

@@ -1,5 +1,7 @@
 //! What the controllers need of a pod.
 
+use std::net::Ipv4Addr;
+
 use k8s_openapi::api::core::v1::Pod;
 use terway_crds::names::{annotation, label};
 
@@ -21,6 +23,10 @@ pub struct PodFacts {
     pub deleting: bool,
     /// Scheduled, and still without an address.
     pub waits_for_ip: bool,
+    /// The IPv4 address it says it has.
+    pub address: Option<Ipv4Addr>,
+    /// Annotation with its addresses.
+    pub noted_addresses: Option<String>,
     /// Asks for ENIs of its own.
     pub wants_pod_eni: bool,
     /// Annotation with the networks in full; kept only for pods that want ENIs.
@@ -55,6 +61,10 @@ impl PodFacts {
                 .unwrap_or(0),
             waits_for_ip: !node.is_empty()
                 && status.is_none_or(|s| s.pod_ip.as_deref().unwrap_or_default().is_empty()),
+            address: status
+                .and_then(|s| s.pod_ip.as_deref())
+                .and_then(|ip| ip.parse().ok()),
+            noted_addresses: annotation(annotation::POD_IPS).cloned(),
             node,
             host_network: spec.and_then(|s| s.host_network).unwrap_or(false),
             ignored: label(label::IGNORE).is_some_and(|value| value == "true"),
@@ -69,6 +79,12 @@ impl PodFacts {
                 .flatten(),
             fixed_name: owners.is_empty() || owners.iter().any(|owner| stateful(&owner.kind)),
         }
+    }
+
+    /// Whether it needs an address of its node's shared ENIs: its containers run or are to run, and
+    /// it has no ENI of its own.
+    pub fn needs_shared_address(&self) -> bool {
+        !self.wants_pod_eni && !self.host_network && !self.ignored && !self.exited && !self.node.is_empty()
     }
 
     /// Whether it needs ENIs of its own now: its containers run or are to run.

@@ -11,6 +11,7 @@ use super::bind::{plan_binding, target};
 use super::record::open_intent;
 use super::status;
 use crate::cloud::CloudEni;
+use crate::degradation::Degradation;
 use crate::intent::{self, Evidence, Limits, Refusal, Resolution};
 use crate::node::NodeFacts;
 
@@ -40,6 +41,7 @@ pub struct Observed<'a> {
     pub quiet_since: Timestamp,
     pub now: Timestamp,
     pub limits: &'a Limits,
+    pub degradation: Degradation,
 }
 
 /// One step. Steps of different allocations do not depend on each other.
@@ -117,6 +119,8 @@ pub enum Wait {
     Pod,
     /// Deleted by somebody while the pod lives: kept until the pod is gone.
     PodLives,
+    /// Held back by the setting `degradation`.
+    Degraded,
 }
 
 /// Steps to take now, and what is waited for after them.
@@ -144,6 +148,19 @@ impl Plan {
 
 /// Decides.
 pub fn plan(observed: &Observed<'_>) -> Plan {
+    let mut plan = decide(observed);
+    if observed.degradation.begins_nothing() {
+        // Also one that may have been sent before: its intent stays open, and its ENI is found by it later.
+        let before = plan.steps.len();
+        plan.steps.retain(|step| !matches!(step, Step::Create { .. }));
+        if plan.steps.len() < before {
+            plan.wait = Wait::Degraded;
+        }
+    }
+    plan
+}
+
+fn decide(observed: &Observed<'_>) -> Plan {
     let record = observed.record;
     if record.metadata.deletion_timestamp.is_some() {
         return plan_deletion(observed);
@@ -222,8 +239,11 @@ fn plan_detaching(observed: &Observed<'_>) -> Plan {
             .status
             .as_ref()
             .map_or(&Phase::Initial, |status| &status.phase);
-        // Attached, or an attach may be under way: the NetworkInterface tells when it is over.
-        attached |= interface.spec.attach_to.is_some() || !matches!(phase, Phase::Unbind | Phase::Initial);
+        // Attached, or an attach may be under way, also of one that never said so: only the
+        // NetworkInterface can tell that it is over, and does unless it is not ours to touch.
+        let policy = &interface.spec.manage_policy;
+        let untouched = *phase == Phase::Initial && (policy.unmanaged || policy.cache);
+        attached |= interface.spec.attach_to.is_some() || !(*phase == Phase::Unbind || untouched);
     }
     if steps.is_empty() && !attached {
         return Plan {
@@ -332,6 +352,6 @@ fn rank(wait: &Wait) -> u8 {
         Wait::NoTrunk => 6,
         Wait::NotServed => 7,
         Wait::Malformed => 8,
-        Wait::PodLives => 9,
+        Wait::PodLives | Wait::Degraded => 9,
     }
 }

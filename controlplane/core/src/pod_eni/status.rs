@@ -105,6 +105,10 @@ pub fn waiting(record: &PodEni, wait: &Wait, now: Timestamp) -> Option<PodEniSta
             "Malformed",
             "an allocation has neither an ENI nor a recorded request: delete this PodENI".to_owned(),
         ),
+        Wait::Degraded => (
+            "Degraded",
+            "no ENI is made until degradation in ctrl-config.yaml is lifted".to_owned(),
+        ),
         Wait::PodLives => (
             "PodStillRuns",
             "asked to go while the pod lives: the ENI is detached when the pod is gone".to_owned(),

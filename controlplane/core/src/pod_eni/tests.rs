@@ -9,6 +9,7 @@ use terway_crds::names::finalizer;
 use terway_crds::{Allocation, AttachTo, Creation, NetworkInterface, Phase, PodEni};
 
 use super::*;
+use crate::degradation::Degradation;
 use crate::intent::{Answer, Evidence, Limits, Refusal};
 use crate::node::NodeFacts;
 use crate::testing::cloud_eni;
@@ -46,6 +47,7 @@ struct Given {
     pod: PodState,
     node: Option<NodeFacts>,
     evidence: Evidence,
+    degradation: Degradation,
 }
 
 impl Given {
@@ -56,6 +58,7 @@ impl Given {
             pod: PodState::Living,
             node: Some(node()),
             evidence: Evidence::fresh(1),
+            degradation: Degradation::None,
         }
     }
 
@@ -69,6 +72,7 @@ impl Given {
             quiet_since: NOW,
             now: NOW,
             limits: &Limits::default(),
+            degradation: self.degradation,
         })
     }
 }
@@ -264,4 +268,19 @@ fn a_bound_record_without_its_interface_gets_it_back() {
             attach_to: Some(target())
         }]
     );
+}
+
+#[test]
+fn in_degradation_l0_no_eni_is_made_and_what_was_made_is_recorded() {
+    let mut given = Given::new(record());
+    given.degradation = Degradation::L1;
+    assert_eq!(given.plan().steps, [Step::Create { index: 0 }]);
+    given.degradation = Degradation::L0;
+    let held = given.plan();
+    assert_eq!((held.steps, held.wait), (vec![], Wait::Degraded));
+    given.evidence.sending();
+    given
+        .evidence
+        .answered(Answer::Created(Box::new(cloud_eni("eni-1"))));
+    assert!(matches!(&given.plan().steps[..], [Step::Record { .. }]));
 }

@@ -91,6 +91,27 @@ fn a_fixed_pod_takes_its_eni_to_another_node() {
     assert_eq!(world.calls, ["Create", "Attach", "Detach", "Attach"]);
 }
 
+/// Its attach was under way, and nothing said so yet, when its pod went: it must be attached nowhere before
+/// the next pod may have it.
+#[test]
+fn a_fixed_pod_that_went_while_its_eni_was_being_attached_comes_back_elsewhere() {
+    let mut world = World::new(Lifetime::Fixed);
+    for event in [
+        Event::PodComes(0),
+        Event::Pods,
+        Event::PodEnis,
+        Event::PodEnis,
+        Event::PodGoes,
+        Event::Interfaces,
+        Event::PodComes(1),
+    ] {
+        world.happen(event);
+    }
+    world.settle();
+    assert_eq!(world.phase(), Some(Phase::Bind));
+    assert_eq!(world.calls, ["Create", "Attach", "Detach", "Attach"]);
+}
+
 #[test]
 fn a_record_deleted_under_a_living_pod_waits_for_the_pod() {
     let mut world = World::new(Lifetime::Elastic);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use terway_core::cloud::{CloudEni, EniKind, EniObservation, EniStatus};
+use terway_core::cloud::{CloudEni, EniKind, EniObservation, EniStatus, PrivateIp};
 use terway_core::intent::{Answer, Evidence, Limits, Lookup};
 use terway_core::network_interface::{self as ni, Holder, Memory};
 use terway_core::node::NodeFacts;
@@ -154,8 +154,21 @@ impl World {
             .interfaces
             .values()
             .any(|i| i.metadata.deletion_timestamp.is_some());
-        if lives && !leaves && !interface_leaves {
-            assert_eq!(self.phase(), Some(Phase::Bind), "{:?}", self.record);
+        // The ENI of a Fixed record that somebody deleted by its object cannot come back: the object
+        // that was made anew says so, and a person decides.
+        let missing = |i: &NetworkInterface| {
+            let conditions = i.status.as_ref().map(|status| status.conditions.as_slice());
+            conditions.is_some_and(|all| all.iter().any(|c| c.reason == ni::ENI_NOT_FOUND))
+        };
+        let lost = self.lifetime == Lifetime::Fixed && self.interfaces.values().any(missing);
+        if lives && !leaves && !interface_leaves && !lost {
+            let (interfaces, cloud) = (&self.interfaces, &self.cloud);
+            assert_eq!(
+                self.phase(),
+                Some(Phase::Bind),
+                "{interfaces:?} {cloud:?} {:?}",
+                self.memory
+            );
         }
         let kept = self.pod.is_none() && self.record.is_some() && !leaves;
         if kept && !interface_leaves {
@@ -269,7 +282,7 @@ fn eni(id: &str) -> CloudEni {
         device_index: None,
         network_card_index: None,
         primary_ip: Some([10, 0, 0, 5].into()),
-        private_ips: vec![[10, 0, 0, 5].into()],
+        private_ips: vec![PrivateIp::primary([10, 0, 0, 5])],
         tags: BTreeMap::new(),
         creation_time: String::new(),
     }

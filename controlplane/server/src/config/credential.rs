@@ -13,6 +13,9 @@ pub struct Credential {
     pub access_secret: String,
     /// File with an encrypted token.
     pub credential_path: String,
+    /// Where spans of cloud calls go when `enableTrace` is set.
+    pub otel_endpoint: String,
+    pub otel_token: String,
 }
 
 const KEYS: &[&str] = &[
@@ -24,26 +27,32 @@ const KEYS: &[&str] = &[
 ];
 
 impl Credential {
-    pub(super) fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
-        let file = match File::read(path, KEYS) {
+    /// Reads the file; one that is not there means the role of the service account or the instance.
+    ///
+    /// # Errors
+    /// When the file or a key is wrong, with its name.
+    pub fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+        let file = match File::read_secret(path, KEYS) {
             // A cluster whose instances have a RAM role mounts no credentials.
             Err(ConfigError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 warnings.push(format!(
-                    "{} does not exist: the instance's RAM role is used",
+                    "{} does not exist: the RAM role of the service account or of the instance is used",
                     path.display()
                 ));
                 return Ok(Self::default());
             }
             other => other?,
         };
-        Self::from_file(&file, warnings)
+        Self::from_file(&file)
     }
 
-    pub(super) fn from_file(file: &File, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
+    pub(super) fn from_file(file: &File) -> Result<Self, ConfigError> {
         let credential = Self {
             access_key: file.text("accessKey", "")?,
             access_secret: file.text("accessSecret", "")?,
             credential_path: file.text("credentialPath", "")?,
+            otel_endpoint: file.text("otelEndpoint", "")?,
+            otel_token: file.text("otelToken", "")?,
         };
         if credential.access_key.is_empty() != credential.access_secret.is_empty() {
             let missing = if credential.access_key.is_empty() {
@@ -57,12 +66,6 @@ impl Credential {
                 "both accessKey and accessSecret, or neither",
             ));
         }
-        let ignored = file.given(["otelEndpoint", "otelToken"]);
-        warnings.extend(
-            ignored
-                .iter()
-                .map(|key| format!("key {key} is upstream's and has no effect here")),
-        );
         Ok(credential)
     }
 }

@@ -14,6 +14,8 @@ use super::ConfigError;
 pub(super) struct File {
     path: PathBuf,
     values: BTreeMap<&'static str, Value>,
+    /// Values must not be repeated in complaints.
+    secret: bool,
 }
 
 impl File {
@@ -24,6 +26,11 @@ impl File {
             source,
         })?;
         Self::parse(path, &text, known)
+    }
+
+    /// Reads a file whose values no complaint may repeat.
+    pub(super) fn read_secret(path: &Path, known: &[&'static str]) -> Result<Self, ConfigError> {
+        Self::read(path, known).map(|file| Self { secret: true, ..file })
     }
 
     pub(super) fn parse(path: &Path, text: &str, known: &[&'static str]) -> Result<Self, ConfigError> {
@@ -49,7 +56,8 @@ impl File {
         }
         // A key without a value is a key that is not given.
         values.retain(|_, value| !value.is_null());
-        Ok(Self { path, values })
+        let secret = false;
+        Ok(Self { path, values, secret })
     }
 
     /// Which of these keys are given.
@@ -175,7 +183,11 @@ impl File {
             return Ok(None);
         };
         read(value).map(Some).ok_or_else(|| {
-            let found = serde_json::to_string(value).unwrap_or_else(|_| "of another form".to_owned());
+            let shown = match self.secret {
+                true => None,
+                false => serde_json::to_string(value).ok(),
+            };
+            let found = shown.unwrap_or_else(|| "of another form".to_owned());
             self.bad(key, found, expected)
         })
     }

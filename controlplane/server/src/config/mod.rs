@@ -3,6 +3,7 @@
 //! Keys, defaults and flags are upstream's, so that its files can be used as they are. Keys are
 //! matched without regard to case. Every complaint names the file and the key.
 
+mod cloud_times;
 mod controllers;
 mod credential;
 mod file;
@@ -13,10 +14,11 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use cloud_times::CloudTimes;
 pub use controllers::ControllerSwitch;
 pub use credential::Credential;
 pub use flags::{Flags, FlagsError};
-pub use settings::{IpStack, Lease, Settings};
+pub use settings::{IpStack, Lease, Settings, Shared};
 
 /// Everything the process is told at its start.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +95,26 @@ pub fn load(arguments: impl IntoIterator<Item = String>) -> Result<Config, Confi
         identity,
         warnings,
     })
+}
+
+impl Config {
+    /// This process as a holder of the Lease: pod name and pod UID, so that a new pod of the same name is
+    /// another holder.
+    #[must_use]
+    pub fn holder(&self) -> String {
+        match self.identity.pod_uid.as_str() {
+            "" => self.identity.pod_name.clone(),
+            uid => format!("{}_{uid}", self.identity.pod_name),
+        }
+    }
+}
+
+/// What the file says now about degradation, the one setting that is followed while the process runs.
+///
+/// # Errors
+/// When the file cannot be read, or anything in it is wrong.
+pub fn degradation(flags: &Flags) -> Result<terway_core::degradation::Degradation, ConfigError> {
+    Settings::read(&flags.config, &mut Vec::new()).map(|settings| settings.degradation)
 }
 
 impl Identity {

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use terway_core::degradation::Degradation;
+
 use super::ConfigError;
+use super::cloud_times::{self, CloudTimes};
 use super::controllers::ControllerSwitch;
 use super::file::File;
 
@@ -26,6 +29,19 @@ pub struct Lease {
     pub renew_deadline: Duration,
     /// Time between two tries.
     pub retry_period: Duration,
+}
+
+/// Settings of shared ENIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shared {
+    /// Nodes worked on at once.
+    pub workers: usize,
+    /// Time between two comparisons of a node with the cloud, at least.
+    pub sync_period: Duration,
+    /// Time between two looks at a node's idle addresses.
+    pub pool_period: Duration,
+    /// Time between the end of a sandbox and the next use of its address. Our own key.
+    pub cooldown: Duration,
 }
 
 /// The settings of the control plane.
@@ -59,18 +75,23 @@ pub struct Settings {
     pub ip_stack: IpStack,
     /// Write the extended resources into pods.
     pub enable_webhook_inject_resource: bool,
-    /// Requests a second to the API server, and how many may come at once.
-    pub kube_client_qps: f32,
-    pub kube_client_burst: u32,
     pub vswitch_cache_ttl: Duration,
+    /// Send spans of cloud calls to the credential file's `otelEndpoint`.
+    pub enable_trace: bool,
     /// Owner kinds, beside StatefulSet, whose pods keep their names.
     pub custom_stateful_workload_kinds: Vec<String>,
     /// The deprecated mode (`ipamType: crd`) in which every pod has an ENI of its own.
     pub every_pod_has_eni: bool,
     /// Calls a minute by name of the API.
     pub rate_limit: BTreeMap<String, u32>,
+    /// Shared ENIs; `None` when they are switched off.
+    pub shared: Option<Shared>,
+    /// What is left undone for the time being. Followed while the process runs.
+    pub degradation: Degradation,
     /// Shortest `releaseAfter` of a Fixed PodNetworking. Our own key.
     pub min_release_after: Duration,
+    /// What is assumed of the cloud's timing. Our own keys.
+    pub cloud_times: CloudTimes,
 }
 
 /// Keys that this program follows.
@@ -98,13 +119,18 @@ const KEYS: &[&str] = &[
     "enableTrunk",
     "ipStack",
     "enableWebhookInjectResource",
-    "kubeClientQPS",
-    "kubeClientBurst",
     "vSwitchCacheTTL",
+    "enableTrace",
     "customStatefulWorkloadKinds",
     "ipamType",
     "rateLimit",
     "minReleaseAfter",
+    "centralizedIPAM",
+    "degradation",
+    "multiIPNodeMaxConcurrent",
+    "multiIPNodeSyncPeriod",
+    "multiIPGCPeriod",
+    "ipReuseCooldown",
 ];
 
 /// Keys of upstream without an effect here, and why.
@@ -112,21 +138,32 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("leaseLockName", "the Lease is named by controllerName"),
     ("leaseLockNamespace", "the Lease is in controllerNamespace"),
     ("certDir", "certificates are kept in memory"),
-    ("enableTrace", "there is no tracing"),
     (
         "enableDevicePlugin",
         "resources are published by the control plane",
     ),
     ("vSwitchPoolSize", "the cache holds every vSwitch in use"),
+    (
+        "kubeClientQPS",
+        "writes to the API server are limited to 48 at once, not by a rate",
+    ),
+    (
+        "kubeClientBurst",
+        "writes to the API server are limited to 48 at once, not by a rate",
+    ),
     ("backoffOverride", "nothing here waits by a fixed table"),
-    ("centralizedIPAM", "shared ENIs are not served yet"),
-    ("degradation", "shared ENIs are not served yet"),
-    ("multiIPPodMaxConcurrent", "shared ENIs are not served yet"),
-    ("multiIPNodeMaxConcurrent", "shared ENIs are not served yet"),
-    ("multiIPNodeSyncPeriod", "shared ENIs are not served yet"),
-    ("multiIPGCPeriod", "shared ENIs are not served yet"),
-    ("multiIPMinSyncPeriodOnFailure", "shared ENIs are not served yet"),
-    ("multiIPMaxSyncPeriodOnFailure", "shared ENIs are not served yet"),
+    (
+        "multiIPPodMaxConcurrent",
+        "pods wake their node, and need no workers of their own",
+    ),
+    (
+        "multiIPMinSyncPeriodOnFailure",
+        "each kind of failure has a pace of its own",
+    ),
+    (
+        "multiIPMaxSyncPeriodOnFailure",
+        "each kind of failure has a pace of its own",
+    ),
 ];
 
 impl Settings {
@@ -137,6 +174,7 @@ impl Settings {
     /// Every key that may be given.
     pub(super) fn known() -> Vec<&'static str> {
         KEYS.iter()
+            .chain(cloud_times::KEYS)
             .copied()
             .chain(WITHOUT_EFFECT.iter().map(|(key, _)| *key))
             .collect()
@@ -148,9 +186,11 @@ impl Settings {
                 warnings.push(format!("key {key} has no effect: {why}"));
             }
         }
+        let (elects, lease) = (file.flag("leaderElection", false)?, lease(file)?);
         Ok(Self {
-            leader_election: file.flag("leaderElection", false)?,
-            lease: lease(file)?,
+            leader_election: elects,
+            cloud_times: cloud_times::read(file, elects.then_some(&lease))?,
+            lease,
             controller_namespace: file.text("controllerNamespace", "kube-system")?,
             controller_name: file.text("controllerName", "terway-controlplane")?,
             healthz_bind_address: address(file, "healthzBindAddress", "0.0.0.0:80")?,
@@ -180,15 +220,34 @@ impl Settings {
                 _ => IpStack::Ipv4,
             },
             enable_webhook_inject_resource: file.flag("enableWebhookInjectResource", true)?,
-            kube_client_qps: file.number("kubeClientQPS", 20.0, "a number above 0", |qps| *qps > 0.0)?,
-            kube_client_burst: file.number("kubeClientBurst", 30, "a number above 0", |burst| *burst > 0)?,
+            enable_trace: file.flag("enableTrace", false)?,
             vswitch_cache_ttl: file.duration("vSwitchCacheTTL", Duration::from_secs(20 * 60))?,
             custom_stateful_workload_kinds: file.list("customStatefulWorkloadKinds")?,
             every_pod_has_eni: file.word("ipamType", "crd, or leave it empty", &["", "crd"])? == "crd",
             rate_limit: file.map("rateLimit", "a map of API to calls a minute")?,
+            shared: shared(file)?,
+            degradation: match file.word("degradation", "l0 or l1, or leave it empty", &["", "l0", "l1"])? {
+                "l0" => Degradation::L0,
+                "l1" => Degradation::L1,
+                _ => Degradation::None,
+            },
             min_release_after: file.duration("minReleaseAfter", Duration::from_secs(5 * 60))?,
         })
     }
+}
+
+fn shared(file: &File) -> Result<Option<Shared>, ConfigError> {
+    let shared = Shared {
+        workers: workers(file, "multiIPNodeMaxConcurrent", 500)?,
+        sync_period: file.duration("multiIPNodeSyncPeriod", Duration::from_secs(12 * 3600))?,
+        pool_period: file.duration("multiIPGCPeriod", Duration::from_secs(120))?,
+        cooldown: file.duration("ipReuseCooldown", Duration::from_secs(30))?,
+    };
+    if shared.sync_period.is_zero() {
+        let expected = "a time above 0, such as 12h";
+        return Err(file.bad("multiIPNodeSyncPeriod", "0".to_owned(), expected));
+    }
+    Ok(file.flag("centralizedIPAM", false)?.then_some(shared))
 }
 
 fn workers(file: &File, key: &'static str, default: usize) -> Result<usize, ConfigError> {

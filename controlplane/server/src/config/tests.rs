@@ -71,6 +71,12 @@ fn every_complaint_names_the_key() {
         ("leaseDuration: 15", "\"leaseDuration\""),
         ("renewDeadline: 20s", "shorter than leaseDuration"),
         ("minReleaseAfter: -5m", "\"minReleaseAfter\""),
+        ("cloudCallTimeout: 0s", "\"cloudCallTimeout\""),
+        (
+            "leaderElection: true\ncloudCallTimeout: 15s",
+            "\"cloudCallTimeout\"",
+        ),
+        ("cloudTokenLife: never", "\"cloudTokenLife\""),
         ("ipStack: ipv5", "ipv4, ipv6 or dual"),
         ("controllers: [pods]", "\"pods\""),
         ("healthzBindAddress: localhost", "\"healthzBindAddress\""),
@@ -86,6 +92,18 @@ fn every_complaint_names_the_key() {
             "{error:?} does not say {words:?}"
         );
     }
+}
+
+#[test]
+fn a_call_may_take_as_long_as_the_lease_allows() {
+    let timeout = |text: &str| settings(text).unwrap().0.cloud_times.call_timeout;
+    assert_eq!(timeout("leaderElection: true"), Duration::from_secs(10));
+    let short = "leaderElection: true\nleaseDuration: 6s\nrenewDeadline: 4s\nretryPeriod: 1s";
+    assert_eq!(timeout(short), Duration::from_secs(4));
+    assert_eq!(
+        timeout("leaseDuration: 6s\nrenewDeadline: 4s"),
+        Duration::from_secs(10)
+    );
 }
 
 #[test]
@@ -146,7 +164,7 @@ fn credentials_are_read_and_never_printed() {
             "otelToken",
         ];
         let file = File::parse(Path::new("ctrl-secret.yaml"), text, &keys)?;
-        Credential::from_file(&file, &mut Vec::new())
+        Credential::from_file(&file)
     };
     let pair = read("accessKey: lab-ak\naccessSecret: very-secret\n").unwrap();
     assert_eq!(pair.access_secret, "very-secret");
@@ -166,6 +184,18 @@ fn credentials_are_read_and_never_printed() {
             .unwrap_err()
             .to_string()
             .contains("acessKey")
+    );
+}
+
+#[test]
+fn a_complaint_about_a_secret_does_not_repeat_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ctrl-secret.yaml");
+    std::fs::write(&path, "accessKey: a\naccessSecret: [hunter2]\n").unwrap();
+    let error = Credential::read(&path, &mut Vec::new()).unwrap_err().to_string();
+    assert!(
+        error.contains("accessSecret") && !error.contains("hunter2"),
+        "{error}"
     );
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use terway_cloud::{CloudError, EniFilter};
+use terway_cloud::{CloudError, EniFilter, Expect};
 use terway_core::cloud::{CloudEni, EniKind, EniStatus};
 use terway_core::gc::{Known, MIN_AGE, leaked};
 use terway_core::intent::elapsed;
 use terway_core::network_interface::owner;
-use terway_core::node::TRUNK_INDEX;
-use terway_crds::NetworkInterface;
+use terway_core::pool::index;
 use terway_crds::names::tag;
+use terway_crds::{NetworkInterface, Phase};
 use tracing::{info, warn};
 
 use crate::context::Context;
@@ -20,14 +20,13 @@ use crate::node::release::hand_over;
 use crate::objects::Caches;
 use crate::runtime::Key;
 
-/// Time between two sweeps.
-const PERIOD: Duration = Duration::from_secs(600);
 /// The first one waits for the work that a new leader finds.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// Sweeps for as long as this process leads.
 pub async fn run(context: Arc<Context>) {
-    tokio::time::sleep(FIRST).await;
+    let period = context.settings.sweep_period;
+    tokio::time::sleep(FIRST.min(period)).await;
     loop {
         if let Err(error) = sweep(&context).await {
             warn!(
@@ -35,7 +34,7 @@ pub async fn run(context: Arc<Context>) {
                 "the sweep did not finish; the next one begins anew"
             );
         }
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(period).await;
     }
 }
 
@@ -44,6 +43,9 @@ pub async fn run(context: Arc<Context>) {
 /// # Errors
 /// When a list could not be read: a failed read is not an empty one, and nothing is collected.
 pub async fn sweep(context: &Context) -> Result<(), ReconcileError> {
+    if context.degradation.now().keeps_everything() {
+        return Ok(());
+    }
     // The cloud first: what the cluster refers to may only have grown since.
     let enis = candidates(context).await?;
     let known = known(&context.caches);
@@ -52,7 +54,7 @@ pub async fn sweep(context: &Context) -> Result<(), ReconcileError> {
             eni = eni.id,
             "nothing refers to this ENI any more; it is collected"
         );
-        hand_over(context, &eni.id).await?;
+        hand_over(context, &eni.id, None).await?;
         context.metrics.collected.inc();
     }
     for interface in context.caches.interfaces.all() {
@@ -68,7 +70,7 @@ pub async fn sweep(context: &Context) -> Result<(), ReconcileError> {
     Ok(())
 }
 
-/// ENIs of this cluster that are free, and members in use.
+/// ENIs of this cluster that are free, and members in use, without an object that stands for them.
 async fn candidates(context: &Context) -> Result<Vec<CloudEni>, CloudError> {
     let tags = [
         (tag::CLUSTER, context.settings.pods.cluster_id.as_str()),
@@ -80,16 +82,36 @@ async fn candidates(context: &Context) -> Result<Vec<CloudEni>, CloudError> {
         vpc_id: Some(context.settings.pods.vpc_id.clone()),
         ..EniFilter::tags(tags)
     };
+    // Nearly all have their object: of a hundred thousand ENIs, only those without are held.
+    let interfaces = &context.caches.interfaces;
+    let unknown = |eni: &CloudEni| interfaces.get(&Key::cluster(&eni.id)).is_none();
+    let free = |eni: &CloudEni| match interfaces.get(&Key::cluster(&eni.id)) {
+        // Free, and recorded as attached: its controller looks at it, and attaches it again.
+        Some(interface) if is_recorded_attached(&interface) => {
+            context.look(&eni.id, Expect::Attached);
+            false
+        }
+        Some(_) => false,
+        None => true,
+    };
     let cloud = &context.cloud;
     let mut found = cloud
-        .describe_network_interfaces(&list(None, EniStatus::Available))
+        .select_network_interfaces(&list(None, EniStatus::Available), free)
         .await?;
     found.extend(
         cloud
-            .describe_network_interfaces(&list(Some(EniKind::Member), EniStatus::InUse))
+            .select_network_interfaces(&list(Some(EniKind::Member), EniStatus::InUse), unknown)
             .await?,
     );
     Ok(found)
+}
+
+fn is_recorded_attached(interface: &NetworkInterface) -> bool {
+    let bound = interface
+        .status
+        .as_ref()
+        .is_some_and(|status| status.phase == Phase::Bind);
+    bound && interface.spec.attach_to.is_some() && interface.metadata.deletion_timestamp.is_none()
 }
 
 /// Everything the cluster refers to.
@@ -125,7 +147,7 @@ fn known(caches: &Caches) -> Known {
             known.eni_ids.insert(operation.eni_id.clone());
             known
                 .open_intents
-                .insert((uid.clone(), TRUNK_INDEX.to_owned()), operation.attempt);
+                .insert((uid.clone(), index(operation).to_owned()), operation.attempt);
         }
     }
     known

@@ -1,7 +1,9 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 //!
 //! Ready means that this process could serve and decide: its caches are filled and its webhook
-//! listens. Leadership is not part of it: a standby is ready.
+//! listens. Leadership is not part of it: a standby is ready. Nor is the cloud: without it no ENI is made,
+//! but taking the webhook out of its Service would stop pods that need none. What is wrong with the cloud
+//! is a note in the answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,12 +24,23 @@ type Check = Box<dyn Fn() -> Vec<String> + Send + Sync>;
 #[derive(Default)]
 pub struct Readiness {
     checks: Mutex<Vec<Check>>,
+    notes: Mutex<Vec<Check>>,
 }
 
 impl Readiness {
     /// Adds a check that names what is pending.
     pub fn add(&self, check: impl Fn() -> Vec<String> + Send + Sync + 'static) {
         self.checks.lock().push(Box::new(check));
+    }
+
+    /// Adds a check that tells what is wrong without making the process unready.
+    pub fn note(&self, check: impl Fn() -> Vec<String> + Send + Sync + 'static) {
+        self.notes.lock().push(Box::new(check));
+    }
+
+    /// What is wrong and no reason to be unready.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().iter().flat_map(|check| check()).collect()
     }
 
     /// Names of what is pending.
@@ -83,13 +96,18 @@ async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
 
 async fn readyz(State(readiness): State<Arc<Readiness>>) -> (StatusCode, String) {
     let pending = readiness.pending();
-    match pending.is_empty() {
+    let (status, mut text) = match pending.is_empty() {
         true => (StatusCode::OK, "ok".to_owned()),
         false => (
             StatusCode::SERVICE_UNAVAILABLE,
             format!("waiting for: {}", pending.join(", ")),
         ),
+    };
+    for note in readiness.notes() {
+        text.push_str("\nbut ");
+        text.push_str(&note);
     }
+    (status, text)
 }
 
 async fn metrics(State(registry): State<Arc<Registry>>) -> (StatusCode, String) {
@@ -97,5 +115,23 @@ async fn metrics(State(registry): State<Arc<Registry>>) -> (StatusCode, String) 
     match encode(&mut text, &registry) {
         Ok(()) => (StatusCode::OK, text),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_note_is_told_and_keeps_nobody_from_being_ready() {
+        let readiness = Arc::new(Readiness::default());
+        readiness.note(|| vec!["the cloud does not accept the credentials".to_owned()]);
+        let (status, text) = readyz(State(readiness.clone())).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(text, "ok\nbut the cloud does not accept the credentials");
+        readiness.add(|| vec!["webhook".to_owned()]);
+        let (status, text) = readyz(State(readiness)).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(text.starts_with("waiting for: webhook\nbut the cloud"), "{text}");
     }
 }

@@ -6,20 +6,19 @@ use jiff::Timestamp;
 use terway_cloud::{AttachEni, CloudError, DeleteEni, DetachEni, ErrorClass, Expect};
 use terway_core::cloud::CloudEni;
 use terway_core::intent::elapsed;
-use terway_core::network_interface::{Memory, Step, attached, detached, with_term};
+use terway_core::network_interface::{Memory, Step, attached, detached, torn_off, with_term};
 use terway_crds::AttachTo;
 use terway_crds::names::{action, event, finalizer};
 
 use super::NetworkInterfaceController;
 use super::observe::Seen;
-use crate::context::Grant;
+use crate::context::{Context, Grant};
 use crate::error::{ReconcileError, chain};
 use crate::events::{News, Severity, reference};
 use crate::pod_eni::names_missing_eni;
 use crate::runtime::Next;
 
-/// A call whose outcome shows in the state is looked at again at the latest after this time, in
-/// case the poller's word is lost.
+/// What the poller looks at is planned again at the latest after this time, in case its word is lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Does the step. `None` means: plan again at once.
@@ -37,7 +36,12 @@ pub async fn apply(
             context.write.write_target(interface, Some(&target)).await?;
         }
         (Step::Watch, _) => {
-            context.watch(id, awaited(seen));
+            context.look(id, awaited(seen));
+            return Ok(Some(Next::After(LOOK_AGAIN)));
+        }
+        (Step::LookAgain, _) => {
+            context.cloud.watch().forget(id);
+            context.look(id, awaited(seen));
             return Ok(Some(Next::After(LOOK_AGAIN)));
         }
         (Step::WriteTerm, _) => {
@@ -61,7 +65,7 @@ pub async fn apply(
                 .cloud
                 .detach_network_interface(grant.permit, &request)
                 .await;
-            return detach_answered(controller, seen, answer);
+            return released(controller, seen, Release::Detach, answer);
         }
         (Step::Delete, Some(grant)) => {
             let request = DeleteEni {
@@ -71,7 +75,7 @@ pub async fn apply(
                 .cloud
                 .delete_network_interface(grant.permit, &request)
                 .await;
-            return delete_answered(controller, seen, answer);
+            return released(controller, seen, Release::Delete, answer);
         }
         (Step::WriteAttached(eni), _) => write_attached(controller, seen, &eni).await?,
         (Step::WriteDetached, _) => {
@@ -80,6 +84,10 @@ pub async fn apply(
                 .write_interface_status(interface, &detached(interface, seen.now))
                 .await?;
             controller.settle(id);
+        }
+        (Step::WriteTornOff, _) => {
+            let status = torn_off(interface, seen.now);
+            context.write.write_interface_status(interface, &status).await?;
         }
         (Step::DropFinalizer, _) => {
             context
@@ -140,7 +148,7 @@ async fn attach(
                         ..seen.memory.clone()
                     },
                 );
-                context.watch(seen.id(), Expect::Attached);
+                context.look(seen.id(), Expect::Attached);
                 tell(
                     controller,
                     seen,
@@ -169,8 +177,14 @@ async fn attach(
     };
     controller.remember(seen.id(), memory);
     context.backlog.leave(seen.id());
-    context.watch(seen.id(), Expect::Attached);
-    Ok(Some(Next::After(LOOK_AGAIN)))
+    context.expect(seen.id(), Expect::Attached);
+    Ok(Some(when_due(context)))
+}
+
+/// When a call that was sent is planned for again. Its outcome shows in the state, but that nothing has
+/// changed is no news which the poller would tell: a call that was lost is only noticed by the time.
+fn when_due(context: &Context) -> Next {
+    Next::After(context.limits.grace)
 }
 
 async fn write_attached(
@@ -195,98 +209,82 @@ async fn write_attached(
     Ok(())
 }
 
-fn detach_answered(
-    controller: &NetworkInterfaceController,
-    seen: &Seen,
-    answer: Result<(), CloudError>,
-) -> Result<Option<Next>, ReconcileError> {
-    let mut memory = Memory {
-        made_here: false,
-        attach_sent: None,
-        ..seen.memory.clone()
-    };
-    let error = match answer {
-        Ok(()) => None,
-        Err(error) if names_missing_eni(&error) => {
-            memory.not_found = true;
-            controller.remember(seen.id(), memory);
-            return Ok(None);
+/// The two calls that give an ENI back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Release {
+    Detach,
+    Delete,
+}
+
+impl Release {
+    /// What the poller is to wait for once it was sent, and what a refusal is told as.
+    fn words(self) -> (Expect, &'static str, &'static str) {
+        match self {
+            Release::Detach => (Expect::Free, event::DETACH_ENI_FAILED, action::DETACH_ENI),
+            Release::Delete => (Expect::Gone, event::DELETE_ENI_FAILED, action::DELETE_ENI),
         }
-        Err(error) => Some(error),
-    };
-    let done = error
-        .as_ref()
-        .is_none_or(|error| error.class == ErrorClass::Unknown);
-    if done {
-        memory.detach_sent = Some(Timestamp::now());
     }
-    // Refused, it may be that it is detached already, or that its instance is gone: the state tells.
-    let refused = error.filter(|_| !done);
-    if refused.as_ref().is_none_or(|error| shows_in_state(error.class)) {
-        controller.remember(seen.id(), memory);
-        controller.context.watch(seen.id(), Expect::Free);
+
+    /// What is known once it was sent, whatever the answer: an attach before it is over.
+    fn known(self, before: &Memory) -> Memory {
+        match self {
+            Release::Detach => Memory {
+                made_here: false,
+                attach_sent: None,
+                ..before.clone()
+            },
+            Release::Delete => before.clone(),
+        }
     }
-    match refused {
-        None => Ok(Some(Next::After(LOOK_AGAIN))),
-        Some(error) => {
-            tell(
-                controller,
-                seen,
-                event::DETACH_ENI_FAILED,
-                action::DETACH_ENI,
-                &error,
-            );
-            Err(error.into())
+
+    /// What is known once it may have been done.
+    fn sent(self, known: Memory) -> Memory {
+        let now = Some(Timestamp::now());
+        match self {
+            Release::Detach => Memory {
+                detach_sent: now,
+                ..known
+            },
+            Release::Delete => Memory {
+                delete_sent: now,
+                ..known
+            },
         }
     }
 }
 
-fn delete_answered(
+fn released(
     controller: &NetworkInterfaceController,
     seen: &Seen,
+    release: Release,
     answer: Result<(), CloudError>,
 ) -> Result<Option<Next>, ReconcileError> {
-    let mut memory = seen.memory.clone();
-    let error = match answer {
-        Ok(()) => None,
+    let context = &controller.context;
+    let (awaited, reason, action) = release.words();
+    let known = release.known(&seen.memory);
+    match answer {
         Err(error) if names_missing_eni(&error) => {
-            memory.not_found = true;
-            controller.remember(seen.id(), memory);
-            return Ok(None);
+            // Nobody needs to wait: the cloud does not know the ENI.
+            let not_found = true;
+            controller.remember(seen.id(), Memory { not_found, ..known });
+            Ok(None)
         }
-        Err(error) => Some(error),
-    };
-    let done = error
-        .as_ref()
-        .is_none_or(|error| error.class == ErrorClass::Unknown);
-    if done {
-        memory.delete_sent = Some(Timestamp::now());
-        controller.remember(seen.id(), memory);
-        controller.context.watch(seen.id(), Expect::Gone);
-    }
-    match error.filter(|_| !done) {
-        None => Ok(Some(Next::After(LOOK_AGAIN))),
-        Some(error) => {
+        Err(error) if error.class != ErrorClass::Unknown => {
             if shows_in_state(error.class) {
-                // Look anew: what was seen led to a call that was refused.
-                controller.remember(
-                    seen.id(),
-                    Memory {
-                        made_here: false,
-                        ..Memory::default()
-                    },
-                );
-                controller.context.cloud.watch().forget(seen.id());
-                controller.context.watch(seen.id(), Expect::Free);
+                // What was seen led to a call that was refused: it may be that it is detached already, or that its
+                // instance is gone. Look anew.
+                controller.remember(seen.id(), Memory::default());
+                context.cloud.watch().forget(seen.id());
+                context.look(seen.id(), Expect::Free);
             }
-            tell(
-                controller,
-                seen,
-                event::DELETE_ENI_FAILED,
-                action::DELETE_ENI,
-                &error,
-            );
+            tell(controller, seen, reason, action, &error);
             Err(error.into())
+        }
+        // Accepted, or perhaps accepted: the state will tell.
+        Ok(()) | Err(_) => {
+            controller.remember(seen.id(), release.sent(known));
+            context.expect(seen.id(), awaited);
+            Ok(Some(when_due(context)))
         }
     }
 }
@@ -306,7 +304,8 @@ fn tell(
     action: &'static str,
     error: &CloudError,
 ) {
-    if matches!(error.class, ErrorClass::Fenced | ErrorClass::Throttled) {
+    // What was held back is told of once, for all.
+    if error.was_not_sent() || error.class == ErrorClass::Throttled {
         return;
     }
     // Without the request id, which makes every repetition look like news.

@@ -75,7 +75,8 @@ impl Reconciler for NetworkInterfaceController {
             if let Some((action, priority)) = call_of(&step)
                 && grant.as_ref().is_none_or(|(held, _)| *held != action)
             {
-                let granted = slot.released_while(self.context.grant(action, priority)).await;
+                let granted = self.context.grant(action, priority, seen.node());
+                let granted = slot.released_while(granted).await;
                 grant = Some((action, granted));
                 continue;
             }
@@ -97,9 +98,11 @@ fn call_of(step: &Step) -> Option<(Action, Priority)> {
         Step::Delete => Some((Action::DeleteNetworkInterface, Priority::Release)),
         Step::AdoptTarget(_)
         | Step::Watch
+        | Step::LookAgain
         | Step::WriteTerm
         | Step::WriteAttached(_)
         | Step::WriteDetached
+        | Step::WriteTornOff
         | Step::DropFinalizer => None,
     }
 }

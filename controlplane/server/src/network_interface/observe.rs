@@ -75,7 +75,19 @@ impl Seen {
             term: &context.term.id,
             quiet_since: context.term.since,
             now: self.now,
+            limits: &context.limits,
+            degradation: context.degradation.now(),
         }
+    }
+
+    /// Node that the ENI is to be on, or is on; empty when it is on none.
+    pub fn node(&self) -> &str {
+        let wanted = self.interface.spec.attach_to.as_ref();
+        let present = self.interface.status.as_ref();
+        wanted
+            .map(|target| target.node_name.as_str())
+            .or_else(|| present.map(|status| status.node_name.as_str()))
+            .unwrap_or_default()
     }
 
     /// Id of the ENI.

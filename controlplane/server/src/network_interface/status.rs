@@ -30,6 +30,11 @@ pub async fn wait(
             format!("the ENI is attached to instance {instance_id} by somebody else: detach it there"),
             Next::After(std::time::Duration::from_secs(30)),
         ),
+        Wait::Degraded => (
+            "Degraded",
+            "held back until degradation in ctrl-config.yaml is lifted".to_owned(),
+            Next::OnChange,
+        ),
         Wait::NotFound => {
             controller.context.backlog.leave(seen.id());
             (

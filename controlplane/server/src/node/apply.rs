@@ -89,14 +89,20 @@ async fn limits_of(
     Ok(limits)
 }
 
-/// Tells the Kubernetes node its trunk and the members it can have, where it says otherwise.
+/// Tells the Kubernetes node what it can have, where it says otherwise.
 pub async fn publish(context: &Context, node: &NodeFacts, record: &NodeRecord) -> Result<(), ReconcileError> {
-    let publication = plan_publication(node, record);
-    if let Some((trunk, members)) = &publication.annotations {
-        context.write.annotate_node(&node.name, trunk, members).await?;
+    let publication = plan_publication(node, record, context.settings.shared.is_some());
+    if !publication.annotations.is_empty() {
+        context
+            .write
+            .annotate_node(&node.name, &publication.annotations)
+            .await?;
     }
-    if let Some(members) = &publication.member_eni {
-        context.write.advertise_members(&node.name, members).await?;
+    if !publication.resources.is_empty() {
+        context
+            .write
+            .advertise(&node.name, &publication.resources)
+            .await?;
     }
     Ok(())
 }

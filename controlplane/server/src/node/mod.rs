@@ -2,21 +2,29 @@
 //! says about it.
 
 mod apply;
+mod configure;
 mod observe;
+mod pool;
 pub mod release;
 mod status;
 mod trunk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use terway_core::cloud::{CloudEni, InstanceTypeLimits};
+use terway_core::node::NodeFacts;
 
 use crate::context::Context;
 use crate::error::ReconcileError;
+use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next, Reconciler, Slot};
+use crate::vswitches::Remembered;
+
+use self::pool::Pools;
 
 /// What this process learned about a node; lost with it, on purpose.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +39,8 @@ pub struct NodeController {
     memory: Mutex<HashMap<Key, Memory>>,
     /// Held while the cloud is asked: nodes of one type that come together ask once.
     limits: tokio::sync::Mutex<HashMap<String, InstanceTypeLimits>>,
+    /// Of the shared ENIs of nodes; calls that run beside the workers write into it.
+    pools: Arc<Pools>,
 }
 
 impl NodeController {
@@ -40,7 +50,63 @@ impl NodeController {
             context,
             memory: Mutex::default(),
             limits: tokio::sync::Mutex::default(),
+            pools: Arc::default(),
         }
+    }
+
+    /// What is remembered of vSwitches. What is old or unknown is asked for beside the round, and wakes
+    /// the node.
+    fn remembered_vswitches(&self, key: &Key, ids: &[String]) -> Remembered {
+        let remembered = self.context.vswitches.remembered(ids);
+        let resolving = || {
+            self.pools
+                .change(key, |memory| std::mem::replace(&mut memory.resolving, true))
+        };
+        if remembered.stale && !resolving() {
+            let (context, pools) = (self.context.clone(), self.pools.clone());
+            let (key, ids) = (key.clone(), ids.to_vec());
+            self.context.background.spawn(async move {
+                let answer = context.vswitches.resolve(&ids).await;
+                pools.change(&key, |memory| memory.resolving = false);
+                match answer {
+                    Ok(_) => context.queues.nodes.add(key),
+                    Err(error) => {
+                        let delay = error.retry().pace().first;
+                        tracing::warn!(
+                            node = %key,
+                            error = &error as &dyn std::error::Error,
+                            "the node's vSwitches were not looked up"
+                        );
+                        context.queues.nodes.add_after(key, delay);
+                    }
+                }
+            });
+        }
+        remembered
+    }
+
+    /// Serves a node whose limits are known.
+    async fn serve(
+        &self,
+        key: &Key,
+        node: &NodeFacts,
+        record: &NodeRecord,
+        slot: &mut Slot,
+    ) -> Result<Next, ReconcileError> {
+        if self.context.settings.shared.is_none() {
+            apply::publish(&self.context, node, record).await?;
+            return trunk::reconcile(self, key, slot).await;
+        }
+        let statements = match configure::configure(self, key, node, record).await? {
+            configure::Configured::Settled(statements) => statements,
+            configure::Configured::Wait(next) => return Ok(next),
+        };
+        apply::publish(&self.context, node, record).await?;
+        if node.eni_only || record.spec.eni.is_none() {
+            configure::say(self, record, &statements).await?;
+            return Ok(Next::OnChange);
+        }
+        pool::reconcile(self, key, &statements).await
     }
 
     fn memory_of(&self, key: &Key) -> Memory {
@@ -61,11 +127,19 @@ impl Reconciler for NodeController {
         match (&seen.node, &seen.record) {
             (None, None) => {
                 self.memory.lock().remove(key);
+                self.pools.forget(key);
                 Ok(Next::OnChange)
             }
             (_, Some(record)) if record.metadata.deletion_timestamp.is_some() => {
                 self.memory.lock().remove(key);
-                release::release(&self.context, record).await
+                if self.pools.is_busy(key) {
+                    // Its answer wakes us, and says what else there is to release.
+                    return Ok(Next::After(Duration::from_secs(1)));
+                }
+                if let Some(next) = release::held_back(&self.context, seen.node.as_deref(), record).await? {
+                    return Ok(next);
+                }
+                release::release(&self.context, record, self.pools.of(key).changed).await
             }
             (None, Some(record)) => release::node_gone(&self.context, record).await,
             (Some(node), _) if !node.is_managed(white_list) => Ok(Next::OnChange),
@@ -74,8 +148,7 @@ impl Reconciler for NodeController {
                 if let Some(next) = apply::describe(self, node, record, slot).await? {
                     return Ok(next);
                 }
-                apply::publish(&self.context, node, record).await?;
-                trunk::reconcile(self, key, slot).await
+                self.serve(key, node, record, slot).await
             }
         }
     }

@@ -46,11 +46,18 @@ pub async fn reconcile(
             Ok(step) => step,
             Err(reason) => return wait(controller, node, record, reason).await,
         };
+        let sent = step == Step::Create && look.evidence.may_have_been_sent;
+        if call_of(&step).is_some() && !sent && context.degradation.now().begins_nothing() {
+            let message = "no trunk is made until degradation in ctrl-config.yaml is lifted".to_owned();
+            status::say(context, record, false, "Degraded", message).await?;
+            return Ok(Next::OnChange);
+        }
         // First the token, then read and plan again, then send.
         if let Some((action, priority)) = call_of(&step)
             && grant.as_ref().is_none_or(|(held, _)| *held != action)
         {
-            grant = Some((action, slot.released_while(context.grant(action, priority)).await));
+            let granted = context.grant(action, priority, &node.name);
+            grant = Some((action, slot.released_while(granted).await));
             continue;
         }
         let granted = grant.take().map(|(_, grant)| grant);
@@ -178,7 +185,7 @@ impl Work<'_> {
             (Step::LookUpById(id), _) => self.look_up(EniFilter::ids([id]), slot).await?,
             (Step::Watch(id), _) => {
                 context.trunks.lock().insert(id.clone(), self.key.clone());
-                context.watch(&id, Expect::Attached);
+                context.look(&id, Expect::Attached);
                 return Ok(Some(Next::After(Duration::from_secs(60))));
             }
             (Step::Attach(id), Some(grant)) => return self.attach(&id, grant).await.map(Some),
@@ -314,8 +321,9 @@ impl Work<'_> {
         self.controller
             .remember(self.key, |memory| memory.attach_sent = Some(Timestamp::now()));
         context.trunks.lock().insert(id.to_owned(), self.key.clone());
-        context.watch(id, Expect::Attached);
-        Ok(Next::After(Duration::from_secs(60)))
+        context.expect(id, Expect::Attached);
+        // That nothing has changed is no news which the poller would tell.
+        Ok(Next::After(context.limits.grace))
     }
 
     /// The trunk is in use: one write records it, ends its operation and says that the node serves.

@@ -12,8 +12,9 @@ use kube::{Api, Client, Resource};
 use terway_core::node::NodeFacts;
 use terway_core::pod::PodFacts;
 use terway_crds::names::object;
-use terway_crds::{NetworkInterface, PodEni, PodNetworking, TerwayNode};
+use terway_crds::{NetworkInterface, NodeRuntime, PodEni, PodNetworking, TerwayNode};
 
+use super::PodsOfNodes;
 use crate::runtime::catch_up::catch_up;
 use crate::runtime::feed::{feed, version_of};
 use crate::runtime::{Cache, Cached, Key};
@@ -33,7 +34,14 @@ macro_rules! cached_resource {
         }
     )+};
 }
-cached_resource!(PodEni, NetworkInterface, TerwayNode, PodNetworking, ConfigMap);
+cached_resource!(
+    PodEni,
+    NetworkInterface,
+    TerwayNode,
+    PodNetworking,
+    NodeRuntime,
+    ConfigMap
+);
 
 impl Cached for PodFacts {
     fn key(&self) -> Key {
@@ -62,7 +70,10 @@ pub struct Caches {
     pub interfaces: Arc<Cache<NetworkInterface>>,
     pub node_records: Arc<Cache<NodeRecord>>,
     pub networkings: Arc<Cache<PodNetworking>>,
-    /// eni-config only.
+    pub runtimes: Arc<Cache<NodeRuntime>>,
+    /// Names of the pods of each node.
+    pub pods_of: Arc<PodsOfNodes>,
+    /// eni-config, and the ConfigMaps of single nodes beside it; of each the one key that matters.
     pub eni_config: Arc<Cache<ConfigMap>>,
 }
 
@@ -84,7 +95,6 @@ impl Caches {
         let stateful: Arc<[String]> = feeds.stateful_kinds.clone().into();
         let white_list = Arc::new(feeds.node_white_list.clone());
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), object::NAMESPACE);
-        let eni_config = all().fields(&format!("metadata.name={}", object::ENI_CONFIG));
         vec![
             (
                 "pods",
@@ -142,7 +152,18 @@ impl Caches {
             ),
             (
                 "eni-config",
-                Box::pin(feed(config_maps, eni_config, self.eni_config.clone(), Some)),
+                Box::pin(feed(config_maps, all(), self.eni_config.clone(), |map| {
+                    Some(settings_only(map))
+                })),
+            ),
+            (
+                "noderuntimes",
+                Box::pin(feed(
+                    Api::all(client.clone()),
+                    all(),
+                    self.runtimes.clone(),
+                    readable,
+                )),
             ),
         ]
     }
@@ -157,6 +178,7 @@ impl Caches {
             ("node records", self.node_records.is_synced()),
             ("podnetworkings", self.networkings.is_synced()),
             ("eni-config", self.eni_config.is_synced()),
+            ("noderuntimes", self.runtimes.is_synced()),
         ]
         .into_iter()
         .filter_map(|(name, synced)| (!synced).then_some(name))
@@ -172,6 +194,7 @@ impl Caches {
         self.node_records.wait_synced().await;
         self.networkings.wait_synced().await;
         self.eni_config.wait_synced().await;
+        self.runtimes.wait_synced().await;
     }
 
     /// Waits until what decisions are made on is at least as new as a list made now.
@@ -185,6 +208,7 @@ impl Caches {
         let interfaces: Api<NetworkInterface> = Api::all(client.clone());
         let records: Api<NodeRecord> = Api::all(client.clone());
         let networkings: Api<PodNetworking> = Api::all(client.clone());
+        let runtimes: Api<NodeRuntime> = Api::all(client.clone());
         tokio::try_join!(
             catch_up(&pods, &self.pods),
             catch_up(&nodes, &self.nodes),
@@ -192,9 +216,21 @@ impl Caches {
             catch_up(&interfaces, &self.interfaces),
             catch_up(&records, &self.node_records),
             catch_up(&networkings, &self.networkings),
+            catch_up(&runtimes, &self.runtimes),
         )?;
         Ok(())
     }
+}
+
+/// A ConfigMap without what no controller reads: kube-system has large ones.
+fn settings_only(mut map: ConfigMap) -> ConfigMap {
+    map.binary_data = None;
+    map.metadata.managed_fields = None;
+    map.metadata.annotations = None;
+    if let Some(data) = &mut map.data {
+        data.retain(|key, _| key == object::ENI_CONFIG_KEY);
+    }
+    map
 }
 
 /// The object without what no controller reads; `None` when this version cannot read it.

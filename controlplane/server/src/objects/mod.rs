@@ -2,7 +2,9 @@
 
 mod caches;
 mod merge;
+mod pods_of_nodes;
 mod write;
 
 pub use caches::{Caches, Feeds, NodeRecord};
+pub use pods_of_nodes::PodsOfNodes;
 pub use write::{Created, Writer};

@@ -1,16 +1,17 @@
 //! Guarded writes: every one names the version it was planned on, and its answer goes into the
 //! cache at once, so that the next plan is made on it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use terway_crds::names::{annotation, label, resource};
+use terway_crds::names::{annotation, label};
 use terway_crds::{
     Allocation, AttachTo, NetworkInterface, NetworkInterfaceStatus, PodEni, PodEniStatus, TerwayNodeSpec,
     TerwayNodeStatus,
@@ -341,13 +342,13 @@ impl Writer {
         self.drop_finalizers(read, finalizers).await
     }
 
-    /// Tells a Kubernetes node its trunk. Ours alone are these two annotations, so the write
-    /// needs no version.
-    pub async fn annotate_node(&self, name: &str, trunk: &str, members: &str) -> Result<(), ReconcileError> {
-        let body = json!({ "metadata": { "annotations": {
-            annotation::TRUNK_ON: trunk,
-            annotation::MAX_MEMBER_ENI_IP: members,
-        }}});
+    /// Writes annotations of a Kubernetes node. They are ours alone, so the write needs no version.
+    pub async fn annotate_node(
+        &self,
+        name: &str,
+        annotations: &BTreeMap<&'static str, String>,
+    ) -> Result<(), ReconcileError> {
+        let body = json!({ "metadata": { "annotations": annotations } });
         let api: Api<Node> = Api::all(self.client.clone());
         let answer = api
             .patch(name, &PatchParams::default(), &Patch::Merge(&body))
@@ -357,17 +358,54 @@ impl Writer {
             .map_err(|source| node_error("annotating", name, source))
     }
 
-    /// Advertises the trunk members that a Kubernetes node can have.
-    pub async fn advertise_members(&self, name: &str, members: &str) -> Result<(), ReconcileError> {
-        let quantity = json!({ resource::MEMBER_ENI: members });
-        let body = json!({ "status": { "capacity": quantity, "allocatable": quantity } });
+    /// Advertises extended resources of a Kubernetes node.
+    pub async fn advertise(
+        &self,
+        name: &str,
+        resources: &BTreeMap<&'static str, String>,
+    ) -> Result<(), ReconcileError> {
+        let body = json!({ "status": { "capacity": resources, "allocatable": resources } });
         let api: Api<Node> = Api::all(self.client.clone());
         let answer = api
             .patch_status(name, &PatchParams::default(), &Patch::Merge(&body))
             .await;
         answer
             .map(drop)
-            .map_err(|source| node_error("advertising the trunk members of", name, source))
+            .map_err(|source| node_error("advertising what pods can have on", name, source))
+    }
+
+    /// Writes one condition of a Kubernetes node; the others are the kubelet's.
+    pub async fn write_node_condition(&self, name: &str, condition: &Value) -> Result<(), ReconcileError> {
+        let body = json!({ "status": { "conditions": [condition] } });
+        let api: Api<Node> = Api::all(self.client.clone());
+        let answer = api
+            .patch_status(name, &PatchParams::default(), &Patch::Strategic(&body))
+            .await;
+        answer
+            .map(drop)
+            .map_err(|source| node_error("writing a condition of", name, source))
+    }
+
+    /// Writes the annotation with a pod's addresses, if it is still the same pod.
+    pub async fn annotate_pod(&self, key: &Key, uid: &str, addresses: &str) -> Result<(), ReconcileError> {
+        let body = json!({ "metadata": {
+            "uid": uid,
+            "annotations": { annotation::POD_IPS: addresses },
+        }});
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), key.namespace().unwrap_or_default());
+        let answer = api
+            .patch(key.name(), &PatchParams::default(), &Patch::Merge(&body))
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if status_code(&error) == Some(404) => Ok(()),
+            Err(source) => Err(ReconcileError::Api {
+                act: "annotating",
+                kind: "Pod",
+                key: key.clone(),
+                source,
+            }),
+        }
     }
 
     /// Whether a Kubernetes node surely does not exist: the cache is not asked.

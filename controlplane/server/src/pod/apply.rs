@@ -114,6 +114,9 @@ async fn keep_alive(context: &Context, record: &PodEni) -> Result<Next, Reconcil
 
 /// A pod that nothing selects, on a node whose pods could only have shared ENIs.
 fn tell_not_served(context: &Context, seen: &Seen, pod: &PodFacts) {
+    if context.settings.shared.is_some() {
+        return;
+    }
     let managed = seen
         .node
         .as_ref()

@@ -281,13 +281,12 @@ async fn replace(context: &Context, seen: &Seen, index: usize) -> Result<(), Rec
     let Some(allocation) = seen.record.spec.allocations.get(index) else {
         return Ok(());
     };
-    let lost = interface(seen, index).cloned();
-    write_attempt(context, seen, index, replaced(allocation, seen.now)).await?;
-    // The object of the lost ENI finds out that it is gone, and goes.
-    match lost {
-        Some(interface) => context.write.delete_interface(&interface).await,
-        None => Ok(()),
+    // The object of the lost ENI first, which finds out that it is gone, and goes: once the record names
+    // another ENI, nobody would know of it. Should the second write be lost, this one is done again.
+    if let Some(interface) = interface(seen, index) {
+        context.write.delete_interface(interface).await?;
     }
+    write_attempt(context, seen, index, replaced(allocation, seen.now)).await
 }
 
 async fn write_attempt(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use terway_cloud::{Action, Priority};
-use terway_core::pod_eni::{PodState, Step, plan};
+use terway_core::pod_eni::{PodState, Step, node_name, plan};
 
 pub use apply::names_missing_eni;
 pub use observe::pod_of;
@@ -67,9 +67,10 @@ impl Reconciler for PodEniController {
 /// the pod is not there any more, and the wait has lost its reason.
 async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Option<Grant> {
     let granted = async {
-        context.backlog.enter(&seen.intent_name(index)).await;
+        let node = node_name(&seen.record);
+        context.backlog.enter(&seen.intent_name(index), node).await;
         context
-            .grant(Action::CreateNetworkInterface, Priority::Create)
+            .grant(Action::CreateNetworkInterface, Priority::Create, node)
             .await
     };
     // Cancel-safe: a permit that is not used goes back, and room that was taken is kept under the

@@ -85,6 +85,7 @@ impl Seen {
             quiet_since: context.term.since,
             now: self.now,
             limits: &context.limits,
+            degradation: context.degradation.now(),
         }
     }
 

@@ -35,7 +35,8 @@ pub async fn wait(context: &Context, seen: &Seen, wait: Wait) -> Result<Next, Re
         | Wait::NotServed
         | Wait::Malformed
         | Wait::Pod
-        | Wait::PodLives => Next::OnChange,
+        | Wait::PodLives
+        | Wait::Degraded => Next::OnChange,
     })
 }
 
@@ -43,6 +44,6 @@ pub async fn wait(context: &Context, seen: &Seen, wait: Wait) -> Result<Next, Re
 fn matters_to_pod(wait: &Wait) -> bool {
     matches!(
         wait,
-        Wait::NoTrunk | Wait::NoNode | Wait::NotServed | Wait::Malformed
+        Wait::NoTrunk | Wait::NoNode | Wait::NotServed | Wait::Malformed | Wait::Degraded
     )
 }

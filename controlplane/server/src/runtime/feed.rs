@@ -13,12 +13,12 @@ use super::{Cache, Cached, Key};
 
 /// The resourceVersion of an object as a number, 0 when it is none.
 pub fn version_of<K: Resource>(object: &K) -> u64 {
-    object
-        .meta()
-        .resource_version
-        .as_deref()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0)
+    number(object.meta().resource_version.as_deref())
+}
+
+/// A resourceVersion as a number, 0 when it is none.
+pub fn number(version: Option<&str>) -> u64 {
+    version.and_then(|v| v.parse().ok()).unwrap_or(0)
 }
 
 /// Keeps `cache` filled from `api` until the process ends. `convert` trims the object to what the

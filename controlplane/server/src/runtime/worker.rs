@@ -115,7 +115,7 @@ async fn drained(stop: CancellationToken, mut waits: watch::Receiver<bool>) {
 
 /// How long work in flight may take after the stop was asked for: a cloud call has a timeout of
 /// 10 s, and what it did must still be written down, or at least its intent replayed later.
-const DRAIN: Duration = Duration::from_secs(12);
+pub const DRAIN: Duration = Duration::from_secs(12);
 
 async fn work<R: Reconciler>(
     reconciler: Arc<R>,
@@ -145,7 +145,7 @@ fn requeue(queue: &Queue, key: &Key, error: &ReconcileError) {
         Retry::Conflict => (Duration::from_millis(20), Duration::from_secs(1)),
         Retry::Transient => (Duration::from_millis(500), Duration::from_secs(30)),
         Retry::Slow => (Duration::from_secs(5), Duration::from_secs(300)),
-        Retry::Fenced => (Duration::from_millis(500), Duration::from_millis(500)),
+        Retry::Cloud(retry) => (retry.pace().first, retry.pace().most),
     };
     let delay = queue.add_after_failure(key.clone(), first, max);
     let cause: &(dyn Error + 'static) = error;
@@ -155,7 +155,11 @@ fn requeue(queue: &Queue, key: &Key, error: &ReconcileError) {
             ?delay,
             "planned on an outdated state, planning again"
         ),
-        Retry::Fenced => debug!(error = cause, ?delay, "waits for the lease to be renewed"),
-        Retry::Transient | Retry::Slow => warn!(error = cause, ?delay, "did not get further, trying again"),
+        Retry::Cloud(terway_cloud::Retry::Fenced) => {
+            debug!(error = cause, ?delay, "waits for the lease to be renewed");
+        }
+        Retry::Transient | Retry::Slow | Retry::Cloud(_) => {
+            warn!(error = cause, ?delay, "did not get further, trying again")
+        }
     }
 }

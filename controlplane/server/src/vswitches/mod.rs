@@ -16,6 +16,31 @@ struct Entry {
     exhausted: bool,
 }
 
+/// How long the cloud's word that there is no such vSwitch is believed: somebody may be making it.
+const ABSENT_LIFE: Duration = Duration::from_secs(60);
+
+/// What is known without asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    pub candidates: Vec<Candidate>,
+    pub vswitches: Vec<VSwitch>,
+    /// Every one was asked for once; those that are missing here do not exist.
+    pub complete: bool,
+    /// Some should be asked for again.
+    pub stale: bool,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self {
+            candidates: Vec::new(),
+            vswitches: Vec::new(),
+            complete: true,
+            stale: false,
+        }
+    }
+}
+
 /// The pool of known vSwitches.
 pub struct VSwitches {
     cloud: Cloud,
@@ -23,6 +48,8 @@ pub struct VSwitches {
     life: Duration,
     size: usize,
     known: Mutex<HashMap<String, Entry>>,
+    /// Ids that the cloud did not know, and when it said so.
+    absent: Mutex<HashMap<String, Instant>>,
     /// One question at a time: a thousand pods of one PodNetworking ask for the same vSwitch.
     asking: tokio::sync::Mutex<()>,
 }
@@ -36,6 +63,7 @@ impl VSwitches {
             life,
             size: size.max(1),
             known,
+            absent: Mutex::default(),
             asking: tokio::sync::Mutex::new(()),
         }
     }
@@ -51,6 +79,7 @@ impl VSwitches {
             let missing = self.missing(ids);
             if !missing.is_empty() {
                 let found = self.cloud.describe_vswitches(&missing).await?;
+                self.note_absent(&missing, &found);
                 self.remember(found);
             }
         }
@@ -86,10 +115,59 @@ impl VSwitches {
         Ok(found.into_iter().map(candidate).collect())
     }
 
+    /// What is remembered of these vSwitches, old or not, without asking anybody.
+    pub fn remembered(&self, ids: &[String]) -> Remembered {
+        let known = self.known.lock();
+        let absent = self.absent.lock();
+        let mut remembered = Remembered::default();
+        for id in ids {
+            match known.get(id) {
+                Some(entry) => {
+                    let old = entry.read_at.elapsed() >= self.life;
+                    remembered.stale |= old;
+                    remembered.candidates.push(Candidate {
+                        id: id.clone(),
+                        zone: entry.vswitch.zone_id.clone(),
+                        cidr: entry.vswitch.cidr.clone(),
+                        available: match entry.exhausted && !old {
+                            true => 0,
+                            false => entry.vswitch.available_ips - entry.taken,
+                        },
+                    });
+                    remembered.vswitches.push(entry.vswitch.clone());
+                }
+                None => {
+                    remembered.complete &= absent.contains_key(id);
+                    let asked = absent.get(id).map(Instant::elapsed);
+                    remembered.stale |= asked.is_none_or(|asked| asked >= ABSENT_LIFE);
+                }
+            }
+        }
+        remembered
+    }
+
     /// An address of this vSwitch was taken.
     pub fn taken(&self, id: &str) {
+        self.used(id, 1);
+    }
+
+    /// So many addresses of this vSwitch were taken; given back if negative. A vSwitch that got some back
+    /// is not exhausted any more.
+    pub fn used(&self, id: &str, count: i64) {
         if let Some(entry) = self.known.lock().get_mut(id) {
-            entry.taken += 1;
+            entry.taken += count;
+            entry.exhausted &= count >= 0;
+        }
+    }
+
+    fn note_absent(&self, asked: &[String], found: &[VSwitch]) {
+        let mut absent = self.absent.lock();
+        absent.retain(|_, at| at.elapsed() < 2 * ABSENT_LIFE);
+        for id in asked {
+            match found.iter().any(|vswitch| vswitch.id == *id) {
+                true => absent.remove(id),
+                false => absent.insert(id.clone(), Instant::now()),
+            };
         }
     }
 
@@ -110,12 +188,13 @@ impl VSwitches {
     }
 
     fn missing(&self, ids: &[String]) -> Vec<String> {
-        let mut known = self.known.lock();
-        known.retain(|_, entry| entry.read_at.elapsed() < self.life);
-        ids.iter()
-            .filter(|id| !known.contains_key(*id))
-            .cloned()
-            .collect()
+        let known = self.known.lock();
+        let fresh = |id: &String| {
+            known
+                .get(id)
+                .is_some_and(|entry| entry.read_at.elapsed() < self.life)
+        };
+        ids.iter().filter(|id| !fresh(id)).cloned().collect()
     }
 
     fn remember(&self, found: Vec<VSwitch>) {

@@ -23,9 +23,12 @@ async fn list_faults(Shared(App { state, .. }): Shared<App>) -> Json<Vec<ActiveF
 async fn add_fault(
     Shared(App { state, .. }): Shared<App>,
     Json(fault): Json<Fault>,
-) -> (StatusCode, Json<Value>) {
-    let id = state.faults.lock().add(fault);
-    (StatusCode::CREATED, Json(json!({"id": id})))
+) -> Result<(StatusCode, Json<Value>), Refused> {
+    fault
+        .check()
+        .map_err(|reason| Refused(StatusCode::UNPROCESSABLE_ENTITY, reason.to_owned()))?;
+    let id = state.add_fault(fault);
+    Ok((StatusCode::CREATED, Json(json!({"id": id}))))
 }
 
 async fn clear_faults(Shared(App { state, .. }): Shared<App>) -> StatusCode {

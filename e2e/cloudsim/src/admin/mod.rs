@@ -2,6 +2,8 @@
 
 mod address;
 mod fault_routes;
+mod gate_routes;
+mod gateway_routes;
 mod machine_routes;
 mod routes;
 

@@ -2,34 +2,62 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::to_bytes;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{App, fault_routes, machine_routes};
+use super::{App, fault_routes, gate_routes, gateway_routes, machine_routes};
 use crate::call_log::CallRecord;
 use crate::model::ApiError;
 use crate::world::ActionTiming;
 
-/// The admin API.
+/// The admin API, under `/v1` and, for short, under the root.
 pub fn router(app: App) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/state", get(show_state))
         .route("/call-log", get(call_log))
         .route("/vswitches/{id}", put(change_vswitch))
+        .route("/enis/settle", post(settle_all))
         .route("/enis/{id}/settle", post(settle_eni))
         .route("/enis/{id}/detach", post(tear_eni_off))
         .route("/enis/{id}", delete(destroy_eni))
         .route("/latency", put(set_latency))
-        .route("/credentials/{id}", delete(revoke))
         .merge(fault_routes::routes())
-        .merge(machine_routes::routes())
+        .merge(gate_routes::routes())
+        .merge(gateway_routes::routes())
+        .merge(machine_routes::routes());
+    Router::new()
+        .nest("/v1", routes.clone())
+        .merge(routes)
+        .layer(axum::middleware::map_response(as_json))
         .with_state(app)
+}
+
+/// A refusal in plain text, such as that of a body that cannot be read, as the JSON that
+/// every other refusal is.
+async fn as_json(response: Response) -> Response {
+    /// Refusals are sentences.
+    const LONGEST: usize = 64 << 10;
+    let status = response.status();
+    let json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let sentence = match to_bytes(response.into_body(), LONGEST).await {
+        Ok(text) if !text.is_empty() => String::from_utf8_lossy(&text).into_owned(),
+        Ok(_) | Err(_) => status.canonical_reason().unwrap_or("refused").to_owned(),
+    };
+    Refused(status, sentence).into_response()
 }
 
 /// An error of the admin API: a status and a sentence.
@@ -64,6 +92,7 @@ async fn show_state(Shared(App { state, .. }): Shared<App>) -> Json<Value> {
                     "cidr": vswitch.spec.cidr,
                     "available": vswitch.space.available(),
                     "withheld": vswitch.space.withheld(),
+                    "ipv6Cidr": vswitch.spec.ipv6_cidr,
                 })
             })
             .collect();
@@ -73,6 +102,7 @@ async fn show_state(Shared(App { state, .. }): Shared<App>) -> Json<Value> {
             "enis": cloud.enis().collect::<Vec<_>>(),
             "instances": cloud.instances().collect::<Vec<_>>(),
             "vswitches": vswitches,
+            "cidrReservations": cloud.all_cidr_reservations().collect::<Vec<_>>(),
             "securityGroups": cloud.groups().collect::<Vec<_>>(),
         })
     }))
@@ -124,6 +154,15 @@ async fn settle_eni(
     }
 }
 
+async fn settle_all(Shared(App { state, .. }): Shared<App>) -> Json<Value> {
+    let settled = state.with_cloud(|cloud, _| {
+        let moving: Vec<_> = cloud.enis().map(|eni| eni.id.clone()).collect();
+        moving.into_iter().filter(|id| cloud.settle(id)).count()
+    });
+    state.changed.notify_one();
+    Json(json!({"settled": settled}))
+}
+
 async fn tear_eni_off(
     Shared(App { state, .. }): Shared<App>,
     Path(id): Path<String>,
@@ -148,14 +187,4 @@ async fn set_latency(
 ) -> StatusCode {
     state.set_timing(timing);
     StatusCode::NO_CONTENT
-}
-
-async fn revoke(
-    Shared(App { state, .. }): Shared<App>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Refused> {
-    match state.keys.lock().revoke(&id) {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(absent("access key", &id)),
-    }
 }

@@ -1,13 +1,17 @@
 //! Answers in the API's own JSON.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::actions::{Page, next_token};
 use super::eni_view::EniView;
+use super::views::{group, instance, instance_type, reservation, rule, vpc, vswitch};
 use crate::model::describe::EniListing;
-use crate::model::{ApiError, Eni, InstanceState};
-use crate::world::{InstanceType, SecurityGroup, VSwitch, Vpc};
+use crate::model::{ApiError, BlockUse, CidrReservation, Eni, Held, InstanceState, TagRow, TaggedKind};
+use crate::world::{InstanceType, Rule, SecurityGroup, VSwitch, Vpc};
 
 /// What an act gave; rendered outside the model's lock.
 #[derive(Debug, Clone)]
@@ -15,6 +19,21 @@ pub enum Answer {
     /// Nothing but the request id.
     Done,
     Created(Box<Eni>),
+    /// With the members that it carries as a trunk.
+    Eni {
+        eni: Box<Eni>,
+        members: Vec<Arc<str>>,
+    },
+    AssignedIpv4 {
+        eni_id: String,
+        held: Held<Ipv4Addr>,
+    },
+    AssignedIpv6 {
+        eni_id: String,
+        held: Held<Ipv6Addr>,
+    },
+    /// Credentials and whatever else STS says.
+    Sts(Value),
     Enis {
         listing: EniListing,
         number: usize,
@@ -22,20 +41,42 @@ pub enum Answer {
     },
     Types {
         types: Vec<InstanceType>,
-        next: Option<String>,
+        next: Option<u64>,
     },
     Instances(Page<InstanceState>),
     /// With the number of available addresses.
     VSwitches(Page<(VSwitch, u32)>),
+    VSwitch(Box<VSwitch>, u32),
     Groups(Page<SecurityGroup>),
-    Vpcs(Page<Vpc>),
+    /// With its rules, each with its direction.
+    Group {
+        group: Box<SecurityGroup>,
+        rules: Vec<(&'static str, Rule)>,
+        next: Option<u64>,
+    },
+    /// With the ids of its vSwitches.
+    Vpcs(Page<(Vpc, Vec<String>)>),
+    Tags {
+        kind: TaggedKind,
+        rows: Vec<TagRow>,
+        next: Option<u64>,
+    },
+    /// The id of a reserved block.
+    Reserved(Arc<str>),
+    Reservations {
+        rows: Vec<(CidrReservation, BlockUse)>,
+        next: Option<u64>,
+        total: usize,
+        limit: usize,
+    },
 }
 
 impl Answer {
     /// ENI the answer is about.
     pub fn eni_id(&self) -> Option<&str> {
         match self {
-            Answer::Created(eni) => Some(&eni.id),
+            Answer::Created(eni) | Answer::Eni { eni, .. } => Some(&eni.id),
+            Answer::AssignedIpv4 { eni_id, .. } | Answer::AssignedIpv6 { eni_id, .. } => Some(eni_id),
             _ => None,
         }
     }
@@ -44,7 +85,23 @@ impl Answer {
     pub fn render(self, region: &str, request_id: &str) -> serde_json::Result<Vec<u8>> {
         let body = match self {
             Answer::Done => json!({}),
+            Answer::Sts(body) => body,
             Answer::Created(eni) => return with_id(request_id, &EniView::created(&eni)),
+            Answer::Eni { eni, members } => {
+                return with_id(request_id, &EniView::described(&eni).carrying(&members));
+            }
+            Answer::AssignedIpv4 { eni_id, held } => json!({
+                "AssignedPrivateIpAddressesSet": {
+                    "NetworkInterfaceId": eni_id,
+                    "PrivateIpSet": {"PrivateIpAddress": held.addresses},
+                    "Ipv4PrefixSet": {"Ipv4Prefixes": held.prefixes},
+                },
+            }),
+            Answer::AssignedIpv6 { eni_id, held } => json!({
+                "NetworkInterfaceId": eni_id,
+                "Ipv6Sets": {"Ipv6Address": held.addresses},
+                "Ipv6PrefixSets": {"Ipv6Prefix": held.prefixes},
+            }),
             Answer::Enis {
                 listing,
                 number,
@@ -52,7 +109,7 @@ impl Answer {
             } => {
                 let page = EniPage {
                     network_interface_sets: EniSet { of: &listing.enis },
-                    next_token: listing.next.map(next_token).unwrap_or_default(),
+                    next_token: token(listing.next),
                     total_count: listing.total,
                     page_number: number,
                     page_size: size,
@@ -61,12 +118,46 @@ impl Answer {
             }
             Answer::Types { types, next } => json!({
                 "InstanceTypes": {"InstanceType": types.iter().map(instance_type).collect::<Vec<_>>()},
-                "NextToken": next.unwrap_or_default(),
+                "NextToken": token(next),
             }),
             Answer::Instances(page) => paged(page, "Instances", "Instance", |state| instance(state, region)),
             Answer::VSwitches(page) => {
                 paged(page, "VSwitches", "VSwitch", |(spec, free)| vswitch(spec, *free))
             }
+            Answer::VSwitch(spec, free) => vswitch(&spec, free),
+            Answer::Group {
+                group: of,
+                rules,
+                next,
+            } => {
+                let mut body = group(&of);
+                body["RegionId"] = json!(region);
+                body["InnerAccessPolicy"] = json!(of.inner_access_policy);
+                body["Permissions"] = json!({"Permission": rules.iter().map(rule).collect::<Vec<_>>()});
+                body["NextToken"] = json!(token(next));
+                body
+            }
+            Answer::Tags { kind, rows, next } => json!({
+                "TagResources": {"TagResource": rows.iter().map(|row| json!({
+                    "ResourceId": row.resource_id,
+                    "ResourceType": kind.name(),
+                    "TagKey": row.key,
+                    "TagValue": row.value,
+                })).collect::<Vec<_>>()},
+                "NextToken": token(next),
+            }),
+            Answer::Reserved(id) => json!({"VSwitchCidrReservationId": *id}),
+            Answer::Reservations {
+                rows,
+                next,
+                total,
+                limit,
+            } => json!({
+                "VSwitchCidrReservations": rows.iter().map(reservation).collect::<Vec<_>>(),
+                "NextToken": token(next),
+                "TotalCount": total,
+                "MaxResults": limit,
+            }),
             Answer::Groups(page) => paged(page, "SecurityGroups", "SecurityGroup", group),
             Answer::Vpcs(page) => paged(page, "Vpcs", "Vpc", |spec| vpc(spec, region)),
         };
@@ -130,95 +221,6 @@ fn paged<T>(page: Page<T>, outer: &str, inner: &str, each: impl Fn(&T) -> Value)
     })
 }
 
-fn instance_type(kind: &InstanceType) -> Value {
-    let cards: Vec<Value> = (0..kind.network_cards)
-        .map(|index| json!({"NetworkCardIndex": index}))
-        .collect();
-    json!({
-        "InstanceTypeId": kind.id,
-        "InstanceTypeFamily": kind.id.rsplit_once('.').map_or(kind.id.as_str(), |(family, _)| family),
-        "CpuCoreCount": kind.cpu,
-        "MemorySize": kind.memory_gib,
-        "EniQuantity": kind.eni_quantity,
-        "EniTotalQuantity": kind.eni_total_quantity,
-        "EniPrivateIpAddressQuantity": kind.private_ips_per_eni,
-        "EniIpv6AddressQuantity": kind.ipv6_per_eni,
-        "EniTrunkSupported": kind.trunk_supported,
-        "EriQuantity": kind.eri_quantity,
-        "NetworkCardQuantity": kind.network_cards,
-        "NetworkCards": {"NetworkCardInfo": cards},
-    })
-}
-
-fn instance(state: &InstanceState, region: &str) -> Value {
-    let spec = &state.spec;
-    let tags: Vec<Value> = spec
-        .tags
-        .iter()
-        .map(|(key, value)| json!({"TagKey": key, "TagValue": value}))
-        .collect();
-    let addresses: Vec<String> = spec.address.iter().map(ToString::to_string).collect();
-    json!({
-        "InstanceId": spec.id,
-        "InstanceName": spec.id,
-        "HostName": spec.id,
-        "InstanceType": spec.instance_type,
-        "InstanceNetworkType": "vpc",
-        "RegionId": region,
-        "ZoneId": state.zone,
-        "Status": format!("{:?}", state.status),
-        "CreationTime": state.created.strftime("%Y-%m-%dT%H:%MZ").to_string(),
-        "VpcAttributes": {
-            "VpcId": state.vpc,
-            "VSwitchId": spec.v_switch,
-            "PrivateIpAddress": {"IpAddress": addresses},
-        },
-        "SecurityGroupIds": {"SecurityGroupId": spec.security_groups},
-        "NetworkInterfaces": {
-            "NetworkInterface": [{"NetworkInterfaceId": *state.primary, "Type": "Primary"}],
-        },
-        "Tags": {"Tag": tags},
-    })
-}
-
-fn vswitch(spec: &VSwitch, available: u32) -> Value {
-    json!({
-        "VSwitchId": spec.id,
-        "VSwitchName": spec.id,
-        "VpcId": spec.vpc,
-        "ZoneId": spec.zone,
-        "CidrBlock": spec.cidr.to_string(),
-        "Ipv6CidrBlock": "",
-        "AvailableIpAddressCount": available,
-        "Status": "Available",
-        "IsDefault": false,
-        "Description": "",
-    })
-}
-
-fn group(group: &SecurityGroup) -> Value {
-    let kind = match group.kind {
-        crate::world::GroupKind::Basic => "normal",
-        crate::world::GroupKind::Enterprise => "enterprise",
-    };
-    json!({
-        "SecurityGroupId": group.id,
-        "SecurityGroupName": group.id,
-        "SecurityGroupType": kind,
-        "VpcId": group.vpc,
-        "Description": "",
-        "ServiceManaged": false,
-        "Tags": {"Tag": []},
-    })
-}
-
-fn vpc(spec: &Vpc, region: &str) -> Value {
-    json!({
-        "VpcId": spec.id,
-        "VpcName": spec.id,
-        "RegionId": region,
-        "CidrBlock": spec.cidr.to_string(),
-        "Status": "Available",
-        "IsDefault": false,
-    })
+fn token(next: Option<u64>) -> String {
+    next.map(next_token).unwrap_or_default()
 }

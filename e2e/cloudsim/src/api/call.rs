@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use hyper::HeaderMap;
+use jiff::Timestamp;
 
 use super::actions::Action;
 use super::answer::{Answer, render_error};
 use super::parameters::Parameters;
 use super::signature::{Claim, Signed};
+use super::sts::{self, StsAction};
 use crate::call_log::CallRecord;
-use crate::fault::{Reset, Verdict};
+use crate::fault::{Point, Verdict};
+use crate::gate::{Arrival, Caller, HeldCall, Then};
 use crate::model::error;
-use crate::model::{ApiError, Completion};
+use crate::model::{ApiError, Completion, LookBack};
 use crate::state::State;
 
 /// An HTTP request, whole.
@@ -22,6 +25,7 @@ pub struct HttpRequest {
     pub query: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    pub caller: Caller,
 }
 
 /// What goes back to the caller.
@@ -38,6 +42,8 @@ pub enum Reply {
     },
     /// The connection is reset.
     Reset,
+    /// Nothing, on a connection that stays open.
+    Silence,
 }
 
 /// A request as a call of the API.
@@ -47,25 +53,62 @@ struct Call {
     parameters: Parameters,
     host: String,
     request_id: String,
+    arrival: Arrival,
+    arrived: Timestamp,
+    caller: String,
+}
+
+/// Who is to carry a call out.
+enum Service {
+    Cloud(Action),
+    Sts {
+        action: StsAction,
+        /// Access key that signed the call.
+        caller: Option<String>,
+    },
 }
 
 /// Answers a request. Runs to its end also when the caller has gone, as the real cloud does.
 pub async fn answer(state: Arc<State>, request: HttpRequest) -> Reply {
     let query: Parameters = pairs(request.query.as_bytes());
     let call = Call::read(&state, &request, &query);
-    match admit(&state, &request, &query, &call) {
-        Ok(action) => carry_out(&state, action, call).await,
+    let held = call.held(&request.caller);
+    let busy = state.clock.busy();
+    if hold(&state, &call.arrival.before, &held).await == Then::Drop {
+        state
+            .log
+            .append(call.record(&state, "dropped", None, &Verdict::default(), true));
+        return Reply::Reset;
+    }
+    let reply = match admit(&state, &request, &query, &call) {
+        Ok(service) => carry_out(&state, &service, &call).await,
         Err(refusal) => {
             state
                 .log
                 .append(call.record(&state, &refusal.code, None, &Verdict::default(), false));
             call.refuse(&refusal)
         }
+    };
+    let then = hold(&state, &call.arrival.after, &held).await;
+    state.rest();
+    drop(busy);
+    match then {
+        Then::Go => reply,
+        Then::Drop => Reply::Reset,
     }
 }
 
+/// Holds a call at its gates. Time goes on meanwhile.
+async fn hold(state: &State, gates: &[u64], call: &HeldCall) -> Then {
+    if gates.is_empty() {
+        return Then::Go;
+    }
+    let _away = state.clock.away();
+    state.gates.hold(gates, call).await
+}
+
 /// Everything that is checked before the call reaches its service.
-fn admit(state: &State, request: &HttpRequest, query: &Parameters, call: &Call) -> Result<Action, ApiError> {
+fn admit(state: &State, request: &HttpRequest, query: &Parameters, call: &Call) -> Result<Service, ApiError> {
     if !matches!(request.method.as_str(), "GET" | "POST") {
         return Err(error::METHOD.because("Only GET and POST are supported."));
     }
@@ -75,8 +118,10 @@ fn admit(state: &State, request: &HttpRequest, query: &Parameters, call: &Call) 
     if call.version.is_empty() {
         return Err(error::missing("Version"));
     }
-    let now = state.clock.now();
-    if state.verify_signatures {
+    let sts = (call.version == sts::VERSION).then(|| StsAction::find(&call.action));
+    let signed = !matches!(sts, Some(Ok(action)) if !action.signed());
+    let mut caller = None;
+    if state.verify_signatures && signed {
         let claim = Claim::read(&Signed {
             method: &request.method,
             path: &request.path,
@@ -85,24 +130,37 @@ fn admit(state: &State, request: &HttpRequest, query: &Parameters, call: &Call) 
             body: &request.body,
             parameters: &call.parameters,
         })?;
-        state.keys.lock().admit(&claim, now)?;
+        state.keys.lock().admit(&claim, state.clock.gateway())?;
+        caller = Some(claim.access_key_id);
     }
-    let action = Action::find(&call.action, &call.version)?;
-    state.quotas.lock().take(&call.action, now)?;
-    Ok(action)
+    let service = match sts {
+        Some(action) => Service::Sts {
+            action: action?,
+            caller,
+        },
+        None => Service::Cloud(Action::find(&call.action, &call.version)?),
+    };
+    // By the machine's time: virtual time may stand still while callers wait.
+    state.quotas.lock().take(&call.action, state.clock.wall())?;
+    Ok(service)
 }
 
-async fn carry_out(state: &State, action: Action, call: Call) -> Reply {
-    let verdict = state.judge(&call.action, &call.enis());
+async fn carry_out(state: &State, service: &Service, call: &Call) -> Reply {
+    let verdict = state.judge(call.arrival.number, &call.action, &call.enis());
     let (answer_after, done_after) = state.draw_timing(&call.action);
-    tokio::time::sleep(answer_after + verdict.delay.0).await;
-    if verdict.reset == Some(Reset::Before) {
-        state
-            .log
-            .append(call.record(state, "reset", None, &verdict, true));
-        return Reply::Reset;
+    state.clock.sleep(answer_after + verdict.delay.0).await;
+    for (cut, outcome, reply) in [
+        (verdict.reset, "reset", Reply::Reset),
+        (verdict.silent, "silent", Reply::Silence),
+    ] {
+        if cut == Some(Point::Before) {
+            state
+                .log
+                .append(call.record(state, outcome, None, &verdict, true));
+            return reply;
+        }
     }
-    if let Some(refusal) = &verdict.error {
+    if let Some((refusal, Point::Before)) = &verdict.error {
         state
             .log
             .append(call.record(state, &refusal.code, None, &verdict, false));
@@ -113,9 +171,23 @@ async fn carry_out(state: &State, action: Action, call: Call) -> Reply {
     } else {
         Completion::After(done_after)
     };
-    let lost = verdict.reset.is_some() || verdict.half_reply;
+    let lost = verdict.reset.is_some() || verdict.silent.is_some() || verdict.half_reply;
+    let moment = state.look_back(&verdict, state.clock.now());
     let outcome = state.with_cloud(|cloud, now| {
-        let outcome = action.act(cloud, &call.parameters, completion, now);
+        let outcome = match service {
+            Service::Cloud(action) => {
+                cloud.look_back(moment);
+                let outcome = action.act(cloud, &call.parameters, completion, now);
+                cloud.look_back(LookBack::default());
+                outcome
+            }
+            Service::Sts { action, caller } => {
+                let now = state.clock.gateway();
+                let mut keys = state.keys.lock();
+                let outcome = action.act(&mut keys, &call.parameters, caller.as_deref(), now);
+                outcome.map(Answer::Sts)
+            }
+        };
         let (code, eni) = match &outcome {
             Ok(answer) => ("OK", answer.eni_id()),
             Err(refusal) => (&*refusal.code, None),
@@ -124,10 +196,12 @@ async fn carry_out(state: &State, action: Action, call: Call) -> Reply {
         outcome
     });
     state.changed.notify_one();
-    tokio::time::sleep(verdict.delay_reply.0).await;
-    match verdict.reset {
-        Some(_) => Reply::Reset,
-        None => call.reply(state, outcome, verdict.half_reply),
+    state.clock.sleep(verdict.delay_reply.0).await;
+    match (verdict.reset, verdict.silent, &verdict.error) {
+        (Some(_), _, _) => Reply::Reset,
+        (None, Some(_), _) => Reply::Silence,
+        (None, None, Some((refusal, _))) => call.refuse(refusal),
+        (None, None, None) => call.reply(state, outcome, verdict.half_reply),
     }
 }
 
@@ -140,20 +214,27 @@ impl Call {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)
         };
-        let form =
-            header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let kind = header("content-type").unwrap_or_default();
         let mut parameters = query.clone();
-        if form {
+        if kind.starts_with("application/x-www-form-urlencoded") {
             parameters.extend(pairs(&request.body));
+        } else if kind.starts_with("application/json")
+            && let Ok(body) = serde_json::from_slice(&request.body)
+        {
+            parameters.extend(Parameters::of_json(&body));
         }
+        let action = header("x-acs-action")
+            .or_else(|| parameters.text("Action"))
+            .unwrap_or_default();
         Call {
-            action: header("x-acs-action")
-                .or_else(|| parameters.text("Action"))
-                .unwrap_or_default(),
+            arrival: state.gates.arrive(&action),
+            action,
             version: header("x-acs-version")
                 .or_else(|| parameters.text("Version"))
                 .unwrap_or_default(),
             host: header("host").unwrap_or_default(),
+            arrived: state.clock.now(),
+            caller: header("user-agent").unwrap_or_default(),
             request_id: state.request_id(),
             parameters,
         }
@@ -166,6 +247,18 @@ impl Call {
             .filter(|(name, _)| name.starts_with("NetworkInterfaceId"))
             .map(|(_, value)| value)
             .collect()
+    }
+
+    /// What a gate shows of it.
+    fn held(&self, caller: &Caller) -> HeldCall {
+        HeldCall {
+            call: self.arrival.number,
+            action: self.action.clone(),
+            request_id: self.request_id.clone(),
+            client_token: self.parameters.text("ClientToken"),
+            eni_id: self.parameters.text("NetworkInterfaceId"),
+            caller_gone: caller.clone(),
+        }
     }
 
     fn refuse(&self, refusal: &ApiError) -> Reply {
@@ -206,22 +299,32 @@ impl Call {
     ) -> CallRecord {
         CallRecord {
             seq: 0,
+            call: self.arrival.number,
+            arrived: self.arrived,
             time: state.clock.now(),
+            caller: self.caller.clone(),
             action: self.action.clone(),
             parameters: self
                 .parameters
                 .of_act()
-                .filter(|(name, _)| *name != "ClientToken")
+                .filter(|(name, _)| !matches!(*name, "ClientToken" | "OIDCToken"))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             client_token: self.parameters.text("ClientToken"),
             outcome: outcome.to_owned(),
+            told: match &verdict.error {
+                Some((refusal, Point::After)) if verdict.reset.or(verdict.silent).is_none() => {
+                    Some(refusal.code.to_string())
+                }
+                Some(_) | None => None,
+            },
             eni_id: eni
                 .map(str::to_owned)
                 .or_else(|| self.parameters.text("NetworkInterfaceId")),
             request_id: self.request_id.clone(),
             faults: verdict.faults.clone(),
             reply_lost,
+            reply_gates: self.arrival.after.clone(),
         }
     }
 }

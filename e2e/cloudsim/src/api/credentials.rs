@@ -1,11 +1,11 @@
 //! Who may call: access keys, the STS credentials of RAM roles, and the time stamps and
-//! nonces of their requests.
+//! nonces of their requests. Times are the gateway's, which real clients' clocks must fit.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -14,7 +14,11 @@ use crate::model::ApiError;
 use crate::model::error;
 use crate::world::{Credential, RamRole, World};
 
-/// Temporary credentials as the metadata service hands them out.
+/// How long expired credentials are remembered, so that their use is told from that of
+/// unknown ones.
+const EXPIRED_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// Temporary credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleCredential {
     pub access_key_id: String,
@@ -26,13 +30,16 @@ pub struct RoleCredential {
 struct Key {
     secret: String,
     temporary: Option<(String, Timestamp)>,
+    active: bool,
 }
 
 /// All keys, and what has been seen of them.
 pub struct KeyRing {
     keys: HashMap<String, Key>,
-    roles: HashMap<String, Duration>,
-    minted: HashMap<String, RoleCredential>,
+    roles: BTreeMap<String, RamRole>,
+    account: String,
+    /// What the metadata service hands out for each role.
+    handed_out: HashMap<String, RoleCredential>,
     /// Hashes of key and nonce: an hour of them stays small at any rate of calls.
     nonces: HashSet<u64>,
     nonce_order: VecDeque<(Timestamp, u64)>,
@@ -43,26 +50,32 @@ pub struct KeyRing {
 impl KeyRing {
     /// The keys of a world.
     pub fn new(world: &World, seed: u64) -> KeyRing {
-        let permanent = |key: &Credential| {
-            (
-                key.access_key_id.clone(),
-                Key {
-                    secret: key.access_key_secret.clone(),
-                    temporary: None,
-                },
-            )
-        };
-        let role = |role: &RamRole| (role.name.clone(), role.life.0);
-        KeyRing {
-            keys: world.credentials.iter().map(permanent).collect(),
+        let role = |role: &RamRole| (role.name.clone(), role.clone());
+        let mut ring = KeyRing {
+            keys: HashMap::new(),
             roles: world.ram_roles.iter().map(role).collect(),
-            minted: HashMap::new(),
+            account: world.account_id.clone(),
+            handed_out: HashMap::new(),
             nonces: HashSet::new(),
             nonce_order: VecDeque::new(),
             tolerance: world.rules.timestamp_tolerance.0,
             // Another stream than that of the ids.
             random: StdRng::seed_from_u64(seed ^ 0x5354_5321),
+        };
+        for credential in &world.credentials {
+            ring.add(credential.clone());
         }
+        ring
+    }
+
+    /// The account all of this belongs to.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// A RAM role by name.
+    pub fn role(&self, name: &str) -> Option<&RamRole> {
+        self.roles.get(name)
     }
 
     /// Checks a claim: key, token, time stamp, signature, and that its nonce is new.
@@ -71,23 +84,10 @@ impl KeyRing {
             .keys
             .get(&claim.access_key_id)
             .ok_or_else(|| error::ACCESS_KEY_NOT_FOUND.because("Specified access key is not found."))?;
-        if let Some((token, expires)) = &key.temporary {
-            match &claim.security_token {
-                None => {
-                    return Err(error::SECURITY_TOKEN_MISSING
-                        .because("SecurityToken is mandatory for temporary credentials."));
-                }
-                Some(sent) if sent != token => {
-                    return Err(
-                        error::SECURITY_TOKEN_MALFORMED.because("Specified SecurityToken is malformed.")
-                    );
-                }
-                Some(_) if *expires <= now => {
-                    return Err(error::SECURITY_TOKEN_EXPIRED.because("Specified SecurityToken is expired."));
-                }
-                Some(_) => {}
-            }
+        if !key.active {
+            return Err(error::ACCESS_KEY_INACTIVE.because("Specified access key is disabled."));
         }
+        key.check_token(claim.security_token.as_deref(), now)?;
         let sent: Timestamp = claim.timestamp.parse().map_err(|_| {
             error::TIMESTAMP_FORMAT.because("Specified time stamp or date value is not well formatted.")
         })?;
@@ -101,7 +101,7 @@ impl KeyRing {
     fn use_nonce(&mut self, claim: &Claim, now: Timestamp) -> Result<(), ApiError> {
         // A time stamp is good for the tolerance in both directions; so long must nonces be kept.
         while let Some((seen, _)) = self.nonce_order.front() {
-            if now.duration_since(*seen).unsigned_abs() <= self.tolerance * 2 {
+            if now.duration_since(*seen).unsigned_abs() <= self.tolerance.saturating_mul(2) {
                 break;
             }
             if let Some((_, nonce)) = self.nonce_order.pop_front() {
@@ -118,15 +118,29 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Credentials of a RAM role, new ones when half of their life is over.
+    /// Credentials of a RAM role as its instances see them: new ones when half of their
+    /// life is over.
     pub fn role_credential(&mut self, role: &str, now: Timestamp) -> Option<RoleCredential> {
-        let life = *self.roles.get(role)?;
-        if let Some(held) = self.minted.get(role)
-            && held.expires.duration_since(now).unsigned_abs() > life / 2
+        let life = self.roles.get(role)?.life.0;
+        if let Some(held) = self.handed_out.get(role)
             && held.expires > now
+            && held.expires.duration_since(now).unsigned_abs() > life / 2
+            && self.keys.contains_key(&held.access_key_id)
         {
             return Some(held.clone());
         }
+        let minted = self.mint(life, now);
+        self.handed_out.insert(role.to_owned(), minted.clone());
+        Some(minted)
+    }
+
+    /// New temporary credentials.
+    pub fn mint(&mut self, life: Duration, now: Timestamp) -> RoleCredential {
+        self.keys.retain(|_, key| {
+            key.temporary
+                .as_ref()
+                .is_none_or(|(_, expires)| now.duration_since(*expires) < EXPIRED_KEPT)
+        });
         let mut random_text = |length: usize| -> String {
             (0..length)
                 .map(|_| char::from(self.random.sample(rand::distr::Alphanumeric)))
@@ -138,18 +152,63 @@ impl KeyRing {
             security_token: random_text(120),
             expires: now + life,
         };
-        let temporary = Some((minted.security_token.clone(), minted.expires));
         let key = Key {
             secret: minted.access_key_secret.clone(),
-            temporary,
+            temporary: Some((minted.security_token.clone(), minted.expires)),
+            active: true,
         };
         self.keys.insert(minted.access_key_id.clone(), key);
-        self.minted.insert(role.to_owned(), minted.clone());
-        Some(minted)
+        minted
     }
 
-    /// Takes an access key out of service; whether it was there.
+    /// Puts a permanent access key into service, in place of one of the same id.
+    pub fn add(&mut self, credential: Credential) {
+        let key = Key {
+            secret: credential.access_key_secret,
+            temporary: None,
+            active: true,
+        };
+        self.keys.insert(credential.access_key_id, key);
+    }
+
+    /// Takes an access key out of service for good; whether it was there.
     pub fn revoke(&mut self, access_key_id: &str) -> bool {
         self.keys.remove(access_key_id).is_some()
+    }
+
+    /// Disables an access key, or enables it again; whether it is there.
+    pub fn set_active(&mut self, access_key_id: &str, active: bool) -> bool {
+        self.keys
+            .get_mut(access_key_id)
+            .map(|key| key.active = active)
+            .is_some()
+    }
+
+    /// Ends all temporary credentials that have been handed out, before their time.
+    pub fn expire_temporary(&mut self, now: Timestamp) {
+        for (_, expires) in self.keys.values_mut().filter_map(|key| key.temporary.as_mut()) {
+            *expires = (*expires).min(now);
+        }
+        // The metadata service does not go on handing out what has ended.
+        self.handed_out.clear();
+    }
+}
+
+impl Key {
+    fn check_token(&self, sent: Option<&str>, now: Timestamp) -> Result<(), ApiError> {
+        let Some((token, expires)) = &self.temporary else {
+            return Ok(());
+        };
+        match sent {
+            None => Err(error::SECURITY_TOKEN_MISSING
+                .because("SecurityToken is mandatory for temporary credentials.")),
+            Some(sent) if sent != token => {
+                Err(error::SECURITY_TOKEN_MALFORMED.because("Specified SecurityToken is malformed."))
+            }
+            Some(_) if *expires <= now => {
+                Err(error::SECURITY_TOKEN_EXPIRED.because("Specified SecurityToken is expired."))
+            }
+            Some(_) => Ok(()),
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! written straight to text: pages of 500 ENIs are what a large cluster asks for all day.
 
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use crate::model::{Eni, EniStatus, Mac};
 
@@ -22,9 +23,9 @@ pub struct EniView<'a> {
     mac_address: Mac,
     private_ip_address: std::net::Ipv4Addr,
     private_ip_sets: PrivateIps<'a>,
-    ipv6_sets: NoIpv6,
-    ipv4_prefix_sets: NoIpv4Prefix,
-    ipv6_prefix_sets: NoIpv6Prefix,
+    ipv6_sets: Ipv6s<'a>,
+    ipv4_prefix_sets: Ipv4Prefixes<'a>,
+    ipv6_prefix_sets: Ipv6Prefixes<'a>,
     security_group_ids: Groups<'a>,
     resource_group_id: &'a str,
     network_interface_traffic_mode: &'a str,
@@ -35,6 +36,8 @@ pub struct EniView<'a> {
     service_id: u64,
     owner_id: &'static str,
     tags: Tags<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_number: Option<u32>,
     /// What only Describe shows.
     #[serde(flatten)]
     described: Option<Described<'a>>,
@@ -61,7 +64,7 @@ struct AttachmentView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     network_card_index: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    member_network_interface_ids: Option<NoMembers>,
+    member_network_interface_ids: Option<Members<'a>>,
 }
 
 #[derive(Serialize)]
@@ -96,29 +99,28 @@ struct Tag<'a> {
     tag_value: &'a str,
 }
 
-/// Lists that are always empty, each under the name that the API gives its items.
-#[derive(Serialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct NoIpv6 {
-    ipv6_set: [u8; 0],
+#[derive(Serialize)]
+struct Ipv6s<'a> {
+    #[serde(rename = "Ipv6Set", serialize_with = "ipv6s")]
+    of: &'a Eni,
+}
+
+#[derive(Serialize)]
+struct Ipv4Prefixes<'a> {
+    #[serde(rename = "Ipv4PrefixSet", serialize_with = "ipv4_prefixes")]
+    of: &'a Eni,
+}
+
+#[derive(Serialize)]
+struct Ipv6Prefixes<'a> {
+    #[serde(rename = "Ipv6PrefixSet", serialize_with = "ipv6_prefixes")]
+    of: &'a Eni,
 }
 
 #[derive(Serialize, Default)]
 #[serde(rename_all = "PascalCase")]
-struct NoIpv4Prefix {
-    ipv4_prefix_set: [u8; 0],
-}
-
-#[derive(Serialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct NoIpv6Prefix {
-    ipv6_prefix_set: [u8; 0],
-}
-
-#[derive(Serialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct NoMembers {
-    member_network_interface_id: [u8; 0],
+struct Members<'a> {
+    member_network_interface_id: &'a [std::sync::Arc<str>],
 }
 
 impl<'a> EniView<'a> {
@@ -136,9 +138,9 @@ impl<'a> EniView<'a> {
             mac_address: eni.mac,
             private_ip_address: eni.primary_ip,
             private_ip_sets: PrivateIps { of: eni },
-            ipv6_sets: NoIpv6::default(),
-            ipv4_prefix_sets: NoIpv4Prefix::default(),
-            ipv6_prefix_sets: NoIpv6Prefix::default(),
+            ipv6_sets: Ipv6s { of: eni },
+            ipv4_prefix_sets: Ipv4Prefixes { of: eni },
+            ipv6_prefix_sets: Ipv6Prefixes { of: eni },
             security_group_ids: Groups {
                 ids: &eni.security_group_ids,
             },
@@ -150,6 +152,7 @@ impl<'a> EniView<'a> {
             service_id: 0,
             owner_id: "1000000000000001",
             tags: Tags { of: eni },
+            queue_number: eni.queue_number,
             described: None,
         }
     }
@@ -163,7 +166,7 @@ impl<'a> EniView<'a> {
                 device_index: Some(attachment.device_index),
                 trunk_network_interface_id: Some(attachment.trunk_eni_id.as_deref().unwrap_or_default()),
                 network_card_index: Some(attachment.network_card_index),
-                member_network_interface_ids: Some(NoMembers::default()),
+                member_network_interface_ids: Some(Members::default()),
             },
             _ => AttachmentView::default(),
         };
@@ -177,6 +180,18 @@ impl<'a> EniView<'a> {
             ..EniView::created(eni)
         }
     }
+
+    /// As it is, with the members it carries as a trunk.
+    pub fn carrying(mut self, members: &'a [std::sync::Arc<str>]) -> EniView<'a> {
+        let attached = self
+            .described
+            .as_mut()
+            .and_then(|described| described.attachment.member_network_interface_ids.as_mut());
+        if let Some(carried) = attached {
+            carried.member_network_interface_id = members;
+        }
+        self
+    }
 }
 
 fn as_text<S: Serializer>(mac: &Mac, serializer: S) -> Result<S::Ok, S::Error> {
@@ -188,6 +203,30 @@ fn private_ips<S: Serializer>(eni: &&Eni, serializer: S) -> Result<S::Ok, S::Err
         private_ip_address,
         primary: private_ip_address == eni.primary_ip,
     }))
+}
+
+fn ipv6s<S: Serializer>(eni: &&Eni, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(
+        eni.ipv6_addresses
+            .iter()
+            .map(|address| json!({"Ipv6Address": address})),
+    )
+}
+
+fn ipv4_prefixes<S: Serializer>(eni: &&Eni, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(
+        eni.ipv4_prefixes
+            .iter()
+            .map(|prefix| json!({"Ipv4Prefix": prefix})),
+    )
+}
+
+fn ipv6_prefixes<S: Serializer>(eni: &&Eni, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(
+        eni.ipv6_prefixes
+            .iter()
+            .map(|prefix| json!({"Ipv6Prefix": prefix})),
+    )
 }
 
 fn tags<S: Serializer>(eni: &&Eni, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,3 +9,5 @@ pub mod parameters;
 pub mod quota;
 pub mod server;
 pub mod signature;
+pub mod sts;
+mod views;

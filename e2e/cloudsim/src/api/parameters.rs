@@ -2,8 +2,12 @@
 //! them with the API's own errors.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::str::FromStr;
 
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::signature::hex;
 use crate::model::ApiError;
 use crate::model::error;
 
@@ -75,22 +79,23 @@ impl Parameters {
     }
 
     /// A truth value.
-    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.get(name) {
-            None => Ok(false),
-            Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
-            Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
             Some(_) => Err(error::invalid(name, "it must be true or false")),
         }
     }
 
-    /// An IPv4 address.
-    pub fn address(&self, name: &str) -> Result<Option<Ipv4Addr>, ApiError> {
-        self.get(name).map(|text| parse_address(name, text)).transpose()
+    /// A value that is what `kind` says.
+    pub fn one<T: FromStr>(&self, name: &str, kind: &str) -> Result<Option<T>, ApiError> {
+        self.get(name).map(|text| parse(name, text, kind)).transpose()
     }
 
-    /// The values of `Name.1`, `Name.2`, …, in that order; gaps do not matter.
-    pub fn list(&self, name: &str) -> Vec<String> {
+    /// The values of `Name.1`, `Name.2`, …, in that order, where gaps do not matter; or those
+    /// of a JSON array in `Name` itself, as some clients write it; or that one value.
+    pub fn list(&self, name: &str) -> Result<Vec<String>, ApiError> {
         let mut items: Vec<(u32, &String)> = self
             .0
             .range(format!("{name}.")..format!("{name}/"))
@@ -98,29 +103,36 @@ impl Parameters {
             .filter(|(_, value)| !value.is_empty())
             .collect();
         items.sort_by_key(|(index, _)| *index);
-        items.into_iter().map(|(_, value)| value.clone()).collect()
+        let mut items: Vec<String> = items.into_iter().map(|(_, value)| value.clone()).collect();
+        match self.get(name) {
+            Some(array) if array.starts_with('[') => items.extend(json_array(name, array)?),
+            Some(value) => items.push(value.to_owned()),
+            None => {}
+        }
+        Ok(items)
     }
 
-    /// A list of IPv4 addresses.
-    pub fn addresses(&self, name: &str) -> Result<Vec<Ipv4Addr>, ApiError> {
-        self.list(name)
-            .iter()
-            .map(|text| parse_address(name, text))
-            .collect()
+    /// A list of values that are what `kind` says.
+    pub fn all<T: FromStr>(&self, name: &str, kind: &str) -> Result<Vec<T>, ApiError> {
+        let items = self.list(name)?;
+        items.iter().map(|text| parse(name, text, kind)).collect()
     }
 
     /// Either a list or a JSON array in one value: the API has both for some parameters.
     pub fn list_or_json(&self, name: &str) -> Result<Vec<String>, ApiError> {
         match self.get(name) {
-            None => Ok(self.list(name)),
-            Some(json) => {
-                serde_json::from_str(json).map_err(|_| error::invalid(name, "it must be a JSON array of ids"))
-            }
+            None => self.list(name),
+            Some(json) => json_array(name, json),
         }
     }
 
-    /// Keys and values of `Tag.N.Key` and `Tag.N.Value`.
+    /// Keys and values of `Tag.N.Key` and `Tag.N.Value`, or of a JSON array in `Tag`.
     pub fn tags(&self) -> Result<Vec<(String, Option<String>)>, ApiError> {
+        if let Some(array) = self.get("Tag") {
+            let array = serde_json::from_str(array)
+                .map_err(|_| error::invalid("Tag", "tags are given as Tag.N.Key and Tag.N.Value"))?;
+            return Parameters::of_json(&serde_json::json!({ "Tag": Value::Array(array) })).tags();
+        }
         let mut tags: BTreeMap<u32, (Option<String>, Option<String>)> = BTreeMap::new();
         for (name, value) in self.0.range("Tag.".to_owned().."Tag/".to_owned()) {
             let bad = || error::invalid(name, "tags are given as Tag.N.Key and Tag.N.Value");
@@ -146,18 +158,126 @@ impl Parameters {
             .filter(|(name, _)| !TRANSPORT.contains(name) && *name != "Version")
     }
 
-    /// One canonical text of everything that says what to do but the ClientToken.
+    /// A hash of everything that says what to do but the ClientToken.
     pub fn fingerprint(&self) -> String {
         let mut text = String::new();
         for (name, value) in self.of_act().filter(|(name, _)| *name != "ClientToken") {
             // Lengths keep pairs apart whatever they contain.
             text.push_str(&format!("{}:{name}{}:{value}", name.len(), value.len()));
         }
-        text
+        hex(&Sha256::digest(text.as_bytes()))
+    }
+
+    /// The parameters of a JSON object: arrays become `Name.1`, `Name.2`, …, objects
+    /// `Name.Field`.
+    pub fn of_json(body: &Value) -> Parameters {
+        let mut parameters = Parameters::default();
+        if let Value::Object(fields) = body {
+            fields
+                .iter()
+                .for_each(|(name, value)| parameters.flatten(name, value));
+        }
+        parameters
+    }
+
+    fn flatten(&mut self, name: &str, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.flatten(&format!("{name}.{}", index + 1), item);
+                }
+            }
+            Value::Object(fields) => {
+                for (field, value) in fields {
+                    self.flatten(&format!("{name}.{field}"), value);
+                }
+            }
+            Value::String(text) => {
+                self.0.insert(name.to_owned(), text.clone());
+            }
+            Value::Bool(_) | Value::Number(_) => {
+                self.0.insert(name.to_owned(), value.to_string());
+            }
+        }
     }
 }
 
-fn parse_address(name: &str, text: &str) -> Result<Ipv4Addr, ApiError> {
+fn parse<T: FromStr>(name: &str, text: &str, kind: &str) -> Result<T, ApiError> {
     text.parse()
-        .map_err(|_| error::invalid(name, "it must be an IPv4 address"))
+        .map_err(|_| error::invalid(name, &format!("it must be {kind}")))
+}
+
+fn json_array(name: &str, text: &str) -> Result<Vec<String>, ApiError> {
+    serde_json::from_str(text).map_err(|_| error::invalid(name, "it must be a JSON array of texts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn parameters(pairs: &[(&str, &str)]) -> Parameters {
+        let owned = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        owned.collect()
+    }
+
+    #[test]
+    fn a_json_body_says_the_same_as_a_query() {
+        let body = json!({
+            "NetworkInterfaceId": "eni-1",
+            "PrivateIpAddress": ["10.0.0.1", "10.0.0.2"],
+            "Tag": [{"Key": "a", "Value": "b"}],
+            "MaxResults": 20,
+            "DeleteOnRelease": true,
+            "Description": null,
+        });
+        let query = parameters(&[
+            ("NetworkInterfaceId", "eni-1"),
+            ("PrivateIpAddress.1", "10.0.0.1"),
+            ("PrivateIpAddress.2", "10.0.0.2"),
+            ("Tag.1.Key", "a"),
+            ("Tag.1.Value", "b"),
+            ("MaxResults", "20"),
+            ("DeleteOnRelease", "true"),
+        ]);
+        assert_eq!(Parameters::of_json(&body), query);
+        let array = parameters(&[("Tag", r#"[{"Key": "a", "Value": "b"}]"#)]);
+        assert_eq!(array.tags(), query.tags());
+    }
+
+    #[test]
+    fn the_fingerprint_tells_requests_apart_and_leaves_the_token_out() {
+        let one = parameters(&[("A", "1"), ("ClientToken", "x"), ("SignatureNonce", "n")]);
+        let same = parameters(&[("A", "1"), ("ClientToken", "y")]);
+        assert_eq!(one.fingerprint(), same.fingerprint());
+        let other = parameters(&[("A", "1"), ("B", "")]);
+        assert_ne!(one.fingerprint(), other.fingerprint());
+        let shifted = parameters(&[("A1", "")]);
+        assert_ne!(one.fingerprint(), shifted.fingerprint());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn whatever_comes_is_read_or_refused(
+            pairs in vec(("(Tag|Ip)(\\.[0-9]{0,12})?(\\.[a-zA-Z]{0,5})?", "[\\[\\]{}\",0-9a-z.: ]{0,20}|\\PC{0,8}"), 0..8)
+        ) {
+            let read: Parameters = pairs.into_iter().collect();
+            let _ = read.tags();
+            let _ = read.list("Ip");
+            let _ = read.all::<Ipv4Addr>("Ip", "an address");
+            let _ = read.number("Ip", 1..=10);
+            let _ = read.flag("Ip");
+            prop_assert_eq!(read.fingerprint().len(), 64);
+        }
+    }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::call::{HttpRequest, Reply, answer};
+use crate::gate::Caller;
 use crate::state::State;
 
 /// Largest request body taken, in bytes.
@@ -88,12 +89,16 @@ async fn respond(
     let body = axum::body::to_bytes(Body::new(body), MAX_BODY)
         .await
         .map_err(Cut::Read)?;
+    let caller = Caller::default();
+    // Dropped with this future, which hyper does when the caller hangs up.
+    let _presence = caller.presence();
     let request = HttpRequest {
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body: body.to_vec(),
+        caller,
     };
     // In a task of its own: a caller that hangs up does not undo what it asked for.
     match tokio::spawn(answer(state, request)).await {
@@ -102,6 +107,8 @@ async fn respond(
             let length = body.len();
             response(status, length, Body::from_stream(half_of(body.into())))
         }
+        // Until the caller hangs up or the simulator stops; either drops this future.
+        Ok(Reply::Silence) => std::future::pending().await,
         Ok(Reply::Reset) => {
             reset_on_close(&socket);
             Err(Cut::Reset)

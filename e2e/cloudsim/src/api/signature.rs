@@ -82,12 +82,14 @@ impl Claim {
         if header(request.headers, "x-acs-content-sha256").is_some_and(|sent| sent != content_hash) {
             return Err(error::CONTENT_HASH.because("x-acs-content-sha256 is not the hash of the body."));
         }
-        let required = |name: &str| header(request.headers, name).ok_or_else(|| error::missing(name));
+        // Absent headers are named as the parameters that they stand for.
+        let required =
+            |name: &str, called: &str| header(request.headers, name).ok_or_else(|| error::missing(called));
         Ok(Claim {
             access_key_id: access_key_id.to_owned(),
             security_token: header(request.headers, "x-acs-security-token").map(str::to_owned),
-            nonce: required("x-acs-signature-nonce")?.to_owned(),
-            timestamp: required("x-acs-date")?.to_owned(),
+            nonce: required("x-acs-signature-nonce", "SignatureNonce")?.to_owned(),
+            timestamp: required("x-acs-date", "Timestamp")?.to_owned(),
             signature: signature.to_owned(),
             string_to_sign: v3_string_to_sign(request, &names, signed_headers, &content_hash),
             family: Family::V3,

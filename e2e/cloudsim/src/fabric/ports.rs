@@ -158,10 +158,12 @@ impl PortTable {
         };
         let id = self.find(eni_id).ok_or_else(not_plugged)?;
         self.check_addresses(eni_id, Some(id), &addresses)?;
-        self.by_address.retain(|_, owner| *owner != id);
+        let entry = self.entries.get_mut(&id).ok_or_else(not_plugged)?;
+        for address in &entry.addresses {
+            self.by_address.remove(address);
+        }
         self.by_address
             .extend(addresses.iter().map(|address| (*address, id)));
-        let entry = self.entries.get_mut(&id).ok_or_else(not_plugged)?;
         entry.addresses = addresses;
         entry.groups = groups;
         Ok(())
@@ -183,6 +185,11 @@ impl PortTable {
     pub fn owner(&self, address: Ipv4Addr) -> Option<(PortId, &Entry)> {
         let id = *self.by_address.get(&address)?;
         Some((id, self.get(id)?))
+    }
+
+    /// Whether an address is one of a port's own.
+    pub fn owns(&self, id: PortId, address: Ipv4Addr) -> bool {
+        self.by_address.get(&address) == Some(&id)
     }
 
     /// Groups of the ENI that owns an address; none when nobody does.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
 use ipnet::Ipv4Net;
+use netlink_packet_route::address::AddressScope;
 use nix::sched::{CloneFlags, setns};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
@@ -80,7 +81,15 @@ pub fn metadata_listener(netns: &Path) -> Result<TcpListener, NamespaceError> {
 async fn give_metadata_address() -> Result<(), HostAddressError> {
     let (connection, netlink, _) = rtnetlink::new_connection().map_err(HostAddressError::Netlink)?;
     let connection = tokio::spawn(connection);
-    let given = give_address(&netlink, "lo", Ipv4Net::from(metadata::ADDRESS)).await;
+    // Of scope host: on a real machine the service is elsewhere, and nothing that the machine sends may take
+    // its address for its own.
+    let given = give_address(
+        &netlink,
+        "lo",
+        Ipv4Net::from(metadata::ADDRESS),
+        AddressScope::Host,
+    )
+    .await;
     connection.abort();
     given
 }
@@ -95,7 +104,7 @@ pub async fn give_host_address(
     let (connection, netlink, _) = rtnetlink::new_connection().map_err(HostAddressError::Netlink)?;
     let connection = tokio::spawn(connection);
     let given = async {
-        give_address(&netlink, link, address).await?;
+        give_address(&netlink, link, address, AddressScope::Universe).await?;
         let Some(gateway) = gateway else { return Ok(()) };
         let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build();
         // Not replaced: a namespace that has a default route is somebody else's.
@@ -115,7 +124,12 @@ pub async fn give_host_address(
     given
 }
 
-async fn give_address(netlink: &Handle, link: &str, address: Ipv4Net) -> Result<(), HostAddressError> {
+async fn give_address(
+    netlink: &Handle,
+    link: &str,
+    address: Ipv4Net,
+    scope: AddressScope,
+) -> Result<(), HostAddressError> {
     let failed = |act| {
         move |source| HostAddressError::Act {
             act,
@@ -129,13 +143,12 @@ async fn give_address(netlink: &Handle, link: &str, address: Ipv4Net) -> Result<
         .ok_or_else(|| HostAddressError::NoLink(link.to_owned()))?
         .header
         .index;
-    netlink
+    let mut request = netlink
         .address()
         .add(index, IpAddr::V4(address.addr()), address.prefix_len())
-        .replace()
-        .execute()
-        .await
-        .map_err(failed("set the address"))?;
+        .replace();
+    request.message_mut().header.scope = scope;
+    request.execute().await.map_err(failed("set the address"))?;
     let up = LinkUnspec::new_with_index(index).up().build();
     netlink
         .link()

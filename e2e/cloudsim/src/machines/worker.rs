@@ -154,7 +154,7 @@ impl Worker {
         fabric.plug(Port {
             eni_id: eni.id.to_string(),
             mac: eni.mac.0,
-            addresses: eni.addresses().collect(),
+            addresses: eni.routed_addresses().collect(),
             vswitch_id: eni.vswitch_id.to_string(),
             security_groups: eni.security_group_ids.iter().map(ToString::to_string).collect(),
             kind,
@@ -174,7 +174,7 @@ impl Worker {
             Change::Altered(eni) => match (&self.fabric, self.plugged.contains_key(&eni.id)) {
                 (Some(fabric), true) => fabric.update(
                     &eni.id,
-                    eni.addresses().collect(),
+                    eni.routed_addresses().collect(),
                     eni.security_group_ids.iter().map(ToString::to_string).collect(),
                 ),
                 _ => Ok(()),

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::model::{AddressSpace, Cloud, Eni, EniStatus, InstanceState};
+use crate::model::describe::{EniFilter, EniPage};
+use crate::model::{AddressSpace, Cloud, Eni, EniStatus, InstanceState, LookBack};
 use crate::state::State;
 
 /// The text at `path`, if there is something.
@@ -11,12 +12,14 @@ pub fn lookup(state: &State, instance_id: &str, path: &str) -> Option<String> {
     if let Some(role_path) = path.strip_prefix("ram/security-credentials") {
         return credentials(state, instance_id, role_path.trim_matches('/'));
     }
-    state.with_cloud(|cloud, _| {
-        let instance = cloud.instance(instance_id)?;
-        match path.strip_prefix("network/interfaces/macs") {
-            Some(rest) => interface(cloud, instance_id, rest.trim_matches('/')),
-            None => own(cloud, &state.region, instance, path),
-        }
+    state.with_cloud(|cloud, now| {
+        let Some(rest) = path.strip_prefix("network/interfaces/macs") else {
+            return own(cloud, &state.region, cloud.instance(instance_id)?, path);
+        };
+        cloud.look_back(state.metadata_look_back(now));
+        let nics = nics(cloud, instance_id);
+        cloud.look_back(LookBack::default());
+        interface(cloud, &nics, rest.trim_matches('/'))
     })
 }
 
@@ -56,28 +59,42 @@ fn own(cloud: &Cloud, region: &str, instance: &InstanceState, path: &str) -> Opt
     })
 }
 
-/// Facts of an attached ENI, by its MAC. Members do not show: they are no NICs.
-fn interface(cloud: &Cloud, instance_id: &str, path: &str) -> Option<String> {
-    let nics = || {
-        cloud
-            .enis_of(instance_id)
-            .filter(|eni| eni.trunk().is_none() && eni.status == EniStatus::InUse)
+/// NICs of an instance at the moment that reads see. Members do not show: they are no NICs.
+fn nics(cloud: &Cloud, instance_id: &str) -> Vec<Eni> {
+    let filter = EniFilter {
+        instance_id: Some(instance_id.to_owned()),
+        status: Some(EniStatus::InUse.name().to_owned()),
+        ..EniFilter::default()
     };
+    let all = EniPage::After {
+        after: 0,
+        limit: usize::MAX,
+    };
+    let mut nics = cloud.describe_network_interfaces(&filter, all).enis;
+    nics.retain(|eni| eni.trunk().is_none());
+    nics
+}
+
+/// Facts of a NIC, by its MAC.
+fn interface(cloud: &Cloud, nics: &[Eni], path: &str) -> Option<String> {
     if path.is_empty() {
-        let macs: Vec<String> = nics().map(|eni| format!("{}/", eni.mac)).collect();
+        let macs: Vec<String> = nics.iter().map(|eni| format!("{}/", eni.mac)).collect();
         return Some(macs.join("\n"));
     }
     let (mac, field) = path.split_once('/').unwrap_or((path, ""));
-    let eni = nics().find(|eni| eni.mac.to_string() == mac)?;
+    let eni = nics.iter().find(|eni| eni.mac.to_string() == mac)?;
     interface_field(cloud, eni, field)
 }
 
 fn interface_field(cloud: &Cloud, eni: &Eni, field: &str) -> Option<String> {
-    let cidr = cloud.vswitch(&eni.vswitch_id)?.spec.cidr;
+    let vswitch = &cloud.vswitch(&eni.vswitch_id)?.spec;
+    let (cidr, ipv6) = (vswitch.cidr, vswitch.ipv6_cidr);
     Some(match field {
         "" => {
             let entries = [
                 "gateway",
+                "ipv6-gateway",
+                "ipv6s",
                 "netmask",
                 "network-interface-id",
                 "primary-ip-address",
@@ -85,6 +102,7 @@ fn interface_field(cloud: &Cloud, eni: &Eni, field: &str) -> Option<String> {
                 "vpc-id",
                 "vswitch-cidr-block",
                 "vswitch-id",
+                "vswitch-ipv6-cidr-block",
             ];
             entries.join("\n")
         }
@@ -92,6 +110,9 @@ fn interface_field(cloud: &Cloud, eni: &Eni, field: &str) -> Option<String> {
         "primary-ip-address" => eni.primary_ip.to_string(),
         "private-ipv4s" => json!(eni.addresses().map(|ip| ip.to_string()).collect::<Vec<_>>()).to_string(),
         "gateway" => AddressSpace::gateway(cidr).to_string(),
+        "ipv6s" => ipv6s(eni)?,
+        "ipv6-gateway" => AddressSpace::gateway_ipv6(ipv6?).to_string(),
+        "vswitch-ipv6-cidr-block" => ipv6?.to_string(),
         "netmask" => cidr.netmask().to_string(),
         "vswitch-id" => eni.vswitch_id.to_string(),
         "vswitch-cidr-block" => cidr.to_string(),
@@ -100,17 +121,16 @@ fn interface_field(cloud: &Cloud, eni: &Eni, field: &str) -> Option<String> {
     })
 }
 
+/// The IPv6 addresses in brackets, which is not JSON; nothing stands there without one.
+fn ipv6s(eni: &Eni) -> Option<String> {
+    let addresses: Vec<String> = eni.ipv6_addresses.iter().map(ToString::to_string).collect();
+    (!addresses.is_empty()).then(|| format!("[{}]", addresses.join(", ")))
+}
+
 /// Credentials of the instance's RAM role.
 fn credentials(state: &State, instance_id: &str, role: &str) -> Option<String> {
-    let (own_role, now) = state.with_cloud(|cloud, now| {
-        (
-            cloud
-                .instance(instance_id)
-                .and_then(|instance| instance.spec.ram_role.clone()),
-            now,
-        )
-    });
-    let own_role = own_role?;
+    let own_role = state.with_cloud(|cloud, _| cloud.instance(instance_id)?.spec.ram_role.clone())?;
+    let now = state.clock.gateway();
     if role.is_empty() {
         return Some(own_role);
     }

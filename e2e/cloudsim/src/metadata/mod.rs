@@ -55,7 +55,7 @@ async fn respond(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let now = service.state.clock.now();
+    let now = service.state.clock.gateway();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if method == Method::PUT && uri.path() == TOKEN_PATH {
         return match service.tokens.lock().issue(header(TTL_HEADER), now) {

@@ -2,6 +2,7 @@
 //! member and gets the VLAN id that the API calls DeviceIndex.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,6 +11,8 @@ use super::error::{self, ApiError};
 use super::{Attachment, Cloud, Completion, Eni, EniKind, EniStatus, InstanceState};
 use crate::world::InstanceType;
 
+/// The traffic mode of eRDMA interfaces.
+const HIGH_PERFORMANCE: &str = "HighPerformance";
 const VLAN_IDS: std::ops::RangeInclusive<u16> = 1..=4094;
 
 /// Parameters of AttachNetworkInterface.
@@ -61,11 +64,9 @@ impl Cloud {
         if *eni.zone_id != *instance.zone {
             return Err(error::ZONE_MISMATCH.because("The ENI and the instance are in different zones."));
         }
-        if eni.addresses().count() > limits.private_ips_per_eni as usize {
-            return Err(
-                error::IPV4_COUNT.because("The ENI has more private addresses than the instance type takes.")
-            );
-        }
+        self.check_fit::<Ipv4Addr>(eni, Some(limits), 0)?;
+        self.check_fit::<Ipv6Addr>(eni, Some(limits), 0)?;
+        self.check_card(eni, request.network_card_index, limits)?;
         let (trunk_eni_id, device_index) = match &request.trunk_eni_id {
             Some(trunk) => {
                 let vlan = self.plan_member(eni, trunk, instance, limits)?;
@@ -135,15 +136,31 @@ impl Cloud {
         if eni.kind == EniKind::Trunk && !limits.trunk_supported {
             return Err(error::ENI_TYPE.because("The instance type does not support trunk ENIs."));
         }
-        let direct = self
-            .enis
-            .of_instance(&instance.spec.id)
-            .filter(|eni| eni.trunk().is_none())
-            .count();
-        if direct >= limits.eni_quantity as usize {
+        let there = |fits: &dyn Fn(&Eni) -> bool| {
+            let direct = self.enis.of_instance(&instance.spec.id);
+            direct.filter(|eni| eni.trunk().is_none() && fits(eni)).count()
+        };
+        let trunks = there(&|eni| eni.kind == EniKind::Trunk);
+        if there(&|_| true) >= limits.eni_quantity as usize
+            || eni.kind == EniKind::Trunk && trunks >= self.rules.trunks_per_instance as usize
+        {
             return Err(per_instance_limit());
         }
+        let rdma = |eni: &Eni| eni.traffic_mode == HIGH_PERFORMANCE;
+        if rdma(eni) && there(&rdma) >= limits.eri_quantity as usize {
+            return Err(error::ENI_TYPE.because("The instance takes no more ENIs of the RDMA mode."));
+        }
         Ok(())
+    }
+
+    fn check_card(&self, eni: &Eni, card: u32, limits: &InstanceType) -> Result<(), ApiError> {
+        if card < limits.network_cards.max(1) {
+            return Ok(());
+        }
+        Err(error::invalid(
+            "NetworkCardIndex",
+            &format!("the instance has no network card {card} for ENI {}", eni.id),
+        ))
     }
 
     pub(super) fn known_eni(&self, id: &str) -> Result<&Eni, ApiError> {

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use super::create::{CreateEni, NewEniKind};
-use super::space::AddressSpace;
 use super::table::EniTable;
-use super::tokens::TokenLedger;
+use super::tokens::Tokens;
 use super::{ApiError, Attachment, Cloud, Eni, EniKind, EniStatus, IdMaker, InstanceState, InstanceStatus};
 use super::{HostPort, VSwitchState, error};
 use crate::world::{Instance, PresetEni, World, WorldError};
@@ -27,16 +26,7 @@ impl Cloud {
             vswitches: world
                 .v_switches
                 .iter()
-                .map(|spec| {
-                    let space = AddressSpace::new(spec.cidr, spec.withheld);
-                    (
-                        spec.id.clone(),
-                        VSwitchState {
-                            spec: spec.clone(),
-                            space,
-                        },
-                    )
-                })
+                .map(|spec| (spec.id.clone(), VSwitchState::new(spec.clone())))
                 .collect(),
             groups: world
                 .security_groups
@@ -50,14 +40,18 @@ impl Cloud {
                 .collect(),
             instances: BTreeMap::new(),
             enis: EniTable::default(),
+            reservations: BTreeMap::new(),
             account_limit: None,
-            tokens: TokenLedger::new(world.rules.client_token_life.0, world.rules.client_token_reuse),
+            rules: world.rules.clone(),
+            tokens: Tokens::new(&world.rules),
             ids: IdMaker::new(seed),
             due: BTreeMap::new(),
             pending: HashMap::new(),
             last_due: 0,
             changes: Vec::new(),
             record_changes,
+            space_past: Default::default(),
+            space_seen_at: None,
         };
         cloud.populate(world, now)?;
         // The account's quota is for what comes later: a world may start above it.
@@ -66,6 +60,17 @@ impl Cloud {
     }
 
     fn populate(&mut self, world: &World, now: Timestamp) -> Result<(), WorldError> {
+        for vswitch in &world.v_switches {
+            for block in &vswitch.reserved_cidrs {
+                self.preset_reservation(&vswitch.id, *block, now)
+                    .map_err(|_| WorldError::Address {
+                        holder: format!("vSwitch {}", vswitch.id),
+                        address: block.to_string(),
+                        reason: "cannot be reserved for prefixes: it overlaps another block, contains an address \
+                                 that the system keeps, is too small, or is outside",
+                    })?;
+            }
+        }
         for host in &world.hosts {
             let holder = || format!("host {}", host.name);
             let vswitch = self

@@ -1,16 +1,18 @@
 //! CreateNetworkInterface: synchronous, the ENI is Available when the answer comes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::addresses::check_unrepeated;
 use super::error::{self, ApiError};
-use super::{Cloud, Eni, EniKind, EniStatus, VSwitchState};
+use super::family::{Held, Wanted};
+use super::family_rules::{Family, MAX_PER_CALL};
+use super::tags::check_tags;
+use super::{Cloud, Eni, EniKind, EniStatus, Idempotency, VSwitchState};
 
 const MAX_GROUPS: usize = 10;
-const MAX_TAGS: usize = 20;
 const MAX_SECONDARY: u32 = 49;
 const MAX_LISTED_SECONDARY: usize = 10;
 
@@ -29,10 +31,9 @@ pub struct CreateEni {
     pub security_group_ids: Vec<String>,
     pub kind: NewEniKind,
     pub primary_ip: Option<Ipv4Addr>,
-    /// Secondary addresses the cloud chooses.
-    pub secondary_count: u32,
-    /// Secondary addresses the caller chooses.
-    pub secondary_ips: Vec<Ipv4Addr>,
+    /// Beside the primary address.
+    pub ipv4: Wanted<Ipv4Addr>,
+    pub ipv6: Wanted<Ipv6Addr>,
     pub tags: Vec<(String, String)>,
     pub name: String,
     pub description: String,
@@ -40,26 +41,28 @@ pub struct CreateEni {
     pub traffic_mode: String,
     pub delete_on_release: bool,
     pub source_dest_check: bool,
-    pub client_token: Option<String>,
-    /// All parameters but the token, in one canonical form: what tells a repeated request
-    /// from a changed one.
-    pub fingerprint: String,
+    pub queue_number: Option<u32>,
+    pub once: Idempotency,
+}
+
+/// The addresses of a new ENI.
+struct NewAddresses {
+    primary: Ipv4Addr,
+    ipv4: Held<Ipv4Addr>,
+    ipv6: Held<Ipv6Addr>,
 }
 
 impl Cloud {
     /// Creates an ENI. A token that is remembered answers what it answered first, also when
     /// the ENI is gone since.
     pub fn create_network_interface(&mut self, request: &CreateEni, now: Timestamp) -> Result<Eni, ApiError> {
-        self.tokens.forget_old(now);
-        let Some(token) = &request.client_token else {
-            return self.create(request, now);
-        };
-        if let Some(earlier) = self.tokens.recall(token, &request.fingerprint) {
-            return earlier;
-        }
-        let outcome = self.create(request, now);
-        self.tokens.remember(token, &request.fingerprint, &outcome, now);
-        outcome
+        self.once(
+            |tokens| &mut tokens.create,
+            &request.once,
+            now,
+            |cloud| cloud.create(request, now).map(Box::new),
+        )
+        .map(|eni| *eni)
     }
 
     fn create(&mut self, request: &CreateEni, now: Timestamp) -> Result<Eni, ApiError> {
@@ -85,21 +88,21 @@ impl Cloud {
         now: Timestamp,
     ) -> Result<Eni, ApiError> {
         let tags = check_tags(&request.tags)?;
-        self.check_groups(request)?;
-        let vswitch = self.vswitches.get_mut(&request.vswitch_id).ok_or_else(|| {
+        let known = self.vswitches.get(&request.vswitch_id).ok_or_else(|| {
             error::VSWITCH_NOT_FOUND.because(format!(
                 "The specified VSwitchId {} is not found.",
                 request.vswitch_id
             ))
         })?;
-        let mut addresses = take_addresses(vswitch, request)?.into_iter();
-        let primary_ip = addresses
-            .next()
-            .ok_or_else(|| error::missing("PrimaryIpAddress"))?;
-        let (vpc_id, zone_id) = (
-            Arc::from(vswitch.spec.vpc.as_str()),
-            Arc::from(vswitch.spec.zone.as_str()),
-        );
+        let (vpc_id, zone_id): (Arc<str>, Arc<str>) =
+            (known.spec.vpc.as_str().into(), known.spec.zone.as_str().into());
+        let groups = &request.security_group_ids;
+        self.check_groups(groups, &vpc_id, |_| 1 + request.ipv4.addresses())?;
+        let vswitch = self
+            .vswitches
+            .get_mut(&request.vswitch_id)
+            .ok_or_else(|| error::VSWITCH_NOT_FOUND.because("The VSwitch is not found."))?;
+        let addresses = take_addresses(vswitch, request)?;
         let serial = self.ids.serial();
         let id = id.map_or_else(|| self.ids.id("eni"), str::to_owned);
         Ok(Eni {
@@ -114,13 +117,12 @@ impl Cloud {
             vpc_id,
             vswitch_id: request.vswitch_id.as_str().into(),
             zone_id,
-            security_group_ids: request
-                .security_group_ids
-                .iter()
-                .map(|id| id.as_str().into())
-                .collect(),
-            primary_ip,
-            secondary_ips: addresses.collect(),
+            security_group_ids: groups.iter().map(|id| id.as_str().into()).collect(),
+            primary_ip: addresses.primary,
+            secondary_ips: addresses.ipv4.addresses,
+            ipv4_prefixes: addresses.ipv4.prefixes,
+            ipv6_addresses: addresses.ipv6.addresses,
+            ipv6_prefixes: addresses.ipv6.prefixes,
             tags,
             name: request.name.clone(),
             description: request.description.clone(),
@@ -128,13 +130,19 @@ impl Cloud {
             traffic_mode: request.traffic_mode.clone(),
             delete_on_release: request.delete_on_release,
             source_dest_check: request.source_dest_check,
+            queue_number: request.queue_number,
             created: now,
             attachment: None,
         })
     }
 
-    fn check_groups(&self, request: &CreateEni) -> Result<(), ApiError> {
-        let ids = &request.security_group_ids;
+    /// Whether an ENI of `vpc` can be in these groups, when it brings `more` addresses to one.
+    pub(super) fn check_groups(
+        &self,
+        ids: &[String],
+        vpc: &str,
+        more: impl Fn(&str) -> usize,
+    ) -> Result<(), ApiError> {
         if ids.is_empty() {
             return Err(error::missing("SecurityGroupId"));
         }
@@ -143,93 +151,97 @@ impl Cloud {
                 "At most {MAX_GROUPS} security groups can be specified for an ENI."
             )));
         }
-        let vpc = self
-            .vswitches
-            .get(&request.vswitch_id)
-            .map(|vswitch| &vswitch.spec.vpc);
-        let wanted = 1 + request.secondary_count as usize + request.secondary_ips.len();
         for id in ids {
             let group = self.groups.get(id).ok_or_else(|| {
                 error::GROUP_NOT_FOUND.because(format!("The specified SecurityGroupId {id} is not found."))
             })?;
-            if vpc.is_some_and(|vpc| *vpc != group.vpc) {
+            if group.vpc != vpc {
                 return Err(error::VPC_MISMATCH.because(format!(
                     "The security group {id} and the VSwitch are in different VPCs."
                 )));
             }
-            let held = self.enis.addresses_in_group(id);
-            if group
-                .max_addresses
-                .is_some_and(|limit| held + wanted > limit as usize)
-            {
-                return Err(error::GROUP_FULL.because(format!(
-                    "The maximum number of addresses in security group {id} is exceeded."
-                )));
-            }
+            self.check_group_room(id, more(id))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a group takes `more` addresses.
+    pub(super) fn check_group_room(&self, id: &str, more: usize) -> Result<(), ApiError> {
+        let limit = self.groups.get(id).and_then(|group| group.max_addresses);
+        let held = self.enis.addresses_in_group(id);
+        if limit.is_some_and(|limit| more > 0 && held + more > limit as usize) {
+            return Err(error::GROUP_FULL.because(format!(
+                "The maximum number of addresses in security group {id} is exceeded."
+            )));
         }
         Ok(())
     }
 }
 
-fn check_tags(tags: &[(String, String)]) -> Result<BTreeMap<Arc<str>, Arc<str>>, ApiError> {
-    if tags.len() > MAX_TAGS {
-        return Err(error::TOO_MANY_TAGS.because(format!("At most {MAX_TAGS} tags can be specified.")));
-    }
-    let mut checked = BTreeMap::new();
-    for (key, value) in tags {
-        if key.is_empty() || key.len() > 128 {
-            return Err(error::TAG_KEY_MALFORMED.because("A tag key has 1 to 128 characters."));
-        }
-        if value.len() > 128 {
-            return Err(error::TAG_VALUE_MALFORMED.because("A tag value has up to 128 characters."));
-        }
-        if checked
-            .insert(Arc::from(key.as_str()), Arc::from(value.as_str()))
-            .is_some()
-        {
-            return Err(error::TAG_KEY_TWICE.because(format!("The tag key {key} is specified twice.")));
-        }
-    }
-    Ok(checked)
-}
-
-/// Takes the primary address and the secondary ones, or none of them.
-fn take_addresses(vswitch: &mut VSwitchState, request: &CreateEni) -> Result<Vec<Ipv4Addr>, ApiError> {
-    if request.secondary_count > MAX_SECONDARY {
+/// Takes the primary address and all others, or none of them.
+fn take_addresses(vswitch: &mut VSwitchState, request: &CreateEni) -> Result<NewAddresses, ApiError> {
+    let (ipv4, ipv6) = (&request.ipv4, &request.ipv6);
+    if ipv4.count > MAX_SECONDARY {
         return Err(error::invalid(
             "SecondaryPrivateIpAddressCount",
             "it must be 1 to 49",
         ));
     }
-    if request.secondary_ips.len() > MAX_LISTED_SECONDARY {
+    if ipv4.listed.len() > MAX_LISTED_SECONDARY {
         return Err(error::invalid(
             "PrivateIpAddress",
             "at most 10 addresses can be listed",
         ));
     }
-    let listed: BTreeSet<_> = request.primary_ip.iter().chain(&request.secondary_ips).collect();
-    if listed.len() != request.secondary_ips.len() + usize::from(request.primary_ip.is_some()) {
-        return Err(error::ADDRESS_REPEATED.because("A private IP address is specified twice."));
+    if ipv6.addresses() > MAX_PER_CALL {
+        return Err(error::invalid(
+            "Ipv6Address",
+            "at most 10 addresses can be had in one call",
+        ));
     }
-    // `None` lets the vSwitch choose.
-    let chosen = std::iter::once(request.primary_ip)
-        .chain(request.secondary_ips.iter().copied().map(Some))
-        .chain((0..request.secondary_count).map(|_| None));
-    let mut taken = Vec::new();
-    for choice in chosen {
-        let address = match choice {
-            None => vswitch.space.take_next(),
-            Some(address) => vswitch.space.take(address).map(|()| address),
-        };
-        match address {
-            Ok(address) => taken.push(address),
-            Err(refusal) => {
-                taken
-                    .into_iter()
-                    .for_each(|address| vswitch.space.release(address));
-                return Err(refusal);
-            }
+    let listed: Vec<Ipv4Addr> = request
+        .primary_ip
+        .into_iter()
+        .chain(ipv4.listed.iter().copied())
+        .collect();
+    check_unrepeated(&listed, &[], error::ADDRESS_REPEATED)?;
+    check_wanted(ipv4)?;
+    check_wanted(ipv6)?;
+    let own = u32::from(request.primary_ip.is_none());
+    let mut held = vswitch.space.claim(&Wanted {
+        count: ipv4.count + own,
+        listed: listed.clone(),
+        ..ipv4.clone()
+    })?;
+    // Without a wish the primary address is the first that the vSwitch chose.
+    let primary_at = if own == 0 { 0 } else { listed.len() };
+    let primary = held.addresses.remove(primary_at);
+    let more = if ipv6.slots() == 0 {
+        Ok(Held::default())
+    } else {
+        Ipv6Addr::space(vswitch).and_then(|space| space.claim(ipv6))
+    };
+    match more {
+        Ok(more) => Ok(NewAddresses {
+            primary,
+            ipv4: held,
+            ipv6: more,
+        }),
+        Err(refusal) => {
+            vswitch.space.release(primary);
+            vswitch.space.give_back(&held.addresses, &held.prefixes);
+            Err(refusal)
         }
     }
-    Ok(taken)
+}
+
+fn check_wanted<A: Family>(wanted: &Wanted<A>) -> Result<(), ApiError> {
+    wanted.check_choices()?;
+    if wanted.prefix_count as usize + wanted.prefixes.len() > MAX_PER_CALL {
+        return Err(error::invalid(
+            A::PREFIX_PARAMETER,
+            "at most 10 prefixes can be had in one call",
+        ));
+    }
+    check_unrepeated(&[], &wanted.prefixes, error::ADDRESS_LISTED_TWICE)
 }

@@ -1,7 +1,7 @@
 //! Listings: filters and paging over the model.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::table::Candidates;
 use super::{Cloud, Eni, InstanceState, InstanceType, SecurityGroup, VSwitchState};
@@ -20,6 +20,9 @@ pub struct EniFilter {
     pub name: Option<String>,
     pub primary_ip: Option<Ipv4Addr>,
     pub private_ips: Vec<Ipv4Addr>,
+    pub ipv6_addresses: Vec<Ipv6Addr>,
+    /// Whether a service of the cloud has the ENI; none has one here.
+    pub service_managed: Option<bool>,
     /// Key, and value unless any will do.
     pub tags: Vec<(String, Option<String>)>,
 }
@@ -165,6 +168,12 @@ impl EniFilter {
                 .is_none_or(|id| eni.security_group_ids.iter().any(|group| **group == *id))
             && self.primary_ip.is_none_or(|address| address == eni.primary_ip)
             && (self.private_ips.is_empty() || eni.addresses().any(|held| self.private_ips.contains(&held)))
+            && (self.ipv6_addresses.is_empty()
+                || eni
+                    .ipv6_addresses
+                    .iter()
+                    .any(|held| self.ipv6_addresses.contains(held)))
+            && self.service_managed != Some(true)
             && self.tags.iter().all(|(key, value)| {
                 eni.tags
                     .get(key.as_str())

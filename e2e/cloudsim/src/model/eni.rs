@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+
+use super::family::Prefix;
 
 /// Hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +100,12 @@ pub struct Eni {
     pub security_group_ids: Vec<Arc<str>>,
     pub primary_ip: Ipv4Addr,
     pub secondary_ips: Vec<Ipv4Addr>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ipv4_prefixes: Vec<Prefix<Ipv4Addr>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ipv6_addresses: Vec<Ipv6Addr>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ipv6_prefixes: Vec<Prefix<Ipv6Addr>>,
     pub tags: BTreeMap<Arc<str>, Arc<str>>,
     pub name: String,
     pub description: String,
@@ -105,6 +113,9 @@ pub struct Eni {
     pub traffic_mode: String,
     pub delete_on_release: bool,
     pub source_dest_check: bool,
+    /// Queues of the NIC; what the instance type gives when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_number: Option<u32>,
     pub created: Timestamp,
     pub attachment: Option<Attachment>,
 }
@@ -113,6 +124,12 @@ impl Eni {
     /// Every private address, the primary one first.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         std::iter::once(self.primary_ip).chain(self.secondary_ips.iter().copied())
+    }
+
+    /// Every IPv4 address whose packets belong to it, those of its prefixes included.
+    pub fn routed_addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.addresses()
+            .chain(self.ipv4_prefixes.iter().flat_map(Prefix::addresses))
     }
 
     /// Instance it is attached to or moving to or from.

@@ -11,6 +11,14 @@ pub struct ApiError {
     pub message: String,
 }
 
+impl ApiError {
+    /// Whether the same request may succeed later: an error of the cloud itself, or one that
+    /// asks to try again.
+    pub fn passes(&self) -> bool {
+        self.status >= 500 || self.code.starts_with("Throttling") || self.code == OPERATION_CONFLICT.code
+    }
+}
+
 /// A code with its HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
@@ -53,6 +61,28 @@ pub const ADDRESS_OUTSIDE: Code = Code::new(403, "InvalidVSwitchId.IpInvalid");
 pub const ADDRESS_TAKEN: Code = Code::new(403, "InvalidIp.IpAssigned");
 pub const ADDRESS_REPEATED: Code = Code::new(400, "InvalidPrivateIpAddress.Duplicated");
 pub const IPV4_COUNT: Code = Code::new(403, "InvalidOperation.Ipv4CountExceeded");
+pub const IPV6_COUNT: Code = Code::new(403, "InvalidOperation.Ipv6CountExceeded");
+pub const IPV6_OFF: Code = Code::new(403, "InvalidVSwitch.Ipv6NotTurnOn");
+pub const IPV6_UNSUPPORTED: Code = Code::new(403, "InvalidOperation.Ipv6NotSupport");
+pub const IPV6_ADDRESS: Code = Code::new(403, "InvalidIp.Address");
+pub const ADDRESS_UNASSIGNED: Code = Code::new(403, "InvalidIp.IpUnassigned");
+pub const ADDRESS_LISTED_TWICE: Code = Code::new(403, "InvalidIp.IpRepeated");
+pub const OPERATION_CONFLICT: Code = Code::new(403, "Operation.Conflict");
+pub const MISSING_PARAMETER: Code = Code::new(400, "MissingParameter");
+pub const RESERVATION_NOT_FOUND: Code = Code::new(404, "InvalidVSwitchCidrReservationId.NotFound");
+pub const RESERVATION_CIDR: Code = Code::new(400, "InvalidParameter.VSwitchCidrReservationCidr");
+pub const RESERVATION_CONFLICT: Code = Code::new(400, "OperationFailed.CidrConflict");
+pub const RESERVATION_QUOTA: Code = Code::new(400, "QuotaExceeded.VSwitchCidrReservation");
+pub const RESERVATION_IN_USE: Code = Code::new(400, "DependencyViolation.NetworkInterface");
+pub const RESERVATION_STATUS: Code = Code::new(400, "IncorrectStatus.VSwitchCidrReservation");
+pub const RESOURCE_TYPE_MISSING: Code = Code::new(404, "MissingParameter.ResourceType");
+pub const RESOURCE_TYPE: Code = Code::new(404, "InvalidResourceType.NotFound");
+pub const RESOURCE_NOT_FOUND: Code = Code::new(404, "InvalidResourceId.NotFound");
+pub const RESOURCES_MISSING: Code = Code::new(404, "MissingParameter.ResourceIds");
+pub const RESOURCES_TOO_MANY: Code = Code::new(400, "NumberExceed.ResourceIds");
+pub const TAGS_MISSING: Code = Code::new(404, "MissingParameter.Tags");
+pub const TAGS_TOO_MANY: Code = Code::new(400, "NumberExceed.Tags");
+pub const TAGS_FULL: Code = Code::new(400, "OperationDenied.QuotaExceed");
 pub const INVALID_PARAMETER: Code = Code::new(400, "InvalidParameter");
 pub const INVALID_TOKEN: Code = Code::new(400, "InvalidParameter.ClientToken");
 pub const INVALID_NEXT_TOKEN: Code = Code::new(400, "InvalidParameter.NextToken");
@@ -70,6 +100,7 @@ pub const ACTION_NOT_FOUND: Code = Code::new(404, "InvalidAction.NotFound");
 pub const INVALID_VERSION: Code = Code::new(400, "InvalidVersion");
 pub const THROTTLING_USER: Code = Code::new(400, "Throttling.User");
 pub const ACCESS_KEY_NOT_FOUND: Code = Code::new(404, "InvalidAccessKeyId.NotFound");
+pub const ACCESS_KEY_INACTIVE: Code = Code::new(400, "InvalidAccessKeyId.Inactive");
 pub const SIGNATURE_MISMATCH: Code = Code::new(400, "SignatureDoesNotMatch");
 pub const SIGNATURE_INCOMPLETE: Code = Code::new(400, "IncompleteSignature");
 pub const SIGNATURE_METHOD: Code = Code::new(400, "InvalidParameter.SignatureMethod");
@@ -79,6 +110,14 @@ pub const TIMESTAMP_EXPIRED: Code = Code::new(400, "InvalidTimeStamp.Expired");
 pub const SECURITY_TOKEN_MISSING: Code = Code::new(400, "MissingSecurityToken");
 pub const SECURITY_TOKEN_MALFORMED: Code = Code::new(400, "InvalidSecurityToken.Malformed");
 pub const SECURITY_TOKEN_EXPIRED: Code = Code::new(400, "InvalidSecurityToken.Expired");
+pub const NO_PERMISSION: Code = Code::new(403, "NoPermission");
+pub const STS_ROLE_ARN: Code = Code::new(400, "InvalidParameter.RoleArn");
+pub const STS_ROLE_NOT_FOUND: Code = Code::new(404, "EntityNotExist.Role");
+pub const STS_SESSION: Code = Code::new(400, "InvalidParameter.RoleSessionName");
+pub const STS_DURATION: Code = Code::new(400, "InvalidParameter.DurationSeconds");
+pub const OIDC_INVALID: Code = Code::new(400, "AuthenticationFail.OIDCToken.Invalid");
+pub const OIDC_EXPIRED: Code = Code::new(400, "AuthenticationFail.OIDCToken.Expired");
+pub const OIDC_NO_PERMISSION: Code = Code::new(403, "AuthenticationFail.NoPermission");
 pub const CONTENT_HASH: Code = Code::new(400, "InvalidParameter.ContentSHA256");
 pub const METHOD: Code = Code::new(405, "UnsupportedHTTPMethod");
 pub const BODY_TOO_LARGE: Code = Code::new(413, "RequestEntityTooLarge");
@@ -102,7 +141,7 @@ pub fn usual_status(code: &str) -> u16 {
     match code {
         "InternalError" => 500,
         "ServiceUnavailable" => 503,
-        "Forbidden.RAM" => 403,
+        "Forbidden.RAM" | "NoPermission" => 403,
         code if code.ends_with(".NotFound") => 404,
         code if code.starts_with("Throttling") => 400,
         code if code.starts_with("QuotaExceeded") || code == "Operation.Conflict" => 403,
@@ -113,7 +152,7 @@ pub fn usual_status(code: &str) -> u16 {
     }
 }
 
-const FORBIDDEN: [Code; 10] = [
+const FORBIDDEN: [Code; 16] = [
     ENI_TYPE,
     ZONE_MISMATCH,
     VPC_MISMATCH,
@@ -124,4 +163,10 @@ const FORBIDDEN: [Code; 10] = [
     ADDRESS_OUTSIDE,
     ADDRESS_TAKEN,
     IPV4_COUNT,
+    IPV6_COUNT,
+    IPV6_OFF,
+    IPV6_UNSUPPORTED,
+    IPV6_ADDRESS,
+    ADDRESS_UNASSIGNED,
+    ADDRESS_LISTED_TWICE,
 ];

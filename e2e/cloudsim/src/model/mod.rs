@@ -2,6 +2,7 @@
 //! security groups. It does no I/O, reads no clock and waits for nothing: `now` comes in,
 //! answers and changes go out.
 
+mod addresses;
 pub mod admin;
 mod attach;
 mod build;
@@ -10,30 +11,49 @@ pub mod describe;
 mod detach;
 pub mod eni;
 pub mod error;
+pub mod family;
+mod family_rules;
+pub mod history;
 mod identity;
+mod modify;
+pub mod ranges;
+mod reservations;
 mod settle;
 mod space;
 mod table;
+mod tags;
 mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use history::SpacePast;
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use addresses::{AssignAddresses, UnassignAddresses};
 pub use attach::AttachEni;
 pub use create::{CreateEni, NewEniKind};
 pub use detach::{DeleteEni, DetachEni};
 pub use eni::{Attachment, Eni, EniKind, EniStatus, Mac};
 pub use error::ApiError;
+pub use family::{Address, Held, Prefix, Wanted};
+pub use family_rules::Family;
+pub use history::LookBack;
 pub use identity::IdMaker;
-pub use space::AddressSpace;
+pub use modify::ModifyEni;
+pub use reservations::{
+    CidrReservation, NewReservation, ReservationBlock, ReservationFilter, ReservationStatus,
+};
+pub use space::{AddressSpace, BlockUse};
+pub use tags::{TagQuery, TagRow, TaggedKind};
+pub use tokens::Idempotency;
 
-use crate::world::{Host, Instance, InstanceType, SecurityGroup, VSwitch, Vpc};
+use crate::world::{Host, Instance, InstanceType, Rules, SecurityGroup, VSwitch, Vpc};
 use table::EniTable;
-use tokens::TokenLedger;
+use tokens::Tokens;
 
 /// The state of one region.
 #[derive(Debug)]
@@ -46,8 +66,10 @@ pub struct Cloud {
     types: BTreeMap<String, InstanceType>,
     instances: BTreeMap<String, InstanceState>,
     enis: EniTable,
+    reservations: BTreeMap<Arc<str>, CidrReservation>,
     account_limit: Option<u32>,
-    tokens: TokenLedger,
+    rules: Rules,
+    tokens: Tokens,
     ids: IdMaker,
     /// Asynchronous actions on their way, by the time they complete.
     due: BTreeMap<(Timestamp, u64), Arc<str>>,
@@ -56,6 +78,8 @@ pub struct Cloud {
     last_due: u64,
     changes: Vec<Change>,
     record_changes: bool,
+    space_past: SpacePast,
+    space_seen_at: Option<Timestamp>,
 }
 
 /// The port of a host that is no instance.
@@ -69,7 +93,20 @@ pub struct HostPort {
 #[derive(Debug, Clone)]
 pub struct VSwitchState {
     pub spec: VSwitch,
-    pub space: AddressSpace,
+    pub space: AddressSpace<Ipv4Addr>,
+    /// Absent while IPv6 is not turned on.
+    pub ipv6: Option<AddressSpace<Ipv6Addr>>,
+}
+
+impl VSwitchState {
+    /// A vSwitch of which nothing is taken but by the system.
+    fn new(spec: VSwitch) -> VSwitchState {
+        let space = AddressSpace::new(spec.cidr.addr(), spec.cidr.prefix_len(), spec.withheld);
+        let ipv6 = spec
+            .ipv6_cidr
+            .map(|cidr| AddressSpace::new(cidr.addr(), cidr.prefix_len(), 0));
+        VSwitchState { spec, space, ipv6 }
+    }
 }
 
 /// An instance and whether it runs.
@@ -136,6 +173,11 @@ impl Cloud {
     /// ENIs attached to an instance, or moving to or from it, members included.
     pub fn enis_of(&self, instance: &str) -> impl Iterator<Item = &Eni> {
         self.enis.of_instance(instance)
+    }
+
+    /// Members of a trunk.
+    pub fn members_of(&self, trunk: &str) -> impl Iterator<Item = &Eni> {
+        self.enis.of_trunk(trunk)
     }
 
     /// An instance by id.

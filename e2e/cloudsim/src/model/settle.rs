@@ -10,12 +10,15 @@ impl Cloud {
     /// Completes everything whose time has come.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(entry) = self.due.first_entry() {
-            if entry.key().0 > now {
-                return;
+            let at = entry.key().0;
+            if at > now {
+                break;
             }
             let id = entry.remove();
+            self.enis.now = at;
             self.settle(&id);
         }
+        self.enis.now = now;
     }
 
     /// When the next action completes.
@@ -23,7 +26,8 @@ impl Cloud {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Completes what an ENI is in the middle of, due or stuck; whether there was anything.
+    /// Completes what an ENI or a reserved block is in the middle of, due or stuck; whether there
+    /// was anything.
     pub fn settle(&mut self, id: &str) -> bool {
         if let Some(key) = self.pending.remove(id) {
             self.due.remove(&key);
@@ -32,7 +36,8 @@ impl Cloud {
             Some(EniStatus::Attaching) => self.finish_attach(id),
             Some(EniStatus::Detaching) => self.finish_detach(id),
             Some(EniStatus::Deleting) => self.finish_delete(id),
-            Some(EniStatus::Available | EniStatus::InUse) | None => false,
+            Some(EniStatus::Available | EniStatus::InUse) => false,
+            None => self.settle_reservation(id),
         }
     }
 
@@ -94,7 +99,11 @@ impl Cloud {
             self.due.remove(&key);
         }
         if let Some(vswitch) = self.vswitches.get_mut(&*eni.vswitch_id) {
-            eni.addresses().for_each(|address| vswitch.space.release(address));
+            vswitch.space.release(eni.primary_ip);
+            vswitch.space.give_back(&eni.secondary_ips, &eni.ipv4_prefixes);
+            if let Some(ipv6) = &mut vswitch.ipv6 {
+                ipv6.give_back(&eni.ipv6_addresses, &eni.ipv6_prefixes);
+            }
         }
         if let Some(attachment) = eni.attachment {
             self.note(|| Change::Detached {

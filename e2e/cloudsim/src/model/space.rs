@@ -1,48 +1,77 @@
-//! The address space of a vSwitch: which addresses are free, taken or the system's own.
+//! The address space of a vSwitch in one family: which addresses are free, taken, the
+//! system's own, or kept in reserved blocks that only prefixes come from.
 
-use std::net::Ipv4Addr;
+mod blocks;
 
-use ipnet::Ipv4Net;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::error::{self, ApiError};
+use super::family::{Address, Held, Prefix, Wanted};
+use super::ranges::{Ranges, Span};
+use blocks::Block;
 
-/// Addresses the system keeps at each end of a vSwitch.
-const RESERVED_AT_EACH_END: u32 = 3;
+pub use blocks::BlockUse;
 
-/// One bit per address of a vSwitch.
+/// The addresses of a vSwitch.
 #[derive(Debug, Clone)]
-pub struct AddressSpace {
-    cidr: Ipv4Net,
-    taken: Vec<u64>,
-    free: u32,
+pub struct AddressSpace<A> {
+    cidr: Span,
+    /// Without those that the system keeps at both ends.
+    usable: Span,
+    /// Given to somebody, one by one or as prefixes.
+    taken: Ranges,
+    /// Reserved blocks by their first address.
+    blocks: BTreeMap<u128, Block>,
+    /// Usable addresses that are neither taken nor in a block.
+    free: u128,
     /// Free addresses that are given to nobody.
     withheld: u32,
     /// Where the search for a free address goes on, so that a released address is not
     /// handed out again at once.
-    cursor: u32,
+    cursor: u128,
+    family: PhantomData<A>,
 }
 
-impl AddressSpace {
-    /// The space of `cidr`, of which the first and the last three addresses are the system's.
-    pub fn new(cidr: Ipv4Net, withheld: u32) -> AddressSpace {
-        let size = 1u32 << (32 - cidr.prefix_len());
-        AddressSpace {
-            cidr: cidr.trunc(),
-            taken: vec![0; size.div_ceil(64) as usize],
-            free: size - 2 * RESERVED_AT_EACH_END,
-            withheld,
-            cursor: RESERVED_AT_EACH_END,
-        }
-    }
-
+impl AddressSpace<Ipv4Addr> {
     /// The vSwitch's gateway: the third-last address.
     pub fn gateway(cidr: Ipv4Net) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(cidr.broadcast()).saturating_sub(2))
     }
 
-    /// Addresses that can still be had.
+    /// The vSwitch's IPv6 gateway: the ninth-last address.
+    pub fn gateway_ipv6(cidr: Ipv6Net) -> Ipv6Addr {
+        Ipv6Addr::from(u128::from(cidr.broadcast()).saturating_sub(8))
+    }
+}
+
+impl<A: Address> AddressSpace<A> {
+    /// The space of the block of `length` bits around `network`.
+    pub fn new(network: A, length: u8, withheld: u32) -> AddressSpace<A> {
+        let cidr = network.block(length);
+        let usable = Span {
+            first: cidr.first + A::KEPT_AT_START,
+            last: cidr.last - A::KEPT_AT_END,
+        };
+        AddressSpace {
+            cidr,
+            usable,
+            taken: Ranges::default(),
+            blocks: BTreeMap::new(),
+            free: usable.size(),
+            withheld,
+            cursor: usable.first,
+            family: PhantomData,
+        }
+    }
+
+    /// Addresses that can still be had one by one.
     pub fn available(&self) -> u32 {
-        self.free.saturating_sub(self.withheld)
+        let free = self.free.saturating_sub(self.withheld.into());
+        u32::try_from(free).unwrap_or(u32::MAX)
     }
 
     /// Free addresses that are given to nobody.
@@ -55,89 +84,108 @@ impl AddressSpace {
         self.withheld = addresses;
     }
 
-    /// Whether an address is the system's own.
-    pub fn reserved(&self, address: Ipv4Addr) -> bool {
-        self.offset(address).is_some_and(|offset| {
-            offset < RESERVED_AT_EACH_END || offset >= self.size() - RESERVED_AT_EACH_END
-        })
+    /// Takes all that is wanted, or nothing.
+    pub fn claim(&mut self, wanted: &Wanted<A>) -> Result<Held<A>, ApiError> {
+        let mut held = Held::default();
+        let outcome = self.claim_into(wanted, &mut held);
+        if outcome.is_err() {
+            self.give_back(&held.addresses, &held.prefixes);
+        }
+        outcome.map(|()| held)
+    }
+
+    fn claim_into(&mut self, wanted: &Wanted<A>, held: &mut Held<A>) -> Result<(), ApiError> {
+        for &address in &wanted.listed {
+            self.take(address)?;
+            held.addresses.push(address);
+        }
+        for _ in 0..wanted.count {
+            held.addresses.push(self.take_next()?);
+        }
+        for &prefix in &wanted.prefixes {
+            self.take_prefix(prefix)?;
+            held.prefixes.push(prefix);
+        }
+        for _ in 0..wanted.prefix_count {
+            held.prefixes.push(self.take_next_prefix()?);
+        }
+        Ok(())
+    }
+
+    /// Gives addresses and prefixes back.
+    pub fn give_back(&mut self, addresses: &[A], prefixes: &[Prefix<A>]) {
+        addresses.iter().for_each(|address| self.release(*address));
+        prefixes.iter().for_each(|prefix| self.release_prefix(*prefix));
     }
 
     /// Takes the next free address.
-    pub fn take_next(&mut self) -> Result<Ipv4Addr, ApiError> {
+    pub fn take_next(&mut self) -> Result<A, ApiError> {
         if self.available() == 0 {
-            return Err(error::VSWITCH_FULL.because("The specified VSwitch has not enough IP addresses."));
+            return Err(full());
         }
-        let usable = self.size() - 2 * RESERVED_AT_EACH_END;
-        let start = self.cursor - RESERVED_AT_EACH_END;
-        let offset = (0..usable)
-            .map(|step| RESERVED_AT_EACH_END + (start + step) % usable)
-            .find(|&offset| !self.is_taken(offset))
-            .ok_or_else(|| {
-                error::VSWITCH_FULL.because("The specified VSwitch has not enough IP addresses.")
-            })?;
-        self.cursor = if offset + 1 >= self.size() - RESERVED_AT_EACH_END {
-            RESERVED_AT_EACH_END
-        } else {
-            offset + 1
+        let to_the_end = Span {
+            first: self.cursor,
+            last: self.usable.last,
         };
-        self.mark(offset);
-        Ok(self.address(offset))
+        let number = self
+            .next_free(to_the_end)
+            .or_else(|| self.next_free(self.usable))
+            .ok_or_else(full)?;
+        self.cursor = if number < self.usable.last {
+            number + 1
+        } else {
+            self.usable.first
+        };
+        self.taken.insert(Span::of(number));
+        self.free -= 1;
+        Ok(A::from_number(number))
+    }
+
+    /// The first address within `span` that is neither taken nor in a block.
+    fn next_free(&self, mut span: Span) -> Option<u128> {
+        loop {
+            let number = self.taken.first_gap(&span, 1)?;
+            match self.block_at(number) {
+                None => return Some(number),
+                Some(block) if block.span.last < span.last => span.first = block.span.last + 1,
+                Some(_) => return None,
+            }
+        }
     }
 
     /// Takes one address.
-    pub fn take(&mut self, address: Ipv4Addr) -> Result<(), ApiError> {
-        let offset = self.usable_offset(address)?;
-        if self.is_taken(offset) {
+    pub fn take(&mut self, address: A) -> Result<(), ApiError> {
+        let span = Span::of(address.number());
+        if !self.usable.contains(&span) || self.block_at(span.first).is_some() {
+            return Err(error::ADDRESS_OUTSIDE.because(format!(
+                "The specified IP {address} is not usable in the VSwitch."
+            )));
+        }
+        if self.taken.overlaps(&span) {
             return Err(
                 error::ADDRESS_TAKEN.because(format!("The specified IP {address} is already assigned."))
             );
         }
         if self.available() == 0 {
-            return Err(error::VSWITCH_FULL.because("The specified VSwitch has not enough IP addresses."));
+            return Err(full());
         }
-        self.mark(offset);
+        self.taken.insert(span);
+        self.free -= 1;
         Ok(())
     }
 
     /// Gives an address back.
-    pub fn release(&mut self, address: Ipv4Addr) {
-        if let Some(offset) = self.offset(address)
-            && self.is_taken(offset)
-        {
-            self.taken[(offset / 64) as usize] &= !(1 << (offset % 64));
+    pub fn release(&mut self, address: A) {
+        let number = address.number();
+        if self.taken.remove(Span::of(number)) && self.block_at(number).is_none() {
             self.free += 1;
         }
     }
-
-    fn usable_offset(&self, address: Ipv4Addr) -> Result<u32, ApiError> {
-        match self.offset(address) {
-            Some(offset) if !self.reserved(address) => Ok(offset),
-            _ => Err(error::ADDRESS_OUTSIDE.because(format!(
-                "The specified IP {address} is not usable in the VSwitch."
-            ))),
-        }
-    }
-
-    fn size(&self) -> u32 {
-        1 << (32 - self.cidr.prefix_len())
-    }
-
-    fn offset(&self, address: Ipv4Addr) -> Option<u32> {
-        self.cidr
-            .contains(&address)
-            .then(|| u32::from(address) - u32::from(self.cidr.network()))
-    }
-
-    fn address(&self, offset: u32) -> Ipv4Addr {
-        Ipv4Addr::from(u32::from(self.cidr.network()) + offset)
-    }
-
-    fn is_taken(&self, offset: u32) -> bool {
-        self.taken[(offset / 64) as usize] & (1 << (offset % 64)) != 0
-    }
-
-    fn mark(&mut self, offset: u32) {
-        self.taken[(offset / 64) as usize] |= 1 << (offset % 64);
-        self.free -= 1;
-    }
 }
+
+fn full() -> ApiError {
+    error::VSWITCH_FULL.because("The specified VSwitch has not enough IP addresses.")
+}
+
+#[cfg(test)]
+mod tests;

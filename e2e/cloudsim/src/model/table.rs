@@ -6,7 +6,10 @@ use std::net::Ipv4Addr;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::eni::Eni;
+use super::history::{Past, SeenEnis};
 
 type Serials = BTreeSet<u64>;
 
@@ -21,6 +24,12 @@ pub struct EniTable {
     trunks: HashMap<Arc<str>, Serials>,
     tags: HashMap<(Arc<str>, Arc<str>), Serials>,
     groups: HashMap<Arc<str>, usize>,
+    /// The time of changes.
+    pub(super) now: Timestamp,
+    /// What changes replaced.
+    pub(super) past: Past<u64, Option<Eni>>,
+    /// The moment that listings see; the present when absent.
+    pub(super) seen_at: Option<Timestamp>,
 }
 
 /// Which rows a listing has to look at.
@@ -53,6 +62,9 @@ impl EniTable {
     /// Adds an ENI whose serial and id are new.
     pub fn insert(&mut self, eni: Eni) {
         self.ids.insert(eni.id.clone(), eni.serial);
+        if self.past.kept() {
+            self.past.note(self.now, eni.serial, None);
+        }
         self.index(&eni);
         self.rows.insert(eni.serial, eni);
     }
@@ -62,6 +74,9 @@ impl EniTable {
         let serial = self.ids.remove(id)?;
         let eni = self.rows.remove(&serial)?;
         self.unindex(&eni);
+        if self.past.kept() {
+            self.past.note(self.now, serial, Some(eni.clone()));
+        }
         Some(eni)
     }
 
@@ -75,6 +90,9 @@ impl EniTable {
         let serial = *self.ids.get(id)?;
         let mut eni = self.rows.remove(&serial)?;
         self.unindex(&eni);
+        if self.past.kept() {
+            self.past.note(self.now, serial, Some(eni.clone()));
+        }
         let result = change(&mut eni);
         self.index(&eni);
         self.rows.insert(serial, eni);
@@ -137,8 +155,40 @@ impl EniTable {
             .map_or(Candidates::None, Candidates::Indexed)
     }
 
-    /// The candidates after `after`, in order of creation.
+    /// The candidates after `after`, in order of creation, at the moment that listings see.
+    /// What has changed since that moment comes whether it is a candidate or not: indexes
+    /// only tell the present.
     pub fn scan<'a>(
+        &'a self,
+        candidates: &'a Candidates<'a>,
+        after: u64,
+    ) -> Box<dyn Iterator<Item = &'a Eni> + 'a> {
+        let present = self.scan_present(candidates, after);
+        let seen: SeenEnis<'a> = match self.seen_at {
+            Some(at) => self.past.since(at),
+            None => SeenEnis::new(),
+        };
+        if seen.is_empty() {
+            return present;
+        }
+        let then: Vec<&Eni> = seen
+            .range((Bound::Excluded(after), Bound::Unbounded))
+            .filter_map(|(_, eni)| eni.as_ref())
+            .collect();
+        let mut unchanged = present
+            .filter(move |eni| !seen.contains_key(&eni.serial))
+            .peekable();
+        let mut then = then.into_iter().peekable();
+        Box::new(std::iter::from_fn(move || {
+            match (unchanged.peek(), then.peek()) {
+                (Some(one), Some(other)) if other.serial < one.serial => then.next(),
+                (Some(_), _) => unchanged.next(),
+                (None, _) => then.next(),
+            }
+        }))
+    }
+
+    fn scan_present<'a>(
         &'a self,
         candidates: &'a Candidates<'a>,
         after: u64,

@@ -6,9 +6,11 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use crate::clock::ClockSetting;
+
 use super::{
     Credential, FabricRules, GroupKind, Instance, InstanceType, PresetEni, Quotas, Rules, SecurityGroup,
-    VSwitch, Vpc, World,
+    Staleness, VSwitch, Vpc, World,
 };
 use crate::world::security_group::Policy;
 
@@ -40,11 +42,14 @@ pub fn generate(size: Size) -> World {
                 zone: ZONE.into(),
                 cidr,
                 withheld: 0,
+                ipv6_cidr: None,
+                reserved_cidrs: Vec::new(),
             });
         }
     }
     World {
         region: "cn-hangzhou".into(),
+        account_id: "1234567890123456".into(),
         credentials: vec![Credential {
             access_key_id: "lab-ak".into(),
             access_key_secret: "lab-sk".into(),
@@ -63,6 +68,8 @@ pub fn generate(size: Size) -> World {
         network_interfaces: presets(size.enis, pod_vswitches),
         hosts: Vec::new(),
         latency: BTreeMap::new(),
+        staleness: Staleness::default(),
+        clock: ClockSetting::default(),
         quotas: Quotas::default(),
         rules: Rules::default(),
         fabric: FabricRules::default(),

@@ -9,19 +9,23 @@ pub mod timing;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::ClockSetting;
 use crate::fault::Fault;
 pub use read::WorldError;
 pub use security_group::{GroupKind, PortRange, Protocol, Rule, SecurityGroup};
-pub use timing::{ActionTiming, Latency, Span};
+pub use timing::{ActionTiming, Latency, Span, Staleness};
 
 /// A whole simulated region.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct World {
     pub region: String,
+    /// The account everything belongs to; ARNs name it.
+    #[serde(default = "account_id")]
+    pub account_id: String,
     /// Access keys that may sign requests.
     pub credentials: Vec<Credential>,
     /// RAM roles that instances hand out credentials for.
@@ -44,6 +48,11 @@ pub struct World {
     /// Time per action; `default` is for those not named.
     #[serde(default)]
     pub latency: BTreeMap<String, ActionTiming>,
+    /// How far reads lag behind.
+    #[serde(default)]
+    pub staleness: Staleness,
+    #[serde(default)]
+    pub clock: ClockSetting,
     #[serde(default)]
     pub quotas: Quotas,
     #[serde(default)]
@@ -63,18 +72,47 @@ pub struct Credential {
     pub access_key_secret: String,
 }
 
-/// A RAM role; the metadata service mints STS credentials for it.
+fn account_id() -> String {
+    "1234567890123456".to_owned()
+}
+
+/// A RAM role: the metadata service hands out its credentials, and so does STS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RamRole {
     pub name: String,
-    /// Life of one set of credentials.
+    /// Life of credentials from the metadata service.
     #[serde(default = "role_life")]
     pub life: Span,
+    /// Longest life of credentials from STS.
+    #[serde(default = "max_session")]
+    pub max_session: Span,
+    /// Access keys that may assume it; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_keys: Option<Vec<String>>,
+    /// Whose OIDC tokens may assume it.
+    #[serde(default)]
+    pub oidc: Vec<OidcTrust>,
 }
 
 fn role_life() -> Span {
     Span::secs(6 * 3600)
+}
+
+fn max_session() -> Span {
+    Span::secs(3600)
+}
+
+/// OIDC tokens that a role trusts, such as those of a cluster's service accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcTrust {
+    /// ARN of the identity provider.
+    pub provider: String,
+    pub issuer: String,
+    pub audience: String,
+    /// Subjects, such as `system:serviceaccount:kube-system:terway`; one may end in `*`.
+    pub subjects: Vec<String>,
 }
 
 /// A VPC.
@@ -97,6 +135,12 @@ pub struct VSwitch {
     /// changes it.
     #[serde(default)]
     pub withheld: u32,
+    /// IPv6 is turned on when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6_cidr: Option<Ipv6Net>,
+    /// Blocks that are reserved for prefixes from the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserved_cidrs: Vec<IpNet>,
 }
 
 /// Limits of an instance type.
@@ -198,6 +242,14 @@ pub struct Rules {
     pub timestamp_tolerance: Span,
     /// Whether signatures, time stamps and nonces are checked at all.
     pub verify_signatures: bool,
+    /// Secondary IPv4 addresses and prefixes that a free ENI may have.
+    pub free_eni_ipv4: u32,
+    /// IPv6 addresses and prefixes that a free ENI may have.
+    pub free_eni_ipv6: u32,
+    /// Trunk ENIs that an instance takes.
+    pub trunks_per_instance: u32,
+    /// Reserved CIDR blocks of each family that a vSwitch takes.
+    pub reservations_per_v_switch: u32,
 }
 
 impl Default for Rules {
@@ -207,6 +259,10 @@ impl Default for Rules {
             client_token_reuse: ClientTokenReuse::default(),
             timestamp_tolerance: Span::secs(31 * 60),
             verify_signatures: true,
+            free_eni_ipv4: 49,
+            free_eni_ipv6: 10,
+            trunks_per_instance: 1,
+            reservations_per_v_switch: 10,
         }
     }
 }

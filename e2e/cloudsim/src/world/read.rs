@@ -84,6 +84,15 @@ impl World {
                     reason: "its cidr must be a /8 to a /29",
                 });
             }
+            if vswitch
+                .ipv6_cidr
+                .is_some_and(|cidr| !(32..80).contains(&cidr.prefix_len()))
+            {
+                return Err(WorldError::Rule {
+                    holder,
+                    reason: "its ipv6Cidr must be a /32 to a /79; vSwitches have a /64",
+                });
+            }
         }
         for group in &self.security_groups {
             check_group(group, &vpcs, &groups)?;
@@ -111,6 +120,12 @@ impl World {
                 &vswitches,
                 &groups,
             )?;
+        }
+        for (index, fault) in self.faults.iter().enumerate() {
+            fault.check().map_err(|reason| WorldError::Rule {
+                holder: format!("fault number {}", index + 1),
+                reason,
+            })?;
         }
         for preset in &self.network_interfaces {
             let holder = format!("networkInterfaces in {}", preset.v_switch);

@@ -9,6 +9,10 @@ use jiff::SignedDuration;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+/// The longest span that is taken, in a hundred years: no sum of some of them overflows a
+/// calendar.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// A span of time, written `250ms`, `1.5s`, `24h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
 #[serde(try_from = "String")]
@@ -37,7 +41,11 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bad = || SpanError(text.to_owned());
         let signed: SignedDuration = text.parse().map_err(|_| bad())?;
-        Duration::try_from(signed).map(Span).map_err(|_| bad())
+        let span = Duration::try_from(signed).map_err(|_| bad())?;
+        if span > LONGEST {
+            return Err(bad());
+        }
+        Ok(Span(span))
     }
 }
 
@@ -74,6 +82,9 @@ pub enum Latency {
     LogNormal { median: Span, sigma: f64 },
 }
 
+/// Bounds the tail of a distribution.
+const LONGEST_DRAW: Duration = Duration::from_secs(3600);
+
 impl Default for Latency {
     fn default() -> Self {
         Latency::Fixed(Span::default())
@@ -81,6 +92,18 @@ impl Default for Latency {
 }
 
 impl Latency {
+    /// No draw is longer, but for a few in a hundred thousand of a log-normal one.
+    pub fn longest(&self) -> Duration {
+        match *self {
+            Latency::Fixed(span) => span.0,
+            Latency::Uniform { min, max } => min.0.max(max.0),
+            Latency::LogNormal { median, sigma } => median
+                .0
+                .mul_f64((4.5 * sigma.abs()).exp().min(1e6))
+                .min(LONGEST_DRAW),
+        }
+    }
+
     /// One draw.
     pub fn sample(&self, random: &mut impl Rng) -> Duration {
         match *self {
@@ -96,14 +119,26 @@ impl Latency {
                 // Box–Muller: one standard normal draw out of two uniform ones.
                 let (first, second): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
                 let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
-                // An hour bounds the tail, so that no draw can overflow a clock.
                 median
                     .0
                     .mul_f64((sigma * normal).exp().min(1e6))
-                    .min(Duration::from_secs(3600))
+                    .min(LONGEST_DRAW)
             }
         }
     }
+}
+
+/// How far reads lag behind the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Staleness {
+    /// Of ENIs; drawn anew for each call, so that a later call may see less than an
+    /// earlier one.
+    pub network_interfaces: Latency,
+    /// Of a vSwitch's AvailableIpAddressCount.
+    pub available_addresses: Span,
+    /// Of what the metadata service tells of ENIs and their addresses.
+    pub metadata: Span,
 }
 
 /// What one API action costs in time.

@@ -14,9 +14,12 @@ use archive::Image;
 /// Every pod's first container.
 pub const PAUSE: &str = "lab.local/pause:1";
 pub const AGNHOST: &str = "lab.local/agnhost:1";
+pub const COREDNS: &str = "lab.local/coredns:1";
 pub const BUSYBOX: &str = "lab.local/busybox:1";
 /// What a person types in a pod to look around: busybox, agnhost and kubectl.
 pub const TOOLS: &str = "lab.local/tools:1";
+/// The traffic of the storms, whose losses are counted.
+pub const TRAFFIC: &str = "lab.local/traffic:1";
 pub const CONTROLPLANE: &str = "terway.local/terway-controlplane:dev";
 pub const AGENT: &str = "terway.local/terway:dev";
 
@@ -63,6 +66,8 @@ pub fn pack_all(dir: &Path, say: impl Fn(&str)) -> Result<Vec<String>, ImageErro
         ("busybox", Some(busybox()?)),
         ("agnhost", Some(agnhost()?)),
         ("tools", Some(tools()?)),
+        ("coredns", Some(coredns()?)),
+        ("traffic", ours(TRAFFIC, &["traffic"], &say)?),
         (
             "terway-controlplane",
             ours(CONTROLPLANE, &["terway-controlplane"], &say)?,
@@ -132,6 +137,12 @@ fn agnhost() -> Result<Image, ImageError> {
     Ok(Image::new(AGNHOST)
         .file(&binary, "/agnhost")
         .entrypoint(&["/agnhost"]))
+}
+
+fn coredns() -> Result<Image, ImageError> {
+    Ok(Image::new(COREDNS)
+        .file(&binaries::coredns()?, "/coredns")
+        .entrypoint(&["/coredns"]))
 }
 
 fn tools() -> Result<Image, ImageError> {

@@ -50,7 +50,7 @@ fn play() -> Result<()> {
         &lab::binaries::kubernetes_dir()?,
         lab::open(&lab::Options::default())?.kubeconfig(),
     );
-    demo::play(&stage, &Setting { root }, |_| Ok(()))
+    demo::play(&stage, &Setting::new(root), |_| Ok(()))
 }
 
 fn lab_down() -> Result<()> {

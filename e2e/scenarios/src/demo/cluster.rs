@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::Setting;
 use crate::cloud;
 use crate::stage::Stage;
 
-pub fn play(stage: &Stage) -> Result<()> {
-    stage.title("1. A cluster of two nodes in one zone, without a CNI");
-    stage.run("lab up")?;
+pub fn play(stage: &Stage, setting: &Setting) -> Result<()> {
+    stage.title("1. A cluster without a CNI");
+    stage.run(&setting.up)?;
     stage.wait("both nodes are registered", Duration::from_secs(60), || {
         stage.ask("kubectl get node node1 node2")
     })?;
+    for node in &setting.further_nodes {
+        stage.run(&format!("kubectl cordon {node}"))?;
+    }
     stage.run("kubectl get nodes -L node.kubernetes.io/instance-type,topology.kubernetes.io/zone")?;
     for node in ["node1", "node2"] {
         let ready = stage.get(&format!(

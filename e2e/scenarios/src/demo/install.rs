@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Setting;
-use crate::cloud::{self, Enis};
+use crate::cloud;
 use crate::stage::Stage;
 
-pub fn play(stage: &Stage, setting: &Setting) -> Result<Enis> {
+pub fn play(stage: &Stage, setting: &Setting) -> Result<()> {
     stage.title("2. Helm installs Terway");
     let chart = setting.root.join("charts/terway");
     stage.run(&format!("cat {}", setting.manifest("values.yaml")))?;
@@ -30,7 +30,7 @@ pub fn play(stage: &Stage, setting: &Setting) -> Result<Enis> {
     stage.say(format!("the leader is {holder}"));
 
     stage.title("3. Each node gets a trunk ENI");
-    for node in ["node1", "node2"] {
+    for node in setting.nodes() {
         stage.wait(format!("{node} offers 14 member ENIs"), Duration::from_secs(30), || {
             let offered = stage.ask(&format!(
                 "kubectl get node {node} -o jsonpath='{{.metadata.annotations.k8s\\.aliyun\\.com/trunk-on}} {{.status.allocatable.aliyun/member-eni}}'"
@@ -49,6 +49,8 @@ pub fn play(stage: &Stage, setting: &Setting) -> Result<Enis> {
         .values()
         .filter(|(kind, status)| kind == "Trunk" && status == "InUse")
         .count();
-    stage.check(trunks == 2, "the cloud has attached one trunk ENI to each node")?;
-    Ok(enis)
+    stage.check(
+        trunks == setting.nodes().count(),
+        "the cloud has attached one trunk ENI to each node",
+    )
 }

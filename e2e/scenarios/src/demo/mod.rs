@@ -1,8 +1,9 @@
-//! The demo: nine acts, each a file of what a user would type and what must then be true.
+//! The demo: ten acts, each a file of what a user would type and what must then be true.
 
 mod cluster;
 mod install;
 mod moving;
+mod names;
 mod networks;
 mod packets;
 mod release;
@@ -19,24 +20,44 @@ use crate::stage::Stage;
 pub struct Setting {
     /// The project's root: chart and manifests.
     pub root: PathBuf,
+    /// What brings the cluster up.
+    pub up: String,
+    /// Nodes beyond node1 and node2; they take only pods that name them.
+    pub further_nodes: Vec<String>,
 }
 
 impl Setting {
+    /// The demo's own: two nodes.
+    pub fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            up: "lab up".to_owned(),
+            further_nodes: Vec::new(),
+        }
+    }
+
+    /// The folder of the manifests.
+    pub fn manifests(&self) -> PathBuf {
+        self.root.join("e2e/scenarios/manifests")
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &str> {
+        let further = self.further_nodes.iter().map(String::as_str);
+        ["node1", "node2"].into_iter().chain(further)
+    }
+
     /// A manifest of the demo, as a path that a shell takes.
     pub fn manifest(&self, name: &str) -> String {
-        self.root
-            .join("e2e/scenarios/manifests")
-            .join(name)
-            .display()
-            .to_string()
+        self.manifests().join(name).display().to_string()
     }
 }
 
 /// Plays all acts; the first statement that is not true is the error. `interlude` is played while
 /// the workloads of the demo run.
 pub fn play(stage: &Stage, setting: &Setting, interlude: impl FnOnce(&Stage) -> Result<()>) -> Result<()> {
-    cluster::play(stage)?;
-    let baseline: Enis = install::play(stage, setting)?;
+    cluster::play(stage, setting)?;
+    install::play(stage, setting)?;
+    let baseline: Enis = names::play(stage, setting)?;
     networks::play(stage, setting)?;
     packets::play(stage)?;
     interlude(stage)?;

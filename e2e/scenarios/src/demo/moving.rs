@@ -1,4 +1,4 @@
-//! Act 7: a pod of a Fixed network moves to the other node with its address and its ENI.
+//! Act 8: a pod of a Fixed network moves to the other node with its address and its ENI.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const IDENTITY: &str = "kubectl get podeni db-0 -o \
     jsonpath='{.spec.allocations[0].ipv4} {.spec.allocations[0].eni.id}'";
 
 pub fn play(stage: &Stage) -> Result<()> {
-    stage.title("7. db-0 moves, and keeps its address and its ENI");
+    stage.title("8. db-0 moves, and keeps its address and its ENI");
     let old_node = stage.get("kubectl get pod db-0 -o jsonpath='{.spec.nodeName}'")?;
     let old_uid = stage.get("kubectl get pod db-0 -o jsonpath='{.metadata.uid}'")?;
     let before = stage.get(IDENTITY)?;

@@ -1,4 +1,4 @@
-//! Acts 4 and 5: PodNetworkings, and workloads that get their own ENIs.
+//! Acts 5 and 6: PodNetworkings, and workloads that get their own ENIs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::Setting;
 use crate::stage::Stage;
 
 pub fn play(stage: &Stage, setting: &Setting) -> Result<()> {
-    stage.title("4. Two PodNetworkings, in upstream's form");
+    stage.title("5. Two PodNetworkings, in upstream's form");
     stage.run(&format!("cat {}", setting.manifest("podnetworkings.yaml")))?;
     stage.run(&format!(
         "kubectl apply -f {}",
@@ -22,7 +22,7 @@ pub fn play(stage: &Stage, setting: &Setting) -> Result<()> {
         "web's vSwitches are resolved to their zones",
     )?;
 
-    stage.title("5. A StatefulSet and a Deployment, each pod with its own ENI");
+    stage.title("6. A StatefulSet and a Deployment, each pod with its own ENI");
     stage.run(&format!(
         "kubectl apply -f {} -f {}",
         setting.manifest("db.yaml"),

@@ -1,4 +1,4 @@
-//! Act 6: real packets between the pods, and what security groups make of them.
+//! Act 7: real packets between the pods, and what security groups make of them.
 
 use anyhow::{Context as _, Result};
 
@@ -6,7 +6,7 @@ use crate::cloud;
 use crate::stage::Stage;
 
 pub fn play(stage: &Stage) -> Result<()> {
-    stage.title("6. Packets: security groups, Services, the API, kubelet");
+    stage.title("7. Packets: security groups, Services, names, the API, kubelet");
     let db_node = stage.get("kubectl get pod db-0 -o jsonpath='{.spec.nodeName}'")?;
     let db_ip = stage.get("kubectl get pod db-0 -o jsonpath='{.status.podIP}'")?;
     let other = web_pod(stage, |node| node != db_node)?;
@@ -34,6 +34,7 @@ pub fn play(stage: &Stage) -> Result<()> {
     )?;
 
     services(stage, &other)?;
+    names(stage, &other, &db_ip)?;
 
     stage.say("the API, through the Service `kubernetes`");
     let listed = stage.run(&format!(
@@ -82,6 +83,18 @@ fn services(stage: &Stage, web: &str) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Names that CoreDNS answers, over its ClusterIP.
+fn names(stage: &Stage, web: &str, db_ip: &str) -> Result<()> {
+    stage.say("names: web asks CoreDNS, a pod on a shared ENI, by its ClusterIP");
+    let name = "db-0.db.default.svc.cluster.local";
+    let answer = stage.run(&format!("kubectl exec {web} -- nslookup -type=a {name}"))?;
+    stage.check(answer.contains(db_ip), format!("{name} is {db_ip}"))?;
+    stage.run(&format!(
+        "kubectl exec {web} -- /agnhost connect db-0.db:5432 --timeout=3s"
+    ))?;
+    stage.check(true, "web reaches db by its name")
 }
 
 /// A web pod whose node fits.

@@ -1,4 +1,4 @@
-//! Act 8: workloads go, and the cloud is back to what it was.
+//! Act 9: workloads go, and the cloud is back to what it was.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::cloud::{self, Enis};
 use crate::stage::Stage;
 
 pub fn play(stage: &Stage, setting: &Setting, baseline: &Enis) -> Result<()> {
-    stage.title("8. Workloads are deleted: every ENI is given back");
+    stage.title("9. Workloads are deleted: every ENI is given back");
     stage.run(&format!(
         "kubectl delete --wait=true -f {} -f {}",
         setting.manifest("web.yaml"),

@@ -1,4 +1,4 @@
-//! Act 9: the product goes, running pods keep their network.
+//! Act 10: the product goes, running pods keep their network.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use super::packets::web_pod;
 use crate::stage::Stage;
 
 pub fn play(stage: &Stage, setting: &Setting) -> Result<()> {
-    stage.title("9. helm uninstall: running pods keep their network");
+    stage.title("10. helm uninstall: running pods keep their network");
     stage.run(&format!("kubectl apply -f {}", setting.manifest("web.yaml")))?;
     stage.run("kubectl rollout status deployment/web --timeout=90s")?;
     let here = web_pod(stage, |node| node == "node1")?;

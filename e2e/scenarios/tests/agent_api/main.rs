@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod add;
+mod memory;
 mod races;
 mod restart;
+mod shared;
 mod world;

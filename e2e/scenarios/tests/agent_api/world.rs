@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use lab::bare::{Apiserver, Options};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use terway_agent::args::RunArgs;
-use terway_agent::datapath::{MemberInterface, Realised, Sandbox};
+use terway_agent::datapath::{Census, PodInterface, Realised, Sandbox};
 use terway_agent::kernel::{Kernel, KernelError, Reconciled};
 use terway_agent::lifecycle::Lifecycle;
 use terway_agent::run::run_with;
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub const NODE: &str = "node1";
 pub const TRUNK: &str = "eni-trunk1";
+const SHARED: &str = "eni-shared1";
 const NAMESPACE: &str = "shop";
 /// A sandbox that came and went between two reports is reported after 30 s; the rest is for busy machines.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -51,7 +52,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
 #[derive(Default)]
 pub struct Script {
     pub sandboxes: Mutex<Vec<Sandbox>>,
-    pub desired: Mutex<Vec<Vec<MemberInterface>>>,
+    pub desired: Mutex<Vec<Vec<PodInterface>>>,
     /// How long making an interface takes.
     pub slow: Mutex<Duration>,
 }
@@ -68,7 +69,7 @@ impl Script {
 
 #[async_trait]
 impl Kernel for Script {
-    async fn add(&self, want: MemberInterface, _netns: OwnedFd) -> Result<Realised, KernelError> {
+    async fn add(&self, want: PodInterface, _netns: OwnedFd) -> Result<Realised, KernelError> {
         let slow = *self.slow.lock();
         tokio::time::sleep(slow).await;
         let mut sandboxes = self.sandboxes.lock();
@@ -81,7 +82,7 @@ impl Kernel for Script {
         })
     }
 
-    async fn check(&self, _want: MemberInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
+    async fn check(&self, _want: PodInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
         Ok(Vec::new())
     }
 
@@ -98,8 +99,12 @@ impl Kernel for Script {
         Ok(vec![("popped", 3)])
     }
 
-    async fn reconcile(&self, desired: Vec<MemberInterface>) -> Result<Reconciled, KernelError> {
-        self.desired.lock().push(desired);
+    async fn disturbed(&self) -> Result<(), KernelError> {
+        std::future::pending().await
+    }
+
+    async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
+        self.desired.lock().push(census.interfaces);
         Ok(Reconciled::default())
     }
 }
@@ -108,6 +113,7 @@ impl Kernel for Script {
 pub struct World {
     pub client: Client,
     agent_client: Client,
+    agent_kubeconfig: PathBuf,
     dir: tempfile::TempDir,
     _server: Apiserver,
 }
@@ -125,10 +131,12 @@ impl World {
             "system:serviceaccounts:kube-system",
             "system:authenticated",
         ];
-        let agent_client = self::client(&server.kubeconfig_for(account, &groups).unwrap()).await;
+        let agent_kubeconfig = server.kubeconfig_for(account, &groups).unwrap();
+        let agent_client = self::client(&agent_kubeconfig).await;
         let world = World {
             client,
             agent_client,
+            agent_kubeconfig,
             dir,
             _server: server,
         };
@@ -184,6 +192,52 @@ impl World {
             .patch_status(node, &PatchParams::default(), &Patch::Merge(status))
             .await
             .unwrap();
+    }
+
+    /// The control plane has found out how many ENIs the node can have.
+    pub async fn capacity(&self, adapters: u32) {
+        let nodes: Api<TerwayNode> = Api::all(self.client.clone());
+        let spec = json!({ "spec": { "nodeCap": { "adapters": adapters } } });
+        nodes
+            .patch(NODE, &PatchParams::default(), &Patch::Merge(spec))
+            .await
+            .unwrap();
+    }
+
+    /// The control plane has bound an address of the shared ENI to a pod, or, without one, freed it.
+    pub async fn bind(&self, ip: &str, pod: Option<(&str, &str)>) {
+        let (id, uid) = match pod {
+            Some((name, uid)) => (json!(format!("{NAMESPACE}/{name}")), json!(uid)),
+            None => (Value::Null, Value::Null),
+        };
+        let ip = json!({ ip: { "ip": ip, "primary": false, "status": "Valid", "podID": id, "podUID": uid } });
+        self.shared(ip).await;
+    }
+
+    /// The same for many pods at once: address, name, UID.
+    pub async fn bind_all(&self, pods: &[(String, &str, &str)]) {
+        let ip = |(ip, name, uid): &(String, &str, &str)| {
+            let record = json!({ "ip": ip, "primary": false, "status": "Valid",
+                "podID": format!("{NAMESPACE}/{name}"), "podUID": uid });
+            (ip.clone(), record)
+        };
+        self.shared(Value::Object(pods.iter().map(ip).collect())).await;
+    }
+
+    async fn shared(&self, ipv4: Value) {
+        let nodes: Api<TerwayNode> = Api::all(self.client.clone());
+        let nic = json!({ "id": SHARED, "status": "InUse", "networkInterfaceType": "Secondary",
+            "macAddress": "00:16:3e:00:00:03", "ipv4CIDR": "10.0.16.0/22", "ipv4": ipv4 });
+        let status = json!({ "status": { "networkInterfaces": { SHARED: nic } } });
+        nodes
+            .patch_status(NODE, &PatchParams::default(), &Patch::Merge(status))
+            .await
+            .unwrap();
+    }
+
+    /// Credentials of the agent, for a process of its own.
+    pub fn agent_kubeconfig(&self) -> &Path {
+        &self.agent_kubeconfig
     }
 
     /// A pod, scheduled to the node; returns its UID.
@@ -306,7 +360,7 @@ impl World {
         let task = tokio::spawn(run_with(
             args,
             self.agent_client.clone(),
-            async { Ok(kernel) },
+            async |_| Ok(kernel),
             life,
         ));
         Agent {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloudsim::{Fault, Reset};
+use cloudsim::{Fault, Point};
 use terway_crds::Phase;
 
 use crate::replica::Replica;
@@ -16,7 +16,7 @@ async fn died_after_create() -> Stage {
     // The reply is lost every time, so that no retry can bring it before the process dies.
     stage.cloud.inject(Fault {
         action: Some("CreateNetworkInterface".into()),
-        reset: Some(Reset::After),
+        reset: Some(Point::After),
         ..Fault::default()
     });
     stage.pod("web-0", "node1", elastic()).await;

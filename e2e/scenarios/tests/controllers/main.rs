@@ -6,11 +6,15 @@
     reason = "a test fails by panicking, and says what was expected"
 )]
 
+mod cloud_trouble;
 mod crash;
 mod failover;
 mod fixed;
 mod nodes;
 mod refused;
+mod relay;
 mod replica;
+mod shared;
+mod shared_nodes;
 mod single;
 mod stage;

@@ -18,9 +18,15 @@ pub struct Replica {
 impl Replica {
     /// Starts one under this name, with its settings in files as in a cluster.
     pub fn start(stage: &Stage, name: &str) -> Replica {
-        let config = config_of(stage, name);
+        stage.write_keys(name, "lab-sk");
+        Self::start_as_set(stage, name, stage.cloud.ecs_url(), "0")
+    }
+
+    /// Starts one that reaches the cloud at this address, with the keys that were written for it, and
+    /// serves its health at this one.
+    pub fn start_as_set(stage: &Stage, name: &str, url: String, health: &str) -> Replica {
+        let config = config_of(stage, name, health);
         let kubeconfig = stage.apiserver.kubeconfig.clone();
-        let url = stage.cloud.ecs_url();
         let endpoints = Endpoints {
             ecs: url.clone(),
             vpc: url,
@@ -64,17 +70,16 @@ impl Replica {
     }
 }
 
-fn config_of(stage: &Stage, name: &str) -> config::Config {
+fn config_of(stage: &Stage, name: &str, health: &str) -> config::Config {
     let dir = stage.dir.path();
-    let (settings, secret) = (
-        dir.join(format!("{name}.yaml")),
-        dir.join(format!("{name}-secret.yaml")),
+    let (settings, secret) = (dir.join(format!("{name}.yaml")), stage.keys(name));
+    let text = format!(
+        "clusterID: test\nvpcID: vpc-lab\nregionID: cn-hangzhou\nleaderElection: true\n\
+         healthzBindAddress: '{health}'\nmetricsBindAddress: '0'\ndisableWebhook: true\n\
+         minReleaseAfter: 1s\n{}",
+        stage.settings
     );
-    let text = "clusterID: test\nvpcID: vpc-lab\nregionID: cn-hangzhou\nleaderElection: true\n\
-                healthzBindAddress: '0'\nmetricsBindAddress: '0'\ndisableWebhook: true\n\
-                minReleaseAfter: 1s\n";
     std::fs::write(&settings, text).expect("the settings can be written");
-    std::fs::write(&secret, "accessKey: lab-ak\naccessSecret: lab-sk\n").expect("the keys can be written");
     let arguments = [
         format!("-config={}", settings.display()),
         format!("-credential={}", secret.display()),

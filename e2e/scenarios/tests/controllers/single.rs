@@ -21,7 +21,7 @@ async fn a_pod_gets_an_eni_and_gives_it_back() {
     let record = stage.phase("web-0", Phase::Bind).await;
     // The cloud alone takes 1.95 s; the rest is generous because the machine is shared.
     assert!(
-        began.elapsed() < Duration::from_secs(10),
+        began.elapsed() < Duration::from_secs(30),
         "took {:?}",
         began.elapsed()
     );

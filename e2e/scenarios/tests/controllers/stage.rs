@@ -1,6 +1,7 @@
 //! A bare API server, a cloud, two nodes nobody runs, and pods nobody starts.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cloudsim::{Options, Running, Simulator, World};
@@ -26,11 +27,18 @@ pub struct Stage {
     pub cloud: Running,
     pub apiserver: Apiserver,
     pub dir: TempDir,
+    /// Settings of the control plane, beside those that every test has.
+    pub settings: &'static str,
 }
 
 impl Stage {
     /// Everything but a control plane.
     pub async fn set() -> Stage {
+        Self::with("").await
+    }
+
+    /// Everything but a control plane, which will have these settings too.
+    pub async fn with(settings: &'static str) -> Stage {
         let dir = tempfile::tempdir().expect("a folder for the test");
         let kube = dir.path().join("kube");
         let apiserver = tokio::task::spawn_blocking(move || Apiserver::start(kube, bare::Options::default()))
@@ -46,6 +54,7 @@ impl Stage {
             cloud,
             apiserver,
             dir,
+            settings,
         };
         stage.prepare().await;
         stage
@@ -99,7 +108,7 @@ impl Stage {
         .await;
     }
 
-    async fn create<K>(&self, api: Api<K>, value: Value)
+    pub async fn create<K>(&self, api: Api<K>, value: Value)
     where
         K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
     {
@@ -225,6 +234,17 @@ impl Stage {
         of_pods
             .map(|eni| eni["id"].as_str().unwrap_or_default().to_owned())
             .collect()
+    }
+
+    /// File with the keys of a replica.
+    pub fn keys(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}-secret.yaml"))
+    }
+
+    /// Writes the keys of a replica, as the mount of a Secret does.
+    pub fn write_keys(&self, name: &str, secret: &str) {
+        let text = format!("accessKey: lab-ak\naccessSecret: {secret}\n");
+        std::fs::write(self.keys(name), text).expect("the keys can be written");
     }
 
     /// Calls of an action that the cloud accepted, for ENIs of pods.

@@ -1,11 +1,11 @@
 //! What is wanted for members in different situations.
 
 use super::{
-    super::testing::{self, TRUNK, links, member, trunk},
+    super::testing::{self, TRUNK, links, member, shared, trunk},
     *,
 };
 
-fn wanted(members: &[MemberInterface], links: &Links) -> (NetState, Vec<Waiting>) {
+fn wanted(members: &[PodInterface], links: &Links) -> (NetState, Vec<Waiting>) {
     let programs = ProgramIds(Program::ALL.into_iter().zip(1..).collect());
     host(
         members,
@@ -27,7 +27,7 @@ fn a_member_without_a_host_veth_waits_for_an_add() {
 #[test]
 fn a_member_without_its_trunk_is_reachable_from_its_node() {
     let (state, waiting) = wanted(&[member(1)], &Links(vec![testing::veth(&member(1))]));
-    assert_eq!(waiting, [Waiting::Trunk(member(1).sandbox)]);
+    assert_eq!(waiting, [Waiting::Nic(member(1).sandbox)]);
     assert_eq!(
         state.rules.iter().map(|r| r.priority).collect::<Vec<_>>(),
         [RULE_TO_POD]
@@ -46,6 +46,26 @@ fn members_of_a_trunk_share_its_table_and_filters() {
         (state.pops.len(), state.pushes.len(), state.sources.len()),
         (2, 2, 2)
     );
+}
+
+#[test]
+fn shared_addresses_need_no_tags_and_share_the_table_of_their_nic() {
+    let pods = [shared(1), shared(2)];
+    let (state, _) = wanted(&pods, &links(&pods));
+    assert!(state.pops.is_empty() && state.pushes.is_empty());
+    assert!(
+        state
+            .filters
+            .keys()
+            .all(|(_, program)| *program == Program::PodSource)
+    );
+    assert_eq!(state.sources.len(), 2, "nor may they send in a member's name");
+    let tables: Vec<u32> = state.rules.iter().map(|r| r.table).collect();
+    assert_eq!(tables, [MAIN_TABLE, MAIN_TABLE, 1000 + TRUNK, 1000 + TRUNK]);
+    // The trunk may serve both kinds.
+    let mixed = [shared(1), member(2)];
+    let (state, _) = wanted(&mixed, &links(&mixed));
+    assert_eq!((state.pops.len(), state.routes.len()), (1, 3));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        MemberInterface,
+        PodInterface,
         desired::{self, Node},
         observe::Observed,
         state::{Focus, NetState},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::ebpf::ProgramIds;
 
-fn wanted(members: &[MemberInterface]) -> NetState {
+fn wanted(members: &[PodInterface]) -> NetState {
     let programs = ProgramIds(Program::ALL.into_iter().zip(1..).collect());
     let node = Node {
         links: &links(members),
@@ -84,7 +84,8 @@ fn what_leaves_goes_in_the_opposite_order() {
 fn an_equal_rule_of_somebody_else_does_the_work() {
     let state = wanted(&[member(1)]);
     let mut observed = seen(state.clone());
-    observed.foreign_rules = std::mem::take(&mut observed.state.rules);
+    let rules = std::mem::take(&mut observed.state.rules);
+    observed.foreign_rules = rules.into_iter().map(|rule| (rule, 0)).collect();
     assert_eq!(Plan::between(&state, &observed, &[]), Plan::default());
 }
 
@@ -92,7 +93,7 @@ fn an_equal_rule_of_somebody_else_does_the_work() {
 fn a_changed_route_is_replaced_not_removed() {
     let before = wanted(&[member(1)]);
     let mut moved = member(1);
-    moved.trunk_gateway = [10, 0, 0, 125].into();
+    moved.nic_gateway = [10, 0, 0, 125].into();
     let plan = Plan::between(&wanted(&[moved]), &seen(before), &[]);
     assert!(
         matches!(plan.steps.as_slice(), [Step::PutRoute(r)] if r.gateway == Some([10, 0, 0, 125].into()))

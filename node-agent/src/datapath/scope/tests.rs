@@ -9,7 +9,7 @@ use super::{
 };
 use crate::ebpf::ProgramIds;
 
-fn state(members: &[MemberInterface]) -> NetState {
+fn state(members: &[PodInterface]) -> NetState {
     let node = Node {
         links: &links(members),
         programs: &ProgramIds::default(),
@@ -59,8 +59,12 @@ fn what_happened_since_the_list_was_made_wins() {
         Recent::Added(Box::new(member(2))),
         Recent::Deleted(member(1).sandbox),
     ];
-    let now = current(vec![member(1), member(3)], &recent);
-    assert_eq!(now, [member(3), member(2)]);
+    let asked = Census {
+        idle: [member(2).ip].into(),
+        ..vec![member(1), member(3)].into()
+    };
+    let now = current(asked, &recent);
+    assert_eq!(now, vec![member(3), member(2)].into());
 }
 
 #[test]
@@ -72,7 +76,10 @@ fn unwanted_and_half_made_links_are_leaked_foreign_ones_are_not() {
     let mut half = veth(&member(4));
     (half.name, half.alias) = (ownership::temporary_ifname(&member(4).sandbox), None);
     all.0.push(half);
-    let names: Vec<u32> = leaked(&all, &[member(1)]).into_iter().map(|(i, _)| i).collect();
+    let names: Vec<u32> = leaked(&all, &vec![member(1)].into())
+        .into_iter()
+        .map(|(i, _)| i)
+        .collect();
     assert_eq!(names, [12, 14]);
 }
 

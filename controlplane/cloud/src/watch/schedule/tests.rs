@@ -283,7 +283,7 @@ fn a_look_before_the_change_is_at_once_and_teaches_nothing() {
     assert_eq!(world.told.len(), 1, "told of a free ENI at once");
     world.run(Duration::from_secs(20));
     let polls = world.calls;
-    assert!(polls <= 130, "{polls} calls in 20 s for one that does not begin");
+    assert!(polls <= 40, "{polls} calls in 20 s for one that does not begin");
     world.begin("eni-1", Expect::Attached, ms(1500));
     world.run(Duration::from_secs(5));
     let late = world.told["eni-1"] - world.done_at["eni-1"].1;

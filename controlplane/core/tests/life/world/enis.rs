@@ -36,6 +36,8 @@ impl World {
                 term: &self.term.to_string(),
                 quiet_since: self.term_since,
                 now: self.now,
+                limits: &Limits::default(),
+                degradation: terway_core::degradation::Degradation::None,
             };
             match ni::plan(&observed) {
                 Ok(step) => self.do_interface_step(&id, interface, memory, step),
@@ -66,7 +68,7 @@ impl World {
     ) {
         match step {
             ni::Step::AdoptTarget(target) => interface.spec.attach_to = Some(target),
-            ni::Step::Watch => {
+            ni::Step::Watch | ni::Step::LookAgain => {
                 self.watched.insert(id.to_owned());
             }
             ni::Step::WriteTerm => interface.status = Some(ni::with_term(&interface, &self.term.to_string())),
@@ -120,6 +122,7 @@ impl World {
                 self.interfaces.insert(id.to_owned(), interface);
                 return self.settle_interface(id);
             }
+            ni::Step::WriteTornOff => interface.status = Some(ni::torn_off(&interface, self.now)),
             ni::Step::DropFinalizer => {
                 assert!(
                     !self.cloud.contains_key(id),

@@ -36,6 +36,7 @@ impl World {
             quiet_since: self.term_since,
             now: self.now,
             limits: &Limits::default(),
+            degradation: terway_core::degradation::Degradation::None,
         };
         let plan = pe::plan(&observed);
         match plan.steps.into_iter().next() {

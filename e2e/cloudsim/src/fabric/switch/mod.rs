@@ -179,7 +179,7 @@ impl Switch {
             ETHERTYPE_IPV4 if frame.dst != GATEWAY_MAC => Err(blame(Reason::WrongMac)),
             ETHERTYPE_IPV4 => {
                 let packet = Ipv4::parse(frame.payload).ok_or(blame(Reason::Malformed))?;
-                if self.options.rules.spoof_drop && !sender.addresses.contains(&packet.src) {
+                if self.options.rules.spoof_drop && !self.ports.owns(from, packet.src) {
                     return Err(blame(Reason::SpoofIp));
                 }
                 if packet.packet.len() > self.options.mtu {

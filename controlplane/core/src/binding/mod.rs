@@ -1,0 +1,239 @@
+//! Which address of a node's shared ENIs belongs to which pod.
+//!
+//! A binding is an address in the node's status that carries a pod's UID. It ends when the pod is gone
+//! (or has exited), its sandbox is gone as the node's agent reports it, and a cooldown has passed since:
+//! until then the address keeps the UID, so that a restart of the control plane loses nothing. A node
+//! without an agent keeps its bindings until the node itself is gone.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use terway_crds::node::{Ip, IpStatus, Nic, NicStatus};
+use terway_crds::node_runtime::{RUNTIME_DELETED, RUNTIME_INITIAL, RuntimePod};
+use terway_crds::{EniKind, NodeRuntime, TerwayNodeStatus, TrafficMode};
+
+use crate::intent::elapsed;
+use crate::pod::PodFacts;
+
+/// Condition of an ENI that takes no new pods because it is to be replaced.
+pub const DRAINING: &str = "Draining";
+
+/// What bindings are decided from, beside the node's status.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// Every pod of the node.
+    pub pods: &'a [&'a PodFacts],
+    /// What the node's agent reports; `None` when the node has none.
+    pub runtime: Option<&'a NodeRuntime>,
+    /// Time between the end of a sandbox and the next use of its address.
+    pub cooldown: Duration,
+    pub now: Timestamp,
+}
+
+/// What became of the bindings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Pods that need an address and have none, by `namespace/name`.
+    pub waiting: Vec<String>,
+    /// Pods that were given an address, by UID.
+    pub bound: BTreeMap<String, Ipv4Addr>,
+    /// UIDs whose addresses were freed.
+    pub freed: BTreeSet<String>,
+    /// When a cooldown ends next.
+    pub wake: Option<Duration>,
+}
+
+impl Outcome {
+    /// Whether any binding changed.
+    pub fn changed(&self) -> bool {
+        !self.bound.is_empty() || !self.freed.is_empty()
+    }
+}
+
+/// Frees what is over, takes over what pods already use, and serves pods that wait.
+pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let living: BTreeMap<&str, &PodFacts> = around
+        .pods
+        .iter()
+        .filter(|pod| !pod.exited)
+        .map(|pod| (pod.uid.as_str(), *pod))
+        .collect();
+    for nic in status.network_interfaces.values_mut() {
+        free(nic, &living, around, &mut outcome);
+    }
+    let mut served: BTreeSet<String> = bound_uids(status);
+    let mut pods: Vec<&PodFacts> = around
+        .pods
+        .iter()
+        .copied()
+        .filter(|pod| pod.needs_shared_address())
+        .collect();
+    pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    // Those that run with an address come first: nobody else may be given theirs.
+    for pod in &pods {
+        if let Some(address) = pod.address.filter(|_| !served.contains(&pod.uid))
+            && take(status, address, pod)
+        {
+            served.insert(pod.uid.clone());
+            outcome.bound.insert(pod.uid.clone(), address);
+        }
+    }
+    // One with an address of another origin is not waiting; one on its way out gets nothing new.
+    pods.retain(|pod| !served.contains(&pod.uid) && pod.address.is_none() && !pod.deleting);
+    let mut free = free_addresses(status).into_iter();
+    for pod in pods {
+        match free.next() {
+            Some(address) if take(status, address, pod) => {
+                outcome.bound.insert(pod.uid.clone(), address);
+            }
+            _ => outcome.waiting.push(id_of(pod)),
+        }
+    }
+    outcome
+}
+
+/// Addresses that a pod can be given now, in the order they are given: ENIs with many pods first, so
+/// that others become empty and can be given back.
+pub fn free_addresses(status: &TerwayNodeStatus) -> Vec<Ipv4Addr> {
+    let mut nics: Vec<&Nic> = status
+        .network_interfaces
+        .values()
+        .filter(|nic| serves(nic))
+        .collect();
+    nics.sort_by_key(|nic| (Reverse(bound_count(nic)), nic.id.clone()));
+    nics.into_iter()
+        .flat_map(|nic| {
+            let mut free: Vec<Ipv4Addr> = nic
+                .ipv4
+                .values()
+                .filter(|ip| is_free(ip))
+                .filter_map(|ip| ip.ip.parse().ok())
+                .collect();
+            free.sort_unstable();
+            free
+        })
+        .collect()
+}
+
+/// Whether new pods may be given addresses of an ENI.
+pub fn serves(nic: &Nic) -> bool {
+    nic.status == NicStatus::InUse && is_shared(nic) && !nic.conditions.contains_key(DRAINING)
+}
+
+/// Whether an ENI is one of those that pods share: not left alone, and not one for RDMA.
+pub fn is_shared(nic: &Nic) -> bool {
+    let kind = matches!(nic.kind, Some(EniKind::Secondary | EniKind::Trunk));
+    kind && !nic.unschedulable && nic.traffic_mode != Some(TrafficMode::HighPerformance)
+}
+
+/// Whether an address belongs to nobody.
+pub fn is_free(ip: &Ip) -> bool {
+    ip.status == IpStatus::Valid && !is_bound(ip)
+}
+
+/// Whether an address belongs to a pod.
+pub fn is_bound(ip: &Ip) -> bool {
+    !ip.pod_uid.is_empty() || !ip.pod_id.is_empty()
+}
+
+/// Addresses of an ENI that belong to pods.
+pub fn bound_count(nic: &Nic) -> usize {
+    nic.ipv4.values().filter(|ip| is_bound(ip)).count()
+}
+
+fn bound_uids(status: &TerwayNodeStatus) -> BTreeSet<String> {
+    status
+        .network_interfaces
+        .values()
+        .flat_map(|nic| nic.ipv4.values())
+        .filter(|ip| !ip.pod_uid.is_empty())
+        .map(|ip| ip.pod_uid.clone())
+        .collect()
+}
+
+fn id_of(pod: &PodFacts) -> String {
+    format!("{}/{}", pod.namespace, pod.name)
+}
+
+/// Gives an address to a pod, if it is nobody's.
+fn take(status: &mut TerwayNodeStatus, address: Ipv4Addr, pod: &PodFacts) -> bool {
+    let key = address.to_string();
+    let found = status
+        .network_interfaces
+        .values_mut()
+        .find_map(|nic| nic.ipv4.get_mut(&key));
+    match found {
+        Some(ip) if is_free(ip) => {
+            ip.pod_uid.clone_from(&pod.uid);
+            ip.pod_id = id_of(pod);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn free(nic: &mut Nic, living: &BTreeMap<&str, &PodFacts>, around: &Around<'_>, outcome: &mut Outcome) {
+    let mut lost = Vec::new();
+    for (address, ip) in &mut nic.ipv4 {
+        if !is_bound(ip) {
+            continue;
+        }
+        if ip.pod_uid.is_empty() {
+            // Written by a version that knew no UIDs: the pod of that name has it, if it lives.
+            if let Some(pod) = living.values().find(|pod| id_of(pod) == ip.pod_id) {
+                ip.pod_uid.clone_from(&pod.uid);
+                outcome
+                    .bound
+                    .extend(address.parse().map(|address| (pod.uid.clone(), address)));
+            }
+        }
+        if living.contains_key(ip.pod_uid.as_str()) {
+            continue;
+        }
+        let Some(ended) = around.runtime.and_then(|runtime| sandbox_ended(runtime, ip)) else {
+            continue;
+        };
+        let left = around.cooldown.saturating_sub(elapsed(ended, around.now));
+        if !left.is_zero() {
+            outcome.wake = Some(outcome.wake.map_or(left, |known| known.min(left)));
+            continue;
+        }
+        outcome.freed.insert(std::mem::take(&mut ip.pod_uid));
+        ip.pod_id.clear();
+        // The cloud does not have it any more: nothing is left to be used again.
+        if ip.status == IpStatus::Invalid {
+            lost.push(address.clone());
+        }
+    }
+    for address in lost {
+        nic.ipv4.remove(&address);
+    }
+}
+
+/// When the sandbox that an address was bound to ended, if it surely has.
+fn sandbox_ended(runtime: &NodeRuntime, ip: &Ip) -> Option<Timestamp> {
+    let pods = &runtime.status.as_ref()?.pods;
+    if !ip.pod_uid.is_empty() {
+        return ended(pods.get(&ip.pod_uid)?);
+    }
+    // Of a pod known by name alone, every sandbox that ever was must be over.
+    let of_name: Vec<&RuntimePod> = pods.values().filter(|pod| pod.pod_id == ip.pod_id).collect();
+    let times: Option<Vec<Timestamp>> = of_name.into_iter().map(ended).collect();
+    times?.into_iter().max()
+}
+
+fn ended(pod: &RuntimePod) -> Option<Timestamp> {
+    let time = |state: &str| Some(pod.status.get(state)?.last_update_time.as_ref()?.0);
+    let deleted = time(RUNTIME_DELETED)?;
+    match time(RUNTIME_INITIAL) {
+        Some(initial) if initial >= deleted => None,
+        _ => Some(deleted),
+    }
+}

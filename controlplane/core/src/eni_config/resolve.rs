@@ -1,0 +1,157 @@
+//! From eni-config to the spec of one Node object.
+
+use ipnet::Ipv4Net;
+use terway_crds::node::{Flavor, NodeCap, NodeEni, Pool, Reclaim};
+use terway_crds::{EniKind, TerwayNodeSpec, TrafficMode};
+
+use super::{ConfigProblem, EniConfig};
+use crate::cloud::VSwitch;
+use crate::intent::own_tags;
+
+/// The node that a configuration is resolved for.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub zone: &'a str,
+    pub cap: &'a NodeCap,
+    /// Pods get whole ENIs only: no pools.
+    pub eni_only: bool,
+    /// The control plane's own switch for trunks.
+    pub enable_trunk: bool,
+    pub cluster_id: &'a str,
+    /// vSwitches of the zone's entry that the cloud knows.
+    pub vswitches: &'a [VSwitch],
+}
+
+/// What the configuration asks of one node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    pub eni: NodeEni,
+    pub pool: Pool,
+    pub flavor: Vec<Flavor>,
+}
+
+impl Wanted {
+    /// The spec with what is wanted in it; metadata, limits and the agent's datapath stay.
+    #[must_use]
+    pub fn into_spec(self, spec: &TerwayNodeSpec) -> TerwayNodeSpec {
+        TerwayNodeSpec {
+            eni: Some(self.eni),
+            pool: Some(self.pool),
+            flavor: self.flavor,
+            ..spec.clone()
+        }
+    }
+}
+
+/// Works out what a node is to have.
+///
+/// # Errors
+/// When the node's zone has no vSwitch, or one that cannot serve it.
+pub fn resolve(config: &EniConfig, place: &Place<'_>) -> Result<Wanted, ConfigProblem> {
+    let options = vswitch_options(config, place)?;
+    let trunk = place.enable_trunk
+        && config.trunking.unwrap_or(true)
+        && !place.eni_only
+        && place.cap.member_adapter_limit > 0;
+    let erdma = config.erdma && place.cap.eri_quantity > 0;
+    let mut tags = config.tags.clone();
+    tags.extend(own_tags(place.cluster_id));
+    Ok(Wanted {
+        eni: NodeEni {
+            tag: tags,
+            tag_filter: config.tag_filter.clone(),
+            tag_block_list: config.tag_block_list.clone(),
+            vswitch_options: options,
+            security_group_ids: config.security_groups.clone(),
+            vswitch_select_policy: config.vswitch_policy.clone(),
+            resource_group_id: config.resource_group_id.clone(),
+            enable_ipv4: true,
+            enable_erdma: erdma,
+            enable_trunk: trunk,
+            ..NodeEni::default()
+        },
+        pool: pool(config, place.eni_only),
+        flavor: flavors(place, trunk, erdma),
+    })
+}
+
+fn vswitch_options(config: &EniConfig, place: &Place<'_>) -> Result<Vec<String>, ConfigProblem> {
+    let zone = place.zone;
+    let options = config.vswitches.get(zone).filter(|ids| !ids.is_empty());
+    let options = options.ok_or_else(|| ConfigProblem::ZoneWithoutVSwitch { zone: zone.into() })?;
+    let mut before: Vec<(&VSwitch, Ipv4Net)> = Vec::new();
+    for id in options {
+        let Some(known) = place.vswitches.iter().find(|vswitch| vswitch.id == *id) else {
+            return Err(ConfigProblem::UnknownVSwitch {
+                zone: zone.into(),
+                vswitch: id.clone(),
+            });
+        };
+        if known.zone_id != zone {
+            return Err(ConfigProblem::VSwitchOfOtherZone {
+                zone: zone.into(),
+                vswitch: id.clone(),
+                actual: known.zone_id.clone(),
+            });
+        }
+        // A CIDR this version cannot read overlaps with nothing it could name.
+        let Ok(net) = known.cidr.parse::<Ipv4Net>() else {
+            continue;
+        };
+        let shares = |other: &Ipv4Net| other.contains(&net.network()) || net.contains(&other.network());
+        if let Some((first, cidr)) = before.iter().find(|(_, other)| shares(other)) {
+            return Err(ConfigProblem::Overlap {
+                zone: zone.into(),
+                first: first.id.clone(),
+                first_cidr: cidr.to_string(),
+                second: id.clone(),
+                second_cidr: net.to_string(),
+            });
+        }
+        before.push((known, net));
+    }
+    Ok(options.clone())
+}
+
+fn pool(config: &EniConfig, eni_only: bool) -> Pool {
+    if eni_only {
+        return Pool::default();
+    }
+    Pool {
+        max_pool_size: config.max_pool_size,
+        min_pool_size: config.min_pool_size,
+        warm_up_size: config.warm_up_size,
+        pool_sync_period: config.pool_sync_period.clone(),
+        reclaim: config.reclaim.as_ref().map(|reclaim| Reclaim {
+            after: reclaim.after.clone(),
+            interval: reclaim.interval.clone(),
+            batch_size: reclaim.batch_size,
+            jitter_factor: reclaim.jitter_factor.clone(),
+        }),
+    }
+}
+
+/// One trunk, one ENI for RDMA, and plain ones in the places that are left beside the primary.
+fn flavors(place: &Place<'_>, trunk: bool, erdma: bool) -> Vec<Flavor> {
+    let mut left = (place.cap.adapters - 1).max(0);
+    let mut flavors = Vec::new();
+    let mut add = |kind: EniKind, traffic_mode: TrafficMode, count: i32| {
+        let count = count.min(left);
+        if count > 0 {
+            left -= count;
+            flavors.push(Flavor {
+                kind,
+                traffic_mode,
+                count,
+            });
+        }
+    };
+    if trunk {
+        add(EniKind::Trunk, TrafficMode::Standard, 1);
+    }
+    if erdma {
+        add(EniKind::Secondary, TrafficMode::HighPerformance, 1);
+    }
+    add(EniKind::Secondary, TrafficMode::Standard, i32::MAX);
+    flavors
+}

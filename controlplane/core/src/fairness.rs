@@ -1,0 +1,166 @@
+//! A queue that serves its owners in turn: who asks for a thousand things delays the others by one at a
+//! time, not by a thousand.
+
+use std::collections::{HashMap, VecDeque};
+
+/// Items in order of arrival within an owner (a node, say), and turn about between owners.
+#[derive(Debug)]
+pub struct FairQueue<T> {
+    of: HashMap<String, VecDeque<T>>,
+    /// Owners that have items, in the order of their next turn.
+    turns: VecDeque<String>,
+}
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        FairQueue {
+            of: HashMap::new(),
+            turns: VecDeque::new(),
+        }
+    }
+}
+
+impl<T> FairQueue<T> {
+    /// Adds an item behind the others of its owner. An owner that had none takes the last turn.
+    pub fn push(&mut self, owner: &str, item: T) {
+        if let Some(items) = self.of.get_mut(owner) {
+            items.push_back(item);
+            return;
+        }
+        self.of.insert(owner.to_owned(), VecDeque::from([item]));
+        self.turns.push_back(owner.to_owned());
+    }
+
+    /// Takes the first item of the owner whose turn it is, who is last after that.
+    pub fn pop(&mut self) -> Option<T> {
+        let owner = self.turns.pop_front()?;
+        let items = self.of.get_mut(&owner)?;
+        let item = items.pop_front();
+        if items.is_empty() {
+            self.of.remove(&owner);
+        } else {
+            self.turns.push_back(owner);
+        }
+        item
+    }
+
+    /// The first item of each owner, in no particular order.
+    pub fn firsts(&self) -> impl Iterator<Item = &T> {
+        self.of.values().filter_map(VecDeque::front)
+    }
+
+    /// Takes out, in order of arrival within an owner, what `out` holds for.
+    pub fn extract(&mut self, mut out: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut taken = Vec::new();
+        for items in self.of.values_mut() {
+            for item in std::mem::take(items) {
+                if out(&item) {
+                    taken.push(item);
+                } else {
+                    items.push_back(item);
+                }
+            }
+        }
+        self.of.retain(|_, items| !items.is_empty());
+        let of = &self.of;
+        self.turns.retain(|owner| of.contains_key(owner));
+        taken
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn owners_take_turns_and_each_keeps_its_order() {
+        let mut queue = FairQueue::default();
+        for number in 0..4 {
+            queue.push("greedy", ("greedy", number));
+        }
+        queue.push("modest", ("modest", 0));
+        queue.push("modest", ("modest", 1));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        let greedy = |number| ("greedy", number);
+        let modest = |number| ("modest", number);
+        assert_eq!(
+            order,
+            [greedy(0), modest(0), greedy(1), modest(1), greedy(2), greedy(3)]
+        );
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_out_of_the_middle_leaves_the_others_in_order() {
+        let mut queue = FairQueue::default();
+        for number in 0..6 {
+            queue.push(if number < 4 { "a" } else { "b" }, number);
+        }
+        let mut taken = queue.extract(|number| number % 2 == 0 || *number == 5);
+        taken.sort_unstable();
+        assert_eq!(taken, [0, 2, 4, 5]);
+        assert_eq!(std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Push(u8),
+        Pop,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let act = prop_oneof![3 => (0u8..6).prop_map(Act::Push), 2 => Just(Act::Pop)];
+        proptest::collection::vec(act, 0..300)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// While somebody waits, nobody else is served more than once between two of his turns, however
+        /// much the others ask for.
+        #[test]
+        fn nobody_is_starved(acts in acts()) {
+            let mut queue = FairQueue::default();
+            let mut waiting = [0u32; 6];
+            // For each owner that waits: how often the others were served since its last turn.
+            let mut passed = [[0u32; 6]; 6];
+            let mut arrived = 0u32;
+            let mut last = [None; 6];
+            for act in acts {
+                match act {
+                    Act::Push(owner) => {
+                        arrived += 1;
+                        queue.push(&owner.to_string(), (owner, arrived));
+                        let owner = usize::from(owner);
+                        if waiting[owner] == 0 {
+                            passed[owner] = [0; 6];
+                        }
+                        waiting[owner] += 1;
+                    }
+                    Act::Pop => {
+                        let Some((owner, number)) = queue.pop() else {
+                            prop_assert_eq!(waiting, [0; 6]);
+                            continue;
+                        };
+                        let owner = usize::from(owner);
+                        prop_assert!(last[owner] < Some(number), "first come, first served");
+                        last[owner] = Some(number);
+                        waiting[owner] -= 1;
+                        passed[owner] = [0; 6];
+                        for other in (0..6).filter(|other| *other != owner && waiting[*other] > 0) {
+                            passed[other][owner] += 1;
+                            prop_assert!(passed[other][owner] <= 1, "{owner} overtook {other} twice");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Comparing the record with the cloud: what is there and not recorded is taken over, what is recorded
+//! and not there is said to be invalid.
+
+use std::time::Duration;
+
+use terway_crds::node::{IpStatus, Nic, NicStatus, NodeEni};
+use terway_crds::{Operation, OperationKind};
+
+use super::draft::{Draft, News, addresses, at, nic_of};
+use super::{Call, Inventory};
+use crate::binding;
+use crate::cloud::{CloudEni, EniKind, EniStatus};
+use crate::intent::elapsed;
+
+/// Compares when it is time to. While it is, no operation is begun: a list is believed only when
+/// nothing has changed since a consistency window before it was asked for.
+pub(super) fn adopt(draft: &mut Draft<'_>) {
+    let now = draft.observed.now;
+    let due = match (
+        &draft.status.last_sync_openapi_time,
+        &draft.status.next_sync_openapi_time,
+    ) {
+        (Some(_), Some(next)) => elapsed(now, next.0),
+        _ => Duration::ZERO,
+    };
+    let first = draft.status.last_sync_openapi_time.is_none();
+    if !due.is_zero() {
+        draft.wake_after(due);
+        return;
+    }
+    // A node that was never looked at has to be, or none of its pods would be served.
+    if !first && draft.observed.settings.degradation.keeps_everything() {
+        return;
+    }
+    // One that waits for its next attempt does nothing in the cloud.
+    let begun = |o: &Operation| o.started_at.as_ref().is_none_or(|time| time.0 <= now);
+    if !first && draft.status.operations.iter().any(begun) {
+        return;
+    }
+    let quiet = draft.observed.quiet_since + draft.observed.settings.limits.consistency;
+    let left = elapsed(now, quiet);
+    if !left.is_zero() {
+        draft.wake_after(left);
+        return;
+    }
+    match draft
+        .observed
+        .inventory
+        .filter(|inventory| inventory.asked >= quiet)
+    {
+        Some(inventory) => compare(draft, inventory),
+        None => draft.calls.push(Call::ListEnis),
+    }
+}
+
+/// Whether a comparison is due; then nothing is begun until it is made.
+pub(super) fn is_due(draft: &Draft<'_>) -> bool {
+    if draft.observed.settings.degradation.keeps_everything() {
+        return false;
+    }
+    let next = draft.status.next_sync_openapi_time.as_ref();
+    next.is_none_or(|next| next.0 <= draft.observed.now)
+}
+
+fn compare(draft: &mut Draft<'_>, inventory: &Inventory) {
+    let Some(options) = draft.observed.record.spec.eni.clone() else {
+        return;
+    };
+    for eni in &inventory.enis {
+        let is_ours_to_see = matches!(eni.kind, EniKind::Secondary | EniKind::Trunk);
+        if !is_ours_to_see || draft.observed.elsewhere.contains(&eni.id) {
+            continue;
+        }
+        let left_alone = is_left_alone(eni, &options);
+        match draft.status.network_interfaces.contains_key(&eni.id) {
+            true => known(draft, eni, left_alone),
+            false => unknown(draft, eni, left_alone),
+        }
+        if !left_alone {
+            check_groups(draft, eni, &options);
+        }
+    }
+    missing(draft, inventory);
+    strangers(draft);
+    let now = draft.observed.now;
+    // Nodes that joined together are not to ask together for ever.
+    let spread = 1.0 + (draft.observed.seed % 1000) as f64 / 1000.0;
+    draft.status.last_sync_openapi_time = at(now);
+    draft.status.next_sync_openapi_time = at(now + draft.observed.settings.sync_period.mul_f64(spread));
+    draft.news.push(News::Synced);
+}
+
+/// ENIs that carry a tag of the block list, or lack one of the filter, are not ours to use. They take up
+/// places of the instance all the same, so they are shown.
+fn is_left_alone(eni: &CloudEni, options: &NodeEni) -> bool {
+    let has = |key: &str, value: &str| eni.tags.get(key).is_some_and(|known| known == value);
+    let blocked = options.tag_block_list.iter().any(|tag| has(&tag.key, &tag.value));
+    let passes = options.tag_filter.iter().all(|(key, value)| has(key, value));
+    blocked || !passes
+}
+
+fn unknown(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
+    let mut nic = nic_of(eni);
+    nic.unschedulable = left_alone;
+    if left_alone {
+        nic.ipv4.clear();
+    } else if nic.status == NicStatus::Attaching && !draft.is_busy(&eni.id) {
+        // Somebody began to attach it; its end is to be seen.
+        let id = draft.new_id();
+        draft.status.operations.push(Operation {
+            id,
+            kind: OperationKind::AttachEni,
+            eni_id: eni.id.clone(),
+            vswitch_id: eni.vswitch_id.clone(),
+            attempt: 1,
+            started_at: at(draft.observed.now),
+            ..Operation::default()
+        });
+    }
+    draft.status.network_interfaces.insert(eni.id.clone(), nic);
+}
+
+fn known(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
+    if draft.is_busy(&eni.id) {
+        return;
+    }
+    let fresh = nic_of(eni);
+    let Some(nic) = draft.status.network_interfaces.get_mut(&eni.id) else {
+        return;
+    };
+    nic.unschedulable = left_alone;
+    if nic.status == NicStatus::Deleting {
+        return;
+    }
+    if eni.status == EniStatus::InUse {
+        nic.status = NicStatus::InUse;
+    }
+    nic.security_group_ids.clone_from(&fresh.security_group_ids);
+    if left_alone {
+        // What pods have stays theirs; the rest is not ours.
+        nic.ipv4.retain(|_, ip| binding::is_bound(ip));
+        return;
+    }
+    let there = addresses(eni);
+    let lost = lose(nic, |address| there.iter().any(|ip| ip.to_string() == *address));
+    for (address, ip) in fresh.ipv4 {
+        let known = nic.ipv4.entry(address).or_insert(ip);
+        // It is there again.
+        if known.status == IpStatus::Invalid {
+            known.status = IpStatus::Valid;
+        }
+    }
+    if !lost.is_empty() {
+        draft.news.push(News::Invalid(format!(
+            "ENI {} does not have {} any more; the record says it has",
+            eni.id,
+            lost.join(", ")
+        )));
+    }
+}
+
+/// Addresses that the cloud does not show: those of pods are marked, the rest is forgotten.
+fn lose(nic: &mut Nic, is_there: impl Fn(&String) -> bool) -> Vec<String> {
+    let mut lost = Vec::new();
+    nic.ipv4.retain(|address, ip| {
+        if is_there(address) || ip.status == IpStatus::Invalid && binding::is_bound(ip) {
+            return true;
+        }
+        lost.push(address.clone());
+        ip.status = IpStatus::Invalid;
+        binding::is_bound(ip)
+    });
+    lost
+}
+
+/// Recorded ENIs that the instance does not have: given back when no pod is on them.
+fn missing(draft: &mut Draft<'_>, inventory: &Inventory) {
+    let gone: Vec<String> = draft
+        .status
+        .network_interfaces
+        .values()
+        .filter(|nic| nic.status != NicStatus::Deleting)
+        .filter(|nic| inventory.enis.iter().all(|eni| eni.id != nic.id))
+        .filter(|nic| !draft.is_busy(&nic.id))
+        .map(|nic| nic.id.clone())
+        .collect();
+    for id in gone {
+        let Some(nic) = draft.status.network_interfaces.get_mut(&id) else {
+            continue;
+        };
+        if nic.unschedulable {
+            draft.status.network_interfaces.remove(&id);
+            continue;
+        }
+        lose(nic, |_| false);
+        nic.status = if binding::bound_count(nic) == 0 {
+            NicStatus::Deleting
+        } else {
+            // Shown, and given to nobody, until its pods are gone.
+            NicStatus::Detaching
+        };
+        draft.news.push(News::Invalid(format!(
+            "ENI {id} is not attached to this node any more; the record says it is"
+        )));
+    }
+}
+
+/// Pods that run with an address which no ENI of this node has, or which belongs to another pod: they keep it, for it
+/// works or does not work without us, and nothing can be recorded for them.
+fn strangers(draft: &mut Draft<'_>) {
+    let observed = draft.observed;
+    for pod in observed.pods.iter().filter(|pod| pod.needs_shared_address()) {
+        let Some(address) = pod.address.map(|address| address.to_string()) else {
+            continue;
+        };
+        let nics = draft.status.network_interfaces.values();
+        let ip = nics.filter_map(|nic| nic.ipv4.get(&address)).next();
+        let trouble = match ip {
+            None => "which no shared ENI of this node has".to_owned(),
+            Some(ip) if binding::is_bound(ip) && ip.pod_uid != pod.uid && !ip.pod_uid.is_empty() => {
+                format!("which is recorded for {}", ip.pod_id)
+            }
+            Some(_) => continue,
+        };
+        draft.news.push(News::Invalid(format!(
+            "pod {}/{} runs with {address}, {trouble}: delete the pod, so that its next one gets an address",
+            pod.namespace, pod.name
+        )));
+    }
+}
+
+/// Groups are never changed by us: a person decided about one or the other side.
+fn check_groups(draft: &mut Draft<'_>, eni: &CloudEni, options: &NodeEni) {
+    let (mut has, mut wanted) = (eni.security_group_ids.clone(), options.security_group_ids.clone());
+    has.sort();
+    wanted.sort();
+    if has != wanted {
+        draft.news.push(News::SecurityGroups(format!(
+            "ENI {} has security groups {}, and security_groups of eni-config says {}; it is left as it is",
+            eni.id,
+            has.join(", "),
+            wanted.join(", ")
+        )));
+    }
+}

@@ -1,0 +1,250 @@
+//! A plan in the making.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use terway_crds::node::{Ip, Nic, NicCondition, NicStatus};
+use terway_crds::{EniKind, Operation, TerwayNodeStatus, TrafficMode};
+
+use super::{Call, Known, Observed, Plan, attaches, creates, index};
+use crate::binding::{self, Around};
+use crate::cloud::{CloudEni, EniKind as CloudKind, EniStatus};
+use crate::vswitch::Candidate;
+
+/// What people are told. The reason of the event follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    Created(String),
+    CreateRefused(String),
+    Attached(String),
+    AttachRefused(String),
+    /// More addresses were not to be had.
+    AllocRefused(String),
+    /// The cloud and the record disagree.
+    Invalid(String),
+    /// An ENI has other security groups than the configuration says; nobody repairs that.
+    SecurityGroups(String),
+    Synced,
+    /// An ENI is to be replaced.
+    Draining(String),
+}
+
+pub(super) struct Draft<'a> {
+    pub(super) observed: &'a Observed<'a>,
+    pub(super) status: TerwayNodeStatus,
+    pub(super) calls: Vec<Call>,
+    pub(super) news: Vec<News>,
+    pub(super) waiting: Vec<String>,
+    pub(super) bound: BTreeMap<String, Ipv4Addr>,
+    pub(super) adjusted: bool,
+    pub(super) wake: Option<Duration>,
+    /// vSwitches to choose from, less what this plan takes of them.
+    pub(super) vswitches: Vec<Candidate>,
+    /// Addresses that could not be found a place.
+    pub(super) unmet: usize,
+    begun: usize,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(observed: &'a Observed<'a>) -> Self {
+        let eni = observed.record.spec.eni.as_ref();
+        let options = eni.map(|eni| eni.vswitch_options.as_slice()).unwrap_or_default();
+        let option = |id: &String| observed.vswitches.iter().find(|vswitch| vswitch.id == *id);
+        Self {
+            observed,
+            status: observed.record.status.clone().unwrap_or_default(),
+            calls: Vec::new(),
+            news: Vec::new(),
+            waiting: Vec::new(),
+            bound: BTreeMap::new(),
+            adjusted: false,
+            wake: None,
+            vswitches: options.iter().filter_map(option).cloned().collect(),
+            unmet: 0,
+            begun: 0,
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Plan {
+        let before = self.observed.record.status.clone().unwrap_or_default();
+        self.complete_cidrs();
+        // Times of our own bookkeeping are no change of what pods and ENIs have.
+        if before.network_interfaces != self.status.network_interfaces {
+            self.status.last_modified_time = Some(Time(self.observed.now));
+        }
+        self.calls.sort();
+        self.calls.dedup();
+        Plan {
+            status: self.status,
+            calls: self.calls,
+            news: self.news,
+            waiting: self.waiting,
+            bound: self.bound,
+            adjusted: self.adjusted,
+            wake: self.wake,
+        }
+    }
+
+    pub(super) fn bind(&mut self) {
+        let around = Around {
+            pods: self.observed.pods,
+            runtime: self.observed.runtime,
+            cooldown: self.observed.settings.cooldown,
+            now: self.observed.now,
+        };
+        let outcome = binding::bind(&mut self.status, &around);
+        self.waiting = outcome.waiting;
+        self.bound = outcome.bound;
+        if let Some(wake) = outcome.wake {
+            self.wake_after(wake);
+        }
+    }
+
+    pub(super) fn wake_after(&mut self, time: Duration) {
+        // Not at once: a plan that wakes itself without a pause would never rest.
+        let time = time.max(Duration::from_millis(10));
+        self.wake = Some(self.wake.map_or(time, |known| known.min(time)));
+    }
+
+    pub(super) fn known(&self, operation: &Operation) -> Known {
+        let known = self.observed.known.get(index(operation));
+        known
+            .filter(|known| known.evidence.attempt == operation.attempt)
+            .cloned()
+            .unwrap_or_else(|| Known::inherited(operation.attempt))
+    }
+
+    /// Whether some operation of this ENI is under way.
+    pub(super) fn is_busy(&self, eni: &str) -> bool {
+        self.status
+            .operations
+            .iter()
+            .any(|operation| operation.eni_id == eni)
+    }
+
+    /// A name for a new operation that none had before: the time in microseconds, and a number among
+    /// those begun by this plan. (A plan is made after the write of the one before, so two never share
+    /// a microsecond.)
+    pub(super) fn new_id(&mut self) -> String {
+        self.begun += 1;
+        format!("{:x}-{}", self.observed.now.as_microsecond(), self.begun)
+    }
+
+    /// ENIs that take up places of the instance, or are about to.
+    pub(super) fn places_taken(&self) -> usize {
+        let beginning = self.status.operations.iter().filter(|o| creates(o)).count();
+        self.status.network_interfaces.len() + beginning
+    }
+
+    pub(super) fn per_adapter(&self) -> usize {
+        usize::try_from(self.observed.record.spec.node_cap.ipv4_per_adapter).unwrap_or(0)
+    }
+
+    /// Addresses that operations under way will bring.
+    pub(super) fn coming(&self) -> usize {
+        // One that was refused and waits for its next attempt may be refused again.
+        let waits = |o: &Operation| {
+            o.started_at
+                .as_ref()
+                .is_some_and(|time| time.0 > self.observed.now)
+        };
+        let operations = self.status.operations.iter().filter(|o| !waits(o));
+        let asked: i32 = operations
+            .map(|operation| match &operation.parameters {
+                Some(parameters) if creates(operation) => parameters.ipv4_count.max(1),
+                _ if attaches(operation) => 0,
+                _ if operation.addresses.is_empty() => operation.count,
+                _ => 0,
+            })
+            .sum();
+        let attaching = self.status.network_interfaces.values();
+        let attaching: usize = attaching
+            .filter(|nic| nic.status == NicStatus::Attaching && binding::is_shared(nic))
+            .map(|nic| nic.ipv4.values().filter(|ip| binding::is_free(ip)).count())
+            .sum();
+        attaching + usize::try_from(asked).unwrap_or(0)
+    }
+
+    pub(super) fn note(&mut self, eni: &str, condition: &str, message: String) {
+        let now = self.observed.now;
+        if let Some(nic) = self.status.network_interfaces.get_mut(eni) {
+            // The same trouble again is no news.
+            let known = nic
+                .conditions
+                .get(condition)
+                .is_some_and(|c| c.message == message);
+            if !known {
+                let observed_time = Some(Time(now));
+                nic.conditions.insert(
+                    condition.to_owned(),
+                    NicCondition {
+                        observed_time,
+                        message,
+                    },
+                );
+            }
+        }
+    }
+
+    fn complete_cidrs(&mut self) {
+        for nic in self.status.network_interfaces.values_mut() {
+            let known = self.observed.vswitches.iter().find(|v| v.id == nic.vswitch_id);
+            if let Some(known) = known.filter(|_| nic.ipv4_cidr.is_empty()) {
+                nic.ipv4_cidr.clone_from(&known.cidr);
+            }
+        }
+    }
+}
+
+/// The record of an ENI as the cloud describes it.
+pub(super) fn nic_of(eni: &CloudEni) -> Nic {
+    Nic {
+        id: eni.id.clone(),
+        status: match &eni.status {
+            EniStatus::InUse => NicStatus::InUse,
+            EniStatus::Detaching => NicStatus::Detaching,
+            EniStatus::Deleting => NicStatus::Deleting,
+            EniStatus::Available | EniStatus::Attaching | EniStatus::Other(_) => NicStatus::Attaching,
+        },
+        mac_address: eni.mac.clone(),
+        vswitch_id: eni.vswitch_id.clone(),
+        security_group_ids: eni.security_group_ids.clone(),
+        primary_ip_address: eni.primary_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        kind: Some(match &eni.kind {
+            CloudKind::Trunk => EniKind::Trunk,
+            CloudKind::Primary => EniKind::Primary,
+            CloudKind::Member => EniKind::Member,
+            CloudKind::Secondary => EniKind::Secondary,
+            CloudKind::Other(word) => EniKind::Other(word.clone()),
+        }),
+        traffic_mode: Some(TrafficMode::Standard),
+        ipv4: addresses(eni)
+            .into_iter()
+            .map(|address| address_of(address, eni.primary_ip == Some(address)))
+            .collect(),
+        ..Nic::default()
+    }
+}
+
+/// The record of an address that nobody has.
+pub(super) fn address_of(address: Ipv4Addr, primary: bool) -> (String, Ip) {
+    let ip = Ip {
+        ip: address.to_string(),
+        primary,
+        ..Ip::default()
+    };
+    (address.to_string(), ip)
+}
+
+/// Every IPv4 address of an ENI.
+pub(super) fn addresses(eni: &CloudEni) -> Vec<Ipv4Addr> {
+    eni.private_ips.iter().map(|ip| ip.address).collect()
+}
+
+/// A time from now, shown in the record.
+pub(super) fn at(time: Timestamp) -> Option<Time> {
+    Some(Time(time))
+}

@@ -1,0 +1,88 @@
+//! An ENI that can never be filled because its vSwitch is exhausted is replaced by one in another
+//! vSwitch: it takes no new pods, and when its last pod is gone it is given back.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use terway_crds::EniKind;
+use terway_crds::names::condition;
+use terway_crds::node::{Nic, NicCondition, NicStatus};
+
+use super::draft::{Draft, News};
+use super::{demand, places_are_full};
+use crate::binding::{self, DRAINING};
+
+/// A vSwitch that has addresses again ends the draining, and the trouble of its ENIs.
+pub(super) fn recover(draft: &mut Draft<'_>) {
+    let recovered: Vec<String> = draft
+        .status
+        .network_interfaces
+        .values()
+        .filter(|nic| {
+            nic.conditions.contains_key(DRAINING) || nic.conditions.contains_key(condition::INSUFFICIENT_IP)
+        })
+        .filter(|nic| nic.status == NicStatus::InUse && demand::left_in(draft, &nic.vswitch_id).is_some())
+        .map(|nic| nic.id.clone())
+        .collect();
+    for id in recovered {
+        if let Some(nic) = draft.status.network_interfaces.get_mut(&id) {
+            nic.conditions.remove(DRAINING);
+            nic.conditions.remove(condition::INSUFFICIENT_IP);
+        }
+    }
+}
+
+/// Chooses an ENI to replace when addresses are missing and every place is taken, and gives back those
+/// that have become empty.
+pub(super) fn drain(draft: &mut Draft<'_>) {
+    if draft.observed.settings.degradation.keeps_everything() {
+        return;
+    }
+    if draft.unmet > 0 && places_are_full(draft) && draft.status.operations.is_empty() {
+        choose(draft);
+    }
+    let empty: Vec<String> = draft
+        .status
+        .network_interfaces
+        .values()
+        .filter(|nic| nic.conditions.contains_key(DRAINING) && nic.status == NicStatus::InUse)
+        .filter(|nic| binding::bound_count(nic) == 0 && !draft.is_busy(&nic.id))
+        .map(|nic| nic.id.clone())
+        .collect();
+    for id in empty {
+        if let Some(nic) = draft.status.network_interfaces.get_mut(&id) {
+            nic.status = NicStatus::Deleting;
+        }
+    }
+}
+
+fn choose(draft: &mut Draft<'_>) {
+    let already = |nic: &Nic| nic.conditions.contains_key(DRAINING) || nic.status == NicStatus::Deleting;
+    // Replacing helps only where another vSwitch has addresses, and one at a time is enough.
+    if draft.status.network_interfaces.values().any(already) || demand::parameters(draft, 1).is_none() {
+        return;
+    }
+    let per_adapter = draft.per_adapter();
+    let stuck = draft
+        .status
+        .network_interfaces
+        .values()
+        .filter(|nic| binding::serves(nic) && nic.kind != Some(EniKind::Trunk))
+        .filter(|nic| nic.ipv4.len() < per_adapter && demand::is_exhausted(draft, &nic.vswitch_id))
+        .min_by_key(|nic| (binding::bound_count(nic), nic.id.clone()))
+        .map(|nic| (nic.id.clone(), nic.vswitch_id.clone()));
+    let Some((id, vswitch)) = stuck else { return };
+    let message = format!(
+        "{}: this ENI takes no new pods and is replaced when its last one is gone",
+        demand::exhausted_words(&vswitch)
+    );
+    draft.news.push(News::Draining(format!("ENI {id}: {message}")));
+    let now = draft.observed.now;
+    if let Some(nic) = draft.status.network_interfaces.get_mut(&id) {
+        nic.conditions.insert(
+            DRAINING.to_owned(),
+            NicCondition {
+                observed_time: Some(Time(now)),
+                message,
+            },
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! The pool of a node: by behaviour in [`behaviour`], and whatever happens in [`properties`].
+
+mod behaviour;
+mod properties;
+mod world;

@@ -1,0 +1,651 @@
+//! A node, its pods, its agent and its cloud, as values; and a process that may lose its memory.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use terway_crds::node::{Flavor, IpStatus, NicStatus, NodeCap, NodeEni, Pool, Reclaim};
+use terway_crds::node_runtime::{RUNTIME_DELETED, RUNTIME_INITIAL, RuntimePod, RuntimePodStatus};
+use terway_crds::{
+    EniKind, NodeRuntime, NodeRuntimeStatus, Operation, OperationKind, TerwayNode, TerwayNodeStatus,
+    TrafficMode, VSwitchSelectionPolicy,
+};
+
+use crate::binding;
+use crate::cloud::{CloudEni, EniKind as CloudKind, EniObservation, EniStatus, PrivateIp};
+use crate::intent::{Answer, Limits, Lookup, Refusal};
+use crate::pod::PodFacts;
+use crate::pool::draft::addresses;
+use crate::pool::*;
+use crate::testing::cloud_eni;
+use crate::vswitch::Candidate;
+
+pub const PER_ADAPTER: usize = 5;
+pub const ADAPTERS: i32 = 4;
+const INSTANCE: &str = "i-1";
+
+/// What the cloud does with the next mutating call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Done,
+    /// Done, and the reply is lost.
+    DoneLost,
+    /// Lost on its way there.
+    Lost,
+    Throttled,
+    Refused,
+}
+
+#[derive(Default)]
+pub struct Cloud {
+    pub enis: BTreeMap<String, CloudEni>,
+    /// Free addresses by vSwitch.
+    pub left: BTreeMap<String, i64>,
+    made: BTreeMap<String, String>,
+    assigned: BTreeMap<String, Vec<Ipv4Addr>>,
+    next: u32,
+    pub calls: Vec<String>,
+}
+
+pub struct World {
+    pub record: TerwayNode,
+    pub pods: BTreeMap<String, PodFacts>,
+    /// Sandboxes that the agent reported gone, and when.
+    pub gone: BTreeMap<String, Timestamp>,
+    pub has_agent: bool,
+    pub cloud: Cloud,
+    pub fates: VecDeque<Fate>,
+    pub settings: Settings,
+    pub known: BTreeMap<String, Known>,
+    pub seen: BTreeMap<String, (EniObservation, Timestamp)>,
+    pub watched: BTreeSet<String>,
+    pub handed: BTreeSet<String>,
+    pub leaving: BTreeSet<String>,
+    /// ENIs whose NetworkInterface was made and not told to go.
+    pub made: BTreeSet<String>,
+    pub inventory: Option<Inventory>,
+    pub quiet_since: Timestamp,
+    pub adjusted: Timestamp,
+    pub now: Timestamp,
+    pub news: Vec<News>,
+    pub writes: usize,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000);
+        let mut record = TerwayNode::default();
+        record.metadata.uid = Some("node-uid".into());
+        record.spec.node_metadata.instance_id = INSTANCE.into();
+        record.spec.node_metadata.zone_id = "h".into();
+        record.spec.node_cap = NodeCap {
+            adapters: ADAPTERS,
+            ipv4_per_adapter: PER_ADAPTER as i32,
+            ..NodeCap::default()
+        };
+        record.spec.eni = Some(NodeEni {
+            vswitch_options: vec!["vsw-a".into(), "vsw-b".into()],
+            security_group_ids: vec!["sg".into()],
+            vswitch_select_policy: VSwitchSelectionPolicy::Ordered,
+            enable_ipv4: true,
+            ..NodeEni::default()
+        });
+        record.spec.pool = Some(Pool {
+            max_pool_size: 3,
+            min_pool_size: 2,
+            ..Pool::default()
+        });
+        record.spec.flavor = vec![Flavor {
+            kind: EniKind::Secondary,
+            traffic_mode: TrafficMode::Standard,
+            count: ADAPTERS - 1,
+        }];
+        Self {
+            record,
+            pods: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            has_agent: true,
+            cloud: Cloud {
+                left: [("vsw-a".to_owned(), 100), ("vsw-b".to_owned(), 100)].into(),
+                ..Cloud::default()
+            },
+            fates: VecDeque::new(),
+            settings: Settings {
+                term: "term-1".into(),
+                cooldown: Duration::from_secs(30),
+                sync_period: Duration::from_secs(43_200),
+                pool_period: POOL_PERIOD,
+                degradation: Degradation::None,
+                limits: Limits::default(),
+            },
+            known: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            handed: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            made: BTreeSet::new(),
+            inventory: None,
+            quiet_since: Timestamp::UNIX_EPOCH,
+            adjusted: now,
+            now,
+            news: Vec::new(),
+            writes: 0,
+        }
+    }
+
+    /// Lets the node have a trunk too.
+    pub fn with_trunk(mut self) -> Self {
+        self.record.spec.node_cap.member_adapter_limit = 10;
+        self.record.spec.eni.as_mut().unwrap().enable_trunk = true;
+        self.record.spec.flavor[0].count -= 1;
+        self.record.spec.flavor.push(Flavor {
+            kind: EniKind::Trunk,
+            traffic_mode: TrafficMode::Standard,
+            count: 1,
+        });
+        self
+    }
+
+    pub fn pool(&mut self, min: i32, max: i32) -> &mut Pool {
+        let pool = self.record.spec.pool.get_or_insert_default();
+        (pool.min_pool_size, pool.max_pool_size) = (min, max);
+        pool
+    }
+
+    pub fn reclaim(&mut self, after: &str) {
+        self.record.spec.pool.get_or_insert_default().reclaim = Some(Reclaim {
+            after: after.into(),
+            interval: "10m".into(),
+            batch_size: 2,
+            jitter_factor: "0.1".into(),
+        });
+    }
+
+    pub fn status(&self) -> TerwayNodeStatus {
+        self.record.status.clone().unwrap_or_default()
+    }
+
+    pub fn add_pod(&mut self, name: &str) {
+        let uid = format!("uid-{name}");
+        let pod = PodFacts {
+            namespace: "ns".into(),
+            name: name.into(),
+            uid: uid.clone(),
+            node: "node1".into(),
+            ..PodFacts::default()
+        };
+        self.pods.insert(uid, pod);
+    }
+
+    pub fn add_pods(&mut self, count: usize) {
+        for number in 0..count {
+            self.add_pod(&format!("p{number:03}"));
+        }
+    }
+
+    /// The pod is gone; the agent reports its sandbox if it is asked to.
+    pub fn remove_pod(&mut self, name: &str, reported: bool) {
+        let uid = format!("uid-{name}");
+        if self.pods.remove(&uid).is_some() && reported {
+            self.gone.insert(uid, self.now);
+        }
+    }
+
+    /// Pods that have an address.
+    pub fn bound(&self) -> BTreeMap<String, String> {
+        let status = self.status();
+        let ips = status
+            .network_interfaces
+            .values()
+            .flat_map(|nic| nic.ipv4.values());
+        ips.filter(|ip| !ip.pod_uid.is_empty())
+            .map(|ip| (ip.pod_uid.clone(), ip.ip.clone()))
+            .collect()
+    }
+
+    pub fn idle(&self) -> usize {
+        binding::free_addresses(&self.status()).len()
+    }
+
+    pub fn sent(&self, action: &str) -> usize {
+        self.cloud
+            .calls
+            .iter()
+            .filter(|call| call.starts_with(action))
+            .count()
+    }
+
+    fn runtime(&self) -> NodeRuntime {
+        let mut runtime = NodeRuntime::default();
+        let pods = &mut runtime.status.get_or_insert_with(NodeRuntimeStatus::default).pods;
+        for (uid, at) in &self.gone {
+            let time = |at: Timestamp| RuntimePodStatus {
+                last_update_time: Some(Time(at)),
+            };
+            let status = [
+                (RUNTIME_INITIAL.to_owned(), time(*at - Duration::from_secs(1))),
+                (RUNTIME_DELETED.to_owned(), time(*at)),
+            ];
+            pods.insert(
+                uid.clone(),
+                RuntimePod {
+                    pod_id: String::new(),
+                    status: status.into(),
+                },
+            );
+        }
+        runtime
+    }
+
+    pub fn plan(&self) -> Plan {
+        let pods: Vec<&PodFacts> = self.pods.values().collect();
+        let runtime = self.runtime();
+        let candidate = |(id, left): (&String, &i64)| Candidate {
+            id: id.clone(),
+            zone: "h".into(),
+            cidr: format!("10.{}.0.0/16", id.len()),
+            available: *left,
+        };
+        let vswitches: Vec<Candidate> = self.cloud.left.iter().map(candidate).collect();
+        let released = self
+            .handed
+            .iter()
+            .filter(|id| !self.leaving.contains(*id))
+            .cloned()
+            .collect();
+        let elsewhere = self.leaving.union(&self.made).cloned().collect();
+        plan(&Observed {
+            record: &self.record,
+            pods: &pods,
+            runtime: self.has_agent.then_some(&runtime),
+            known: &self.known,
+            seen: &self.seen,
+            elsewhere: &elsewhere,
+            leaving: &self.leaving,
+            released: &released,
+            inventory: self.inventory.as_ref(),
+            vswitches: &vswitches,
+            settings: &self.settings,
+            quiet_since: self.quiet_since,
+            adjusted: self.adjusted,
+            now: self.now,
+            seed: 7,
+        })
+    }
+
+    /// One round: writes what is to be written, or makes the calls. Whether there was anything to do.
+    pub fn step(&mut self) -> bool {
+        self.now += Duration::from_millis(1);
+        let plan = self.plan();
+        if plan.adjusted {
+            self.adjusted = self.now;
+        }
+        if plan.status != self.status() {
+            self.write(plan);
+            return true;
+        }
+        let calls = plan.calls;
+        let any = calls.iter().any(|call| !matches!(call, Call::Watch(_)));
+        for call in calls {
+            self.call(call);
+        }
+        self.look();
+        self.check();
+        any
+    }
+
+    fn write(&mut self, plan: Plan) {
+        self.writes += 1;
+        let before = self.status().operations;
+        remember(&mut self.known, &before, &plan.status.operations);
+        self.news.extend(plan.news);
+        self.record.status = Some(plan.status);
+        self.check();
+    }
+
+    pub fn run(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            self.step();
+        }
+    }
+
+    /// Goes on until nothing is left to do for so long.
+    pub fn settle(&mut self, seconds: i64) {
+        for _ in 0..seconds / 5 {
+            for _ in 0..12 {
+                if !self.step() {
+                    break;
+                }
+                self.attach_all();
+            }
+            self.attach_all();
+            self.finish_releases();
+            self.now += Duration::from_secs(5);
+        }
+        let mut rounds = 0;
+        while self.step() {
+            self.attach_all();
+            self.finish_releases();
+            rounds += 1;
+            assert!(
+                rounds < 100,
+                "it never rests: {:?} {:?}",
+                self.plan().calls,
+                self.status().operations
+            );
+        }
+    }
+
+    /// The process dies, and another begins with what is written.
+    pub fn restart(&mut self) {
+        self.known.clear();
+        self.seen.clear();
+        self.watched.clear();
+        self.handed.clear();
+        self.inventory = None;
+        self.quiet_since = self.now;
+        self.adjusted = self.now;
+        self.settings.term = format!("term-{}", self.now.as_second());
+    }
+
+    /// The cloud finishes what it accepted.
+    pub fn attach_all(&mut self) {
+        for eni in self
+            .cloud
+            .enis
+            .values_mut()
+            .filter(|eni| eni.status == EniStatus::Attaching)
+        {
+            eni.status = EniStatus::InUse;
+        }
+        self.look();
+    }
+
+    /// ENIs that were handed over are detached and deleted.
+    pub fn finish_releases(&mut self) {
+        for id in std::mem::take(&mut self.leaving) {
+            if let Some(eni) = self.cloud.enis.remove(&id) {
+                *self.cloud.left.entry(eni.vswitch_id.clone()).or_default() += addresses(&eni).len() as i64;
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        for id in &self.watched {
+            let seen = match self.cloud.enis.get(id) {
+                Some(eni) => EniObservation::Present(Box::new(eni.clone())),
+                None => EniObservation::Absent,
+            };
+            self.seen.insert(id.clone(), (seen, self.now));
+        }
+    }
+
+    fn operation(&self, name: &str) -> Operation {
+        let status = self.status();
+        let found = status
+            .operations
+            .iter()
+            .find(|operation| index(operation) == name);
+        found.cloned().expect("a call is made for a recorded operation")
+    }
+
+    fn call(&mut self, call: Call) {
+        match call {
+            Call::Watch(id) => {
+                self.watched.insert(id);
+            }
+            Call::HandOver(id) => {
+                let nic = &self.status().network_interfaces[&id];
+                assert_eq!(binding::bound_count(nic), 0, "an ENI with pods is given back");
+                self.handed.insert(id.clone());
+                self.made.remove(&id);
+                self.leaving.insert(id);
+            }
+            Call::ListEnis => {
+                let here = |eni: &&CloudEni| eni.instance_id.is_some();
+                let enis = self.cloud.enis.values().filter(here).cloned().collect();
+                self.inventory = Some(Inventory {
+                    asked: self.now,
+                    enis,
+                });
+            }
+            Call::LookUpByTag(name) => {
+                let tag = intent(&self.record, &self.operation(&name)).client_token();
+                let found = self
+                    .cloud
+                    .made
+                    .get(&tag)
+                    .and_then(|id| self.cloud.enis.get(id))
+                    .cloned();
+                self.looked(&name, found);
+            }
+            Call::LookUp { operation, eni } => {
+                let found = self.cloud.enis.get(&eni).cloned();
+                self.looked(&operation, found);
+            }
+            Call::Create(name) | Call::Attach(name) | Call::Assign(name) | Call::Unassign(name) => {
+                self.mutate(&name);
+            }
+        }
+    }
+
+    fn looked(&mut self, name: &str, found: Option<CloudEni>) {
+        let attempt = self.operation(name).attempt;
+        let known = self
+            .known
+            .entry(name.to_owned())
+            .or_insert_with(|| Known::inherited(attempt));
+        known.evidence.lookups.push(Lookup {
+            at: self.now,
+            found: found.map(Box::new),
+        });
+    }
+
+    fn mutate(&mut self, name: &str) {
+        let operation = self.operation(name);
+        let fate = self.fates.pop_front().unwrap_or(Fate::Done);
+        self.quiet_since = self.now;
+        let record = self.record.clone();
+        let known = self
+            .known
+            .entry(name.to_owned())
+            .or_insert_with(|| Known::inherited(operation.attempt));
+        known.sending();
+        let refusal = |exhausted| Refusal {
+            vswitch_exhausted: exhausted,
+            code: "Code".into(),
+            message: "words".into(),
+            request_id: String::new(),
+        };
+        let refused = |exhausted| {
+            Reply::Refused(Refused {
+                refusal: refusal(exhausted),
+                limit: false,
+                not_found: false,
+            })
+        };
+        let reply = match fate {
+            Fate::Lost => Reply::Unknown,
+            Fate::Throttled => Reply::Throttled,
+            Fate::Refused => refused(false),
+            Fate::Done | Fate::DoneLost => {
+                let token = intent(&record, &operation).client_token();
+                match self.cloud.act(&operation, &token) {
+                    Ok(_) if fate == Fate::DoneLost => Reply::Unknown,
+                    Ok(addresses) if operation.kind == OperationKind::AssignIps => Reply::Assigned(addresses),
+                    Ok(_) => Reply::Accepted,
+                    Err(()) => refused(true),
+                }
+            }
+        };
+        if creates(&operation) {
+            let made = self.cloud.made.get(&intent(&record, &operation).client_token());
+            known.in_flight = false;
+            known.evidence.answered(match &reply {
+                Reply::Refused(refused) => Answer::Refused(refused.refusal.clone()),
+                Reply::Throttled => Answer::Throttled,
+                Reply::Unknown => Answer::Unknown,
+                _ => Answer::Created(Box::new(self.cloud.enis[made.expect("it was made")].clone())),
+            });
+        } else {
+            known.replied(reply, self.now);
+        }
+        if attaches(&operation) {
+            self.watched.insert(operation.eni_id);
+        }
+        self.look();
+    }
+
+    /// What must hold at every moment.
+    fn check(&self) {
+        let status = self.status();
+        let mut holders = BTreeSet::new();
+        for nic in status.network_interfaces.values() {
+            for ip in nic.ipv4.values().filter(|ip| binding::is_bound(ip)) {
+                assert!(
+                    holders.insert(ip.pod_uid.clone()),
+                    "{} has two addresses",
+                    ip.pod_uid
+                );
+                assert_ne!(nic.status, NicStatus::Deleting, "a bound ENI is given back");
+                assert_ne!(ip.status, IpStatus::Deleting, "a bound address is given back");
+                let there = self.cloud.enis.get(&nic.id).map(addresses).unwrap_or_default();
+                assert!(
+                    there.iter().any(|address| address.to_string() == ip.ip),
+                    "{} is bound and the cloud does not have it",
+                    ip.ip
+                );
+            }
+        }
+        let attached = self
+            .cloud
+            .enis
+            .values()
+            .filter(|eni| eni.instance_id.is_some())
+            .count();
+        assert!(
+            attached < ADAPTERS as usize,
+            "more ENIs than the instance can have"
+        );
+        for eni in self.cloud.enis.values() {
+            assert!(
+                addresses(eni).len() <= PER_ADAPTER,
+                "more addresses than an ENI can have"
+            );
+        }
+        for operation in &status.operations {
+            let same = |o: &&Operation| !o.eni_id.is_empty() && o.eni_id == operation.eni_id;
+            assert!(
+                status.operations.iter().filter(same).count() <= 1,
+                "two operations of one ENI"
+            );
+        }
+    }
+}
+
+impl Cloud {
+    fn act(&mut self, operation: &Operation, token: &str) -> Result<Vec<Ipv4Addr>, ()> {
+        self.calls
+            .push(format!("{} {}", operation.kind, operation.eni_id));
+        match operation.kind {
+            OperationKind::CreateEni | OperationKind::CreateTrunk => self.create(operation, token),
+            OperationKind::AttachEni | OperationKind::AttachTrunk => {
+                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
+                if eni.status == EniStatus::Available {
+                    (eni.status, eni.instance_id) = (EniStatus::Attaching, Some(INSTANCE.into()));
+                }
+                Ok(Vec::new())
+            }
+            OperationKind::AssignIps => {
+                if let Some(addresses) = self.assigned.get(token) {
+                    return Ok(addresses.clone());
+                }
+                let vswitch = self.enis.get(&operation.eni_id).ok_or(())?.vswitch_id.clone();
+                let new = self.draw(&vswitch, operation.count as usize)?;
+                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
+                eni.private_ips
+                    .extend(new.iter().map(|ip| PrivateIp::secondary(*ip)));
+                self.assigned.insert(token.into(), new.clone());
+                Ok(new)
+            }
+            OperationKind::UnassignIps => {
+                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
+                let before = eni.private_ips.len();
+                eni.private_ips
+                    .retain(|ip| !operation.addresses.contains(&ip.address.to_string()));
+                let returned = (before - eni.private_ips.len()) as i64;
+                *self.left.entry(eni.vswitch_id.clone()).or_default() += returned;
+                Ok(Vec::new())
+            }
+            OperationKind::Other(_) => unreachable!("no such operation is planned"),
+        }
+    }
+
+    fn create(&mut self, operation: &Operation, token: &str) -> Result<Vec<Ipv4Addr>, ()> {
+        if self.made.contains_key(token) {
+            return Ok(Vec::new());
+        }
+        let parameters = operation
+            .parameters
+            .as_ref()
+            .expect("an intent has its parameters");
+        let ips = self.draw(&parameters.vswitch_id, parameters.ipv4_count.max(1) as usize)?;
+        let id = format!("eni-{}", self.made.len());
+        let trunk = operation.kind == OperationKind::CreateTrunk;
+        let eni = CloudEni {
+            vswitch_id: parameters.vswitch_id.clone(),
+            security_group_ids: parameters.security_group_ids.clone(),
+            kind: if trunk {
+                CloudKind::Trunk
+            } else {
+                CloudKind::Secondary
+            },
+            primary_ip: ips.first().copied(),
+            private_ips: private(&ips),
+            tags: parameters.tags.clone(),
+            ..cloud_eni(&id)
+        };
+        self.made.insert(token.into(), id.clone());
+        self.enis.insert(id, eni);
+        Ok(Vec::new())
+    }
+
+    /// An ENI that somebody else attached.
+    pub fn attached(&mut self, id: &str, count: usize) -> &mut CloudEni {
+        let ips = self.draw("vsw-a", count).expect("there are addresses");
+        let eni = CloudEni {
+            status: EniStatus::InUse,
+            instance_id: Some(INSTANCE.into()),
+            vswitch_id: "vsw-a".into(),
+            security_group_ids: vec!["sg".into()],
+            primary_ip: ips.first().copied(),
+            private_ips: private(&ips),
+            ..cloud_eni(id)
+        };
+        self.enis.entry(id.into()).or_insert(eni)
+    }
+
+    fn draw(&mut self, vswitch: &str, count: usize) -> Result<Vec<Ipv4Addr>, ()> {
+        let left = self
+            .left
+            .get_mut(vswitch)
+            .filter(|left| **left >= count as i64)
+            .ok_or(())?;
+        *left -= count as i64;
+        Ok((0..count)
+            .map(|_| {
+                self.next += 1;
+                Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + self.next)
+            })
+            .collect())
+    }
+}
+
+fn private(ips: &[Ipv4Addr]) -> Vec<PrivateIp> {
+    let primary = ips.iter().take(1).map(|ip| PrivateIp::primary(*ip));
+    primary
+        .chain(ips.iter().skip(1).map(|ip| PrivateIp::secondary(*ip)))
+        .collect()
+}

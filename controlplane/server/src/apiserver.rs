@@ -1,0 +1,54 @@
+//! The connection to the API server: one, HTTP/2, shared by all watches and writes.
+//!
+//! kube's own client speaks HTTP/1.1 and opens a connection for each request under way; under a burst
+//! of pods their TLS buffers were most of this process's memory, at both ends.
+
+use std::time::Duration;
+
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder, ServiceExt};
+
+/// A connection over which nothing came for this time is asked whether it lives, as client-go does…
+const PING_AFTER: Duration = Duration::from_secs(30);
+/// …and given up when it does not answer within this time; watches then begin anew on another.
+const PING_ANSWER: Duration = Duration::from_secs(15);
+
+/// A client for what `config` says. What is rare (a proxy, a server without TLS or with another name
+/// in its certificate) is left to kube's own client; a server without HTTP/2 is spoken to in HTTP/1.1.
+///
+/// # Errors
+/// When the configuration's certificates or credentials cannot be used.
+pub fn connect(config: Config) -> Result<Client, kube::Error> {
+    let plain = config.cluster_url.scheme_str() != Some("https");
+    if plain || config.proxy_url.is_some() || config.tls_server_name.is_some() {
+        return Client::try_from(config);
+    }
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(config.connect_timeout);
+    let tls = HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config()?)
+        .https_only()
+        .enable_all_versions()
+        .wrap_connector(tcp);
+    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PING_ANSWER)
+        .http2_keep_alive_while_idle(true)
+        .build(tls);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(ClientBuilder::new(service.boxed(), config.default_namespace).build())
+}

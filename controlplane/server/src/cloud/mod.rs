@@ -1,0 +1,110 @@
+//! The process's way to the cloud: made from the settings, and told about while it does not work.
+
+mod trouble;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use terway_cloud::{
+    Cloud, CloudConfig, CloudMetrics, ConnectError, CredentialSource, Endpoints, Reread, TraceTarget,
+};
+use tracing::warn;
+
+pub use self::trouble::{TroubleMetrics, about, tell};
+use crate::config::{Config, Credential};
+use crate::error::chain;
+use crate::health::Readiness;
+use crate::leadership::Leadership;
+
+/// Time until the metadata service is asked again for the region; doubled each time.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const MOST_RETRY: Duration = Duration::from_secs(30);
+
+/// Connects, and tries again while the region cannot be found out: without it there is nobody to ask.
+/// `/readyz` says so meanwhile; later on, troubles with the cloud are a note there and no more.
+///
+/// # Errors
+/// When the settings are wrong, which no waiting cures.
+pub async fn connect(
+    config: &Config,
+    endpoints: Option<Endpoints>,
+    fence: Arc<Leadership>,
+    metrics: CloudMetrics,
+    readiness: &Readiness,
+) -> Result<Cloud, ConnectError> {
+    let unknown = Arc::new(Mutex::new(None::<String>));
+    let pending = unknown.clone();
+    readiness.add(move || {
+        let why = pending.lock().clone();
+        why.into_iter().map(|why| format!("the cloud: {why}")).collect()
+    });
+    let mut delay = FIRST_RETRY;
+    let cloud = loop {
+        let config = settings(config, endpoints.clone());
+        match Cloud::connect(config, fence.clone(), metrics.clone()).await {
+            Ok(cloud) => break cloud,
+            Err(error @ ConnectError::Region(_)) => {
+                warn!(error = &error as &dyn std::error::Error, ?delay, "trying again");
+                *unknown.lock() = Some(chain(&error));
+            }
+            Err(other) => return Err(other),
+        }
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(MOST_RETRY);
+    };
+    *unknown.lock() = None;
+    let troubles = cloud.troubles();
+    readiness.note(move || {
+        let troubles = troubles.borrow();
+        troubles.iter().map(|trouble| trouble.sentence.clone()).collect()
+    });
+    Ok(cloud)
+}
+
+fn settings(config: &Config, endpoints: Option<Endpoints>) -> CloudConfig {
+    let defaults = CloudConfig::new(source(&config.credential));
+    let path = config.flags.credential.clone();
+    let reread = Reread::new(move || Ok(source(&Credential::read(&path, &mut Vec::new())?)));
+    CloudConfig {
+        region_id: config.settings.region_id.clone(),
+        rate_limit: config.settings.rate_limit.clone(),
+        call_deadline: config.settings.cloud_times.call_timeout,
+        endpoints,
+        // A corrected Secret is mounted into the running pod; a process without that file has none.
+        reread_credentials: Some(reread),
+        // The cloud's own records then tell which replica made a call.
+        trace: trace(config),
+        user_agent: format!("{} ({})", defaults.user_agent, printable(&config.holder())),
+        ..defaults
+    }
+}
+
+/// Spans are wanted by one setting and sent where the other says.
+fn trace(config: &Config) -> Option<TraceTarget> {
+    let endpoint = config.credential.otel_endpoint.clone();
+    if !config.settings.enable_trace {
+        return None;
+    }
+    if endpoint.is_empty() {
+        warn!("enableTrace has no effect: otelEndpoint in the credential file says where spans go");
+        return None;
+    }
+    Some(TraceTarget {
+        endpoint,
+        token: config.credential.otel_token.clone().into(),
+    })
+}
+
+fn source(credential: &Credential) -> CredentialSource {
+    CredentialSource::choose(
+        &credential.access_key,
+        &credential.access_secret,
+        &credential.credential_path,
+    )
+}
+
+/// Only what may stand in a header.
+fn printable(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).collect()
+}

@@ -1,0 +1,218 @@
+//! eni-config becomes part of a node's spec. What cannot be followed is said, and the node keeps what it
+//! has.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use terway_core::conditions::{Statement, state};
+use terway_core::eni_config::{EniConfig, Place, resolve};
+use terway_core::node::{NodeFacts, too_small};
+use terway_crds::names::{action, event, object};
+
+use super::NodeController;
+use crate::error::ReconcileError;
+use crate::events::{News, Severity, node_reference};
+use crate::objects::NodeRecord;
+use crate::runtime::{Key, Next};
+
+/// Condition of a Node object: it follows eni-config as it is now.
+pub const CONFIGURED: &str = "Configured";
+/// Condition of a Node object: its instance type is large enough.
+pub const LARGE_ENOUGH: &str = "SufficientCapacity";
+
+/// What came of it.
+pub enum Configured {
+    /// The spec is right, or is kept; this is to be said along with what else is written.
+    Settled(Vec<Statement<'static>>),
+    /// The spec was written, or has to wait.
+    Wait(Next),
+}
+
+/// Brings the spec in line with eni-config.
+pub async fn configure(
+    controller: &NodeController,
+    key: &Key,
+    node: &NodeFacts,
+    record: &NodeRecord,
+) -> Result<Configured, ReconcileError> {
+    let mut statements = vec![capacity(record, node)];
+    match wanted(controller, key, node, record) {
+        Wanted::Spec(spec, notes) => {
+            if *spec != record.spec {
+                controller.context.write.write_node_spec(record, &spec).await?;
+                // The write wakes this controller.
+                return Ok(Configured::Wait(Next::OnChange));
+            }
+            statements.push(Statement {
+                kind: CONFIGURED,
+                holds: true,
+                reason: if notes.is_empty() {
+                    "Followed"
+                } else {
+                    "PartlyServed"
+                },
+                message: notes,
+            });
+        }
+        Wanted::Unknown if record.spec.eni.is_some() => {}
+        Wanted::Unknown => return Ok(Configured::Wait(Next::After(Duration::from_secs(5)))),
+        Wanted::Problem(reason, message) => statements.push(Statement {
+            kind: CONFIGURED,
+            holds: false,
+            reason,
+            message,
+        }),
+    }
+    tell(controller, node, record, &statements);
+    Ok(Configured::Settled(statements))
+}
+
+/// Writes what is to be said of a node that is not served, so that nothing else writes it.
+pub async fn say(
+    controller: &NodeController,
+    record: &NodeRecord,
+    statements: &[Statement<'static>],
+) -> Result<(), ReconcileError> {
+    let mut status = record.status.clone().unwrap_or_default();
+    let mut changed = false;
+    for statement in statements {
+        let generation = record.metadata.generation;
+        let now = jiff::Timestamp::now();
+        changed |= state(&mut status.conditions, statement.clone(), generation, now);
+    }
+    if changed {
+        controller
+            .context
+            .write
+            .write_node_status(record, &status)
+            .await?;
+    }
+    Ok(())
+}
+
+enum Wanted {
+    /// This spec, and a sentence about what of the configuration is not served.
+    Spec(Box<terway_crds::TerwayNodeSpec>, String),
+    /// The vSwitches are being asked for.
+    Unknown,
+    /// A reason and the sentence that names key and value.
+    Problem(&'static str, String),
+}
+
+fn wanted(controller: &NodeController, key: &Key, node: &NodeFacts, record: &NodeRecord) -> Wanted {
+    let context = &controller.context;
+    let config = match controller.config_of(node) {
+        Ok(config) => config,
+        Err((reason, message)) => return Wanted::Problem(reason, message),
+    };
+    let ids = config.vswitches.get(&node.zone).cloned().unwrap_or_default();
+    let remembered = controller.remembered_vswitches(key, &ids);
+    if !remembered.complete {
+        return Wanted::Unknown;
+    }
+    let place = Place {
+        zone: &node.zone,
+        cap: &record.spec.node_cap,
+        eni_only: node.eni_only,
+        enable_trunk: context.settings.pods.enable_trunk,
+        cluster_id: &context.settings.pods.cluster_id,
+        vswitches: &remembered.vswitches,
+    };
+    match resolve(&config, &place) {
+        Ok(wanted) => Wanted::Spec(
+            Box::new(wanted.into_spec(&record.spec)),
+            config.not_served.join("; "),
+        ),
+        Err(problem) => Wanted::Problem("InvalidConfig", said_of(node, &problem.to_string())),
+    }
+}
+
+fn said_of(node: &NodeFacts, problem: &str) -> String {
+    let namespace = object::NAMESPACE;
+    match &node.dynamic_config {
+        Some(name) => format!(
+            "ConfigMap {namespace}/{}, with {namespace}/{name} over it: {problem}",
+            object::ENI_CONFIG
+        ),
+        None => format!("ConfigMap {namespace}/{}: {problem}", object::ENI_CONFIG),
+    }
+}
+
+impl NodeController {
+    /// eni-config for a node, with the node's own ConfigMap over it; or a reason and a sentence.
+    pub(super) fn config_of(&self, node: &NodeFacts) -> Result<EniConfig, (&'static str, String)> {
+        let default = self.eni_conf(object::ENI_CONFIG)?;
+        let own = node
+            .dynamic_config
+            .as_deref()
+            .map(|name| self.eni_conf(name))
+            .transpose()?;
+        EniConfig::parse(&default, own.as_deref())
+            .map_err(|problem| ("InvalidConfig", said_of(node, &problem.to_string())))
+    }
+
+    fn eni_conf(&self, name: &str) -> Result<String, (&'static str, String)> {
+        let key = Key::namespaced(object::NAMESPACE, name);
+        let place = format!("ConfigMap {}/{name}", object::NAMESPACE);
+        let map = self.context.caches.eni_config.get(&key).ok_or_else(|| {
+            let words = format!(
+                "{place} does not exist: create it with vswitches and security_groups in {}",
+                object::ENI_CONFIG_KEY
+            );
+            ("ConfigMissing", words)
+        })?;
+        let text = |map: &ConfigMap| map.data.as_ref()?.get(object::ENI_CONFIG_KEY).cloned();
+        text(&map).ok_or_else(|| {
+            let words = format!("{place} has no key {}", object::ENI_CONFIG_KEY);
+            ("ConfigMissing", words)
+        })
+    }
+
+    /// Whether pods of the node get the annotation with their addresses.
+    pub(super) fn notes_addresses(&self, node: &NodeFacts) -> bool {
+        self.config_of(node).is_ok_and(|config| config.patch_pod_ips)
+    }
+}
+
+fn capacity(record: &NodeRecord, node: &NodeFacts) -> Statement<'static> {
+    let spec = &record.spec;
+    match too_small(&spec.node_metadata, &spec.node_cap, node.eni_only) {
+        Some(message) => Statement {
+            kind: LARGE_ENOUGH,
+            holds: false,
+            reason: "InstanceTypeTooSmall",
+            message,
+        },
+        None => Statement {
+            kind: LARGE_ENOUGH,
+            holds: true,
+            reason: "InstanceTypeFits",
+            message: String::new(),
+        },
+    }
+}
+
+/// Events for what became wrong. The same words are told once an hour at most.
+fn tell(
+    controller: &NodeController,
+    node: &NodeFacts,
+    record: &NodeRecord,
+    statements: &[Statement<'static>],
+) {
+    let conditions = record.status.iter().flat_map(|status| &status.conditions);
+    let conditions: Vec<_> = conditions.collect();
+    for statement in statements.iter().filter(|statement| !statement.holds) {
+        let known = conditions
+            .iter()
+            .any(|c| c.type_ == statement.kind && c.status == "False" && c.message == statement.message);
+        if !known {
+            let news = News {
+                severity: Severity::Warning,
+                reason: event::CONFIG_ERROR,
+                action: action::CONFIG,
+                note: statement.message.clone(),
+            };
+            controller.context.events.tell(node_reference(node), None, news);
+        }
+    }
+}

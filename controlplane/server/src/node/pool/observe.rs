@@ -1,0 +1,155 @@
+//! What the plan for a node is made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use terway_core::cloud::EniObservation;
+use terway_core::pod::PodFacts;
+use terway_core::pool::{Observed, Plan, Settings, attaches, plan};
+use terway_crds::NodeRuntime;
+
+use super::memory::Memory;
+use crate::node::NodeController;
+use crate::objects::NodeRecord;
+use crate::pod::seed;
+use crate::runtime::Key;
+use crate::vswitches::Remembered;
+
+/// Everything but the record.
+pub struct Look {
+    pub pods: Vec<Arc<PodFacts>>,
+    pub vswitches: Remembered,
+    pub now: Timestamp,
+    runtime: Option<Arc<NodeRuntime>>,
+    memory: Memory,
+    seen: BTreeMap<String, (EniObservation, Timestamp)>,
+    elsewhere: BTreeSet<String>,
+    leaving: BTreeSet<String>,
+    released: BTreeSet<String>,
+    settings: Settings,
+    quiet_since: Timestamp,
+    since: Timestamp,
+    seed: u64,
+}
+
+impl Look {
+    /// Reads caches and memory; asks nobody.
+    pub fn take(controller: &NodeController, key: &Key, record: &NodeRecord) -> Self {
+        let context = &controller.context;
+        let caches = &context.caches;
+        let memory = controller.pools.of(key);
+        let pods = caches.pods_of.of(key.name());
+        let pods = pods.iter().filter_map(|pod| caches.pods.get(pod)).collect();
+        let interface = |id: &String| caches.interfaces.get(&Key::cluster(id));
+        let known = enis(record, &memory);
+        let elsewhere: BTreeSet<String> = known.into_iter().filter(|id| interface(id).is_some()).collect();
+        let leaves = |id: &&String| interface(id).is_some_and(|i| i.metadata.deletion_timestamp.is_some());
+        let leaving = elsewhere.iter().filter(leaves).cloned().collect();
+        let released = memory.handed.difference(&elsewhere).cloned().collect();
+        let now = Timestamp::now();
+        // Nobody can have changed anything of a node whose record was made in this term.
+        let made = record.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let begin = match made.is_some_and(|made| made >= context.term.since) {
+            true => Timestamp::UNIX_EPOCH,
+            false => context.term.since,
+        };
+        let uid = record.metadata.uid.as_deref().unwrap_or_default();
+        Self {
+            pods,
+            vswitches: vswitches(controller, key, record, &memory),
+            runtime: caches.runtimes.get(key),
+            seen: seen(controller, record),
+            elsewhere,
+            leaving,
+            released,
+            settings: settings(controller),
+            quiet_since: memory.changed.map_or(begin, |changed| changed.max(begin)),
+            since: context.term.since,
+            seed: seed(uid).wrapping_add(now.as_second().unsigned_abs()),
+            memory,
+            now,
+        }
+    }
+
+    /// Whether all vSwitches of the node have been asked for.
+    pub fn knows_vswitches(&self) -> bool {
+        self.vswitches.complete && !self.vswitches.candidates.is_empty()
+    }
+
+    /// The plan for this node.
+    pub fn plan(&self, record: &NodeRecord) -> Plan {
+        let pods: Vec<&PodFacts> = self.pods.iter().map(Arc::as_ref).collect();
+        plan(&Observed {
+            record,
+            pods: &pods,
+            runtime: self.runtime.as_deref(),
+            known: &self.memory.known,
+            seen: &self.seen,
+            elsewhere: &self.elsewhere,
+            leaving: &self.leaving,
+            released: &self.released,
+            inventory: self.memory.inventory.as_ref(),
+            vswitches: &self.vswitches.candidates,
+            settings: &self.settings,
+            quiet_since: self.quiet_since,
+            adjusted: self.memory.adjusted.unwrap_or(self.since),
+            now: self.now,
+            seed: self.seed,
+        })
+    }
+}
+
+/// Every ENI that the plan may speak of.
+fn enis(record: &NodeRecord, memory: &Memory) -> BTreeSet<String> {
+    let recorded = record
+        .status
+        .iter()
+        .flat_map(|status| status.network_interfaces.keys());
+    let listed = memory.inventory.iter().flat_map(|inventory| &inventory.enis);
+    let listed = listed.map(|eni| &eni.id);
+    recorded.chain(listed).chain(&memory.handed).cloned().collect()
+}
+
+fn seen(controller: &NodeController, record: &NodeRecord) -> BTreeMap<String, (EniObservation, Timestamp)> {
+    let operations = record.status.iter().flat_map(|status| &status.operations);
+    operations
+        .filter(|operation| attaches(operation))
+        .filter_map(|operation| {
+            let seen = controller.context.seen(&operation.eni_id)?;
+            Some((operation.eni_id.clone(), seen))
+        })
+        .collect()
+}
+
+fn settings(controller: &NodeController) -> Settings {
+    let context = &controller.context;
+    let shared = context.settings.shared;
+    Settings {
+        term: context.term.id.clone(),
+        cooldown: shared.map_or(Duration::from_secs(30), |shared| shared.cooldown),
+        sync_period: shared.map_or(Duration::from_secs(43_200), |shared| shared.sync_period),
+        pool_period: shared.map_or(terway_core::pool::POOL_PERIOD, |shared| shared.pool_period),
+        degradation: context.degradation.now(),
+        limits: context.limits,
+    }
+}
+
+/// What is remembered of the node's vSwitches. What is old, or was never asked for, is asked for beside
+/// this round, and wakes the node.
+fn vswitches(controller: &NodeController, key: &Key, record: &NodeRecord, memory: &Memory) -> Remembered {
+    let options = record.spec.eni.iter().flat_map(|eni| &eni.vswitch_options);
+    let nics = record
+        .status
+        .iter()
+        .flat_map(|status| status.network_interfaces.values());
+    let listed = memory.inventory.iter().flat_map(|inventory| &inventory.enis);
+    let ids: BTreeSet<String> = options
+        .cloned()
+        .chain(nics.map(|nic| nic.vswitch_id.clone()))
+        .chain(listed.map(|eni| eni.vswitch_id.clone()))
+        .filter(|id| !id.is_empty())
+        .collect();
+    controller.remembered_vswitches(key, &ids.into_iter().collect::<Vec<_>>())
+}

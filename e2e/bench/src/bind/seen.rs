@@ -1,0 +1,63 @@
+//! When PodENIs were bound, and which NetworkInterfaces there are.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
+use kube::runtime::watcher::Event;
+use kube::{Client, ResourceExt};
+use terway_crds::{NetworkInterface, Phase, PodEni};
+
+use crate::observe::{Observer, Progress};
+
+/// Times of what was seen.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// PodENI (named as its pod) to the time its phase was first seen as Bind.
+    pub bound: HashMap<String, Instant>,
+    /// NetworkInterfaces there are.
+    pub interfaces: HashSet<String>,
+    /// When the last NetworkInterface went.
+    pub last_gone: Option<Instant>,
+}
+
+impl Progress for Seen {
+    fn progress(&self) -> String {
+        format!(
+            "{} bound, {} NetworkInterfaces",
+            self.bound.len(),
+            self.interfaces.len()
+        )
+    }
+}
+
+/// Starts watching.
+pub fn observe(client: &Client) -> Observer<Seen> {
+    Observer::new()
+        .watching(client, pod_eni)
+        .watching(client, interface)
+}
+
+fn pod_eni(seen: &mut Seen, event: Event<PodEni>) {
+    if let Event::Apply(object) | Event::InitApply(object) = event
+        && object
+            .status
+            .as_ref()
+            .is_some_and(|status| status.phase == Phase::Bind)
+    {
+        seen.bound.entry(object.name_any()).or_insert_with(Instant::now);
+    }
+}
+
+fn interface(seen: &mut Seen, event: Event<NetworkInterface>) {
+    match event {
+        Event::Init => seen.interfaces.clear(),
+        Event::InitApply(object) | Event::Apply(object) => {
+            seen.interfaces.insert(object.name_any());
+        }
+        Event::Delete(object) => {
+            seen.interfaces.remove(&object.name_any());
+            seen.last_gone = Some(Instant::now());
+        }
+        Event::InitDone => {}
+    }
+}

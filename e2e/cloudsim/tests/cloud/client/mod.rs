@@ -1,0 +1,6 @@
+//! The control plane's client against the simulator.
+
+mod addresses;
+mod budget;
+mod calls;
+mod roles;

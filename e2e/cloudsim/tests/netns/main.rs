@@ -1,0 +1,11 @@
+//! What needs a kernel: the fabric and the machines of the simulated cloud in real network namespaces. These
+//! tests need root, /dev/net/tun and iproute2, and fail where one is missing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on panics, in its namespace as well"
+)]
+
+mod fabric;
+mod machines;

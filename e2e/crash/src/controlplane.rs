@@ -1,0 +1,268 @@
+//! The control plane as processes that are killed, stopped and started again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use jiff::SignedDuration;
+use lab::binaries;
+use lab::process::Tied;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::scenario::Play;
+use crate::world;
+
+/// Times of the control plane in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Times {
+    /// Whole seconds, as a Lease counts them.
+    pub lease: Duration,
+    pub renew: Duration,
+    pub retry: Duration,
+    pub call: Duration,
+    pub token_life: Duration,
+    pub sweep: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Times {
+            lease: Duration::from_secs(3),
+            renew: Duration::from_millis(2_200),
+            retry: Duration::from_millis(400),
+            call: Duration::from_millis(1_200),
+            token_life: Duration::from_secs(600),
+            sweep: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Time between the report that a sandbox is gone and the next use of its shared address.
+pub const COOLDOWN: SignedDuration = SignedDuration::from_secs(1);
+
+/// Time between the end of a process and the start of the next one of its name, as a kubelet needs some.
+const RESTART: Duration = Duration::from_millis(50);
+
+/// What every replica of a lane is started with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub dir: PathBuf,
+    pub kubeconfig: PathBuf,
+    /// `127.0.0.1:PORT` of the cloud.
+    pub endpoint: String,
+}
+
+/// One replica by name, and what is to become of it when it ends.
+struct Replica {
+    process: Tied,
+    stopped: bool,
+}
+
+/// Runs replicas and starts them again when they end, as a kubelet does.
+pub struct Keeper {
+    shared: Arc<Shared>,
+    watching: JoinHandle<()>,
+}
+
+struct Shared {
+    setup: Setup,
+    config: PathBuf,
+    secret: PathBuf,
+    replicas: Mutex<BTreeMap<String, Replica>>,
+    restarts: AtomicU64,
+}
+
+impl Keeper {
+    /// Starts replicas of these names.
+    pub fn start(setup: &Setup, times: &Times, play: Play, names: &[&str]) -> Result<Keeper> {
+        let config = write(&setup.dir, "ctrl-config.yaml", &config(times, play).to_string())?;
+        let secret = json!({"accessKey": world::ACCESS_KEY, "accessSecret": world::ACCESS_SECRET});
+        let secret = write(&setup.dir, "ctrl-secret.yaml", &secret.to_string())?;
+        let shared = Arc::new(Shared {
+            setup: setup.clone(),
+            config,
+            secret,
+            replicas: Mutex::default(),
+            restarts: AtomicU64::new(0),
+        });
+        for name in names {
+            // Each run has its own log.
+            let _ = std::fs::remove_file(shared.log_of(name));
+            shared.launch(name)?;
+        }
+        let watching = tokio::spawn(watch(shared.clone()));
+        Ok(Keeper { shared, watching })
+    }
+
+    /// Kills a replica as the kernel does when memory is short; a new process follows at once.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        // Dropping it kills it and waits for its end.
+        drop(self.shared.replicas.lock().remove(name));
+        self.shared.restarts.fetch_add(1, Ordering::Relaxed);
+        self.shared.launch(name)
+    }
+
+    /// Asks a replica to end, as a rollout does; a new process follows when it has.
+    pub fn ask_to_end(&self, name: &str) -> Result<()> {
+        self.signal(name, Signal::SIGTERM)
+    }
+
+    /// Stops a replica in its tracks.
+    pub fn freeze(&self, name: &str) -> Result<()> {
+        if let Some(replica) = self.shared.replicas.lock().get_mut(name) {
+            replica.stopped = true;
+        }
+        self.signal(name, Signal::SIGSTOP)
+    }
+
+    /// Lets a stopped replica go on.
+    pub fn thaw(&self, name: &str) -> Result<()> {
+        if let Some(replica) = self.shared.replicas.lock().get_mut(name) {
+            replica.stopped = false;
+        }
+        self.signal(name, Signal::SIGCONT)
+    }
+
+    /// Names of all replicas.
+    pub fn names(&self) -> Vec<String> {
+        self.shared.replicas.lock().keys().cloned().collect()
+    }
+
+    /// How often a process ended and another took its place, wanted or not.
+    pub fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Log of a replica, all its processes in one file.
+    pub fn log_of(&self, name: &str) -> PathBuf {
+        self.shared.log_of(name)
+    }
+
+    fn signal(&self, name: &str, signal: Signal) -> Result<()> {
+        let replicas = self.shared.replicas.lock();
+        let replica = replicas
+            .get(name)
+            .ok_or_else(|| anyhow!("there is no replica {name}"))?;
+        let pid = Pid::from_raw(i32::try_from(replica.process.pid())?);
+        kill(pid, signal).with_context(|| format!("sending {signal} to replica {name}"))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.watching.abort();
+        self.shared.replicas.lock().clear();
+    }
+}
+
+impl Shared {
+    fn log_of(&self, name: &str) -> PathBuf {
+        self.setup.dir.join(format!("{name}.log"))
+    }
+
+    fn launch(&self, name: &str) -> Result<()> {
+        let program = binaries::own("terway-controlplane")?;
+        let mut command = Command::new(program);
+        command
+            .arg(format!("-config={}", self.config.display()))
+            .arg(format!("-credential={}", self.secret.display()))
+            .env("KUBECONFIG", &self.setup.kubeconfig)
+            .env("ALICLOUD_CLIENT_SCHEME", "HTTP")
+            .env("ECS_ENDPOINT", &self.setup.endpoint)
+            .env("VPC_ENDPOINT", &self.setup.endpoint)
+            .env("POD_NAMESPACE", "kube-system")
+            .env("POD_NAME", name)
+            .env("POD_UID", format!("{name}-uid"))
+            .env("NO_PROXY", "127.0.0.1")
+            .env("no_proxy", "127.0.0.1");
+        let process = Tied::start(name, command, &self.log_of(name))?;
+        let replica = Replica {
+            process,
+            stopped: false,
+        };
+        self.replicas.lock().insert(name.to_owned(), replica);
+        Ok(())
+    }
+
+    /// Names of replicas that have ended by themselves.
+    fn ended(&self) -> Vec<String> {
+        let mut replicas = self.replicas.lock();
+        let mut ended = Vec::new();
+        for (name, replica) in replicas.iter_mut() {
+            if !replica.stopped && !matches!(replica.process.ended(), Ok(None)) {
+                ended.push(name.clone());
+            }
+        }
+        ended
+    }
+}
+
+/// Identity in the Lease of the replica of this name.
+pub fn identity(name: &str) -> String {
+    format!("{name}_{name}-uid")
+}
+
+async fn watch(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(RESTART).await;
+        for name in shared.ended() {
+            shared.restarts.fetch_add(1, Ordering::Relaxed);
+            // A program that cannot be started shows as a run that does not converge.
+            let _ = shared.launch(&name);
+        }
+    }
+}
+
+fn config(times: &Times, play: Play) -> serde_json::Value {
+    let lifted: BTreeMap<&str, u32> = [
+        "CreateNetworkInterface",
+        "AttachNetworkInterface",
+        "DetachNetworkInterface",
+        "DeleteNetworkInterface",
+        "AssignPrivateIpAddresses",
+        "UnassignPrivateIpAddresses",
+        "DescribeNetworkInterfaces",
+        "DescribeVSwitches",
+        "DescribeInstanceTypes",
+    ]
+    .into_iter()
+    .map(|action| (action, 60_000))
+    .collect();
+    let ms = |time: Duration| format!("{}ms", time.as_millis());
+    json!({
+        "clusterID": world::CLUSTER,
+        "vpcID": world::VPC,
+        "regionID": world::REGION,
+        "centralizedIPAM": play == Play::Shared,
+        "ipReuseCooldown": format!("{}s", COOLDOWN.as_secs()),
+        "controllers": ["pod", "pod-eni", "eni", "node"],
+        "leaderElection": true,
+        "leaseDuration": ms(times.lease),
+        "renewDeadline": ms(times.renew),
+        "retryPeriod": ms(times.retry),
+        "cloudCallTimeout": ms(times.call),
+        "cloudTokenLife": ms(times.token_life),
+        "cloudSweepPeriod": ms(times.sweep),
+        "cloudConsistency": "400ms",
+        "cloudStateGrace": "1s",
+        "vSwitchCacheTTL": "1s",
+        "healthzBindAddress": "0",
+        "metricsBindAddress": "0",
+        "disableWebhook": true,
+        "rateLimit": lifted,
+    })
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = dir.join(name);
+    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    Ok(path)
+}

@@ -1,0 +1,143 @@
+//! Somebody else does something in the cloud: takes ENIs away, lifts what is stuck, fills a vSwitch.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use cloudsim::Fault;
+use cloudsim::model::{Eni, EniKind, EniStatus};
+
+use super::{Scene, Trouble};
+use crate::world;
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// What is stuck for so long is lifted.
+const STUCK: Duration = Duration::from_millis(1_500);
+
+/// An action is accepted and does not come to its end until somebody lifts it.
+pub struct Settle {
+    pub action: &'static str,
+    /// How many calls get stuck.
+    pub times: u64,
+}
+
+#[async_trait]
+impl Trouble for Settle {
+    async fn make(&self, scene: &Scene) -> Result<()> {
+        let cloud = &scene.lane.cloud;
+        cloud.inject(Fault {
+            action: Some(self.action.to_owned()),
+            times: Some(self.times),
+            stuck: true,
+            ..Fault::default()
+        });
+        let mut since: BTreeMap<String, Instant> = BTreeMap::new();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let moving: Vec<String> = cloud
+                .enis()
+                .into_iter()
+                .filter(|eni| matches!(eni.status, EniStatus::Attaching | EniStatus::Detaching))
+                .map(|eni| eni.id.to_string())
+                .collect();
+            since.retain(|id, _| moving.contains(id));
+            for id in moving {
+                let began = *since.entry(id.clone()).or_insert_with(Instant::now);
+                if began.elapsed() > STUCK && cloud.with_cloud(|cloud| cloud.settle(&id)) {
+                    scene.did(format!("lifted {id}"));
+                }
+            }
+        }
+    }
+}
+
+/// Somebody takes an ENI away, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// Detached, when its pod had gone.
+    DetachReleased,
+    /// Deleted, when its Elastic pod had gone.
+    DeleteReleased,
+    /// Deleted between its creation and its use.
+    DeleteUnused,
+    /// Detached under a living pod: it is to be attached again.
+    DetachLiving,
+}
+
+#[async_trait]
+impl Trouble for Take {
+    async fn make(&self, scene: &Scene) -> Result<()> {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let enis = scene.lane.cloud.enis();
+            let Some(eni) = enis.iter().find(|eni| self.suits(scene, eni)) else {
+                continue;
+            };
+            let deletes = matches!(self, Take::DeleteReleased | Take::DeleteUnused);
+            scene.lane.ledger.removed(&eni.id, deletes);
+            scene.lane.cloud.with_cloud(|cloud| {
+                if deletes {
+                    cloud.destroy(&eni.id)
+                } else {
+                    cloud.tear_off(&eni.id)
+                }
+            })?;
+            scene.did(format!("{self:?}: {}", eni.id));
+            return Ok(());
+        }
+    }
+}
+
+impl Take {
+    fn suits(self, scene: &Scene, eni: &Eni) -> bool {
+        if scene.lane.before.contains_key(&*eni.id) || eni.kind == EniKind::Trunk {
+            return false;
+        }
+        let pods = scene.lane.ledger.pods();
+        let claims = scene.lane.view.claims();
+        let holders: Vec<_> = claims
+            .iter()
+            .filter(|claim| claim.eni == *eni.id)
+            .filter_map(|claim| pods.iter().find(|pod| pod.uid == claim.pod_uid))
+            .collect();
+        let released = !holders.is_empty() && holders.iter().all(|pod| pod.gone.is_some());
+        let fixed = holders.iter().any(|pod| pod.fixed);
+        match self {
+            Take::DetachReleased => released && eni.status == EniStatus::InUse,
+            Take::DeleteReleased => released && !fixed && eni.status == EniStatus::InUse,
+            Take::DeleteUnused => {
+                holders.is_empty() && eni.status == EniStatus::Available && eni.delete_on_release
+            }
+            Take::DetachLiving => {
+                holders.iter().any(|pod| pod.gone.is_none()) && eni.status == EniStatus::InUse
+            }
+        }
+    }
+}
+
+/// The vSwitch of the pods has no address left, until it is extended.
+pub struct Withhold {
+    /// For so long from the first pod on.
+    pub time: Duration,
+    /// The vSwitch is full only when the control plane has chosen it.
+    pub after_choice: bool,
+}
+
+#[async_trait]
+impl Trouble for Withhold {
+    async fn make(&self, scene: &Scene) -> Result<()> {
+        let chosen = || scene.lane.view.objects(|objects| !objects.records.is_empty());
+        while self.after_choice && !chosen() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let _withheld = scene.lane.withhold(world::POD_VSWITCH);
+        while scene.lane.ledger.pods().is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+        tokio::time::sleep(self.time).await;
+        scene.did("vSwitch extended");
+        Ok(())
+    }
+}

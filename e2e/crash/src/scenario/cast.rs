@@ -1,0 +1,201 @@
+//! Who plays: nodes and pods of every kind that the control plane serves, in two plays.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::pod::{elastic, fixed, for_ever, usual};
+use super::{Act, Actor, Ending, Farewell, NodeActor, PodActor, PoolActor, SharedPods, network};
+use crate::lane::PLAIN;
+use crate::world;
+
+/// What is played in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Play {
+    /// Pods with ENIs of their own; shared ENIs are off.
+    Members,
+    /// Ordinary pods on shared ENIs, and a trunk that has both kinds.
+    Shared,
+}
+
+impl Play {
+    /// Both.
+    pub const ALL: [Play; 2] = [Play::Members, Play::Shared];
+
+    /// What names of runs begin with.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Play::Members => "",
+            Play::Shared => "shared:",
+        }
+    }
+
+    /// How long one wish may take: pods that find every place taken are looked at again after half a minute.
+    pub fn patience(self) -> Duration {
+        match self {
+            Play::Members => Duration::from_secs(30),
+            Play::Shared => Duration::from_secs(60),
+        }
+    }
+
+    /// Actions that change the cloud in it.
+    pub fn mutating(self) -> &'static [&'static str] {
+        match self {
+            Play::Members => &MUTATING[..4],
+            Play::Shared => &MUTATING,
+        }
+    }
+
+    /// Who plays.
+    pub fn cast(self) -> Vec<Box<dyn Actor>> {
+        match self {
+            Play::Members => members(),
+            Play::Shared => shared(),
+        }
+    }
+}
+
+const MUTATING: [&str; 6] = [
+    "CreateNetworkInterface",
+    "AttachNetworkInterface",
+    "DetachNetworkInterface",
+    "DeleteNetworkInterface",
+    "AssignPrivateIpAddresses",
+    "UnassignPrivateIpAddresses",
+];
+
+fn members() -> Vec<Box<dyn Actor>> {
+    let mut actors: Vec<Box<dyn Actor>> = Vec::new();
+    for (name, joins, leaves) in [
+        ("node1", Act::Join, Act::Leave),
+        ("node2", Act::Join, Act::Close),
+        ("node3", Act::Change, Act::Close),
+    ] {
+        actors.push(Box::new(NodeActor::usual(name, joins, leaves)));
+    }
+    for pod in pods() {
+        actors.push(Box::new(pod));
+    }
+    actors
+}
+
+fn pod(name: &'static str) -> PodActor {
+    PodActor {
+        name,
+        networks: usual(&elastic()),
+        fixed: false,
+        for_ever: false,
+        early: None,
+        places: &[],
+        goes: Act::Go,
+        farewell: Farewell::AtOnce,
+    }
+}
+
+fn pods() -> Vec<PodActor> {
+    let pair = json!([
+        network("eth0", world::POD_VSWITCH, "sg-web", &elastic()),
+        network("eth1", world::DB_VSWITCH, "sg-db", &elastic()),
+    ]);
+    vec![
+        PodActor {
+            places: &[(Act::Come, "node1")],
+            goes: Act::Change,
+            farewell: Farewell::Gracefully,
+            ..pod("web-0")
+        },
+        PodActor {
+            networks: pair,
+            places: &[(Act::Come, "node2")],
+            farewell: Farewell::ByItself,
+            ..pod("pair-0")
+        },
+        // Moves with its address, and its time runs out in the end.
+        PodActor {
+            networks: usual(&fixed()),
+            fixed: true,
+            places: &[(Act::Come, "node1"), (Act::Change, "node2")],
+            ..pod("db-0")
+        },
+        // Comes back on the node it was on, then on another when that one leaves.
+        PodActor {
+            networks: usual(&for_ever()),
+            fixed: true,
+            for_ever: true,
+            places: &[
+                (Act::Come, "node1"),
+                (Act::Change, "node1"),
+                (Act::Leave, "node3"),
+            ],
+            farewell: Farewell::Gracefully,
+            ..pod("keep-0")
+        },
+        // A pod before it went while the ENI was being attached.
+        PodActor {
+            networks: usual(&fixed()),
+            fixed: true,
+            early: Some("node1"),
+            places: &[(Act::Come, "node2")],
+            ..pod("hasty-0")
+        },
+        // The next pod of an Elastic name gets another ENI.
+        PodActor {
+            places: &[(Act::Come, "node2"), (Act::Change, "node2")],
+            ..pod("again-0")
+        },
+    ]
+}
+
+/// pool1 has a trunk that serves both kinds of pods, and grows and shrinks; pool2 has none, loses its vSwitch, and
+/// is lost with its pods before anybody reports their end.
+fn shared() -> Vec<Box<dyn Actor>> {
+    let mut actors: Vec<Box<dyn Actor>> = Vec::new();
+    for (name, leaves, config) in [("pool1", Act::Close, None), ("pool2", Act::Leave, Some(PLAIN))] {
+        let node = NodeActor {
+            instance_type: world::SMALL_TYPE,
+            members: config.is_none().then_some(world::SMALL_MEMBERS),
+            config,
+            ..NodeActor::usual(name, Act::Join, leaves)
+        };
+        actors.push(Box::new(node));
+        actors.push(Box::new(PoolActor { node: name, leaves }));
+    }
+    actors.push(Box::new(PodActor {
+        places: &[(Act::Come, "pool1")],
+        ..pod("web-0")
+    }));
+    let group = |name, node, count, comes, goes| SharedPods {
+        name,
+        node,
+        count,
+        comes,
+        goes,
+        ending: Ending::Reported,
+        renewed: None,
+        drought: None,
+    };
+    for pods in [
+        // The pool has four: one more is assigned.
+        SharedPods {
+            ending: Ending::ByItself,
+            renewed: Some(Act::Change),
+            ..group("steady", "pool1", 3, Act::Come, Act::Go)
+        },
+        // More than the trunk has room for: the rest comes with a new ENI.
+        group("burst", "pool1", 6, Act::Change, Act::Leave),
+        // They come while addresses of those before wait for reports and cooldown.
+        group("next", "pool1", 2, Act::Leave, Act::Go),
+        SharedPods {
+            ending: Ending::Unreported,
+            ..group("lost", "pool2", 2, Act::Come, Act::Leave)
+        },
+        SharedPods {
+            ending: Ending::Unreported,
+            drought: Some(world::DB_VSWITCH),
+            ..group("dry", "pool2", 3, Act::Change, Act::Leave)
+        },
+    ] {
+        actors.push(Box::new(pods));
+    }
+    actors
+}

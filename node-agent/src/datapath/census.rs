@@ -1,0 +1,180 @@
+//! All that should be on a node, and what that says about left-overs of upstream's agent.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use ipnet::Ipv4Net;
+
+use super::{
+    PodInterface, Sandbox,
+    link::Links,
+    ownership::{FIRST_ENI_TABLE, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
+    plan::Step,
+    state::Rule,
+};
+
+/// All that should be on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Interfaces that are known.
+    pub interfaces: Vec<PodInterface>,
+    /// Sandboxes that run and of which nothing says what they should be: they are left as they are.
+    pub unknown: Vec<Sandbox>,
+    /// Addresses of the node's ENIs that no pod has.
+    pub idle: BTreeSet<Ipv4Addr>,
+}
+
+impl From<Vec<PodInterface>> for Census {
+    fn from(interfaces: Vec<PodInterface>) -> Self {
+        Census {
+            interfaces,
+            ..Census::default()
+        }
+    }
+}
+
+/// Upstream's agent marks its rules with no protocol number.
+const NO_PROTOCOL: u8 = 0;
+
+impl Census {
+    /// Rules that upstream's agent has left for addresses that are nobody's, or one of our pods'. There
+    /// they would lead the next pod's packets to the ENI of the last.
+    pub fn left_behind(&self, foreign: &BTreeMap<Rule, u8>, wanted: &BTreeSet<Rule>) -> Vec<Rule> {
+        let ours: BTreeSet<Ipv4Addr> = self.interfaces.iter().map(|i| i.ip).collect();
+        let stale = |address: &Ipv4Addr| self.idle.contains(address) || ours.contains(address);
+        foreign
+            .iter()
+            .filter(|(rule, protocol)| {
+                let of_a_pod = upstreams(rule).is_some_and(|address| stale(&address));
+                **protocol == NO_PROTOCOL && of_a_pod && !wanted.contains(*rule)
+            })
+            .map(|(rule, _)| rule.clone())
+            .collect()
+    }
+
+    /// Host ends of ENIs in upstream's IPvlan datapath that lead to no pod any more, with the filters that
+    /// lead there. (What is in a pod goes with its DEL.)
+    pub fn left_links(&self, links: &Links, pods: &BTreeMap<u32, BTreeSet<Ipv4Addr>>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for slave in links.0.iter().filter(|l| l.is_upstreams_slave()) {
+            let routed = pods.get(&slave.index);
+            if routed.is_some_and(|routed| !routed.is_subset(&self.idle)) {
+                continue;
+            }
+            // The filters first: they send packets there.
+            steps.extend(slave.peer.map(|eni| Step::RemoveLeftFilters { ifindex: eni }));
+            steps.push(Step::DeleteLink {
+                ifindex: slave.index,
+                name: slave.name.clone(),
+            });
+        }
+        steps
+    }
+}
+
+/// The pod's address in a rule of the shape that upstream makes.
+fn upstreams(rule: &Rule) -> Option<Ipv4Addr> {
+    let single = |net: Option<Ipv4Net>| net.filter(|net| net.prefix_len() == 32).map(|net| net.addr());
+    if rule.oif.is_some() || rule.mark.is_some() {
+        return None;
+    }
+    match (rule.priority, rule.from, rule.to) {
+        (RULE_TO_POD, None, to) if rule.table == MAIN_TABLE => single(to),
+        (RULE_FROM_POD, from, None) if rule.table >= FIRST_ENI_TABLE => single(from),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_route::link::InfoKind;
+
+    use super::{
+        super::{
+            link::Link,
+            testing::{TRUNK, shared, trunk},
+        },
+        *,
+    };
+
+    fn rule(priority: u32, from: Option<&str>, to: Option<&str>, table: u32) -> Rule {
+        let net = |text: Option<&str>| text.map(|text| text.parse().unwrap());
+        Rule {
+            priority,
+            from: net(from),
+            to: net(to),
+            table,
+            ..Rule::default()
+        }
+    }
+
+    fn left(rule: Rule, protocol: u8) -> bool {
+        let census = Census {
+            idle: [[10, 0, 16, 200].into()].into(),
+            ..vec![shared(1)].into()
+        };
+        let wanted = [self::rule(RULE_FROM_POD, Some("10.0.16.1/32"), None, 1003)].into();
+        !census.left_behind(&[(rule, protocol)].into(), &wanted).is_empty()
+    }
+
+    #[test]
+    fn rules_for_an_address_that_nobody_has_are_left_behind() {
+        assert!(left(rule(2048, Some("10.0.16.200/32"), None, 1004), 0));
+        assert!(left(rule(512, None, Some("10.0.16.200/32"), MAIN_TABLE), 0));
+    }
+
+    #[test]
+    fn a_rule_that_leads_our_pod_astray_is_left_behind_and_one_that_fits_is_not() {
+        assert!(left(rule(2048, Some("10.0.16.1/32"), None, 1004), 0));
+        assert!(!left(rule(2048, Some("10.0.16.1/32"), None, 1003), 0));
+    }
+
+    #[test]
+    fn rules_of_others_are_not_touched() {
+        let other_protocol = rule(2048, Some("10.0.16.200/32"), None, 1004);
+        assert!(!left(other_protocol, 3), "somebody's own");
+        assert!(
+            !left(rule(2048, Some("10.0.16.7/32"), None, 1004), 0),
+            "a pod that upstream's agent runs"
+        );
+        assert!(!left(rule(2048, Some("10.0.16.0/24"), None, 1004), 0));
+        assert!(!left(rule(2049, Some("10.0.16.200/32"), None, 1004), 0));
+        assert!(!left(rule(2048, Some("10.0.16.200/32"), None, 100), 0));
+    }
+
+    #[test]
+    fn the_ipvlan_of_an_eni_goes_with_its_last_pod() {
+        let slave = Link {
+            index: 9,
+            name: format!("ipvl_{TRUNK}"),
+            kind: Some(InfoKind::IpVlan),
+            peer: Some(TRUNK),
+            ..trunk()
+        };
+        let census = Census {
+            idle: [[10, 0, 16, 200].into()].into(),
+            ..Census::default()
+        };
+        let steps = |pods: &[[u8; 4]]| {
+            let routed = pods.iter().map(|ip| Ipv4Addr::from(*ip)).collect();
+            census.left_links(&Links(vec![trunk(), slave.clone()]), &[(9, routed)].into())
+        };
+        assert_eq!(steps(&[[10, 0, 16, 200], [10, 0, 16, 7]]), [], "a pod still runs");
+        let expected = [
+            Step::RemoveLeftFilters { ifindex: TRUNK },
+            Step::DeleteLink {
+                ifindex: 9,
+                name: slave.name.clone(),
+            },
+        ];
+        assert_eq!(steps(&[[10, 0, 16, 200]]), expected);
+        assert_eq!(steps(&[]), expected);
+        let foreign = Link {
+            name: "ipvl_mine".into(),
+            ..slave.clone()
+        };
+        assert_eq!(census.left_links(&Links(vec![foreign]), &BTreeMap::new()), []);
+    }
+}

@@ -1,0 +1,156 @@
+//! Hears when somebody else changes what the datapath has made, so that it is repaired at once and not
+//! at the next look.
+//!
+//! Only deletions, replacements and links going down count, and only those that this agent's own socket
+//! has not asked for. What is meant is not asked here: the next reconciliation compares everything.
+
+use std::io;
+
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::libc;
+use tokio::io::unix::AsyncFd;
+
+use super::netlink::NetlinkError;
+
+/// Links, filters, IPv4 addresses, IPv4 routes and IPv4 rules (`linux/rtnetlink.h`).
+const GROUPS: [u32; 5] = [1, 4, 5, 7, 8];
+/// A datagram of notifications is smaller.
+const BUFFER: usize = 16 * 1024;
+const HEADER: usize = 16;
+/// Where a link's flags are: behind family, padding, type and index.
+const LINK_FLAGS: usize = HEADER + 8;
+
+/// Opens a socket that hears the changes of the calling thread's network namespace.
+pub fn open() -> Result<Socket, NetlinkError> {
+    let mut socket = Socket::new(NETLINK_ROUTE).map_err(NetlinkError::Open)?;
+    socket.bind_auto().map_err(NetlinkError::Open)?;
+    for group in GROUPS {
+        socket.add_membership(group).map_err(NetlinkError::Open)?;
+    }
+    socket.set_non_blocking(true).map_err(NetlinkError::Open)?;
+    Ok(socket)
+}
+
+/// The changes of one namespace.
+#[derive(Debug)]
+pub struct Disturbances {
+    socket: AsyncFd<Socket>,
+    /// Port of the socket whose changes do not count.
+    own: u32,
+}
+
+impl Disturbances {
+    /// Listens on a socket of [`open`].
+    #[allow(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
+    pub fn new(socket: Socket, own: u32) -> io::Result<Self> {
+        // SAFETY: the socket owns its descriptor, and nobody here closes or replaces it.
+        let socket = unsafe { AsyncFd::register(socket)? };
+        Ok(Self { socket, own })
+    }
+
+    /// Completes when something may have been spoiled. Cancel-safe: what has not been read stays.
+    pub async fn next(&self) -> io::Result<()> {
+        let mut buffer = Vec::with_capacity(BUFFER);
+        loop {
+            let mut ready = self.socket.readable().await?;
+            let disturbed = ready.try_io(|socket| drain(socket.get_ref(), self.own, &mut buffer));
+            match disturbed {
+                Ok(Ok(true)) => return Ok(()),
+                Ok(Ok(false)) | Err(_) => {}
+                Ok(Err(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Reads everything there is; tells whether any of it counts.
+fn drain(socket: &Socket, own: u32, buffer: &mut Vec<u8>) -> io::Result<bool> {
+    let mut disturbed = false;
+    loop {
+        buffer.clear();
+        match socket.recv_from(buffer, libc::MSG_DONTWAIT) {
+            Ok((_, SocketAddr { .. })) => disturbed |= counts(buffer, own),
+            // More happened than fits: some of it was missed.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => disturbed = true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && disturbed => return Ok(true),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a datagram holds a change that counts.
+fn counts(mut rest: &[u8], own: u32) -> bool {
+    while let Some(header) = rest.first_chunk::<HEADER>() {
+        let [l0, l1, l2, l3, k0, k1, .., p0, p1, p2, p3] = *header;
+        let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+        let kind = u16::from_ne_bytes([k0, k1]);
+        if u32::from_ne_bytes([p0, p1, p2, p3]) != own && spoils(kind, rest) {
+            return true;
+        }
+        rest = rest
+            .get(length.max(HEADER).next_multiple_of(4)..)
+            .unwrap_or_default();
+    }
+    false
+}
+
+fn spoils(kind: u16, message: &[u8]) -> bool {
+    match kind {
+        libc::RTM_DELLINK
+        | libc::RTM_DELADDR
+        | libc::RTM_DELROUTE
+        | libc::RTM_DELRULE
+        | libc::RTM_DELQDISC
+        | libc::RTM_DELTFILTER
+        // One may have taken the place of ours, or come before it.
+        | libc::RTM_NEWROUTE
+        | libc::RTM_NEWRULE => true,
+        // A new NIC, or one that somebody has taken down.
+        libc::RTM_NEWLINK => {
+            let flags = message.get(LINK_FLAGS..).and_then(|rest| rest.first_chunk::<4>());
+            flags.is_some_and(|flags| u32::from_ne_bytes(*flags) & libc::IFF_UP.cast_unsigned() == 0)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u16, port: u32, flags: u32) -> Vec<u8> {
+        let mut bytes = 32u32.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([0; 6]);
+        bytes.extend(port.to_ne_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes
+    }
+
+    #[test]
+    fn deletions_of_others_count_and_ones_own_do_not() {
+        assert!(counts(&message(libc::RTM_DELRULE, 0, 0), 7));
+        assert!(!counts(&message(libc::RTM_DELRULE, 7, 0), 7));
+        assert!(!counts(&message(libc::RTM_NEWADDR, 0, 0), 7));
+        let both = [
+            message(libc::RTM_NEWADDR, 0, 0),
+            message(libc::RTM_DELROUTE, 0, 0),
+        ]
+        .concat();
+        assert!(counts(&both, 7));
+    }
+
+    #[test]
+    fn links_count_when_they_are_down() {
+        assert!(counts(&message(libc::RTM_NEWLINK, 0, 0), 7));
+        assert!(!counts(&message(libc::RTM_NEWLINK, 0, 1), 7));
+    }
+
+    #[test]
+    fn what_is_cut_short_does_not_count() {
+        assert!(!counts(&[1, 2, 3], 7));
+        assert!(!counts(&[0; 16], 7));
+    }
+}

@@ -1,0 +1,15 @@
+//! The datapath, and the whole agent without an API server, on a real kernel: every test makes a node in
+//! network namespaces of its own. They need root, and fail where it is missing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod agent_chain;
+mod agent_repair;
+mod agent_world;
+mod datapath_converge;
+mod datapath_lifecycle;
+mod datapath_shared;
+mod datapath_survival;
+mod datapath_symmetric;
+mod datapath_traffic;
+mod datapath_world;
