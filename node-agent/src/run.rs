@@ -175,7 +175,10 @@ fn start_agent(
         probes.metrics.clone(),
     );
     life.spawn_endless("event publisher", publishing);
-    let pods = Arc::new(ApiPods(client.clone()));
+    let pods = Arc::new(ApiPods {
+        client: client.clone(),
+        node_name: args.node_name.clone(),
+    });
     let (metrics, stopping) = (probes.metrics.clone(), life.stopping.clone());
     let agent = Arc::new(Agent::new(kernel, pods, settings, announcer, metrics, stopping));
     for (name, watch) in watches::all(&client, &args.node_name, &agent.world, &probes.connection) {

@@ -1,6 +1,6 @@
 //! A datapath and an API server that are played by the test.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -112,6 +112,13 @@ impl PodReader for Pods {
     async fn get(&self, key: &PodKey) -> Result<Option<PodView>, KernelError> {
         match &*self.0.lock() {
             Some(pods) => Ok(pods.get(key).cloned()),
+            None => Err("connection refused".into()),
+        }
+    }
+
+    async fn uids(&self) -> Result<BTreeSet<String>, KernelError> {
+        match &*self.0.lock() {
+            Some(pods) => Ok(pods.values().map(|pod| pod.uid.clone()).collect()),
             None => Err("connection refused".into()),
         }
     }

@@ -7,9 +7,9 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use terway_cni_protocol::Attachment;
 use tracing::{debug, info, warn};
@@ -17,19 +17,14 @@ use tracing::{debug, info, warn};
 use crate::datapath::Sandbox;
 use crate::kernel::{KernelError, Reconciled};
 use crate::server::{Agent, key, teardown};
-use crate::world::PodKey;
 
-use plan::{Gone, Plan};
+use plan::Plan;
 
 /// Between two rounds without a reason.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Changes come in groups; a round waits for the rest of its group.
 const SETTLE: Duration = Duration::from_millis(500);
-
-/// How long a sandbox without a pod is left alone when not even the pod's name is known, so that the
-/// API server cannot be asked.
-const NAMELESS_FOR: Duration = Duration::from_secs(60);
 
 /// After this many failed rounds in a row STATUS says so.
 const FAILURES_TO_TELL: u32 = 2;
@@ -89,7 +84,6 @@ async fn disturbed(agent: &Agent) {
 /// The reconciler's memory.
 #[derive(Default)]
 pub struct Reconciler {
-    nameless: HashMap<String, Instant>,
     failures: u32,
 }
 
@@ -101,12 +95,7 @@ impl Reconciler {
             return Ok(Outcome::Skipped(Skipped::NotSynced(unsynced)));
         }
         let plan = plan(agent).await?;
-        self.nameless
-            .retain(|id, _| plan.gone.iter().any(|gone| gone.sandbox.container_id == *id));
-        let mut removed = false;
-        for gone in &plan.gone {
-            removed |= self.remove(agent, gone).await;
-        }
+        let removed = clear(agent, &plan.gone).await;
         // A removed sandbox must not be asked for again.
         let plan = if removed { self::plan(agent).await? } else { plan };
         for (sandbox, why) in &plan.undescribed {
@@ -122,58 +111,6 @@ impl Reconciler {
         // Set before: only the first round counts.
         let _ = agent.in_order.set(());
         Ok(Outcome::Compared(reconciled))
-    }
-
-    /// Remove what is left of a pod, when it is sure that the pod is gone.
-    async fn remove(&mut self, agent: &Agent, gone: &Gone) -> bool {
-        let Sandbox {
-            container_id,
-            pod_uid,
-            attachment,
-            ..
-        } = &gone.sandbox;
-        if !self.is_gone(agent, gone).await || agent.flights.contains(container_id) {
-            return false;
-        }
-        info!(
-            container = container_id,
-            uid = pod_uid,
-            "the pod of this sandbox is gone, removing its network"
-        );
-        let attachment = Attachment {
-            container_id: container_id.clone(),
-            ifname: attachment.clone(),
-        };
-        match teardown(agent, &attachment, pod_uid, None).await {
-            Ok(_) => true,
-            Err(failure) => {
-                warn!(
-                    container = container_id,
-                    why = failure.message,
-                    "network not removed"
-                );
-                false
-            }
-        }
-    }
-
-    /// The watch may be behind: a pod that was scheduled and started a moment ago is missing in it,
-    /// and would lose its network. So the API server is asked for each.
-    async fn is_gone(&mut self, agent: &Agent, gone: &Gone) -> bool {
-        let Some(pod) = &gone.pod else {
-            let since = *self
-                .nameless
-                .entry(gone.sandbox.container_id.clone())
-                .or_insert_with(Instant::now);
-            return since.elapsed() >= NAMELESS_FOR;
-        };
-        match agent.pods.get(pod).await {
-            Ok(found) => found.is_none_or(|found| found.uid != gone.sandbox.pod_uid),
-            Err(error) => {
-                warn!(pod = %pod, error = error.as_ref(), "pod not read, its sandbox stays");
-                false
-            }
-        }
     }
 
     fn record(&mut self, agent: &Agent, result: Result<Outcome, KernelError>) {
@@ -228,9 +165,49 @@ async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
         .read(|state| Plan::new(&sandboxes, state, &made, &agent.settings)))
 }
 
-/// The name of the pod that a sandbox is or was for, as far as anything still tells.
-fn pod_of(agent_runtime: Option<&terway_crds::NodeRuntime>, uid: &str) -> Option<PodKey> {
-    let status = agent_runtime?.status.as_ref()?;
-    let (namespace, name) = status.pods.get(uid)?.pod_id.split_once('/')?;
-    Some(PodKey::new(namespace, name))
+/// Remove the sandboxes whose pods are gone; tells whether there was one.
+///
+/// The watch may be behind: a pod that was scheduled and started a moment ago is missing in it, and
+/// would lose its network. So the API server is asked, after the sandboxes were listed: whoever has one
+/// by then has a pod that the answer holds.
+async fn clear(agent: &Agent, suspects: &[Sandbox]) -> bool {
+    if suspects.is_empty() {
+        return false;
+    }
+    let living: BTreeSet<String> = match agent.pods.uids().await {
+        Ok(uids) => uids,
+        Err(error) => {
+            warn!(
+                error = error.as_ref(),
+                "pods not read, sandboxes without a pod stay"
+            );
+            return false;
+        }
+    };
+    let mut removed = false;
+    for sandbox in suspects {
+        if !living.contains(&sandbox.pod_uid) && !agent.flights.contains(&sandbox.container_id) {
+            removed |= remove(agent, sandbox).await;
+        }
+    }
+    removed
+}
+
+async fn remove(agent: &Agent, sandbox: &Sandbox) -> bool {
+    let (container, uid) = (&sandbox.container_id, &sandbox.pod_uid);
+    info!(
+        container,
+        uid, "the pod of this sandbox is gone, removing its network"
+    );
+    let attachment = Attachment {
+        container_id: container.clone(),
+        ifname: sandbox.attachment.clone(),
+    };
+    match teardown(agent, &attachment, uid, None).await {
+        Ok(_) => true,
+        Err(failure) => {
+            warn!(container, why = failure.message, "network not removed");
+            false
+        }
+    }
 }

@@ -5,29 +5,19 @@ use std::net::Ipv4Addr;
 
 use terway_cni_protocol::Attachment;
 
-use super::pod_of;
 use crate::binding;
 use crate::datapath::{Census, PodInterface, Sandbox};
 use crate::server::{SandboxKey, key};
 use crate::settings::Settings;
-use crate::world::{PodKey, State};
-
-/// A sandbox whose pod the watch does not have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gone {
-    /// The sandbox.
-    pub sandbox: Sandbox,
-    /// The pod it is or was for; none when nothing tells its name any more.
-    pub pod: Option<PodKey>,
-}
+use crate::world::State;
 
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// What the kernel is to have.
     pub desired: Vec<PodInterface>,
-    /// To be removed, once the API server confirms.
-    pub gone: Vec<Gone>,
+    /// Sandboxes whose pods the watch does not have: to be removed, once the API server confirms.
+    pub gone: Vec<Sandbox>,
     /// Sandboxes that exist, of which nothing says what they should be.
     pub undescribed: Vec<(Sandbox, &'static str)>,
     /// Addresses of this node's ENIs that no pod has.
@@ -51,15 +41,7 @@ impl Plan {
         for sandbox in sandboxes {
             let remembered = made.get(&key(sandbox));
             if state.pod_with_uid(&sandbox.pod_uid).is_none() {
-                let by_record = || state.name_of(&sandbox.pod_uid);
-                let by_memory = remembered.map(|made| PodKey::new(&made.namespace, &made.pod_name));
-                let pod = by_memory
-                    .or_else(by_record)
-                    .or_else(|| pod_of(state.runtime(), &sandbox.pod_uid));
-                plan.gone.push(Gone {
-                    sandbox: sandbox.clone(),
-                    pod,
-                });
+                plan.gone.push(sandbox.clone());
             }
             // What runs keeps its address: the pod's own end has no other.
             let described = described(sandbox, state, settings)

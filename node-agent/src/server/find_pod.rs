@@ -1,10 +1,11 @@
 //! Which pod a sandbox is for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::PartialObjectMeta;
+use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client};
 use terway_cni_protocol::PodRef;
 use tracing::warn;
@@ -18,24 +19,44 @@ use crate::world::{PodKey, PodView};
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long one answer may take.
-const GET_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Reads one pod from the API server.
+/// Reads pods from the API server, past the watch.
 #[async_trait]
 pub trait PodReader: Send + Sync {
     /// The pod of this name; none when there is none.
     async fn get(&self, key: &PodKey) -> Result<Option<PodView>, KernelError>;
+
+    /// The UIDs of all pods of this node, as of now.
+    async fn uids(&self) -> Result<BTreeSet<String>, KernelError>;
 }
 
 /// The real one.
-pub struct ApiPods(pub Client);
+pub struct ApiPods {
+    /// Asked.
+    pub client: Client,
+    /// Whose pods are listed.
+    pub node_name: String,
+}
 
 #[async_trait]
 impl PodReader for ApiPods {
     async fn get(&self, key: &PodKey) -> Result<Option<PodView>, KernelError> {
-        let api: Api<PartialObjectMeta<Pod>> = Api::namespaced(self.0.clone(), &key.namespace);
-        let found = tokio::time::timeout(GET_TIMEOUT, api.get_opt(&key.name)).await??;
+        let api: Api<PartialObjectMeta<Pod>> = Api::namespaced(self.client.clone(), &key.namespace);
+        let found = tokio::time::timeout(ANSWER_WITHIN, api.get_opt(&key.name)).await??;
         Ok(found.map(|pod| PodView::new(&pod.metadata)))
+    }
+
+    async fn uids(&self) -> Result<BTreeSet<String>, KernelError> {
+        let api: Api<Pod> = Api::all(self.client.clone());
+        // Without a resourceVersion the API server answers from etcd, not from a cache that may be behind.
+        let here = ListParams::default().fields(&format!("spec.nodeName={}", self.node_name));
+        let pods = tokio::time::timeout(ANSWER_WITHIN, api.list_metadata(&here)).await??;
+        Ok(pods
+            .items
+            .into_iter()
+            .filter_map(|pod| pod.metadata.uid)
+            .collect())
     }
 }
 

@@ -71,6 +71,27 @@ fn what_is_spoiled_is_repaired_within_seconds() {
     });
 }
 
+/// Neither the agent nor a record remembers the pod's name then.
+#[test]
+fn what_is_left_of_a_pod_that_ended_while_no_agent_ran_is_removed() {
+    on_a_node(async |node| {
+        let _eni = node.shared_eni();
+        let mut host = Host::start(&node).await;
+        let before = node.ways();
+        let pod = Pod::shared(4, "a");
+        host.bind(&pod);
+        assert!(matches!(host.add(&pod).await, Reply::Network(_)));
+        host.stop().await;
+        host.free(&pod);
+        host.restart().await;
+        again("a pod ended meanwhile", &format!("{before:?}"), || {
+            format!("{:?}", node.ways())
+        })
+        .await;
+        host.stop().await;
+    });
+}
+
 const PODS: u8 = 4;
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! The whole agent on a real kernel, without an API server: the test says what the watches would.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
     sync::Arc,
@@ -36,6 +36,10 @@ struct Known(Mutex<HashMap<PodKey, PodView>>);
 impl PodReader for Known {
     async fn get(&self, key: &PodKey) -> Result<Option<PodView>, KernelError> {
         Ok(self.0.lock().get(key).cloned())
+    }
+
+    async fn uids(&self) -> Result<BTreeSet<String>, KernelError> {
+        Ok(self.0.lock().values().map(|pod| pod.uid.clone()).collect())
     }
 }
 
