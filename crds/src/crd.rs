@@ -123,18 +123,24 @@ const POD_NETWORKING: &[Fact] = &[
 ];
 
 const POD_ENI: &[Fact] = &[
+    Fact::Atomic("spec"),
+    Fact::Atomic("status"),
     Fact::Default("spec.allocations[].allocationType.type", || json!("Elastic")),
     Fact::Format("status.eniInfos{}.vfID", "int32"),
     Fact::Required("status.conditions[]", CONDITION_FIELDS),
 ];
 
 const NETWORK_INTERFACE: &[Fact] = &[
+    Fact::Atomic("spec"),
+    Fact::Atomic("status"),
     Fact::Required("status", &["eniInfo", "phase"]),
     Fact::Format("status.eniInfo.vfID", "int32"),
     Fact::Required("status.conditions[]", CONDITION_FIELDS),
 ];
 
 const NODE: &[Fact] = &[
+    Fact::Atomic("spec"),
+    Fact::Atomic("status"),
     Fact::Required(
         "spec.nodeMetadata",
         &["instanceID", "instanceType", "regionID", "zoneID"],
@@ -157,6 +163,8 @@ const NODE: &[Fact] = &[
 ];
 
 const NODE_RUNTIME: &[Fact] = &[
+    Fact::Atomic("spec"),
+    Fact::Atomic("status"),
     Fact::Required("status.pods{}", &["podID", "status"]),
     Fact::Required("status.pods{}.status{}", &["lastUpdateTime"]),
 ];

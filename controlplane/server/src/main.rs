@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use terway_controlplane::apiserver::Connection;
 use terway_controlplane::config::{self, Config};
-use terway_controlplane::{apiserver, process};
+use terway_controlplane::process;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -65,11 +66,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    let client = kube::Config::infer()
+    let apiserver = kube::Config::infer()
         .await
         .context("finding the API server: check the kubeconfig")
-        .and_then(|found| apiserver::connect(found).context("connecting to the API server"))?;
-    process::run(config, client, None, stop).await
+        .and_then(|found| Connection::new(found).context("connecting to the API server"))?;
+    process::run(config, apiserver, None, stop).await
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::apiserver::Connection;
 use crate::certificates::Keeper;
 use crate::cloud::TroubleMetrics;
 use crate::config::{Config, IpStack};
@@ -28,7 +29,7 @@ use crate::health::{self, Readiness};
 use crate::lead::{Parts, lead};
 use crate::leadership::{Candidate, Leadership, Times};
 use crate::metrics::Metrics;
-use crate::objects::{Caches, Feeds};
+use crate::objects::Caches;
 use crate::vswitches::VSwitches;
 use crate::webhook::{self, Webhook};
 use crate::{cloud, crd_install, triggers};
@@ -47,10 +48,14 @@ type Essential = JoinSet<anyhow::Result<&'static str>>;
 /// When it cannot start, or when something it needs ended.
 pub async fn run(
     config: Config,
-    client: Client,
+    apiserver: Connection,
     endpoints: Option<Endpoints>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let Connection {
+        watches,
+        requests: client,
+    } = apiserver;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let cloud_metrics = CloudMetrics::register(&mut registry);
@@ -61,7 +66,11 @@ pub async fn run(
     // The servers outlive the controllers, so they have a stop of their own.
     let close = CancellationToken::new();
 
-    let caches = Caches::default();
+    let caches = Caches {
+        stateful_kinds: config.settings.custom_stateful_workload_kinds.clone().into(),
+        node_white_list: Arc::new(config.settings.node_label_white_list.clone()),
+        ..Caches::default()
+    };
     let pending = caches.clone();
     readiness.add(move || {
         pending
@@ -85,7 +94,7 @@ pub async fn run(
     if !until_stopped(install(&client), &stop).await {
         return Ok(());
     }
-    for (name, feed) in caches.feeds(&client, &feeds(&config)) {
+    for (name, feed) in caches.feeds(&watches) {
         tasks.spawn(async move {
             feed.await;
             Ok(name)
@@ -335,13 +344,6 @@ fn follow_degradation(
         Ok("the watch of the settings")
     });
     switch
-}
-
-fn feeds(config: &Config) -> Feeds {
-    Feeds {
-        stateful_kinds: config.settings.custom_stateful_workload_kinds.clone(),
-        node_white_list: config.settings.node_label_white_list.clone(),
-    }
 }
 
 fn controller_settings(config: &Config) -> ControllerSettings {

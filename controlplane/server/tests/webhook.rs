@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use terway_controlplane::certificates::{CertificateSettings, Keeper};
 use terway_controlplane::config::{self, Settings};
 use terway_controlplane::crd_install;
-use terway_controlplane::objects::{Caches, Feeds};
+use terway_controlplane::objects::Caches;
 use terway_controlplane::runtime::Key;
 use terway_controlplane::webhook::{self, Webhook};
 use terway_crds::names::annotation;
@@ -74,7 +74,7 @@ async fn running() -> Running {
         .await
         .unwrap();
     let caches = Caches::default();
-    for (_, task) in caches.feeds(&client, &Feeds::default()) {
+    for (_, task) in caches.feeds(&client) {
         tokio::spawn(stop.clone().run_until_cancelled_owned(task));
     }
     let webhook = Webhook::new(client, caches.clone(), &settings);

@@ -11,7 +11,7 @@ pub use capacity::{
     NodeSpecPlan, max_available_ip, node_cap, plan_spec, shared_addresses, too_small, whole_enis,
 };
 pub use facts::{NodeFacts, SufficientIp, heartbeat_due};
-pub use publish::{Publication, plan_publication};
+pub use publish::{Publication, Sufficiency, plan_publication};
 pub(crate) use trunk::backoff;
 pub use trunk::{
     EniSettings, Observed, Step, TRUNK_INDEX, Wait, is_trunk_of, plan as plan_trunk, release, trunk_nic,

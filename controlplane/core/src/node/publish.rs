@@ -1,11 +1,13 @@
 //! What a Kubernetes node is told about its ENIs: annotations, extended resources and a condition.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use terway_crds::TerwayNode;
 use terway_crds::names::{annotation, resource};
 
-use super::{NodeFacts, max_available_ip, trunk_nic, whole_enis};
+use super::{NodeFacts, heartbeat_due, max_available_ip, trunk_nic, whole_enis};
 
 /// Differences between what a node says and what it should say; empty where it is right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,12 +17,36 @@ pub struct Publication {
     /// Extended resources to write, in capacity and allocatable. The kubelet sets extended
     /// resources to zero when it registers anew, so this is a repair as often as a first write.
     pub resources: BTreeMap<&'static str, String>,
+    /// The condition SufficientIP, where it says otherwise or was said too long ago.
+    pub sufficiency: Option<Sufficiency>,
+}
+
+/// The condition SufficientIP as it is to be said now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sufficiency {
+    /// Whether pods can still get addresses.
+    pub holds: bool,
+    /// Whether that is another statement than the node has.
+    pub turns: bool,
 }
 
 impl Publication {
     /// Nothing to write.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Says whether pods can still get addresses, where the node does not say so. Gives the time until it has to
+    /// be said again.
+    pub fn say_sufficient(&mut self, node: &NodeFacts, holds: bool, now: Timestamp, seed: u64) -> Duration {
+        let left = heartbeat_due(node.sufficient_ip, holds, now, seed);
+        if left.is_zero() {
+            self.sufficiency = Some(Sufficiency {
+                holds,
+                turns: node.sufficient_ip.is_none_or(|known| known.holds != holds),
+            });
+        }
+        left
     }
 
     fn annotate(&mut self, name: &'static str, known: Option<&String>, value: String) {

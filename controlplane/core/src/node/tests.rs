@@ -446,3 +446,22 @@ fn the_condition_is_said_again_after_five_minutes_and_not_by_all_nodes_at_once()
     assert_eq!(due(said(299), true, 30_000), 31);
     assert_eq!(due(said(400), true, 59_999), 0);
 }
+
+#[test]
+fn the_node_is_told_along_with_the_rest_whether_it_has_addresses() {
+    let now = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_000);
+    let said = |known: Option<bool>, holds| {
+        let mut publication = Publication::default();
+        let heartbeat = Some(now);
+        let node = NodeFacts {
+            sufficient_ip: known.map(|holds| SufficientIp { holds, heartbeat }),
+            ..facts()
+        };
+        let left = publication.say_sufficient(&node, holds, now, 0);
+        (left.as_secs(), publication.sufficiency)
+    };
+    let turns = |holds| Some(Sufficiency { holds, turns: true });
+    assert_eq!(said(None, true), (0, turns(true)));
+    assert_eq!(said(Some(true), false), (0, turns(false)));
+    assert_eq!(said(Some(true), true), (300, None));
+}

@@ -15,6 +15,10 @@ use crate::vswitch::{Candidate, choose};
 /// Time after which a node that lacks addresses is looked at again, whatever happens.
 const SHORT: Duration = Duration::from_secs(30);
 
+/// Pods come in groups. A pool that they take from is filled up when none has come for this time, so that a
+/// group costs one call and not one for each of its pods; recorded times are whole seconds.
+const CALM: Duration = Duration::from_secs(2);
+
 /// Begins what is needed: addresses on ENIs that have room, the largest number first, then new ENIs.
 /// Demand is counted once: what is under way is taken off it.
 pub(super) fn begin(draft: &mut Draft<'_>) {
@@ -67,8 +71,14 @@ fn missing(draft: &mut Draft<'_>) -> usize {
     let pool = draft.observed.record.spec.pool.clone().unwrap_or_default();
     let size = |count: i32| usize::try_from(count).unwrap_or(0);
     let there = binding::free_addresses(&draft.status).len() + draft.coming();
-    let wanted = draft.waiting.len() + size(pool.min_pool_size);
-    let missing = wanted.saturating_sub(there);
+    let min = size(pool.min_pool_size);
+    let mut missing = (draft.waiting.len() + min).saturating_sub(there);
+    let calm = draft.unchanged_for();
+    // Half a pool is enough for the rest of a group to take from while it is filled up.
+    if missing > 0 && draft.waiting.is_empty() && there >= min.div_ceil(2) && calm < CALM {
+        draft.wake_after(CALM - calm);
+        missing = 0;
+    }
     missing.max(warm_up(draft, size(pool.warm_up_size)))
 }
 

@@ -12,6 +12,7 @@ use terway_crds::{EniKind, Operation, TerwayNodeStatus, TrafficMode};
 use super::{Call, Known, Observed, Plan, attaches, creates, index};
 use crate::binding::{self, Around};
 use crate::cloud::{CloudEni, EniKind as CloudKind, EniStatus};
+use crate::intent::elapsed;
 use crate::vswitch::Candidate;
 
 /// What people are told. The reason of the event follows from it.
@@ -123,6 +124,17 @@ impl<'a> Draft<'a> {
             .operations
             .iter()
             .any(|operation| operation.eni_id == eni)
+    }
+
+    /// Since when ENIs, addresses and bindings are as they are; a change in this very plan begins the time
+    /// anew.
+    pub(super) fn unchanged_for(&self) -> Duration {
+        let before = self.observed.record.status.as_ref();
+        let unchanged = before.is_some_and(|b| b.network_interfaces == self.status.network_interfaces);
+        match &self.status.last_modified_time {
+            Some(since) if unchanged => elapsed(since.0, self.observed.now),
+            _ => Duration::ZERO,
+        }
     }
 
     /// A name for a new operation that none had before: the time in microseconds, and a number among

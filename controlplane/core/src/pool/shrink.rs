@@ -53,25 +53,14 @@ fn reclaim(draft: &mut Draft<'_>, idle: usize, min: usize) -> usize {
         return 0;
     }
     let now = draft.observed.now;
-    // A change in this very plan begins the time anew.
-    let before = draft.observed.record.status.as_ref();
-    let unchanged = before.is_some_and(|b| b.network_interfaces == draft.status.network_interfaces);
-    let since = draft
-        .status
-        .last_modified_time
-        .as_ref()
-        .map_or(now, |time| time.0);
-    let calm = if unchanged {
-        elapsed(since, now)
-    } else {
-        Duration::ZERO
-    };
     let next = draft
         .status
         .next_idle_ip_reclaim_time
         .as_ref()
         .map(|time| elapsed(now, time.0));
-    let left = after.saturating_sub(calm).max(next.unwrap_or_default());
+    let left = after
+        .saturating_sub(draft.unchanged_for())
+        .max(next.unwrap_or_default());
     if !left.is_zero() {
         draft.wake_after(left);
         return 0;

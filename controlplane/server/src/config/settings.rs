@@ -145,11 +145,11 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("vSwitchPoolSize", "the cache holds every vSwitch in use"),
     (
         "kubeClientQPS",
-        "writes to the API server are limited to 48 at once, not by a rate",
+        "writes to the API server are limited to 16 at once, not by a rate",
     ),
     (
         "kubeClientBurst",
-        "writes to the API server are limited to 48 at once, not by a rate",
+        "writes to the API server are limited to 16 at once, not by a rate",
     ),
     ("backoffOverride", "nothing here waits by a fixed table"),
     (

@@ -1,7 +1,9 @@
 //! The Node object of a node, and what the Kubernetes node is told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use terway_core::cloud::InstanceTypeLimits;
 use terway_core::node::{NodeFacts, NodeSpecPlan, plan_publication, plan_spec};
@@ -9,15 +11,22 @@ use terway_crds::TerwayNodeSpec;
 use terway_crds::names::{finalizer, label};
 use terway_crds::node::NodeMetadata;
 
-use super::{NodeController, status};
+use super::{NodeController, configure, status};
 use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::objects::NodeRecord;
-use crate::runtime::{Next, Slot};
+use crate::pod::seed;
+use crate::runtime::{Key, Next, Slot};
 
-/// Makes the Node object: owned by the Kubernetes node, held by our finalizer.
-pub async fn create(context: &Context, node: &NodeFacts) -> Result<Next, ReconcileError> {
-    let record = NodeRecord {
+/// Makes the Node object: owned by the Kubernetes node, held by our finalizer, and with its spec as far as that
+/// is known, so that most nodes need no other write of it.
+pub async fn create(
+    controller: &NodeController,
+    key: &Key,
+    node: &NodeFacts,
+    slot: &mut Slot,
+) -> Result<Next, ReconcileError> {
+    let mut record = NodeRecord {
         metadata: ObjectMeta {
             name: Some(node.name.clone()),
             labels: Some(BTreeMap::from([(label::NODE_NAME.to_owned(), node.name.clone())])),
@@ -43,7 +52,19 @@ pub async fn create(context: &Context, node: &NodeFacts) -> Result<Next, Reconci
         },
         status: None,
     };
-    context.write.create_node_record(&record).await?;
+    // What the cloud does not tell now is asked for again, and said, when there is an object to say it of.
+    let limits = slot
+        .released_while(limits_of(controller, &node.instance_type))
+        .await;
+    if let Ok(Some(limits)) = limits
+        && let NodeSpecPlan::Write(spec) = plan_spec(node, &record, Some(&limits))
+    {
+        record.spec = *spec;
+        if let Some(spec) = configure::spec_as_configured(controller, key, node, &record) {
+            record.spec = spec;
+        }
+    }
+    controller.context.write.create_node_record(&record).await?;
     Ok(Next::OnChange)
 }
 
@@ -61,7 +82,7 @@ pub async fn describe(
     let Some(limits) = slot.released_while(limits_of(controller, &instance_type)).await? else {
         let message = format!("the cloud does not know instance type {instance_type:?} of the node");
         status::trouble(&controller.context, node, record, "UnknownInstanceType", message).await?;
-        return Ok(Some(Next::After(std::time::Duration::from_secs(300))));
+        return Ok(Some(Next::After(Duration::from_secs(300))));
     };
     if let NodeSpecPlan::Write(spec) = plan_spec(node, record, Some(&limits)) {
         controller.context.write.write_node_spec(record, &spec).await?;
@@ -89,20 +110,21 @@ async fn limits_of(
     Ok(limits)
 }
 
-/// Tells the Kubernetes node what it can have, where it says otherwise.
-pub async fn publish(context: &Context, node: &NodeFacts, record: &NodeRecord) -> Result<(), ReconcileError> {
-    let publication = plan_publication(node, record, context.settings.shared.is_some());
-    if !publication.annotations.is_empty() {
-        context
-            .write
-            .annotate_node(&node.name, &publication.annotations)
-            .await?;
+/// Tells the Kubernetes node what it can have, where it says otherwise, and whether there are addresses left where
+/// that is known. Gives the time until that has to be said again.
+pub async fn publish(
+    context: &Context,
+    node: &NodeFacts,
+    record: &NodeRecord,
+    sufficient: Option<bool>,
+) -> Result<Option<Duration>, ReconcileError> {
+    let now = Timestamp::now();
+    let mut publication = plan_publication(node, record, context.settings.shared.is_some());
+    let spread = seed(&node.uid).wrapping_add(node.version);
+    let again = sufficient.map(|holds| publication.say_sufficient(node, holds, now, spread));
+    if !publication.is_empty() {
+        context.write.publish(&node.name, &publication, now).await?;
     }
-    if !publication.resources.is_empty() {
-        context
-            .write
-            .advertise(&node.name, &publication.resources)
-            .await?;
-    }
-    Ok(())
+    // What was just said is seen in the cache, and wakes this controller.
+    Ok(again.filter(|left| !left.is_zero()))
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use terway_core::conditions::{Statement, state};
 use terway_core::eni_config::{EniConfig, Place, resolve};
 use terway_core::node::{NodeFacts, too_small};
+use terway_crds::TerwayNodeSpec;
 use terway_crds::names::{action, event, object};
 
 use super::NodeController;
@@ -67,6 +68,20 @@ pub async fn configure(
     Ok(Configured::Settled(statements))
 }
 
+/// The spec of a record that is about to be made, where eni-config says what it should be.
+pub fn spec_as_configured(
+    controller: &NodeController,
+    key: &Key,
+    node: &NodeFacts,
+    record: &NodeRecord,
+) -> Option<TerwayNodeSpec> {
+    controller.context.settings.shared?;
+    match wanted(controller, key, node, record) {
+        Wanted::Spec(spec, _) => Some(*spec),
+        Wanted::Unknown | Wanted::Problem(..) => None,
+    }
+}
+
 /// Writes what is to be said of a node that is not served, so that nothing else writes it.
 pub async fn say(
     controller: &NodeController,
@@ -92,7 +107,7 @@ pub async fn say(
 
 enum Wanted {
     /// This spec, and a sentence about what of the configuration is not served.
-    Spec(Box<terway_crds::TerwayNodeSpec>, String),
+    Spec(Box<TerwayNodeSpec>, String),
     /// The vSwitches are being asked for.
     Unknown,
     /// A reason and the sentence that names key and value.

@@ -94,15 +94,15 @@ impl NodeController {
         slot: &mut Slot,
     ) -> Result<Next, ReconcileError> {
         if self.context.settings.shared.is_none() {
-            apply::publish(&self.context, node, record).await?;
+            apply::publish(&self.context, node, record, None).await?;
             return trunk::reconcile(self, key, slot).await;
         }
         let statements = match configure::configure(self, key, node, record).await? {
             configure::Configured::Settled(statements) => statements,
             configure::Configured::Wait(next) => return Ok(next),
         };
-        apply::publish(&self.context, node, record).await?;
         if node.eni_only || record.spec.eni.is_none() {
+            apply::publish(&self.context, node, record, None).await?;
             configure::say(self, record, &statements).await?;
             return Ok(Next::OnChange);
         }
@@ -143,7 +143,7 @@ impl Reconciler for NodeController {
             }
             (None, Some(record)) => release::node_gone(&self.context, record).await,
             (Some(node), _) if !node.is_managed(white_list) => Ok(Next::OnChange),
-            (Some(node), None) => apply::create(&self.context, node).await,
+            (Some(node), None) => apply::create(self, key, node, slot).await,
             (Some(node), Some(record)) => {
                 if let Some(next) = apply::describe(self, node, record, slot).await? {
                     return Ok(next);

@@ -75,25 +75,20 @@ pub struct Caches {
     pub pods_of: Arc<PodsOfNodes>,
     /// eni-config, and the ConfigMaps of single nodes beside it; of each the one key that matters.
     pub eni_config: Arc<Cache<ConfigMap>>,
-}
-
-/// Settings of the watches.
-#[derive(Debug, Clone, Default)]
-pub struct Feeds {
     /// Owner kinds, beside StatefulSet, whose pods keep their names.
-    pub stateful_kinds: Vec<String>,
-    /// Labels that nodes must have to be looked after.
-    pub node_white_list: BTreeMap<String, String>,
+    pub stateful_kinds: Arc<[String]>,
+    /// Labels that nodes must have to be looked after: no others are kept.
+    pub node_white_list: Arc<BTreeMap<String, String>>,
 }
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Caches {
     /// The watches that keep the caches filled; each runs until the process ends.
-    pub fn feeds(&self, client: &Client, feeds: &Feeds) -> Vec<(&'static str, Task)> {
+    pub fn feeds(&self, client: &Client) -> Vec<(&'static str, Task)> {
         let all = watcher::Config::default;
-        let stateful: Arc<[String]> = feeds.stateful_kinds.clone().into();
-        let white_list = Arc::new(feeds.node_white_list.clone());
+        let stateful = self.stateful_kinds.clone();
+        let white_list = self.node_white_list.clone();
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), object::NAMESPACE);
         vec![
             (

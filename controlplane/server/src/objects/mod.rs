@@ -5,6 +5,6 @@ mod merge;
 mod pods_of_nodes;
 mod write;
 
-pub use caches::{Caches, Feeds, NodeRecord};
+pub use caches::{Caches, NodeRecord};
 pub use pods_of_nodes::PodsOfNodes;
-pub use write::{Created, Writer};
+pub use write::{Created, Turn, Writer};

@@ -1,22 +1,23 @@
 //! Guarded writes: every one names the version it was planned on, and its answer goes into the
 //! cache at once, so that the next plan is made on it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use terway_crds::names::{annotation, label};
+use serde_json::{Map, Value, json};
+use terway_core::node::{NodeFacts, Publication, Sufficiency};
+use terway_crds::names::{annotation, condition, label};
 use terway_crds::{
     Allocation, AttachTo, NetworkInterface, NetworkInterfaceStatus, PodEni, PodEniStatus, TerwayNodeSpec,
     TerwayNodeStatus,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::merge::diff;
 use super::{Caches, NodeRecord};
@@ -28,13 +29,18 @@ use crate::runtime::{Cache, Cached, Key};
 pub struct Writer {
     client: Client,
     caches: Caches,
-    /// Requests under way at once: each has a connection of its own, and a few are enough to keep
-    /// an API server busy, while hundreds would only cost memory at both ends.
+    /// Requests under way at once: a few are enough to keep an API server busy; more would only wait there
+    /// for one another, and keep its watches from being served.
     places: Arc<Semaphore>,
 }
 
 /// Requests under way at once.
-const AT_ONCE: usize = 48;
+const AT_ONCE: usize = 16;
+
+/// The right to send one request now.
+pub struct Turn {
+    _place: Option<OwnedSemaphorePermit>,
+}
 
 /// What became of a create.
 pub enum Created<K> {
@@ -94,9 +100,18 @@ impl Writer {
         }
     }
 
+    /// Waits for the right to send a request. Who has it before planning plans on what is known when the request
+    /// is sent, and not on what was known when it began to wait.
+    pub async fn turn(&self) -> Turn {
+        Turn {
+            // The semaphore is never closed; without a place the requests would merely be unbounded.
+            _place: self.places.clone().acquire_owned().await.ok(),
+        }
+    }
+
     async fn create<K: Written>(&self, object: &K) -> Result<Created<K>, ReconcileError> {
         let key = object.key();
-        let _place = self.places.acquire().await;
+        let _turn = self.turn().await;
         match K::api(&self.client, &key)
             .create(&PostParams::default(), object)
             .await
@@ -117,6 +132,18 @@ impl Writer {
         &self,
         read: &K,
         act: &'static str,
+        body: Value,
+        subresource: bool,
+    ) -> Result<Arc<K>, ReconcileError> {
+        let turn = self.turn().await;
+        self.patch_in(turn, read, act, body, subresource).await
+    }
+
+    async fn patch_in<K: Written>(
+        &self,
+        _turn: Turn,
+        read: &K,
+        act: &'static str,
         mut body: Value,
         subresource: bool,
     ) -> Result<Arc<K>, ReconcileError> {
@@ -128,7 +155,6 @@ impl Writer {
             PatchParams::default(),
             Patch::Merge(&body),
         );
-        let _place = self.places.acquire().await;
         let answer = match subresource {
             true => api.patch_status(key.name(), &params, &patch).await,
             false => api.patch(key.name(), &params, &patch).await,
@@ -154,7 +180,7 @@ impl Writer {
             preconditions: Some(preconditions),
             ..DeleteParams::default()
         };
-        let _place = self.places.acquire().await;
+        let _turn = self.turn().await;
         match K::api(&self.client, &key).delete(key.name(), &params).await {
             Ok(answer) => {
                 // With finalizers the answer is the object, on its way out now.
@@ -322,8 +348,19 @@ impl Writer {
         read: &NodeRecord,
         status: &TerwayNodeStatus,
     ) -> Result<(), ReconcileError> {
+        let turn = self.turn().await;
+        self.write_node_status_in(turn, read, status).await
+    }
+
+    /// Writes the status of a Node object, when one's turn has come.
+    pub async fn write_node_status_in(
+        &self,
+        turn: Turn,
+        read: &NodeRecord,
+        status: &TerwayNodeStatus,
+    ) -> Result<(), ReconcileError> {
         let body = json!({ "status": diff(&json!(read.status), &json!(status)) });
-        self.patch(read, "writing the status of", body, true)
+        self.patch_in(turn, read, "writing the status of", body, true)
             .await
             .map(drop)
     }
@@ -342,48 +379,38 @@ impl Writer {
         self.drop_finalizers(read, finalizers).await
     }
 
-    /// Writes annotations of a Kubernetes node. They are ours alone, so the write needs no version.
-    pub async fn annotate_node(
+    /// Tells a Kubernetes node what pods can have on it: annotations, extended resources and the condition
+    /// SufficientIP, in one write. They are ours alone, so it needs no version. (Annotations can be written through
+    /// `nodes/status`; the kubelet does that too.)
+    pub async fn publish(
         &self,
         name: &str,
-        annotations: &BTreeMap<&'static str, String>,
+        publication: &Publication,
+        now: Timestamp,
     ) -> Result<(), ReconcileError> {
-        let body = json!({ "metadata": { "annotations": annotations } });
+        let mut status = Map::new();
+        if !publication.resources.is_empty() {
+            status.insert("capacity".to_owned(), json!(publication.resources));
+            status.insert("allocatable".to_owned(), json!(publication.resources));
+        }
+        if let Some(sufficiency) = publication.sufficiency {
+            let condition = sufficiency_condition(sufficiency, now);
+            status.insert("conditions".to_owned(), json!([condition]));
+        }
+        let body = json!({ "metadata": { "annotations": publication.annotations }, "status": status });
         let api: Api<Node> = Api::all(self.client.clone());
-        let answer = api
-            .patch(name, &PatchParams::default(), &Patch::Merge(&body))
-            .await;
-        answer
-            .map(drop)
-            .map_err(|source| node_error("annotating", name, source))
-    }
-
-    /// Advertises extended resources of a Kubernetes node.
-    pub async fn advertise(
-        &self,
-        name: &str,
-        resources: &BTreeMap<&'static str, String>,
-    ) -> Result<(), ReconcileError> {
-        let body = json!({ "status": { "capacity": resources, "allocatable": resources } });
-        let api: Api<Node> = Api::all(self.client.clone());
-        let answer = api
-            .patch_status(name, &PatchParams::default(), &Patch::Merge(&body))
-            .await;
-        answer
-            .map(drop)
-            .map_err(|source| node_error("advertising what pods can have on", name, source))
-    }
-
-    /// Writes one condition of a Kubernetes node; the others are the kubelet's.
-    pub async fn write_node_condition(&self, name: &str, condition: &Value) -> Result<(), ReconcileError> {
-        let body = json!({ "status": { "conditions": [condition] } });
-        let api: Api<Node> = Api::all(self.client.clone());
+        let _turn = self.turn().await;
         let answer = api
             .patch_status(name, &PatchParams::default(), &Patch::Strategic(&body))
             .await;
-        answer
-            .map(drop)
-            .map_err(|source| node_error("writing a condition of", name, source))
+        match answer {
+            Ok(node) => {
+                let facts = NodeFacts::from_node(&node, &self.caches.node_white_list);
+                self.caches.nodes.apply(facts, true);
+                Ok(())
+            }
+            Err(source) => Err(node_error("telling what pods can have on", name, source)),
+        }
     }
 
     /// Writes the annotation with a pod's addresses, if it is still the same pod.
@@ -428,6 +455,26 @@ impl Writer {
         })?;
         Ok(found.and_then(|record| record.metadata.uid))
     }
+}
+
+fn sufficiency_condition(sufficiency: Sufficiency, now: Timestamp) -> Value {
+    let (status, reason, message) = match sufficiency.holds {
+        true => ("True", condition::SUFFICIENT_IP, "node has sufficient IP"),
+        false => ("False", condition::INSUFFICIENT_IP, "node has insufficient IP"),
+    };
+    // Kubernetes takes whole seconds here.
+    let now = now.round(jiff::Unit::Second).unwrap_or(now).to_string();
+    let mut condition = json!({
+        "type": condition::SUFFICIENT_IP,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastHeartbeatTime": now,
+    });
+    if sufficiency.turns {
+        condition["lastTransitionTime"] = json!(now);
+    }
+    condition
 }
 
 fn node_error(act: &'static str, name: &str, source: kube::Error) -> ReconcileError {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use terway_cloud::{Endpoints, ProxyUse};
+use terway_controlplane::apiserver::Connection;
 use terway_controlplane::{config, process};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -46,9 +47,9 @@ impl Replica {
             let kube = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
                 .await
                 .expect("a configuration");
-            let client = kube::Client::try_from(kube).expect("a client");
+            let apiserver = Connection::new(kube).expect("a connection");
             // Nobody listens when the test killed this replica.
-            let _ = sender.send(process::run(config, client, Some(endpoints), halt).await);
+            let _ = sender.send(process::run(config, apiserver, Some(endpoints), halt).await);
         });
         Replica { runtime, stop, ended }
     }

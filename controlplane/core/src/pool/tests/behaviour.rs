@@ -73,6 +73,35 @@ fn a_burst_of_pods_is_served_by_few_large_operations_at_once() {
 }
 
 #[test]
+fn a_pool_is_filled_up_once_for_a_group_of_pods() {
+    let mut world = joined(4, 4);
+    for name in ["a", "b"] {
+        world.add_pod(name);
+        world.run(3);
+    }
+    assert_eq!((world.bound().len(), world.sent("AssignIPs")), (2, 0));
+    let wake = world.plan().wake.unwrap();
+    assert!(wake <= Duration::from_secs(2), "{wake:?}");
+    world.now += wake;
+    world.run(3);
+    // There is room for one more on the ENI, and the other comes with a new one.
+    assert_eq!((world.sent("AssignIPs"), world.sent("CreateENI")), (1, 2));
+    world.settle(60);
+    assert_eq!((world.bound().len(), world.idle()), (2, 4));
+}
+
+#[test]
+fn a_pool_that_is_half_empty_is_filled_up_while_pods_come() {
+    let mut world = joined(4, 4);
+    for name in ["a", "b", "c"] {
+        world.add_pod(name);
+        world.run(3);
+    }
+    assert_eq!(world.bound().len(), 3);
+    assert_eq!((world.sent("AssignIPs"), world.sent("CreateENI")), (1, 2));
+}
+
+#[test]
 fn pods_that_come_one_after_the_other_wait_for_the_room_of_a_busy_eni() {
     let mut world = joined(1, 3);
     for number in 0..4 {

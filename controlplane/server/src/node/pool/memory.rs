@@ -24,6 +24,8 @@ pub struct Memory {
     pub resolving: bool,
     /// When this process last changed something of it in the cloud.
     pub changed: Option<Timestamp>,
+    /// When its pods were last given addresses.
+    pub bound: Option<Timestamp>,
     /// When its idle addresses were last looked at.
     pub adjusted: Option<Timestamp>,
 }

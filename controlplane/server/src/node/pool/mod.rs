@@ -20,14 +20,20 @@ use terway_crds::TerwayNodeStatus;
 pub use self::memory::Pools;
 use self::observe::Look;
 use super::NodeController;
+use super::apply::publish;
 use crate::error::ReconcileError;
-use crate::objects::NodeRecord;
+use crate::objects::{NodeRecord, Turn};
 use crate::runtime::{Key, Next};
 
-/// More writes in a row than one round needs.
-const MAX_ROUNDS: usize = 8;
+/// More looks in a row than one round needs; there are two for each write.
+const MAX_ROUNDS: usize = 16;
 /// Time after which pods that wait are looked at again, whatever happens: a vSwitch may have recovered.
 const WAITING: Duration = Duration::from_secs(30);
+
+/// Time between two writes that give addresses to pods of one node. Pods come in groups: the first has its
+/// address at once, and the others of its group share a write, which costs the API server more the more
+/// addresses a node has.
+const PACE: Duration = Duration::from_millis(100);
 
 /// Brings a node's ENIs and bindings as far as they get now. `statements` are written along.
 pub async fn reconcile(
@@ -36,6 +42,7 @@ pub async fn reconcile(
     statements: &[Statement<'static>],
 ) -> Result<Next, ReconcileError> {
     let context = &controller.context;
+    let mut turn = None;
     for _ in 0..MAX_ROUNDS {
         let (Some(node), Some(record)) = (
             context.caches.nodes.get(key),
@@ -48,7 +55,9 @@ pub async fn reconcile(
         }
         let look = Look::take(controller, key, &record);
         let mut plan = look.plan(&record);
-        for statement in statements {
+        let compared = plan.status.last_sync_openapi_time.is_some();
+        // That all is well may wait for the first write that says more: the one after the comparison with the cloud.
+        for statement in statements.iter().filter(|it| compared || !it.holds) {
             let generation = record.metadata.generation;
             state(
                 &mut plan.status.conditions,
@@ -58,15 +67,18 @@ pub async fn reconcile(
             );
         }
         if plan.status != record.status.clone().unwrap_or_default() {
-            write(controller, key, &node, &record, &plan).await?;
+            if let Some(left) = look.pause(&plan) {
+                return Ok(Next::After(left));
+            }
+            match turn.take() {
+                Some(turn) => write(controller, key, turn, (&node, &record), &plan).await?,
+                // Pods come while one waits for one's turn: plan again then, and write for them too.
+                None => turn = Some(context.write.turn().await),
+            }
             continue;
         }
+        drop(turn);
         forget_settled(controller, key, &plan.status);
-        let mut heartbeat = None;
-        if look.knows_vswitches() {
-            let holds = is_sufficient(&record, &look.vswitches.candidates);
-            heartbeat = told::tell_sufficiency(context, &node, holds).await?;
-        }
         if controller.notes_addresses(&node) {
             told::note_addresses(context, &look.pods, &plan.status).await?;
         }
@@ -74,6 +86,10 @@ pub async fn reconcile(
         for call in plan.calls {
             calls::set_off(controller, key, &record, call, urgent).await?;
         }
+        let sufficient = look
+            .knows_vswitches()
+            .then(|| is_sufficient(&record, &look.vswitches.candidates));
+        let heartbeat = publish(context, &node, &record, sufficient).await?;
         if plan.adjusted {
             controller
                 .pools
@@ -90,12 +106,15 @@ pub async fn reconcile(
 async fn write(
     controller: &NodeController,
     key: &Key,
-    node: &NodeFacts,
-    record: &Arc<NodeRecord>,
+    turn: Turn,
+    (node, record): (&NodeFacts, &Arc<NodeRecord>),
     plan: &Plan,
 ) -> Result<(), ReconcileError> {
     let context = &controller.context;
-    context.write.write_node_status(record, &plan.status).await?;
+    context
+        .write
+        .write_node_status_in(turn, record, &plan.status)
+        .await?;
     let before = record.status.as_ref().map(|status| status.operations.as_slice());
     controller.pools.change(key, |memory| {
         remember(
@@ -105,6 +124,9 @@ async fn write(
         );
         if plan.adjusted {
             memory.adjusted = Some(jiff::Timestamp::now());
+        }
+        if !plan.bound.is_empty() {
+            memory.bound = Some(jiff::Timestamp::now());
         }
         memory
             .handed

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_core::cloud::EniObservation;
+use terway_core::intent::elapsed;
 use terway_core::pod::PodFacts;
 use terway_core::pool::{Observed, Plan, Settings, attaches, plan};
 use terway_crds::NodeRuntime;
 
+use super::PACE;
 use super::memory::Memory;
 use crate::node::NodeController;
 use crate::objects::NodeRecord;
@@ -76,6 +78,13 @@ impl Look {
     /// Whether all vSwitches of the node have been asked for.
     pub fn knows_vswitches(&self) -> bool {
         self.vswitches.complete && !self.vswitches.candidates.is_empty()
+    }
+
+    /// How long a plan that gives addresses to pods has to wait after the last such one.
+    pub fn pause(&self, plan: &Plan) -> Option<Duration> {
+        let bound = self.memory.bound.filter(|_| !plan.bound.is_empty())?;
+        PACE.checked_sub(elapsed(bound, self.now))
+            .filter(|left| !left.is_zero())
     }
 
     /// The plan for this node.

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use serde_json::json;
-use terway_core::node::{NodeFacts, heartbeat_due};
+use terway_core::node::NodeFacts;
 use terway_core::pod::PodFacts;
 use terway_core::pool::News;
 use terway_crds::TerwayNodeStatus;
@@ -15,7 +12,6 @@ use terway_crds::names::{action, condition, event};
 use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::events::{News as Event, Severity, node_reference};
-use crate::pod::seed;
 use crate::runtime::Key;
 
 /// Tells one piece of news.
@@ -79,42 +75,6 @@ pub fn tell(context: &Context, node: &NodeFacts, news: &News) {
         note: note.to_owned(),
     };
     context.events.tell(node_reference(node), None, event);
-}
-
-/// Writes the condition SufficientIP of the Kubernetes node, where it says otherwise or has become old; tells when it
-/// is to be looked at again.
-pub async fn tell_sufficiency(
-    context: &Context,
-    node: &NodeFacts,
-    holds: bool,
-) -> Result<Option<Duration>, ReconcileError> {
-    let spread = seed(&node.uid).wrapping_add(node.version);
-    let left = heartbeat_due(node.sufficient_ip, holds, Timestamp::now(), spread);
-    if !left.is_zero() {
-        return Ok(Some(left));
-    }
-    let (status, reason, message) = match holds {
-        true => ("True", condition::SUFFICIENT_IP, "node has sufficient IP"),
-        false => ("False", condition::INSUFFICIENT_IP, "node has insufficient IP"),
-    };
-    // Kubernetes takes whole seconds here.
-    let now = Timestamp::now()
-        .round(jiff::Unit::Second)
-        .unwrap_or_default()
-        .to_string();
-    let mut condition = json!({
-        "type": condition::SUFFICIENT_IP,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastHeartbeatTime": now,
-    });
-    if node.sufficient_ip.is_none_or(|known| known.holds != holds) {
-        condition["lastTransitionTime"] = json!(now);
-    }
-    // The watch brings it back, and this node with it.
-    context.write.write_node_condition(&node.name, &condition).await?;
-    Ok(None)
 }
 
 /// Writes the annotation with their addresses to pods that lack it.
