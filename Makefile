@@ -29,9 +29,9 @@ test: setup lint ## formatter, clippy, unit, property, netns and lab tests
 	RUST_TEST_THREADS=$(or $(RUST_TEST_THREADS),4) cargo test --locked --workspace --no-fail-fast
 
 .PHONY: crash
-crash: setup ## the control plane killed at every cloud call, all faults, random mixes (SEED=1 LANES=3 MIXES=12)
+crash: setup ## the control plane killed at every cloud call, all faults, random mixes (SEED=1 LANES=6 MIXES=12)
 	cargo build --locked -p terway-controlplane -p crash --bins
-	target/debug/crash all --seed $(or $(SEED),1) --lanes $(or $(LANES),3) --mixes $(or $(MIXES),12)
+	target/debug/crash all --seed $(or $(SEED),1) --lanes $(or $(LANES),6) --mixes $(or $(MIXES),12)
 
 .PHONY: storms
 storms: build ## agents, kubelets, control plane and nodes disturbed under a hundred pods (SEED=1 PODS=100 ONLY=agent)

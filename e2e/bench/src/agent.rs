@@ -42,10 +42,10 @@ pub fn run(args: &AgentArgs) -> anyhow::Result<()> {
 async fn measure(args: &AgentArgs) -> anyhow::Result<()> {
     eprintln!("agent: starting API server and agent");
     let site = Site::start().await?;
-    let pid = site.agent.pid();
+    let pid = site.agent.process.pid();
     let empty = process::resident_mb(pid)?;
     let pods = site.pods(args.pods).await?;
-    let plugin = Plugin::ours(&site.socket)?;
+    let plugin = Plugin::ours(&site.agent.socket)?;
     for pod in &pods {
         plugin.call("ADD", &format!("agent-{}", pod.name), pod)?;
     }

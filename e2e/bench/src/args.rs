@@ -25,6 +25,8 @@ pub enum Command {
     Join(JoinArgs),
     /// Ordinary pods that come at once, until they have shared addresses
     Pool(PoolArgs),
+    /// Ordinary pods one after the other on idle addresses, until the CNI binary answers
+    Warm(WarmArgs),
     /// Ordinary pods that come and go at a steady pace
     Churn(ChurnArgs),
     /// ADD and DEL of the CNI binary and the agent, beside the plugins ptp and host-local
@@ -38,7 +40,7 @@ pub enum Command {
 }
 
 /// What `all` runs, by name; what takes longest comes last.
-pub const ALL: [&str; 7] = ["packets", "cni", "agent", "pool", "join", "churn", "bind"];
+pub const ALL: [&str; 8] = ["packets", "cni", "warm", "agent", "pool", "join", "churn", "bind"];
 
 /// What every benchmark takes.
 #[derive(Debug, Clone, Args)]
@@ -107,6 +109,13 @@ pub struct PoolArgs {
     /// Runs of each case
     #[arg(long, default_value_t = 3, value_parser = at_least_one)]
     pub runs: usize,
+}
+
+/// Sizes of `warm`.
+#[derive(Debug, Clone, Args)]
+pub struct WarmArgs {
+    #[arg(long, default_value_t = 50, value_parser = at_least_one)]
+    pub pods: usize,
 }
 
 /// Sizes of `churn`.

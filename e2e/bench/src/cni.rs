@@ -36,16 +36,16 @@ async fn measure(args: &CniArgs) -> anyhow::Result<()> {
     eprintln!("cni: starting API server and agent");
     let site = Site::start().await?;
     let pods = site.pods(args.pods).await?;
-    let ours = Plugin::ours(&site.socket)?;
+    let ours = Plugin::ours(&site.agent.socket)?;
     let reference = Plugin::reference(&site.dir.path().join("host-local"))?;
     for at_once in [1, args.at_once] {
         let mut runs = Vec::new();
         for number in 1..=args.runs {
             eprintln!("cni, {at_once} at once: run {number} of {}", args.runs);
-            let before = process::cpu_seconds(site.agent.pid())?;
+            let before = process::cpu_seconds(site.agent.process.pid())?;
             let name = format!("{at_once}-{number}");
             let mine = round(&ours, &pods, at_once, &name).context("ours")?;
-            let agent = process::cpu_seconds(site.agent.pid())? - before;
+            let agent = process::cpu_seconds(site.agent.process.pid())? - before;
             let theirs = round(&reference, &pods, at_once, &name).context("the reference")?;
             runs.push(Run {
                 ours: mine,

@@ -20,4 +20,5 @@ pub mod shared;
 pub mod stack;
 pub mod stats;
 pub mod table;
+pub mod warm;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use bench::args::{ALL, Cli, Command, Common};
-use bench::{agent, bind, churn, cni, join, packets, pool};
+use bench::{agent, bind, churn, cni, join, packets, pool, warm};
 use clap::Parser;
 
 #[tokio::main]
@@ -42,6 +42,12 @@ async fn run(command: Command, common: &Common) -> anyhow::Result<()> {
         }
         Command::Join(args) => join::run(common, &args).await.context("join")?,
         Command::Pool(args) => pool::run(common, &args).await.context("pool")?,
+        Command::Warm(args) => {
+            let common = common.clone();
+            on_own_threads(move || warm::run(&common, &args))
+                .await
+                .context("warm")?;
+        }
         Command::Churn(args) => churn::run(common, &args).await.context("churn")?,
         Command::Cni(args) => on_own_threads(move || cni::run(&args)).await.context("cni")?,
         Command::Packets(args) => on_own_threads(move || packets::run(&args))

@@ -103,6 +103,13 @@ impl Stack {
         )?)
     }
 
+    /// Credentials for an agent.
+    pub fn kubeconfig_of_an_agent(&self) -> anyhow::Result<PathBuf> {
+        Ok(self
+            .apiserver
+            .kubeconfig_for("terway-agent", &["system:masters"])?)
+    }
+
     /// The sources of figures, for this control plane.
     pub fn meter(&self, controller: &Tied) -> Meter {
         Meter {

@@ -6,7 +6,7 @@ pub mod plugin;
 
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -31,11 +31,17 @@ const HEALTH: &str = "127.0.0.1:9099";
 /// Until the agent serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A running agent.
+pub struct Agent {
+    pub process: Tied,
+    /// Where it listens.
+    pub socket: PathBuf,
+}
+
 /// A running node.
 pub struct Site {
-    pub agent: Tied,
+    pub agent: Agent,
     pub client: Client,
-    pub socket: PathBuf,
     // Dropped after the agent, which talks to it.
     _apiserver: Apiserver,
     pub dir: TempDir,
@@ -52,10 +58,9 @@ impl Site {
     /// Starts API server and agent in the namespaces of the calling thread, see [`namespace::on_a_node`].
     pub async fn start() -> anyhow::Result<Self> {
         let dir = tempfile::tempdir().context("making a folder for data and logs")?;
+        uplink()?;
         namespace::run(&format!(
-            "ip link set lo up; ip tuntap add dev eth0 mode tap; ip addr add 10.0.0.11/24 dev eth0; \
-             ip link set eth0 up; ip route add default via 10.0.0.253 dev eth0; \
-             ip tuntap add dev eth2 mode tap; ip link set eth2 address {SHARED_MAC}"
+            "ip tuntap add dev eth2 mode tap; ip link set eth2 address {SHARED_MAC}"
         ))?;
         let kube = dir.path().join("kube");
         let apiserver = tokio::task::spawn_blocking(move || Apiserver::start(kube, Options::default()))
@@ -64,33 +69,14 @@ impl Site {
         let client = stack::client(&apiserver.kubeconfig).await?;
         cluster::prepare(&client, &Value::Null).await?;
         record(&client).await?;
-        let socket = dir.path().join("terway.sock");
         let kubeconfig = apiserver.kubeconfig_for("terway-agent", &["system:masters"])?;
-        let agent = start_agent(dir.path(), &socket, &kubeconfig)?;
-        let mut site = Site {
+        let agent = Agent::start(dir.path(), &kubeconfig).await?;
+        Ok(Site {
             agent,
             client,
-            socket,
             _apiserver: apiserver,
             dir,
-        };
-        site.serves().await?;
-        Ok(site)
-    }
-
-    async fn serves(&mut self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.socket.exists() {
-            let ended = self.agent.ended().context("looking after the agent")?;
-            if ended.is_some() || Instant::now() > deadline {
-                bail!(
-                    "the agent does not serve; its log ends:\n{}",
-                    self.agent.log_tail()
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
+        })
     }
 
     /// Pods that the control plane has given addresses of the shared ENI.
@@ -130,11 +116,36 @@ async fn record(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_agent(
-    dir: &std::path::Path,
-    socket: &std::path::Path,
-    kubeconfig: &std::path::Path,
-) -> anyhow::Result<Tied> {
+/// The links that every node has, in the namespace of the calling thread.
+pub fn uplink() -> anyhow::Result<()> {
+    namespace::run(
+        "ip link set lo up; ip tuntap add dev eth0 mode tap; ip addr add 10.0.0.11/24 dev eth0; \
+         ip link set eth0 up; ip route add default via 10.0.0.253 dev eth0",
+    )
+}
+
+impl Agent {
+    /// Starts the agent of [`NODE`] in the namespaces of the calling thread, and waits until it serves.
+    pub async fn start(dir: &Path, kubeconfig: &Path) -> anyhow::Result<Self> {
+        let socket = dir.join("terway.sock");
+        let mut process = Tied::start(
+            "terway-agent",
+            command(dir, &socket, kubeconfig)?,
+            &dir.join("terway-agent.log"),
+        )?;
+        let deadline = Instant::now() + PATIENCE;
+        while !socket.exists() {
+            let ended = process.ended().context("looking after the agent")?;
+            if ended.is_some() || Instant::now() > deadline {
+                bail!("the agent does not serve; its log ends:\n{}", process.log_tail());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Self { process, socket })
+    }
+}
+
+fn command(dir: &Path, socket: &Path, kubeconfig: &Path) -> anyhow::Result<Command> {
     // Children are started by a thread of their own, which is not in this thread's mount namespace.
     let mut command = Command::new("unshare");
     command
@@ -155,9 +166,5 @@ fn start_agent(
         .arg(dir.join("net.d"))
         .args(["--log-level", "warn"])
         .env("KUBECONFIG", kubeconfig);
-    Ok(Tied::start(
-        "terway-agent",
-        command,
-        &dir.join("terway-agent.log"),
-    )?)
+    Ok(command)
 }

@@ -33,7 +33,7 @@ const WAITING: Duration = Duration::from_secs(30);
 /// Time between two writes that give addresses to pods of one node. Pods come in groups: the first has its
 /// address at once, and the others of its group share a write, which costs the API server more the more
 /// addresses a node has.
-const PACE: Duration = Duration::from_millis(100);
+const PACE: Duration = Duration::from_millis(50);
 
 /// Brings a node's ENIs and bindings as far as they get now. `statements` are written along.
 pub async fn reconcile(
