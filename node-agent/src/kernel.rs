@@ -67,8 +67,7 @@ impl Kernel for Datapath {
     }
 
     async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError> {
-        let present = Datapath::sandboxes(self).await?;
-        Ok(present.into_iter().map(|present| present.sandbox).collect())
+        Ok(Datapath::sandboxes(self).await?)
     }
 
     async fn disturbed(&self) -> Result<(), KernelError> {

@@ -46,6 +46,7 @@ pub fn interfaces(
             default_route: interface.default_route,
             extra_routes,
             host_stack_cidrs: settings.host_stack_cidrs.clone(),
+            shaped: binding.shaped,
         }
     };
     binding.interfaces.iter().map(want).collect()

@@ -28,6 +28,8 @@ pub struct Binding {
     pub nic: Nic,
     /// Its interfaces; the first is the one that the runtime names.
     pub interfaces: Vec<BoundInterface>,
+    /// Whether a plugin of the chain may limit what the pod sends.
+    pub shaped: bool,
 }
 
 /// One interface of a pod.
@@ -62,7 +64,7 @@ pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeVie
     if let Some(pod_eni) = pod_eni.filter(|pod_eni| pod_eni.pod_uid == pod.uid && !pod_eni.deleting) {
         // A PodENI that is for this pod counts even where the annotation does not say so: the
         // control plane has its own reasons (nodes with exclusive ENIs).
-        return bound(pod_eni, node);
+        return bound(pod_eni, node, pod.shaped);
     }
     if pod.ignored {
         return Decision::Refuse(Refusal::Ignored { pod: pod.key.clone() });
@@ -91,8 +93,8 @@ pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeVie
 
 /// The network that a running sandbox was given by a PodENI, to repair it by. Unlike [`decide`] it asks
 /// neither for the phase nor for a living PodENI: what runs keeps its network until its sandbox goes.
-fn existing(pod_eni: &PodEniView, node: Option<&NodeView>) -> Option<Binding> {
-    match realisable(pod_eni, node) {
+fn existing(pod_eni: &PodEniView, node: Option<&NodeView>, shaped: bool) -> Option<Binding> {
+    match realisable(pod_eni, node, shaped) {
         Decision::Ready(binding) => Some(binding),
         Decision::Wait(_) | Decision::Refuse(_) => None,
     }
@@ -100,17 +102,18 @@ fn existing(pod_eni: &PodEniView, node: Option<&NodeView>) -> Option<Binding> {
 
 /// The network of the running pod with this UID, and the pod's name; none while nothing describes it.
 pub fn of_running(uid: &str, state: &State) -> Option<(PodKey, Binding)> {
+    let shaped = state.pod_with_uid(uid).is_some_and(|pod| pod.shaped);
     if let Some(pod_eni) = state.pod_eni_for(uid) {
-        return Some((pod_eni.key.clone(), existing(pod_eni, state.node())?));
+        return Some((pod_eni.key.clone(), existing(pod_eni, state.node(), shaped)?));
     }
     let shared = state.node()?.shared.get(uid)?;
     let (namespace, name) = shared.pod_id.split_once('/')?;
     let address = shared.address.as_ref().ok()?;
-    Some((PodKey::new(namespace, name), of_shared(address)))
+    Some((PodKey::new(namespace, name), of_shared(address, shaped)))
 }
 
 /// The network of a pod with a shared address.
-fn of_shared(address: &SharedAddress) -> Binding {
+fn of_shared(address: &SharedAddress, shaped: bool) -> Binding {
     Binding {
         nic: address.nic.clone(),
         interfaces: vec![BoundInterface {
@@ -120,6 +123,7 @@ fn of_shared(address: &SharedAddress) -> Binding {
             default_route: true,
             extra_routes: Vec::new(),
         }],
+        shaped,
     }
 }
 
@@ -129,7 +133,7 @@ fn shared(pod: &PodView, node: Option<&NodeView>) -> Decision {
     let bound = node.and_then(|node| node.shared.get(&pod.uid));
     match (bound, node) {
         (Some(bound), _) => match &bound.address {
-            Ok(address) => Decision::Ready(of_shared(address)),
+            Ok(address) => Decision::Ready(of_shared(address, pod.shaped)),
             // It may only not be attached yet.
             Err(why) => Decision::Wait(Wait::NoAddress {
                 pod: key,
@@ -154,9 +158,9 @@ fn shared(pod: &PodView, node: Option<&NodeView>) -> Decision {
     }
 }
 
-fn bound(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
+fn bound(pod_eni: &PodEniView, node: Option<&NodeView>, shaped: bool) -> Decision {
     if pod_eni.phase == Phase::Bind {
-        return realisable(pod_eni, node);
+        return realisable(pod_eni, node, shaped);
     }
     let (phase, message) = (pod_eni.phase.clone(), pod_eni.message.clone());
     Decision::Wait(Wait::Phase {
@@ -166,7 +170,7 @@ fn bound(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
     })
 }
 
-fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
+fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>, shaped: bool) -> Decision {
     let pod = pod_eni.key.clone();
     let allocations = match &pod_eni.allocations {
         Ok(allocations) => allocations,
@@ -204,6 +208,7 @@ fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>) -> Decision {
         Ok(interfaces) => Decision::Ready(Binding {
             nic: trunk.clone(),
             interfaces,
+            shaped,
         }),
         Err(why) => Decision::Wait(Wait::Unusable { pod, why }),
     }

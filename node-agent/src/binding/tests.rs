@@ -152,12 +152,12 @@ fn a_pod_eni_that_is_being_deleted_is_not_served_but_keeps_what_runs() {
         wait(decide(&pod(), Some(&deleting), Some(&node()))),
         Wait::Deleting { .. }
     ));
-    assert!(existing(&deleting, Some(&node())).is_some());
+    assert!(existing(&deleting, Some(&node()), false).is_some());
     let detaching = PodEniView {
         phase: Phase::Detaching,
         ..pod_eni()
     };
-    assert!(existing(&detaching, Some(&node())).is_some());
+    assert!(existing(&detaching, Some(&node()), false).is_some());
 }
 
 #[test]

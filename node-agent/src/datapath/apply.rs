@@ -7,12 +7,14 @@ use netlink_packet_route::{RouteNetlinkMessage as Message, link::LinkAttribute};
 use nix::libc::{EADDRNOTAVAIL, EEXIST, EINVAL, ENODEV, ENOENT, ESRCH};
 
 use super::{
-    link, message,
+    link::{self, Link, Links},
+    message,
     netlink::{Netlink, NetlinkError},
+    ownership,
     plan::{Plan, Step},
     symmetric::Marking,
 };
-use crate::ebpf::{EbpfError, Program, Programs};
+use crate::ebpf::{EbpfError, Hook, Program, Programs};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -60,14 +62,12 @@ fn make(
         Step::RemoveSource(at) => programs.remove_source(*at)?,
         Step::RemovePop(key) => programs.remove_pop(*key)?,
         Step::RemovePush(at) => programs.remove_push(*at)?,
-        Step::AttachFilter { ifindex, program } if programs.hangs_alone(*program) => {
-            programs.attach(*ifindex, *program)?
+        Step::AttachFilter((ifindex, program, Hook::Interface)) => programs.attach(*ifindex, *program)?,
+        Step::AttachFilter((ifindex, program, Hook::Clsact)) => {
+            attach(netlink, programs, *ifindex, *program)?
         }
-        Step::AttachFilter { ifindex, program } => attach(netlink, programs, *ifindex, *program)?,
-        Step::RemoveFilter { ifindex, program } if programs.hangs_alone(*program) => {
-            programs.detach(*ifindex, *program)?
-        }
-        Step::RemoveFilter { ifindex, program } => {
+        Step::RemoveFilter((ifindex, program, Hook::Interface)) => programs.detach(*ifindex, *program)?,
+        Step::RemoveFilter((ifindex, program, Hook::Clsact)) => {
             let slot = message::filter_slot(*ifindex, *program);
             absent(netlink.change("remove a filter", Message::DelTrafficFilter(slot), 0))?;
         }
@@ -84,7 +84,10 @@ fn make(
             )?;
             link::set_up(netlink, *ifindex)?;
         }
-        Step::DeleteLink { ifindex, .. } => absent(link::delete(netlink, *ifindex))?,
+        Step::DeleteLinks(links) => match links.as_slice() {
+            [(ifindex, _)] => absent(link::delete(netlink, *ifindex))?,
+            several => delete_together(netlink, several)?,
+        },
         Step::AddAddress { ifindex, net } => {
             let new = Message::NewAddress(message::address(*ifindex, *net));
             present(netlink.change("add an address", new, NLM_F_CREATE | NLM_F_EXCL))?;
@@ -132,6 +135,24 @@ fn attach(
         NLM_F_CREATE | NLM_F_REPLACE,
     )?;
     Ok(())
+}
+
+/// Deletes links in one act, by a group that is made of them. The kernel waits once for each act until nobody
+/// uses what goes.
+fn delete_together(netlink: &mut Netlink, links: &[(u32, String)]) -> Result<(), NetlinkError> {
+    let group = ownership::GROUP_OF_THE_LEAVING;
+    for (ifindex, _) in links {
+        let join = LinkAttribute::Group(group);
+        absent(link::set(netlink, "group links to be deleted", *ifindex, join))?;
+    }
+    let strangers = |link: &Link| link.group == group && !links.iter().any(|(i, _)| *i == link.index);
+    if Links::read(netlink)?.0.iter().any(strangers) {
+        // Somebody uses the number too. Theirs stay.
+        return links
+            .iter()
+            .try_for_each(|(ifindex, _)| absent(link::delete(netlink, *ifindex)));
+    }
+    absent(link::delete_group(netlink, group))
 }
 
 /// Adding what is there already is done.

@@ -65,10 +65,7 @@ impl Census {
             }
             // The filters first: they send packets there.
             steps.extend(slave.peer.map(|eni| Step::RemoveLeftFilters { ifindex: eni }));
-            steps.push(Step::DeleteLink {
-                ifindex: slave.index,
-                name: slave.name.clone(),
-            });
+            steps.push(Step::DeleteLinks(vec![(slave.index, slave.name.clone())]));
         }
         steps
     }
@@ -164,10 +161,7 @@ mod tests {
         assert_eq!(steps(&[[10, 0, 16, 200], [10, 0, 16, 7]]), [], "a pod still runs");
         let expected = [
             Step::RemoveLeftFilters { ifindex: TRUNK },
-            Step::DeleteLink {
-                ifindex: 9,
-                name: slave.name.clone(),
-            },
+            Step::DeleteLinks(vec![(9, slave.name.clone())]),
         ];
         assert_eq!(steps(&[[10, 0, 16, 200]]), expected);
         assert_eq!(steps(&[]), expected);

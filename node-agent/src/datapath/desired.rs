@@ -11,7 +11,7 @@ use super::{
     state::{LinkSetting, NetState, Route, Rule, Sysctl},
     symmetric::Symmetric,
 };
-use crate::ebpf::{Program, ProgramIds};
+use crate::ebpf::{FilterAt, Hook, Program, ProgramIds};
 
 /// The address a pod sends everything to; nobody has it, a permanent neighbour entry
 /// leads it to the host's end of the veth.
@@ -25,6 +25,8 @@ const HOST_SYSCTLS: [(&str, &str); 2] = [("forwarding", "1"), ("rp_filter", "0")
 pub struct Node<'a> {
     pub links: &'a Links,
     pub programs: &'a ProgramIds,
+    /// Whether the kernel has [`Hook::Interface`].
+    pub tcx: bool,
     /// The node's own address: the source of what the host itself sends by an ENI.
     pub node_ip: Option<Ipv4Addr>,
 }
@@ -96,7 +98,13 @@ fn local(state: &mut NetState, want: &PodInterface, veth: &Link, node: &Node<'_>
     state
         .sources
         .insert((veth.index, want.ip), ownership::pod_mac(&want.sandbox));
-    filter(state, veth.index, Program::PodSource, node);
+    // Two queueing disciplines at that place exclude each other, and the other plugin's comes later.
+    let hook = if want.shaped && node.tcx {
+        Hook::Interface
+    } else {
+        Hook::Clsact
+    };
+    filter(state, (veth.index, Program::PodSource, hook), node);
     state.routes.insert(Route::direct(MAIN_TABLE, pod, veth.index));
     state.rules.insert(Rule {
         priority: RULE_TO_POD,
@@ -133,8 +141,9 @@ fn through_nic(state: &mut NetState, want: &PodInterface, veth: &Link, nic: &Lin
     if let Some(vlan) = want.vlan {
         state.pops.insert((nic.index, vlan, want.ip), veth.index);
         state.pushes.insert((nic.index, want.ip), (vlan, veth.index));
-        filter(state, nic.index, Program::MemberPop, node);
-        filter(state, nic.index, Program::MemberPush, node);
+        for program in [Program::MemberPop, Program::MemberPush] {
+            filter(state, (nic.index, program, Hook::Clsact), node);
+        }
     }
     state
         .routes
@@ -148,10 +157,10 @@ fn through_nic(state: &mut NetState, want: &PodInterface, veth: &Link, nic: &Lin
     });
 }
 
-fn filter(state: &mut NetState, ifindex: u32, program: Program, node: &Node<'_>) {
+fn filter(state: &mut NetState, at: FilterAt, node: &Node<'_>) {
     // Every program of the object is loaded before anything is planned.
-    let id = node.programs.0.get(&program).copied().unwrap_or_default();
-    state.filters.insert((ifindex, program), id);
+    let id = node.programs.0.get(&at.1).copied().unwrap_or_default();
+    state.filters.insert(at, id);
 }
 
 /// The pod's side. `ifindex` is the pod's end of the veth, `host_mac` the other end's MAC.

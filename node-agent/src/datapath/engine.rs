@@ -5,11 +5,11 @@ use std::{net::Ipv4Addr, os::fd::OwnedFd, time::Duration};
 use terway_ebpf_abi::Counter;
 
 use super::{
-    Census, DatapathConfig, DatapathError, PodInterface, Present, Realised, Repair, Report, Sandbox, Step,
-    Waiting,
+    Census, DatapathConfig, DatapathError, PodInterface, Realised, Repair, Report, Sandbox, Step, Waiting,
     apply::{self, Outcome},
+    departures::Departure,
     desired::{self, Node},
-    link::Links,
+    link::{Link, Links},
     netlink::Netlink,
     netns, observe,
     observe::{Filters, Observed},
@@ -58,28 +58,29 @@ impl Engine {
         Ok(engine)
     }
 
-    pub fn has_nic(&mut self, mac: [u8; 6]) -> Result<bool, DatapathError> {
-        Ok(Links::read(&mut self.netlink)?.nic(mac).is_some())
-    }
-
-    pub fn add(&mut self, want: PodInterface, netns: OwnedFd) -> Result<Realised, DatapathError> {
+    pub fn add(&mut self, want: &PodInterface, netns: &OwnedFd) -> Result<Realised, DatapathError> {
         if let Some(vlan) = want.vlan.filter(|vlan| !(1..=4094).contains(vlan)) {
             return Err(DatapathError::BadVlan { vlan });
         }
-        if netns::is_own(&netns)? {
+        if netns::is_own(netns)? {
             return Err(DatapathError::HostNamespace);
         }
-        let links = Links::read(&mut self.netlink)?;
-        let mut pair = match pair::find(&links, &want, &netns)? {
+        let mut links = Links::read(&mut self.netlink)?;
+        nic(&links, want)?;
+        let mut pair = match pair::find(&links, want, netns)? {
             Some(pair) => pair,
-            None => pair::make(&mut self.netlink, &links, &want, &netns)?,
+            None => pair::make(&mut self.netlink, &links, want, netns)?,
         };
-        let realised = self.dress(&want, &mut pair);
+        if pair.new {
+            links.0.retain(|link| link.name != pair.host.name);
+            links.0.push(pair.host.clone());
+        }
+        let realised = self.dress(want, &mut pair, &links);
         if let Err(error) = realised {
             if pair.new {
                 // What could not be finished is not left half done. The first error is
                 // the one to report; a leftover is found by the next DEL or reconciliation.
-                let _ = self.delete(&want.sandbox, None);
+                let _ = self.delete(&[(want.sandbox.clone(), None)]);
             }
             return Err(error);
         }
@@ -89,7 +90,7 @@ impl Engine {
             host_mac: pair.host.mac.unwrap_or(host_mac),
             pod_mac: ownership::pod_mac(&want.sandbox),
         };
-        self.remember(Recent::Added(Box::new(want)));
+        self.remember(Recent::Added(Box::new(want.clone())));
         Ok(realised)
     }
 
@@ -104,24 +105,26 @@ impl Engine {
             ifname: want.sandbox.ifname.clone(),
         };
         let mut pair = pair::find(&links, want, &netns)?.ok_or_else(missing)?;
-        self.dress(want, &mut pair)
+        self.dress(want, &mut pair, &links)
     }
 
     /// Makes both ends of a pair what they should be, the host's first: the pod may send
     /// as soon as its own is up.
-    fn dress(&mut self, want: &PodInterface, pair: &mut Pair) -> Result<Vec<Step>, DatapathError> {
-        let links = Links::read(&mut self.netlink)?;
-        if links.nic(want.nic_mac).is_none() {
-            return Err(DatapathError::NicMissing {
-                mac: want.nic_mac,
-                waited: Duration::ZERO,
-            });
-        }
-        let wanted = self.wanted(std::slice::from_ref(want), &links);
+    fn dress(
+        &mut self,
+        want: &PodInterface,
+        pair: &mut Pair,
+        links: &Links,
+    ) -> Result<Vec<Step>, DatapathError> {
+        let nic = nic(links, want)?;
+        let mut wanted = self.wanted(std::slice::from_ref(want), links);
+        // Those of other interfaces are not this pod's.
+        let own = [&pair.host.name, &nic.name];
+        wanted.sysctls.retain(|key, _| own.contains(&&key.interface));
         let mut focus = Focus::default();
         focus.addresses.insert(want.ip);
         focus.veths.insert(pair.host.index);
-        let seen = narrowed(self.seen(&links, &wanted, Filters::Wanted)?, &focus, &wanted);
+        let seen = narrowed(self.seen(links, &wanted, Filters::Wanted)?, &focus, &wanted);
         let mut plan = Plan::between(&wanted, &seen, &[]);
         let left = Census::from(vec![want.clone()]).left_behind(&seen.foreign_rules, &wanted.rules);
         plan.steps.extend(left.into_iter().map(Step::RemoveLeftRule));
@@ -141,35 +144,32 @@ impl Engine {
         Ok(done)
     }
 
-    pub fn delete(&mut self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), DatapathError> {
+    /// Removes sandboxes. A failure says nothing of which of them are gone; all can be removed again.
+    pub fn delete(&mut self, departures: &[Departure]) -> Result<(), DatapathError> {
         let links = Links::read(&mut self.netlink)?;
-        let seen = self.seen(&links, &NetState::default(), Filters::Wanted)?;
-        let own = links.of(sandbox);
-        if let Some(netns) = netns.filter(|_| own.is_none()) {
-            pair::clear(&netns, &sandbox.ifname)?;
-        }
-        let doomed: Vec<_> = own.iter().map(|l| (l.index, l.name.clone())).collect();
-        let focus = leaving(own.map(|l| l.index), &links, &seen.state);
         let nothing = NetState::default();
+        let seen = self.seen(&links, &nothing, Filters::Wanted)?;
+        let mut doomed = Vec::new();
+        for (sandbox, netns) in departures {
+            match (links.of(sandbox), netns) {
+                (Some(own), _) => doomed.push((own.index, own.name.clone())),
+                (None, Some(netns)) => pair::clear(netns, &sandbox.ifname)?,
+                (None, None) => {}
+            }
+        }
+        let veths = doomed.iter().map(|(index, _)| *index).collect();
+        let focus = leaving(&veths, &links, &seen.state);
         let plan = Plan::between(&nothing, &narrowed(seen, &focus, &nothing), &doomed);
         complete(self.apply(plan))?;
-        self.remember(Recent::Deleted(sandbox.clone()));
+        for (sandbox, _) in departures {
+            self.remember(Recent::Deleted(sandbox.clone()));
+        }
         Ok(())
     }
 
-    pub fn sandboxes(&mut self) -> Result<Vec<Present>, DatapathError> {
+    pub fn sandboxes(&mut self) -> Result<Vec<Sandbox>, DatapathError> {
         let links = Links::read(&mut self.netlink)?;
-        let routes = observe::namespace(&mut self.netlink, &links)?.state.routes;
-        let present = links.owned().map(|(link, sandbox)| {
-            let own = routes.iter().filter(|r| r.ifindex == link.index);
-            let addresses = own.map(|r| r.destination.addr()).collect();
-            Present {
-                sandbox,
-                host_ifname: link.name.clone(),
-                addresses,
-            }
-        });
-        Ok(present.collect())
+        Ok(links.owned().map(|(_, sandbox)| sandbox).collect())
     }
 
     pub fn reconcile(&mut self, asked: Census) -> Result<Report, DatapathError> {
@@ -178,6 +178,7 @@ impl Engine {
         let node = Node {
             links: &links,
             programs: self.programs.ids(),
+            tcx: self.programs.has_tcx(),
             node_ip: self.node_ip,
         };
         let (mut wanted, mut waiting) = desired::host(&census.interfaces, &node);
@@ -239,6 +240,7 @@ impl Engine {
         let node = Node {
             links,
             programs: self.programs.ids(),
+            tcx: self.programs.has_tcx(),
             node_ip: self.node_ip,
         };
         desired::host(members, &node).0
@@ -263,6 +265,14 @@ impl Engine {
     fn apply(&mut self, plan: Plan) -> Outcome {
         apply::apply(plan, &mut self.netlink, &mut self.programs, &mut self.marking)
     }
+}
+
+/// The NIC that carries an interface.
+fn nic<'a>(links: &'a Links, want: &PodInterface) -> Result<&'a Link, DatapathError> {
+    links.nic(want.nic_mac).ok_or(DatapathError::NicMissing {
+        mac: want.nic_mac,
+        waited: Duration::ZERO,
+    })
 }
 
 fn narrowed(mut seen: Observed, focus: &Focus, wanted: &NetState) -> Observed {

@@ -29,6 +29,8 @@ pub struct Link {
     pub alias: Option<String>,
     /// The other end of a veth, by its index in its own namespace.
     pub peer: Option<u32>,
+    /// Number of the group it is in; 0 unless somebody has said otherwise.
+    pub group: u32,
 }
 
 impl Link {
@@ -79,6 +81,14 @@ impl Links {
         Ok(Self(all.into_iter().filter_map(parse).collect()))
     }
 
+    /// Reads one, or tells that there is none of this name.
+    pub fn read_one(netlink: &mut Netlink, name: &str) -> Result<Option<Link>, NetlinkError> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        let found = netlink.get("look for a link", RouteNetlinkMessage::GetLink(message))?;
+        Ok(found.into_iter().find_map(parse))
+    }
+
     pub fn named(&self, name: &str) -> Option<&Link> {
         self.0.iter().find(|l| l.name == name)
     }
@@ -121,6 +131,7 @@ fn parse(message: RouteNetlinkMessage) -> Option<Link> {
         mtu: 0,
         alias: None,
         peer: None,
+        group: 0,
     };
     for attribute in message.attributes {
         match attribute {
@@ -129,6 +140,7 @@ fn parse(message: RouteNetlinkMessage) -> Option<Link> {
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
             LinkAttribute::Link(peer) => link.peer = Some(peer),
+            LinkAttribute::Group(group) => link.group = group,
             LinkAttribute::LinkInfo(infos) => {
                 link.kind = infos
                     .into_iter()
@@ -140,27 +152,27 @@ fn parse(message: RouteNetlinkMessage) -> Option<Link> {
     Some(link)
 }
 
-/// Makes a pair with one end here and the other in the pod's namespace, both under a
-/// temporary name: what is half made is never taken for finished.
+/// Makes a pair with one end here, under a temporary name, and the other in the pod's namespace, under its own: what
+/// is half made is told by the name of the host's end, and goes with it.
 pub fn create_veth(
     netlink: &mut Netlink,
     sandbox: &Sandbox,
     netns: BorrowedFd<'_>,
     mtu: u32,
 ) -> Result<(), NetlinkError> {
-    let name = ownership::temporary_ifname(sandbox);
-    let end = |mac: [u8; 6]| {
+    let end = |name: String, mac: [u8; 6]| {
         let mut message = LinkMessage::default();
         message.attributes = vec![
-            LinkAttribute::IfName(name.clone()),
+            LinkAttribute::IfName(name),
             LinkAttribute::Address(mac.to_vec()),
             LinkAttribute::Mtu(mtu),
         ];
         message
     };
-    let mut peer = end(ownership::pod_mac(sandbox));
+    let mut peer = end(sandbox.ifname.clone(), ownership::pod_mac(sandbox));
     peer.attributes.push(LinkAttribute::NetNsFd(netns.as_raw_fd()));
-    let mut host = end(ownership::host_mac(sandbox));
+    let temporary = ownership::temporary_ifname(sandbox);
+    let mut host = end(temporary, ownership::host_mac(sandbox));
     host.attributes.push(LinkAttribute::LinkInfo(vec![
         LinkInfo::Kind(InfoKind::Veth),
         LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
@@ -201,6 +213,17 @@ pub fn delete(netlink: &mut Netlink, index: u32) -> Result<(), NetlinkError> {
     netlink.change("delete a link", RouteNetlinkMessage::DelLink(message), 0)
 }
 
+/// Deletes all links of a group.
+pub fn delete_group(netlink: &mut Netlink, group: u32) -> Result<(), NetlinkError> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::Group(group));
+    netlink.change(
+        "delete a group of links",
+        RouteNetlinkMessage::DelLink(message),
+        0,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +239,7 @@ mod tests {
             mtu: 1500,
             alias: None,
             peer: None,
+            group: 0,
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod apply;
 mod census;
+mod departures;
 mod desired;
 mod disturbance;
 mod engine;
@@ -83,6 +84,9 @@ pub struct PodInterface {
     pub extra_routes: Vec<Ipv4Net>,
     /// Destinations the host's own routing decides about, not the ENI's table.
     pub host_stack_cidrs: Vec<Ipv4Net>,
+    /// Whether a plugin of the chain may limit what the pod sends: it does that with a queueing discipline
+    /// of its own on the host's end, and the check of sources must leave room for that.
+    pub shaped: bool,
 }
 
 /// What an ADD has made.
@@ -91,15 +95,6 @@ pub struct Realised {
     pub host_ifname: String,
     pub host_mac: [u8; 6],
     pub pod_mac: [u8; 6],
-}
-
-/// A sandbox that has a host veth.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Present {
-    pub sandbox: Sandbox,
-    pub host_ifname: String,
-    /// Addresses routed to it.
-    pub addresses: Vec<Ipv4Addr>,
 }
 
 /// Something a check found wrong and put right.
@@ -162,6 +157,7 @@ const MARKS_LOOK: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug)]
 pub struct Datapath {
     worker: worker::Worker,
+    departures: departures::Departures,
     disturbances: Arc<disturbance::Disturbances>,
     nic_deadline: Duration,
 }
@@ -175,6 +171,7 @@ impl Datapath {
         let (worker, disturbances) = worker::Worker::start(config).await?;
         Ok(Self {
             worker,
+            departures: departures::Departures::default(),
             disturbances: Arc::new(disturbances),
             nic_deadline,
         })
@@ -183,8 +180,20 @@ impl Datapath {
     /// Makes the interface, or completes it when it is there already. Waits for the
     /// NIC; meanwhile other requests go on.
     pub async fn add(&self, want: PodInterface, netns: OwnedFd) -> Result<Realised, DatapathError> {
-        self.wait_for_nic(want.nic_mac).await?;
-        self.worker.run(move |engine| engine.add(want, netns)).await?
+        let deadline = tokio::time::Instant::now() + self.nic_deadline;
+        let (want, netns) = (Arc::new(want), Arc::new(netns));
+        loop {
+            let (want, netns) = (want.clone(), netns.clone());
+            let added = self.worker.run(move |engine| engine.add(&want, &netns)).await?;
+            match added {
+                Err(DatapathError::NicMissing { mac, .. }) if tokio::time::Instant::now() >= deadline => {
+                    let waited = self.nic_deadline;
+                    return Err(DatapathError::NicMissing { mac, waited });
+                }
+                Err(DatapathError::NicMissing { .. }) => tokio::time::sleep(NIC_POLL).await,
+                added => return added,
+            }
+        }
     }
 
     /// Checks the interface and repairs what can be repaired without making a new one.
@@ -196,14 +205,12 @@ impl Datapath {
     /// leaves a newer sandbox of the same pod alone. The pod's end goes with the host's; the
     /// namespace is looked into only for what upstream's agent has made there.
     pub async fn delete(&self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), DatapathError> {
-        let sandbox = sandbox.clone();
-        self.worker
-            .run(move |engine| engine.delete(&sandbox, netns))
-            .await?
+        let departure = (sandbox.clone(), netns);
+        self.departures.delete(&self.worker, departure).await
     }
 
     /// The sandboxes that have a host veth, whoever made it and when.
-    pub async fn sandboxes(&self) -> Result<Vec<Present>, DatapathError> {
+    pub async fn sandboxes(&self) -> Result<Vec<Sandbox>, DatapathError> {
         self.worker.run(|engine| engine.sandboxes()).await?
     }
 
@@ -231,19 +238,5 @@ impl Datapath {
     /// Packets per outcome, summed over the node.
     pub async fn counters(&self) -> Result<Vec<(Counter, u64)>, DatapathError> {
         self.worker.run(|engine| engine.counters()).await?
-    }
-
-    async fn wait_for_nic(&self, mac: [u8; 6]) -> Result<(), DatapathError> {
-        let deadline = tokio::time::Instant::now() + self.nic_deadline;
-        while !self.worker.run(move |engine| engine.has_nic(mac)).await?? {
-            if tokio::time::Instant::now() >= deadline {
-                return Err(DatapathError::NicMissing {
-                    mac,
-                    waited: self.nic_deadline,
-                });
-            }
-            tokio::time::sleep(NIC_POLL).await;
-        }
-        Ok(())
     }
 }

@@ -49,10 +49,15 @@ impl NetlinkError {
     }
 }
 
+/// The kernel fills datagrams of a dump up to this many bytes where the reader has room for them (`af_netlink.c`);
+/// only a single larger object makes a larger one.
+const DATAGRAM: usize = 32 * 1024;
+
 /// One socket, in the network namespace of the thread that opened it.
 pub struct Netlink {
     socket: Socket,
     sequence: u32,
+    buffer: Vec<u8>,
 }
 
 /// How one reply ended.
@@ -78,7 +83,11 @@ impl Netlink {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> Result<Self, NetlinkError> {
         let socket = socket(NETLINK_ROUTE)?;
-        Ok(Self { socket, sequence: 0 })
+        Ok(Self {
+            socket,
+            sequence: 0,
+            buffer: Vec::with_capacity(DATAGRAM),
+        })
     }
 
     /// The port that the kernel tells this socket's changes with.
@@ -116,6 +125,22 @@ impl Netlink {
         Err(NetlinkError::Unsteady { act })
     }
 
+    /// Reads one object, or tells that there is none.
+    pub fn get(
+        &mut self,
+        act: &'static str,
+        message: RouteNetlinkMessage,
+    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+        self.send(act, message, NLM_F_REQUEST | NLM_F_ACK)?;
+        match self.receive(act) {
+            Ok(Reply::Complete(all)) => Ok(all),
+            // Only a dump has this flag.
+            Ok(Reply::Interrupted) => Err(NetlinkError::Unsteady { act }),
+            Err(error) if error.errno() == Some(nix::libc::ENODEV) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn send(
         &mut self,
         act: &'static str,
@@ -140,11 +165,18 @@ impl Netlink {
         let mut all = Vec::new();
         let mut interrupted = false;
         loop {
-            let (bytes, _) = self
+            self.buffer.clear();
+            let (length, _) = self
                 .socket
-                .recv_from_full()
+                .recv_from(&mut self.buffer, nix::libc::MSG_TRUNC)
                 .map_err(|source| NetlinkError::Transport { act, source })?;
-            for packet in packets(&bytes) {
+            if length > self.buffer.len() {
+                // Part of it is lost. The next attempt has room for it.
+                self.buffer.reserve(length);
+                interrupted = true;
+                continue;
+            }
+            for packet in packets(&self.buffer) {
                 let packet = packet.map_err(|source| NetlinkError::Malformed { act, source })?;
                 if packet.header.sequence_number != self.sequence {
                     continue; // the late answer to a request that was given up

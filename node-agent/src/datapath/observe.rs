@@ -13,14 +13,14 @@ use netlink_packet_route::{
 
 use super::{
     DatapathError,
-    link::Links,
+    link::{Link, Links},
     message,
     netlink::{Netlink, NetlinkError},
     ownership,
     state::{LinkSetting, NetState, Rule, Sysctl},
     symmetric::Marking,
 };
-use crate::ebpf::{Program, Programs};
+use crate::ebpf::{Hook, Program, Programs};
 
 /// What is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,25 +55,16 @@ pub fn host(
     let mut observed = namespace(netlink, links)?;
     let state = &mut observed.state;
     for link in &links.0 {
-        let roles: &[Program] = if link.owner().is_some() {
-            &[Program::PodSource]
-        } else if link.can_be_nic() {
-            &[Program::MemberPop, Program::MemberPush]
-        } else {
-            &[]
-        };
-        for program in roles {
-            if filters == Filters::Wanted && !wanted.filters.contains_key(&(link.index, *program)) {
+        for (program, hook) in places(link, programs.has_tcx()) {
+            let at = (link.index, *program, *hook);
+            if filters == Filters::Wanted && !wanted.filters.contains_key(&at) {
                 continue;
             }
-            let id = if programs.hangs_alone(*program) {
-                programs.attached(link.index, *program)?
-            } else {
-                filter(netlink, link.index, *program)?
+            let id = match hook {
+                Hook::Interface => programs.attached(link.index, *program)?,
+                Hook::Clsact => filter(netlink, link.index, *program)?,
             };
-            if let Some(id) = id {
-                state.filters.insert((link.index, *program), id);
-            }
+            state.filters.extend(id.map(|id| (at, id)));
         }
     }
     state.pops = programs.pops()?;
@@ -84,6 +75,22 @@ pub fn host(
         state.marking = marking.observe()?;
     }
     Ok(observed)
+}
+
+/// Where our filters can be on a link.
+fn places(link: &Link, tcx: bool) -> &'static [(Program, Hook)] {
+    match link.owner() {
+        Some(_) if tcx => &[
+            (Program::PodSource, Hook::Clsact),
+            (Program::PodSource, Hook::Interface),
+        ],
+        Some(_) => &[(Program::PodSource, Hook::Clsact)],
+        None if link.can_be_nic() => &[
+            (Program::MemberPop, Hook::Clsact),
+            (Program::MemberPush, Hook::Clsact),
+        ],
+        None => &[],
+    }
 }
 
 /// Reads links, addresses, neighbours, routes and rules of the namespace of `netlink`.

@@ -20,6 +20,8 @@ pub const FILTER_HANDLE: u32 = 0x007e_77a1;
 
 /// Tables from this number on are those of ENIs: this plus the interface's number.
 pub const FIRST_ENI_TABLE: u32 = 1000;
+/// Group of links that are about to be deleted together.
+pub const GROUP_OF_THE_LEAVING: u32 = 0x007e_77a1;
 const HOST_PREFIX: &str = "cali";
 const TEMPORARY_PREFIX: &str = "twt";
 const ALIAS_MARK: &str = "terway";

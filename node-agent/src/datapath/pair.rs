@@ -54,7 +54,7 @@ pub fn make(
     }
     let mut pod = netns::netlink_in(netns.as_fd())?;
     let ifname = &want.sandbox.ifname;
-    if Links::read(&mut pod)?.named(ifname).is_some() {
+    if Links::read_one(&mut pod, ifname)?.is_some() {
         return Err(DatapathError::InterfaceTaken {
             ifname: ifname.clone(),
         });
@@ -87,13 +87,11 @@ fn put_in_place(
     let missing = || DatapathError::PodInterfaceMissing {
         ifname: want.sandbox.ifname.clone(),
     };
-    let pod_ifindex = Links::read(pod)?.named(temporary).ok_or_else(missing)?.index;
-    let rename = LinkAttribute::IfName(want.sandbox.ifname.clone());
-    link::set(pod, "name the pod's interface", pod_ifindex, rename)?;
+    let inside = Links::read_one(pod, &want.sandbox.ifname)?.ok_or_else(missing)?;
     let gone = || DatapathError::HostInterfaceMissing {
         container_id: want.sandbox.container_id.clone(),
     };
-    let index = Links::read(netlink)?.named(temporary).ok_or_else(gone)?.index;
+    let index = Links::read_one(netlink, temporary)?.ok_or_else(gone)?.index;
     let alias = LinkAttribute::IfAlias(ownership::alias(&want.sandbox));
     link::set(netlink, "mark the host's end of a veth pair", index, alias)?;
     link::set(
@@ -102,8 +100,8 @@ fn put_in_place(
         index,
         LinkAttribute::IfName(name.to_owned()),
     )?;
-    let host = Links::read(netlink)?.indexed(index).cloned().ok_or_else(gone)?;
-    Ok((host, pod_ifindex))
+    let host = Links::read_one(netlink, name)?.ok_or_else(gone)?;
+    Ok((host, inside.index))
 }
 
 /// Removes a pod's end that has no host end of ours: upstream's agent made it, as a veth or an IPvlan.

@@ -9,7 +9,7 @@ use super::{
     state::{InterfaceIp, LinkSetting, NetState, PopKey, Route, Rule, Sysctl},
     symmetric::Symmetric,
 };
-use crate::ebpf::Program;
+use crate::ebpf::FilterAt;
 
 /// One change to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +32,7 @@ pub enum Step {
         vlan: u16,
         veth: u32,
     },
-    AttachFilter {
-        ifindex: u32,
-        program: Program,
-    },
+    AttachFilter(FilterAt),
     SetLink {
         ifindex: u32,
         setting: LinkSetting,
@@ -61,14 +58,9 @@ pub enum Step {
     RemoveRoute(Route),
     RemovePop(PopKey),
     RemovePush(InterfaceIp),
-    RemoveFilter {
-        ifindex: u32,
-        program: Program,
-    },
-    DeleteLink {
-        ifindex: u32,
-        name: String,
-    },
+    RemoveFilter(FilterAt),
+    /// Links by number and name, in one act.
+    DeleteLinks(Vec<(u32, String)>),
     RemoveSource(InterfaceIp),
 }
 
@@ -139,12 +131,9 @@ impl Plan {
                 });
             }
         }
-        for ((ifindex, program), id) in &wanted.filters {
-            if seen.filters.get(&(*ifindex, *program)) != Some(id) {
-                self.steps.push(Step::AttachFilter {
-                    ifindex: *ifindex,
-                    program: *program,
-                });
+        for (at, id) in &wanted.filters {
+            if seen.filters.get(at) != Some(id) {
+                self.steps.push(Step::AttachFilter(*at));
             }
         }
     }
@@ -219,19 +208,15 @@ impl Plan {
                 .copied()
                 .map(Step::RemovePush),
         );
-        for (ifindex, program) in seen.filters.keys() {
-            if !wanted.filters.contains_key(&(*ifindex, *program)) && !dies(*ifindex) {
-                steps.push(Step::RemoveFilter {
-                    ifindex: *ifindex,
-                    program: *program,
-                });
-            }
-        }
-        for (ifindex, name) in doomed {
-            steps.push(Step::DeleteLink {
-                ifindex: *ifindex,
-                name: name.clone(),
-            });
+        let filters = seen.filters.keys().filter(|at| !dies(at.0));
+        steps.extend(
+            filters
+                .filter(|at| !wanted.filters.contains_key(at))
+                .copied()
+                .map(Step::RemoveFilter),
+        );
+        if !doomed.is_empty() {
+            steps.push(Step::DeleteLinks(doomed.to_vec()));
         }
         steps.extend(
             seen.sources
@@ -266,7 +251,7 @@ impl fmt::Display for Step {
             Step::PutPush {
                 at: (i, ip), vlan, ..
             } => write!(f, "tag {ip} with VLAN {vlan} on interface {i}"),
-            Step::AttachFilter { ifindex, program } => {
+            Step::AttachFilter((ifindex, program, _)) => {
                 write!(f, "attach {} to interface {ifindex}", program.name())
             }
             Step::SetLink { ifindex, setting } => {
@@ -286,10 +271,13 @@ impl fmt::Display for Step {
                 write!(f, "stop accepting {ip} in VLAN {vlan} on interface {i}")
             }
             Step::RemovePush((i, ip)) => write!(f, "stop tagging {ip} on interface {i}"),
-            Step::RemoveFilter { ifindex, program } => {
+            Step::RemoveFilter((ifindex, program, _)) => {
                 write!(f, "detach {} from interface {ifindex}", program.name())
             }
-            Step::DeleteLink { name, .. } => write!(f, "delete link {name}"),
+            Step::DeleteLinks(links) => {
+                let names: Vec<&str> = links.iter().map(|(_, name)| name.as_str()).collect();
+                write!(f, "delete link {}", names.join(", "))
+            }
             Step::RemoveSource((i, ip)) => write!(f, "stop letting {ip} in from interface {i}"),
         }
     }

@@ -35,21 +35,21 @@ impl Recent {
     }
 }
 
-/// What goes with a host veth, and with those that went before without a word (their
+/// What goes with host veths, and with those that went before without a word (their
 /// namespace died): their addresses, unless a living veth has them too, as the next
 /// sandbox of a pod with a fixed address does.
-pub fn leaving(veth: Option<u32>, links: &Links, seen: &NetState) -> Focus {
-    let lives = |index: &u32| Some(*index) != veth && links.indexed(*index).is_some();
+pub fn leaving(veths: &BTreeSet<u32>, links: &Links, seen: &NetState) -> Focus {
+    let lives = |index: &u32| !veths.contains(index) && links.indexed(*index).is_some();
     let (living, dead): (Vec<_>, Vec<_>) = seen.sources.keys().copied().partition(|(i, _)| lives(i));
     let mut claimed: BTreeSet<Ipv4Addr> = living.into_iter().map(|(_, ip)| ip).collect();
     let mut focus = Focus::default();
-    focus.veths.extend(veth);
+    focus.veths.extend(veths);
     for (index, ip) in dead {
         focus.veths.insert(index);
         focus.addresses.insert(ip);
     }
     for route in &seen.routes {
-        if veth == Some(route.ifindex) {
+        if veths.contains(&route.ifindex) {
             focus.addresses.insert(route.destination.addr());
         } else if links.indexed(route.ifindex).is_some_and(|l| l.owner().is_some()) {
             claimed.insert(route.destination.addr());

@@ -12,8 +12,8 @@ use std::{
 use ipnet::Ipv4Net;
 
 use super::symmetric::Symmetric;
+use crate::ebpf::{FilterAt, Program, PushValue};
 pub use crate::ebpf::{InterfaceIp, PopKey};
-use crate::ebpf::{Program, PushValue};
 
 /// Route scope as the kernel numbers it: anywhere.
 pub const SCOPE_UNIVERSE: u8 = 0;
@@ -121,8 +121,8 @@ pub struct NetState {
 
     pub routes: BTreeSet<Route>,
     pub rules: BTreeSet<Rule>,
-    /// Filters by interface and role, with the kernel's id of the program they carry.
-    pub filters: BTreeMap<(u32, Program), u32>,
+    /// Filters by place and role, with the kernel's id of the program they carry.
+    pub filters: BTreeMap<FilterAt, u32>,
     /// Host veth of each pop entry.
     pub pops: BTreeMap<PopKey, u32>,
     /// VLAN id and host veth of each push entry.

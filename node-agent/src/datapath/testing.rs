@@ -30,6 +30,7 @@ pub fn member(number: u8) -> PodInterface {
         default_route: true,
         extra_routes: Vec::new(),
         host_stack_cidrs: Vec::new(),
+        shaped: false,
     }
 }
 
@@ -52,6 +53,7 @@ pub fn trunk() -> Link {
         mtu: 1500,
         alias: None,
         peer: None,
+        group: 0,
     }
 }
 

@@ -52,6 +52,19 @@ impl Program {
     }
 }
 
+/// What of an interface a program is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// The queueing discipline clsact, which is made for it.
+    Clsact,
+    /// The interface itself (TCX, Linux 6.6 and later). The kernel waits some 10 ms, holding its lock of all
+    /// interfaces, when such a program comes and when its interface goes.
+    Interface,
+}
+
+/// Interface, role and hook of a filter.
+pub type FilterAt = (u32, Program, Hook);
+
 /// Key of a pop entry: trunk, VLAN id, destination.
 pub type PopKey = (u32, u16, Ipv4Addr);
 /// An address on an interface.
@@ -127,10 +140,9 @@ impl Programs {
         Ok(fd.as_fd().as_raw_fd())
     }
 
-    /// Whether this program is attached to the interface itself and not to a queueing discipline: on
-    /// pods' veths, where the kernel can. (On ENIs it would see frames before the filters of others.)
-    pub fn hangs_alone(&self, program: Program) -> bool {
-        self.tcx && program == Program::PodSource
+    /// Whether the kernel has [`Hook::Interface`].
+    pub fn has_tcx(&self) -> bool {
+        self.tcx
     }
 
     /// The id of the program that is attached to the interface itself in this one's name.

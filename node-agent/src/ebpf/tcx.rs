@@ -1,7 +1,7 @@
 //! Attaching to an interface without a queueing discipline (TCX, Linux 6.6 and later).
 //!
-//! The check of sources hangs on the hosts' ends of pods' veths. There other plugins want to make a
-//! queueing discipline of their own (bandwidth does), which they cannot where a clsact already is. A
+//! The check of sources hangs on the hosts' ends of pods' veths. There the bandwidth plugin wants to make a
+//! queueing discipline of its own for a pod whose sending is limited, which it cannot where a clsact already is. A
 //! program attached like this is the interface's own: it stays without a pin, and goes with the interface.
 
 use std::{

@@ -19,6 +19,8 @@ pub struct PodView {
     pub ignored: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Whether an annotation limits what it sends.
+    pub shaped: bool,
 }
 
 impl PodView {
@@ -39,6 +41,10 @@ impl PodView {
             wants_eni: is_true(&meta.annotations, annotation::POD_ENI),
             ignored: is_true(&meta.labels, label::IGNORE),
             deleting: meta.deletion_timestamp.is_some(),
+            shaped: meta
+                .annotations
+                .as_ref()
+                .is_some_and(|all| all.contains_key(annotation::EGRESS_BANDWIDTH)),
         }
     }
 }

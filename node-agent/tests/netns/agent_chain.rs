@@ -131,7 +131,8 @@ fn portmap_and_bandwidth_take_our_result() {
         let eni = node.shared_eni();
         let mut host = Host::start(&node).await;
         for (version, number) in [("0.4.0", 4), ("1.0.0", 5)] {
-            let pod = Pod::shared(number, "a");
+            let mut pod = Pod::shared(number, "a");
+            pod.member.shaped = true;
             host.bind(&pod);
             let runtime = Runtime {
                 host: &host,

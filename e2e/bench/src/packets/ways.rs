@@ -138,6 +138,7 @@ impl Node {
             default_route: true,
             extra_routes: Vec::new(),
             host_stack_cidrs: Vec::new(),
+            shaped: false,
         };
         let netns = pod.netns.as_fd().try_clone_to_owned()?;
         tokio::time::timeout(Duration::from_secs(30), self.datapath.add(interface, netns))

@@ -12,6 +12,7 @@ fn wanted(members: &[PodInterface], links: &Links) -> (NetState, Vec<Waiting>) {
         &Node {
             links,
             programs: &programs,
+            tcx: true,
             node_ip: None,
         },
     )
@@ -41,7 +42,7 @@ fn members_of_a_trunk_share_its_table_and_filters() {
     let (state, _) = wanted(&members, &links(&members));
     let defaults = state.routes.iter().filter(|r| r.destination.prefix_len() == 0);
     assert_eq!(defaults.map(|r| r.table).collect::<Vec<_>>(), [1000 + TRUNK]);
-    assert_eq!(state.filters.keys().filter(|(i, _)| *i == TRUNK).count(), 2);
+    assert_eq!(state.filters.keys().filter(|at| at.0 == TRUNK).count(), 2);
     assert_eq!(
         (state.pops.len(), state.pushes.len(), state.sources.len()),
         (2, 2, 2)
@@ -53,12 +54,7 @@ fn shared_addresses_need_no_tags_and_share_the_table_of_their_nic() {
     let pods = [shared(1), shared(2)];
     let (state, _) = wanted(&pods, &links(&pods));
     assert!(state.pops.is_empty() && state.pushes.is_empty());
-    assert!(
-        state
-            .filters
-            .keys()
-            .all(|(_, program)| *program == Program::PodSource)
-    );
+    assert!(state.filters.keys().all(|at| at.1 == Program::PodSource));
     assert_eq!(state.sources.len(), 2, "nor may they send in a member's name");
     let tables: Vec<u32> = state.rules.iter().map(|r| r.table).collect();
     assert_eq!(tables, [MAIN_TABLE, MAIN_TABLE, 1000 + TRUNK, 1000 + TRUNK]);

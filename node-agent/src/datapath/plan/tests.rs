@@ -10,13 +10,14 @@ use super::{
     },
     *,
 };
-use crate::ebpf::ProgramIds;
+use crate::ebpf::{Hook, Program, ProgramIds};
 
 fn wanted(members: &[PodInterface]) -> NetState {
     let programs = ProgramIds(Program::ALL.into_iter().zip(1..).collect());
     let node = Node {
         links: &links(members),
         programs: &programs,
+        tcx: true,
         node_ip: Some([10, 0, 0, 11].into()),
     };
     desired::host(members, &node).0
@@ -48,13 +49,7 @@ fn a_packet_never_meets_a_way_without_its_checks() {
     let source = position(&plan, |s| matches!(s, Step::PutSource { .. }));
     let push = position(&plan, |s| matches!(s, Step::PutPush { .. }));
     let filter = position(&plan, |s| {
-        matches!(
-            s,
-            Step::AttachFilter {
-                program: Program::PodSource,
-                ..
-            }
-        )
+        matches!(s, Step::AttachFilter((_, Program::PodSource, _)))
     });
     let link = position(&plan, |s| matches!(s, Step::SetLink { ifindex: 11, .. }));
     let route = position(&plan, |s| matches!(s, Step::PutRoute(_)));
@@ -70,12 +65,11 @@ fn what_leaves_goes_in_the_opposite_order() {
     let plan = Plan::between(&NetState::default(), &seen(wanted(&[gone])), &doomed);
     let rule = position(&plan, |s| matches!(s, Step::RemoveRule(_)));
     let pop = position(&plan, |s| matches!(s, Step::RemovePop(_)));
-    let link = position(&plan, |s| matches!(s, Step::DeleteLink { .. }));
+    let link = position(&plan, |s| matches!(s, Step::DeleteLinks(_)));
     let source = position(&plan, |s| matches!(s, Step::RemoveSource(_)));
     assert!(rule < pop && pop < link && link < source);
     let veth_steps = plan.steps.iter().filter(|s| {
-        matches!(s, Step::RemoveFilter { ifindex: 11, .. })
-            || matches!(s, Step::RemoveRoute(r) if r.ifindex == 11)
+        matches!(s, Step::RemoveFilter((11, ..))) || matches!(s, Step::RemoveRoute(r) if r.ifindex == 11)
     });
     assert_eq!(veth_steps.count(), 0, "they go with the link");
 }
@@ -116,14 +110,26 @@ fn a_second_way_to_the_same_place_is_removed() {
 fn an_older_program_is_replaced_in_its_place() {
     let state = wanted(&[member(1)]);
     let mut observed = seen(state.clone());
-    observed.state.filters.insert((TRUNK, Program::MemberPop), 4711);
+    let at = (TRUNK, Program::MemberPop, Hook::Clsact);
+    observed.state.filters.insert(at, 4711);
     let plan = Plan::between(&state, &observed, &[]);
+    assert_eq!(plan.steps, [Step::AttachFilter(at)]);
+}
+
+#[test]
+fn a_check_of_sources_moves_to_its_other_hook_without_a_moment_between() {
+    let plain = member(1);
+    let shaped = PodInterface {
+        shaped: true,
+        ..plain.clone()
+    };
+    let plan = Plan::between(&wanted(&[plain]), &seen(wanted(&[shaped])), &[]);
     assert_eq!(
         plan.steps,
-        [Step::AttachFilter {
-            ifindex: TRUNK,
-            program: Program::MemberPop
-        }]
+        [
+            Step::AttachFilter((11, Program::PodSource, Hook::Clsact)),
+            Step::RemoveFilter((11, Program::PodSource, Hook::Interface)),
+        ]
     );
 }
 

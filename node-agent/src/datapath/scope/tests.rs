@@ -13,6 +13,7 @@ fn state(members: &[PodInterface]) -> NetState {
     let node = Node {
         links: &links(members),
         programs: &ProgramIds::default(),
+        tcx: true,
         node_ip: None,
     };
     desired::host(members, &node).0
@@ -21,7 +22,7 @@ fn state(members: &[PodInterface]) -> NetState {
 #[test]
 fn a_sandbox_takes_its_address_along() {
     let members = [member(1), member(2)];
-    let focus = leaving(Some(11), &links(&members), &state(&members));
+    let focus = leaving(&[11].into(), &links(&members), &state(&members));
     assert_eq!(focus.addresses, [member(1).ip].into());
     assert_eq!(focus.veths, [11].into());
 }
@@ -38,17 +39,18 @@ fn an_address_that_the_next_sandbox_has_stays() {
     let node = Node {
         links: &all,
         programs: &ProgramIds::default(),
+        tcx: true,
         node_ip: None,
     };
     let seen = desired::host(&both, &node).0;
-    let focus = leaving(Some(11), &all, &seen);
+    let focus = leaving(&[11].into(), &all, &seen);
     assert!(focus.addresses.is_empty(), "{focus:?}");
 }
 
 #[test]
 fn veths_that_died_without_a_word_are_cleaned_up_with_the_next() {
     let members = [member(1), member(2)];
-    let focus = leaving(None, &links(&members[..1]), &state(&members));
+    let focus = leaving(&BTreeSet::new(), &links(&members[..1]), &state(&members));
     assert_eq!(focus.addresses, [member(2).ip].into());
     assert_eq!(focus.veths, [12].into());
 }

@@ -110,6 +110,7 @@ impl Host {
         let view = PodView {
             key: PodKey::new(&want.namespace, &want.pod_name),
             uid: want.sandbox.pod_uid.clone(),
+            shaped: want.shaped,
             ..PodView::default()
         };
         let nic = Nic {

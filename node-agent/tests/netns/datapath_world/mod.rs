@@ -204,6 +204,7 @@ impl Pod {
             default_route: true,
             extra_routes: Vec::new(),
             host_stack_cidrs: Vec::new(),
+            shaped: false,
         };
         Self {
             number,
