@@ -2,9 +2,10 @@
 
 use crate::action::Action;
 use crate::answers::{self, AssignedIps};
-use crate::client::{Cloud, unreadable};
+use crate::client::Cloud;
 use crate::error::CloudError;
 use crate::limits::Permit;
+use crate::lists::unreadable;
 use crate::requests::{AssignIps, UnassignIps};
 
 impl Cloud {

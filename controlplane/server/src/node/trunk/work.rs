@@ -1,151 +1,33 @@
-//! One node's trunk: looks, plans, does the next step.
+//! The steps of a trunk's plan.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use terway_cloud::{Action, AttachEni, CloudError, EniFilter, ErrorClass, Expect, Priority};
+use terway_cloud::{AttachEni, CloudError, EniFilter, ErrorClass, Expect};
 use terway_core::cloud::EniKind;
 use terway_core::conditions::{Statement, state};
-use terway_core::intent::{Evidence, IntentId, Lookup};
-use terway_core::node::{NodeFacts, Observed, Step, TRUNK_INDEX, Wait, is_trunk_of, plan_trunk};
+use terway_core::intent::{Answer, Evidence, IntentId, Lookup};
+use terway_core::node::{NodeFacts, Step, TRUNK_INDEX, is_trunk_of};
 use terway_crds::names::{action, condition, event, tag};
 use terway_crds::node::Nic;
 use terway_crds::{Operation, OperationKind};
 
-use super::{NodeController, observe, status};
+use super::look::Look;
 use crate::context::{Grant, answer};
 use crate::error::ReconcileError;
 use crate::events::{News, Severity, node_reference};
+use crate::node::NodeController;
 use crate::objects::NodeRecord;
+use crate::requests;
 use crate::runtime::{Key, Next, Slot};
 
-/// More steps in a row than any trunk needs.
-const MAX_STEPS: usize = 20;
-
-/// Brings the trunk as far as it gets now.
-pub async fn reconcile(
-    controller: &NodeController,
-    key: &Key,
-    slot: &mut Slot,
-) -> Result<Next, ReconcileError> {
-    let context = &controller.context;
-    if !context.settings.pods.enable_trunk {
-        return Ok(Next::OnChange);
-    }
-    let mut grant: Option<(Action, Grant)> = None;
-    for _ in 0..MAX_STEPS {
-        let seen = observe::observe(context, key);
-        let (Some(node), Some(record)) = (&seen.node, &seen.record) else {
-            return Ok(Next::OnChange);
-        };
-        if node.eni_only || record.metadata.deletion_timestamp.is_some() {
-            return Ok(Next::OnChange);
-        }
-        let look = Look::take(controller, key, node, record);
-        let step = match plan_trunk(&look.view(controller, record)) {
-            Ok(step) => step,
-            Err(reason) => return wait(controller, node, record, reason).await,
-        };
-        let sent = step == Step::Create && look.evidence.may_have_been_sent;
-        if call_of(&step).is_some() && !sent && context.degradation.now().begins_nothing() {
-            let message = "no trunk is made until degradation in ctrl-config.yaml is lifted".to_owned();
-            status::say(context, record, false, "Degraded", message).await?;
-            return Ok(Next::OnChange);
-        }
-        // First the token, then read and plan again, then send.
-        if let Some((action, priority)) = call_of(&step)
-            && grant.as_ref().is_none_or(|(held, _)| *held != action)
-        {
-            let granted = context.grant(action, priority, &node.name);
-            grant = Some((action, slot.released_while(granted).await));
-            continue;
-        }
-        let granted = grant.take().map(|(_, grant)| grant);
-        let work = Work {
-            controller,
-            key,
-            node,
-            record,
-            look: &look,
-        };
-        if let Some(next) = work.apply(step, granted, slot).await? {
-            return Ok(next);
-        }
-    }
-    Ok(Next::After(Duration::from_secs(1)))
-}
-
-fn call_of(step: &Step) -> Option<(Action, Priority)> {
-    match step {
-        Step::Create => Some((Action::CreateNetworkInterface, Priority::Create)),
-        Step::Attach(_) => Some((Action::AttachNetworkInterface, Priority::Attach)),
-        Step::FindTrunks
-        | Step::WriteOperation(_)
-        | Step::LookUpByTag
-        | Step::LookUpById(_)
-        | Step::Watch(_)
-        | Step::WriteNic(_) => None,
-    }
-}
-
-/// Everything the plan is made from, beside the record.
-struct Look {
-    memory: super::Memory,
-    settings: Result<terway_core::node::EniSettings, String>,
-    operation: Option<Operation>,
-    evidence: Evidence,
-    seen: Option<(terway_core::cloud::EniObservation, Timestamp)>,
-    now: Timestamp,
-}
-
-impl Look {
-    fn take(controller: &NodeController, key: &Key, node: &NodeFacts, record: &NodeRecord) -> Self {
-        let context = &controller.context;
-        let operations = record
-            .status
-            .as_ref()
-            .map(|status| status.operations.as_slice())
-            .unwrap_or_default();
-        let operation = operations
-            .iter()
-            .find(|o| matches!(o.kind, OperationKind::CreateTrunk | OperationKind::AttachTrunk))
-            .cloned();
-        let attempt = operation.as_ref().map_or(0, |operation| operation.attempt);
-        let uid = record.metadata.uid.as_deref().unwrap_or_default();
-        let eni = operation
-            .as_ref()
-            .map(|operation| operation.eni_id.as_str())
-            .filter(|id| !id.is_empty());
-        Self {
-            memory: controller.memory_of(key),
-            settings: observe::eni_settings(context, &node.zone),
-            evidence: context.intents.of(uid, TRUNK_INDEX, attempt),
-            seen: eni.and_then(|id| context.seen(id)),
-            operation,
-            now: Timestamp::now(),
-        }
-    }
-
-    fn view<'a>(&'a self, controller: &'a NodeController, record: &'a NodeRecord) -> Observed<'a> {
-        Observed {
-            record,
-            trunks_of_instance: self.memory.trunks.as_deref(),
-            settings: &self.settings,
-            evidence: &self.evidence,
-            attach_sent: self.memory.attach_sent,
-            seen: self.seen.as_ref().map(|(observation, at)| (observation, *at)),
-            now: self.now,
-            limits: &controller.context.limits,
-        }
-    }
-}
-
-struct Work<'a> {
-    controller: &'a NodeController,
-    key: &'a Key,
-    node: &'a NodeFacts,
-    record: &'a NodeRecord,
-    look: &'a Look,
+/// One step of one node's trunk.
+pub struct Work<'a> {
+    pub controller: &'a NodeController,
+    pub key: &'a Key,
+    pub node: &'a NodeFacts,
+    pub record: &'a NodeRecord,
+    pub look: &'a Look,
 }
 
 impl Work<'_> {
@@ -167,7 +49,7 @@ impl Work<'_> {
     }
 
     /// Does the step. `None` means: plan again at once.
-    async fn apply(
+    pub async fn apply(
         &self,
         step: Step,
         grant: Option<Grant>,
@@ -254,7 +136,7 @@ impl Work<'_> {
         let Some(parameters) = self.look.operation.as_ref().and_then(|o| o.parameters.as_ref()) else {
             return Ok(());
         };
-        let request = crate::requests::create(parameters, &self.intent(), true);
+        let request = requests::create(parameters, &self.intent(), true);
         let mut evidence = self.look.evidence.clone();
         evidence.sending();
         context.intents.note(self.uid(), TRUNK_INDEX, evidence.clone());
@@ -271,10 +153,7 @@ impl Work<'_> {
                 return Err(not_sent.into());
             }
         };
-        let again = matches!(
-            answer,
-            terway_core::intent::Answer::Unknown | terway_core::intent::Answer::Throttled
-        );
+        let again = matches!(answer, Answer::Unknown | Answer::Throttled);
         evidence.answered(answer);
         context.intents.note(self.uid(), TRUNK_INDEX, evidence);
         error.filter(|_| again).map_or(Ok(()), |error| Err(error.into()))
@@ -385,34 +264,5 @@ fn unless_unknown(error: CloudError) -> Result<(), CloudError> {
         Ok(())
     } else {
         Err(error)
-    }
-}
-
-async fn wait(
-    controller: &NodeController,
-    node: &NodeFacts,
-    record: &NodeRecord,
-    reason: Wait,
-) -> Result<Next, ReconcileError> {
-    let context = &controller.context;
-    match reason {
-        Wait::Done => {
-            // What was just recorded is published by the round that the write itself causes.
-            Ok(Next::OnChange)
-        }
-        Wait::Cloud => Ok(Next::After(Duration::from_secs(60))),
-        Wait::Later(time) | Wait::Refused(time) => Ok(Next::After(time)),
-        Wait::Unsupported => {
-            let message = format!(
-                "instance type {} has no trunk",
-                record.spec.node_metadata.instance_type
-            );
-            status::say(context, record, false, "NoTrunk", message).await?;
-            Ok(Next::OnChange)
-        }
-        Wait::Config(message) => {
-            status::trouble(context, node, record, "ConfigMissing", message).await?;
-            Ok(Next::OnChange)
-        }
     }
 }

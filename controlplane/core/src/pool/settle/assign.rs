@@ -1,0 +1,111 @@
+//! Addresses that an ENI gets.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use terway_crds::Operation;
+use terway_crds::names::condition;
+
+use super::{again, must_wait};
+use crate::intent::elapsed;
+use crate::pool::draft::{Draft, News, address_of, addresses};
+use crate::pool::{Call, Known, Refused, Reply, index};
+
+pub fn assign(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option<Operation> {
+    let limits = &draft.observed.settings.limits;
+    let age = operation
+        .started_at
+        .as_ref()
+        .map(|time| elapsed(time.0, draft.observed.now));
+    let token_lives = age.is_some_and(|age| age < limits.token_life);
+    match &known.reply {
+        Some(Reply::Assigned(addresses)) => {
+            added(draft, &operation.eni_id, addresses);
+            None
+        }
+        Some(Reply::Refused(refused)) if !known.evidence.replayed => {
+            assign_refused(draft, operation, &refused.clone())
+        }
+        // An earlier request with this token may have been done: what the ENI has will tell.
+        Some(Reply::Refused(_) | Reply::TokenReused) => compare(draft, operation, known),
+        Some(Reply::Unknown | Reply::Throttled | Reply::Accepted) | None => {
+            if token_lives || !known.evidence.may_have_been_sent {
+                if !must_wait(draft, &operation, known) {
+                    draft.calls.push(Call::Assign(index(&operation).to_owned()));
+                }
+                return Some(operation);
+            }
+            compare(draft, operation, known)
+        }
+    }
+}
+
+/// An Assign has no tag that its addresses would carry. But no other operation of the ENI runs beside
+/// it, so addresses that the cloud shows and the record does not are what it assigned. Two answers, a
+/// consistency window apart, must agree that there are none.
+fn compare(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option<Operation> {
+    let (eni, consistency) = (
+        operation.eni_id.clone(),
+        draft.observed.settings.limits.consistency,
+    );
+    let recorded = draft.status.network_interfaces.get(&eni);
+    let recorded =
+        |address: &Ipv4Addr| recorded.is_some_and(|nic| nic.ipv4.contains_key(&address.to_string()));
+    let lookups = &known.evidence.lookups;
+    let new: Vec<Ipv4Addr> = lookups
+        .iter()
+        .filter_map(|lookup| lookup.found.as_deref())
+        .flat_map(addresses)
+        .filter(|address| !recorded(address))
+        .collect();
+    if !new.is_empty() {
+        added(draft, &eni, &new);
+        return None;
+    }
+    let look = Call::LookUp {
+        operation: index(&operation).to_owned(),
+        eni,
+    };
+    match lookups.as_slice() {
+        [first, .., last] if elapsed(first.at, last.at) >= consistency => match &known.reply {
+            Some(Reply::Refused(refused)) => return assign_refused(draft, operation, &refused.clone()),
+            _ => return None,
+        },
+        [first, ..] => match consistency.saturating_sub(elapsed(first.at, draft.observed.now)) {
+            Duration::ZERO => draft.calls.push(look),
+            left => draft.wake_after(left),
+        },
+        [] => draft.calls.push(look),
+    }
+    Some(operation)
+}
+
+fn added(draft: &mut Draft<'_>, eni: &str, new: &[Ipv4Addr]) {
+    if let Some(nic) = draft.status.network_interfaces.get_mut(eni) {
+        nic.conditions.remove(condition::INSUFFICIENT_IP);
+        nic.conditions.remove(condition::OPERATION_ERR);
+        for address in new {
+            let (key, ip) = address_of(*address, false);
+            nic.ipv4.entry(key).or_insert(ip);
+        }
+    }
+}
+
+fn assign_refused(draft: &mut Draft<'_>, operation: Operation, refused: &Refused) -> Option<Operation> {
+    let (eni, refusal) = (operation.eni_id.clone(), &refused.refusal);
+    let words = format!(
+        "ENI {eni} got no more addresses: {}: {}",
+        refusal.code, refusal.message
+    );
+    draft.news.push(News::AllocRefused(words.clone()));
+    if refusal.vswitch_exhausted {
+        draft.note(&eni, condition::INSUFFICIENT_IP, words);
+        return None;
+    }
+    draft.note(&eni, condition::OPERATION_ERR, words);
+    if refused.limit || refused.not_found {
+        draft.status.next_sync_openapi_time = None;
+        return None;
+    }
+    again(draft, operation, refusal)
+}

@@ -1,0 +1,70 @@
+//! What is written of PodENIs.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use terway_crds::names::{annotation, label};
+use terway_crds::{Allocation, PodEni, PodEniStatus};
+
+use super::{Created, Writer, Written};
+use crate::error::ReconcileError;
+use crate::objects::merge::diff;
+use crate::runtime::Key;
+
+impl Writer {
+    /// Creates a PodENI.
+    pub async fn create_pod_eni(&self, record: &PodEni) -> Result<Created<PodEni>, ReconcileError> {
+        self.create(record).await
+    }
+
+    /// Writes the allocations of a PodENI.
+    pub async fn write_allocations(
+        &self,
+        read: &PodEni,
+        allocations: &[Allocation],
+    ) -> Result<Arc<PodEni>, ReconcileError> {
+        let body = json!({ "spec": { "allocations": allocations } });
+        self.patch(read, "writing the allocations of", body, false).await
+    }
+
+    /// Writes for which pod, on which node, a PodENI is.
+    pub async fn rebind_pod_eni(&self, read: &PodEni, uid: &str, node: &str) -> Result<(), ReconcileError> {
+        let body = json!({ "metadata": {
+            "labels": { label::NODE: node },
+            "annotations": { annotation::POD_UID: uid },
+        }});
+        self.patch(read, "rebinding", body, false).await.map(drop)
+    }
+
+    /// Writes the status of a PodENI.
+    pub async fn write_pod_eni_status(
+        &self,
+        read: &PodEni,
+        status: &PodEniStatus,
+    ) -> Result<Arc<PodEni>, ReconcileError> {
+        let body = json!({ "status": diff(&json!(read.status), &json!(status)) });
+        self.patch(read, "writing the status of", body, true).await
+    }
+
+    /// Deletes the PodENI that was read.
+    pub async fn delete_pod_eni(&self, read: &PodEni) -> Result<(), ReconcileError> {
+        self.delete(read).await
+    }
+
+    /// Lets a PodENI go.
+    pub async fn release_pod_eni(&self, read: &PodEni, finalizers: &[&str]) -> Result<(), ReconcileError> {
+        self.drop_finalizers(read, finalizers).await
+    }
+
+    /// UID of the PodENI of this name, straight from the API server.
+    pub async fn live_pod_eni_uid(&self, key: &Key) -> Result<Option<String>, ReconcileError> {
+        let found = PodEni::api(&self.client, key).get_metadata_opt(key.name()).await;
+        let found = found.map_err(|source| ReconcileError::Api {
+            act: "reading",
+            kind: PodEni::KIND,
+            key: key.clone(),
+            source,
+        })?;
+        Ok(found.and_then(|record| record.metadata.uid))
+    }
+}
