@@ -80,5 +80,5 @@ lab-down: ## remove the cluster and all it left
 	target/debug/lab down
 
 .PHONY: deny
-deny: ## licences, sources, duplicates and advisories of all dependencies (needs cargo-deny)
+deny: ## licences, sources, duplicates and advisories of all dependencies (needs cargo-deny and the network)
 	cargo deny check
