@@ -1,7 +1,7 @@
 //! What every controller has at hand.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -63,6 +63,19 @@ impl ControllerSettings {
 #[derive(Default)]
 pub struct IntentMemory {
     known: Mutex<HashMap<(String, String), Evidence>>,
+    creating: Mutex<HashSet<Key>>,
+}
+
+/// While it lives, a record is being created.
+pub struct Creating<'a> {
+    memory: &'a IntentMemory,
+    key: Key,
+}
+
+impl Drop for Creating<'_> {
+    fn drop(&mut self) {
+        self.memory.creating.lock().remove(&self.key);
+    }
 }
 
 impl IntentMemory {
@@ -73,6 +86,18 @@ impl IntentMemory {
             .get(&(uid.to_owned(), index.to_owned()))
             .filter(|e| e.attempt == attempt);
         found.cloned().unwrap_or_else(|| Evidence::inherited(attempt))
+    }
+
+    /// A record of this name is about to be created. The watch may show it before the answer comes, which alone tells
+    /// whether this process has written it.
+    pub fn creating(&self, key: Key) -> Creating<'_> {
+        self.creating.lock().insert(key.clone());
+        Creating { memory: self, key }
+    }
+
+    /// Whether it is not known yet who has written the record of this name.
+    pub fn is_being_created(&self, key: &Key) -> bool {
+        self.creating.lock().contains(key)
     }
 
     /// Notes what is known now.
@@ -108,7 +133,7 @@ pub struct Context {
     pub term: Term,
     pub limits: Limits,
     /// ENIs that this process made, until they are attached for the first time.
-    pub made_here: Mutex<std::collections::HashSet<String>>,
+    pub made_here: Mutex<HashSet<String>>,
     /// Node whose trunk is on its way, by the trunk's id.
     pub trunks: Mutex<HashMap<String, Key>>,
     /// Calls that run beside the workers; the process waits for them at its end.

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::{NetworksError, ReconcileError, chain};
 use crate::events::{News, Severity, pod_reference};
 use crate::objects::Created;
-use crate::runtime::{Next, Slot};
+use crate::runtime::{Key, Next, Slot};
 
 /// Does it. Which name comes after the action in the log is what was decided, and why.
 pub async fn apply(
@@ -174,6 +174,7 @@ async fn try_create(
         Timestamp::now(),
     )
     .map_err(NetworksError::from)?;
+    let creating = context.intents.creating(Key::of(&record));
     match context.write.create_pod_eni(&record).await? {
         Created::New(record) => {
             for vswitch in &chosen {
@@ -187,6 +188,8 @@ async fn try_create(
         // Another record of this name: the watch brings it.
         Created::Exists => {}
     }
+    drop(creating);
+    context.queues.pod_enis.add(Key::of(&record));
     Ok(())
 }
 

@@ -20,6 +20,9 @@ use crate::runtime::{Key, Next, Reconciler, Slot};
 /// A record has few allocations, and each needs few steps; more than this is a loop of ours.
 const MAX_STEPS: usize = 40;
 
+/// A create that has been answered is told at once; one that has failed is noticed after this time.
+const UNTIL_ANSWERED: Duration = Duration::from_millis(100);
+
 /// Reconciles PodENIs.
 pub struct PodEniController {
     context: Arc<Context>,
@@ -36,6 +39,9 @@ impl Reconciler for PodEniController {
     const NAME: &'static str = "pod-eni";
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
+        if self.context.intents.is_being_created(key) {
+            return Ok(Next::After(UNTIL_ANSWERED));
+        }
         let mut grant: Option<Grant> = None;
         for _ in 0..MAX_STEPS {
             let Some(seen) = observe::observe(&self.context, key) else {

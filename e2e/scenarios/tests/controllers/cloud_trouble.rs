@@ -1,6 +1,7 @@
 //! Bad input from the cloud's side: wrong keys, a forbidden act, an endpoint that is not there. The cause is
 //! named, told once, tried sparingly; pods that run are left alone; and work goes on when it is cured.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use cloudsim::Fault;
@@ -224,6 +225,19 @@ async fn a_pod_costs_one_create_one_attach_and_its_share_of_describes() {
         describes <= budget,
         "{describes} Describe calls for 20 in {took:?}"
     );
+    // Who has made an ENI does not ask what became of it: it is asked for when its attachment may be done.
+    let mut attached = BTreeSet::new();
+    for call in &calls {
+        let id = |key: &str| call.parameters.get(key).map(String::as_str);
+        match call.action.as_str() {
+            "AttachNetworkInterface" => attached.extend(id("NetworkInterfaceId")),
+            "DescribeNetworkInterfaces" => {
+                let first = id("NetworkInterfaceId.1");
+                assert!(first.is_none_or(|eni| attached.contains(eni)), "{call:?}");
+            }
+            _ => {}
+        }
+    }
     // The vSwitch is looked up once for all.
     let others = calls.len() - 40 - describes;
     assert!(others <= 2, "{others} other calls");
