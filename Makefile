@@ -1,11 +1,11 @@
-# Everything a person needs is a target here; `make` lists them.
+# Every command that a developer needs is a target of this file. `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/terway
 export PATH := $(CACHE)/k8s-1.34.2/bin:$(CACHE)/bpf-linker-0.13.0/bin:$(PATH)
 
 .PHONY: help
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: setup
@@ -18,29 +18,30 @@ build: setup ## build every program
 	@scripts/build-cni.sh
 
 .PHONY: demo
-demo: build ## the main job on a real cluster with a simulated cloud (DEMO_KEEP=0 removes it at the end)
+demo: build ## run the main job on a real cluster with a simulated cloud (DEMO_KEEP=0 removes it at the end)
 	@target/debug/demo
 
 .PHONY: test
-test: setup lint ## formatter, clippy, unit, property, netns and lab tests
+test: setup lint ## run formatter, clippy, unit, property, netns and lab tests
 	@scripts/build-cni.sh
 	cargo build --locked --workspace --bins
-	@# Tests mostly wait: for an API server, a lease, the simulated cloud. Four at once still leave two cores idle half of the time.
+	@# Tests mostly wait for an API server, a lease or the simulated cloud. Four at once leave two cores idle half of the time.
 	RUST_TEST_THREADS=$(or $(RUST_TEST_THREADS),4) cargo test --locked --workspace --no-fail-fast
 
 .PHONY: crash
-crash: setup ## the control plane killed at every cloud call, all faults, random mixes (SEED=1 LANES=6 MIXES=12)
+crash: setup ## kill the control plane at every cloud call, inject all faults, random mixes (SEED=1 LANES=6 MIXES=12)
 	cargo build --locked -p terway-controlplane -p crash --bins
 	target/debug/crash all --seed $(or $(SEED),1) --lanes $(or $(LANES),6) --mixes $(or $(MIXES),12)
 
 .PHONY: storms
-storms: build ## agents, kubelets, control plane and nodes disturbed under a hundred pods (SEED=1 PODS=100 ONLY=agent)
+storms: build ## disturb agents, kubelets, control plane and nodes under a hundred pods (SEED=1 PODS=100 ONLY=agent)
 	target/debug/storms --seed $(or $(SEED),1) --pods $(or $(PODS),100) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: lint
-lint: setup fmt-check ## formatter, clippy, chart and generated files
+lint: setup fmt-check ## check format, clippy, chart, generated files and prose
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/check-chart.sh
+	@scripts/check-prose.sh
 
 .PHONY: fmt-check
 fmt-check:
@@ -62,23 +63,23 @@ sdk-check: ## drive cloudsim with the official SDKs; needs Go, the network, and 
 	cd e2e/cloudsim/sdk-check && go run . -cloudsim $(abspath target/debug/cloudsim) $(if $(SDK_PYTHON),-python $(SDK_PYTHON))
 
 .PHONY: sdk-check-record
-sdk-check-record: ## the same, and record their signed requests as test vectors
+sdk-check-record: ## as sdk-check, and record the SDKs' signed requests as test vectors
 	cargo build --locked -p cloudsim
 	cd e2e/cloudsim/sdk-check && go run . -cloudsim $(abspath target/debug/cloudsim) $(if $(SDK_PYTHON),-python $(SDK_PYTHON)) -record ../tests/vectors
 
 .PHONY: bench
-bench: setup ## all benchmarks; figures beside upstream's and the aims (one of them: target/release/bench NAME)
+bench: setup ## run all benchmarks; figures beside upstream's and the aims (one of them: target/release/bench NAME)
 	cargo build --locked --release -p bench -p terway-controlplane -p cloudsim -p terway-agent -p terway-cni --bins
 	target/release/bench all
 
 .PHONY: lab-up
-lab-up: build ## a cluster without the product, to try things by hand
+lab-up: build ## start a cluster without the product, to try things by hand
 	target/debug/lab up
 
 .PHONY: lab-down
-lab-down: ## remove the cluster and all it left
+lab-down: ## remove the cluster and everything it left
 	target/debug/lab down
 
 .PHONY: deny
-deny: ## licences, sources, duplicates and advisories of all dependencies (needs cargo-deny and the network)
+deny: ## check licences, sources, duplicates and advisories of all dependencies (needs cargo-deny and the network)
 	cargo deny check

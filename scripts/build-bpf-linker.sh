@@ -1,9 +1,9 @@
 #!/bin/bash
 # Builds bpf-linker once into the cache, against the LLVM that Debian's rustc uses.
 #
-# The eBPF programs are compiled by Debian's rustc (its sources and its compiler match, so
-# -Z build-std works); the linker must read the bitcode which that compiler writes, so it needs
-# the same LLVM. The result lands in ${XDG_CACHE_HOME:-~/.cache}/terway/bpf-linker-VERSION/bin.
+# Debian's rustc compiles the eBPF programs. Its sources and its compiler match, so -Z build-std works. The linker reads
+# the bitcode of that compiler, so it needs the same LLVM. The result is in
+# ${XDG_CACHE_HOME:-~/.cache}/terway/bpf-linker-VERSION/bin.
 set -euo pipefail
 
 version=0.13.0
@@ -17,7 +17,7 @@ fail() { echo "build-bpf-linker: $*" >&2; exit 1; }
 llvm=$($rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 [ -n "$llvm" ] || fail "'$rustc -vV' does not tell its LLVM version"
 
-# The stamp names the LLVM: after an upgrade of rustc-web to a newer one, build again.
+# The stamp names the LLVM. An upgrade of rustc-web to a newer LLVM causes a new build.
 if [ "$(cat "$final/llvm" 2>/dev/null)" = "$llvm" ] && [ -x "$final/bin/bpf-linker" ]; then
     echo "bpf-linker $version (LLVM $llvm): present"
     exit 0
@@ -32,7 +32,7 @@ start=$SECONDS
 work=$(mktemp -d "$cache/bpf-linker.building.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-# Only the shared library is needed; llvm-NN-dev (410 MB) would bring nothing but the symlink.
+# Only the shared library is needed. The package llvm-NN-dev (410 MB) would add nothing but this symlink.
 mkdir "$work/prefix" "$work/prefix/lib"
 lib=$(find /usr/lib -name "libLLVM.so.$llvm*" -print -quit)
 [ -n "$lib" ] || fail "no libLLVM.so.$llvm under /usr/lib; reinstall the package libllvm$llvm"
@@ -44,7 +44,7 @@ LLVM_PREFIX=$work/prefix CARGO_TARGET_DIR=$work/target \
     --no-default-features --features "llvm-$llvm" --root "$work/out" 9>&-
 "$work/out/bin/bpf-linker" --version >/dev/null || fail "the new linker does not start; see the message above"
 
-# Published by one rename, so that an interrupted build never looks finished.
+# One rename publishes the result, so that an interrupted build never looks finished.
 echo "$llvm" >"$work/out/llvm"
 rm -rf "$final"
 mv -T "$work/out" "$final"

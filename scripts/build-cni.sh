@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The CNI binary runs on hosts of any age, outside our image: it is linked statically.
+# Builds the CNI binary. It is linked statically, because it runs on the host, outside our image, with any C library.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}

@@ -2,12 +2,12 @@
 # Builds the Kubernetes parts of the lab from their Go modules, once per version, into
 # ${XDG_CACHE_HOME:-~/.cache}/terway/k8s-VERSION/bin (about 600 MB; 6 to 10 minutes on 2 cores).
 #
-# There are no packages of these for Debian, and Debian's own etcd is too old for this apiserver.
-# An interrupted build goes on where it stopped; what is published is always complete.
+# Debian has no packages of these programs, and its etcd is too old for this kube-apiserver.
+# An interrupted build continues where it stopped. A published result is always complete.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 
-version=1.34.2            # lab::binaries::KUBERNETES_VERSION says the same
+version=1.34.2            # must equal lab::binaries::KUBERNETES_VERSION
 etcd_version=v3.6.4
 helm_version=v3.22.0
 space_needed=6            # GiB while building: modules, Go's build cache, the results
@@ -34,8 +34,8 @@ if complete; then exit 0; fi
 free=$(($(stat -f -c '%a*%S' "$cache") / 1024 / 1024 / 1024))
 [ "$free" -ge $space_needed ] || fail "$cache has $free GiB free, the build needs $space_needed; set XDG_CACHE_HOME to a larger disk"
 
-# Go's own build cache would keep some gigabytes for ever: this build has a private one, which is
-# removed at the end. It survives an interruption, and so do the programs that are done.
+# Go's default build cache would keep some gigabytes for ever. This build has its own cache, which is removed at the end.
+# The cache and the finished programs survive an interruption.
 work=$cache/k8s-$version.building
 mkdir -p "$work/bin"
 export CGO_ENABLED=0 GOCACHE=$work/gocache GOTMPDIR=$work
@@ -51,8 +51,8 @@ build() { # NAME PACKAGE [LDFLAGS]   in the module of the current folder
     mv "$work/bin/$1.part" "$work/bin/$1"
 }
 
-# Kubernetes' own go.mod points at its staging folder, which a module download does not have: each
-# staging module is replaced by its published version.
+# Kubernetes' go.mod points at its staging folder, which is not part of a module download. Each staging module is
+# replaced by its published version.
 kubernetes() {
     local module staging=v0.${version#1.}
     rm -rf "$work/kubernetes"; mkdir "$work/kubernetes"; cd "$work/kubernetes"
@@ -72,7 +72,7 @@ kubernetes() {
         echo 'import _ "k8s.io/kubernetes/test/images/agnhost"'
     } >tools.go
     go mod tidy 2>&1 | grep -vE '^go: (downloading|finding|found) ' >&2 || [ "${PIPESTATUS[0]}" = 0 ]
-    # Unset, every part would call itself v0.0.0 and kubelets would refuse to talk of versions.
+    # Without these flags every program would report the version v0.0.0.
     local info=k8s.io/component-base/version
     local flags="-X $info.gitVersion=v$version -X $info.gitMajor=1 -X $info.gitMinor=${staging:3:2}"
     for name in $commands; do build "$name" "k8s.io/kubernetes/cmd/$name" "$flags"; done

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The chart renders, refuses bad values with a sentence, and carries the CRDs of this tree.
+# Checks that the chart renders, that it refuses bad values with a sentence, and that its definitions (CRDs) are those
+# of this tree.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/terway

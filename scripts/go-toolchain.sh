@@ -1,8 +1,8 @@
-# Sourced by the scripts that build Go programs: puts the Go toolchain on PATH, or says what to do.
+# For the scripts that build Go programs, which source this file. Puts the Go toolchain on PATH, or fails with a hint.
 # The caller defines fail().
 # shellcheck shell=bash
 
-go_minimum=24 # go 1.x that Kubernetes 1.34 and CoreDNS 1.13 ask for
+go_minimum=24 # the 1.x of Go that the go.mod files of Kubernetes 1.34 and CoreDNS 1.13 require
 
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 command -v go >/dev/null || fail "no Go toolchain; install Go 1.$go_minimum or newer (https://go.dev/dl) and put it on PATH"

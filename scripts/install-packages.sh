@@ -1,10 +1,10 @@
 #!/bin/bash
-# Installs the Debian packages that the lab, the agent and the eBPF programs need, if any is missing.
-# What is looked for is the program, not the package: a machine may have it from elsewhere
-# (Docker's containerd.io, for one, excludes Debian's containerd).
+# Installs the Debian packages that the lab, the agent and the eBPF programs need, if one is missing. The script looks
+# for the programs, not for the packages, because a machine may have a program from elsewhere. For example, Docker's
+# containerd.io excludes Debian's containerd.
 set -euo pipefail
 
-# program or file : package that brings it
+# program or file : package that contains it
 needs="
 containerd:containerd
 ctr:containerd
@@ -35,7 +35,7 @@ for need in $needs; do
     *) command -v "$what" >/dev/null || missing="$missing ${need#*:}" ;;
     esac
 done
-# Debian's small busybox has no httpd and no nslookup, which the lab's image is for.
+# The lab's image needs httpd and nslookup. Debian's package busybox has neither.
 busybox httpd --help >/dev/null 2>&1 || missing="$missing busybox-static"
 
 missing=$(tr ' ' '\n' <<<"$missing" | sort -u | xargs)
@@ -48,7 +48,7 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "install-packages: this is no Debian; install what these Debian packages bring: $missing" >&2
+    echo "install-packages: this is no Debian; install the programs of these Debian packages: $missing" >&2
     exit 1
 fi
 echo "Debian packages: installing $missing"

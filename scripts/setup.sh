@@ -1,7 +1,7 @@
 #!/bin/bash
-# Everything that building and running this project needs beside Rust and Go, on Debian 12, as root:
-# Debian packages, bpf-linker, and the Kubernetes parts and CoreDNS of the lab. Each step is skipped when its
-# result is there, so this can run before every build.
+# Installs what this project needs in addition to Rust and Go, on Debian 12, as root: Debian packages, bpf-linker, and
+# the Kubernetes parts and CoreDNS of the lab. A step whose result exists is skipped, so the script may run before every
+# build.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -1,4 +1,4 @@
-{{/* Image reference: repository and tag, the chart's appVersion where no tag is given. */}}
+{{/* Image reference: repository and tag. The default of the tag is the chart's appVersion. */}}
 {{- define "terway.image" -}}
 {{- printf "%s:%s" .image.repository (.image.tag | default .version) -}}
 {{- end -}}

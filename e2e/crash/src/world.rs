@@ -1,4 +1,5 @@
-//! The cloud of the crash tests: three nodes, two small ones for shared ENIs, short latencies, no quotas, and ENIs that are not ours.
+//! The simulated cloud of the crash tests: three nodes, two small nodes for shared ENIs, short latencies, no quotas,
+//! and ENIs that are not ours.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
-//! `lab cloud`: what the simulated cloud holds, for people and for checks.
+//! `lab cloud`: shows the state of the simulated cloud.
 
 use anyhow::Context;
 use lab::Cluster;
 use serde_json::Value;
 
-/// Prints a table of the ENIs for `enis`, the packets that the VPC dropped for `drops`, or the admin API's answer to a path.
+/// Prints a table of the ENIs for `enis`, a table of dropped packets for `drops`, or the admin API's answer for a path.
 pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
     if what.starts_with('/') {
         let answer = cluster.admin().get(what)?;

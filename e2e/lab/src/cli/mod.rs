@@ -58,7 +58,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,
     },
-    /// Show what the simulated cloud holds: `lab cloud enis`, `lab cloud drops`, or a path of its admin API (`lab cloud /state`)
+    /// Show the state of the simulated cloud: `enis`, `drops`, or a path of its admin API such as `/state`
     Cloud { what: String },
     /// Pack the images anew where their programs changed, and import them into the running nodes
     Images,
