@@ -9,53 +9,52 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-/// Calls kept in memory; older ones are only in the file.
+/// Number of calls that are kept in memory. Older calls are only in the file.
 const KEPT: usize = 50_000;
 
-/// One call.
+/// One call to the OpenAPI, as the log shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallRecord {
-    /// From 1, without gaps.
+    /// Number of the line, from 1, without gaps.
     pub seq: u64,
-    /// Number of the call by its arrival, from 1. Calls that overtake each other while they
-    /// wait have other numbers here than in `seq`.
+    /// Number of the call by its arrival, from 1. `seq` differs from this number when one call overtakes another while
+    /// both wait.
     pub call: u64,
-    /// When it reached the cloud.
+    /// When the call reached the cloud.
     pub arrived: Timestamp,
-    /// When the cloud acted on it.
+    /// When the cloud acted on the call.
     pub time: Timestamp,
-    /// Who called: the User-Agent.
+    /// The caller's User-Agent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub caller: String,
     pub action: String,
-    /// What it asked for, without signature and secrets.
+    /// The parameters of the call, without signature and secrets.
     pub parameters: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_token: Option<String>,
-    /// `OK`, an error code, `reset` when the connection was cut before the act,
-    /// `silent` when it was left without an answer and not done, or `dropped`
-    /// by a gate before it.
+    /// `OK`, an error code, or why the cloud did not act: `reset` (the connection was cut before the act), `silent`
+    /// (the call never got an answer), `dropped` (by a gate before the act).
     pub outcome: String,
-    /// Error code that was answered though the act has this outcome.
+    /// Error code that was answered although the cloud acted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
-    /// ENI it named or made.
+    /// ENI that the call named or created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eni_id: Option<String>,
     pub request_id: String,
-    /// Faults that hit it.
+    /// Ids of the faults that hit the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<u64>,
-    /// Whether the answer did not (or not wholly) reach the caller by the simulator's doing.
+    /// Whether the simulator kept the answer, or a part of it, from the caller.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reply_lost: bool,
-    /// Gates that held the reply; it was sent only if all of them were opened to let it go.
+    /// Ids of the gates that held the reply. The reply was sent only if every gate let it go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reply_gates: Vec<u64>,
 }
 
-/// The log, in memory and in a file when one is wanted.
+/// The log, in memory and, if a path was given, in a file.
 #[derive(Debug)]
 pub struct CallLog {
     inner: Mutex<Inner>,
@@ -69,7 +68,7 @@ struct Inner {
 }
 
 impl CallLog {
-    /// A log that also goes to `path`, which is begun anew.
+    /// A log that is also written to `path`. An existing file is overwritten.
     pub fn new(path: Option<&Path>) -> std::io::Result<CallLog> {
         let file = path.map(File::create).transpose()?.map(BufWriter::new);
         Ok(CallLog {
@@ -81,8 +80,8 @@ impl CallLog {
         })
     }
 
-    /// Adds a call and returns its number. A line is in the file when this returns, so that
-    /// a killed simulator loses none.
+    /// Adds a call and returns its `seq`. The line is in the file when this returns, so a killed simulator loses no
+    /// line.
     pub fn append(&self, mut record: CallRecord) -> u64 {
         let mut inner = self.inner.lock();
         inner.last += 1;

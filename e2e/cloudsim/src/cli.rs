@@ -26,7 +26,7 @@ pub struct Cli {
     pub run: RunArgs,
 }
 
-/// What to run, and where.
+/// Options of a run.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// World file (YAML); docs/cloudsim.md explains its keys
@@ -41,13 +41,13 @@ pub struct RunArgs {
     /// File that gets one JSON line for every call
     #[arg(long, value_name = "FILE")]
     pub call_log: Option<PathBuf>,
-    /// Ids, MAC addresses and drawn latencies depend on it
+    /// Seed of ids, MAC addresses and random latencies
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Carry packets: attached ENIs appear as devices of their machines
     #[arg(long)]
     pub fabric: bool,
-    /// How time passes, instead of what the world says: real, virtual or stepped
+    /// How time passes: real, virtual or stepped; overrides the world
     #[arg(long, value_name = "MODE", value_parser = clock_mode)]
     pub clock: Option<ClockMode>,
 }

@@ -1,9 +1,11 @@
-//! The cloud's clock. It is real, or virtual: then waiting costs nothing, because time
-//! jumps to what is waited for as soon as every call in flight waits.
+//! The clocks of the simulated cloud.
 //!
-//! Two times are told. The cloud's (`now`) is that of latencies, completions, tokens and the
-//! call log. The gateway's (`gateway`) is what time stamps and credentials are judged by; it
-//! always goes with the machine's clock, whose time the callers sign with, but for a skew.
+//! The cloud's clock (`now`) is used for latencies, completions, ClientTokens and the call log. It is real or virtual.
+//! In virtual time a wait takes no real time: when every call in flight waits, the clock jumps to the next moment that
+//! a call waits for.
+//!
+//! The gateway's clock (`gateway`) judges time stamps and the life of credentials. It is the machine's clock plus a
+//! skew, because callers sign with the machine's time.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,14 +19,14 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClockMode {
-    /// As it does.
+    /// With the machine's clock.
     #[default]
     Real,
-    /// It stands still while a call acts, jumps while all of them wait, and when the last
-    /// one ends it jumps on until nothing is pending.
+    /// Time stands still while a call acts, and jumps when all calls wait. When the last call ends, time jumps on until
+    /// nothing is pending.
     Virtual,
-    /// As virtual, but what is pending stays so until a later call waits long enough or
-    /// somebody advances the clock.
+    /// As `Virtual`, but pending transitions stay pending until a later call waits long enough or somebody advances the
+    /// clock.
     Stepped,
 }
 
@@ -33,7 +35,7 @@ pub enum ClockMode {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClockSetting {
     pub mode: ClockMode,
-    /// The cloud's time at the start; the machine's when absent.
+    /// The cloud's time at the start; the machine's time when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Timestamp>,
     /// How far the gateway's clock is ahead of the machine's.
@@ -45,7 +47,7 @@ pub struct ClockSetting {
 #[serde(try_from = "SignedDuration", into = "SignedDuration")]
 pub struct Skew(SignedDuration);
 
-/// A skew beyond all calendars.
+/// A skew of more than 100 years.
 #[derive(Debug, thiserror::Error)]
 #[error("a clock cannot be {0} off; choose less than 100 years")]
 pub struct SkewError(SignedDuration);
@@ -71,8 +73,8 @@ impl From<Skew> for SignedDuration {
 #[derive(Debug)]
 pub struct Clock {
     mode: ClockMode,
-    /// The machine's time at the start, and a steady measure since: a change of the
-    /// machine's time never moves a completion.
+    /// The machine's time at the start. Later times are measured from it with the monotonic clock, so that a change of
+    /// the machine's time never moves a completion.
     wall: Timestamp,
     since: Instant,
     inner: Mutex<Inner>,
@@ -80,17 +82,17 @@ pub struct Clock {
 
 #[derive(Debug)]
 struct Inner {
-    /// Virtual time; in real mode, what is to be added to the time that has passed.
+    /// In virtual modes the time; in real mode the time at which the monotonic measure was zero.
     base: Timestamp,
     skew: Skew,
-    /// Calls that act at this moment, and do not wait.
+    /// Number of calls that act at this moment and do not wait.
     running: usize,
     sleepers: BTreeMap<(Timestamp, u64), oneshot::Sender<()>>,
     last_sleeper: u64,
 }
 
 impl Clock {
-    /// A clock that begins now.
+    /// A clock that starts now.
     pub fn start(setting: ClockSetting) -> Clock {
         let wall = Timestamp::now();
         Clock {
@@ -121,7 +123,7 @@ impl Clock {
         }
     }
 
-    /// The machine's time, steady.
+    /// The machine's time, measured with the monotonic clock.
     pub fn wall(&self) -> Timestamp {
         self.wall + self.since.elapsed()
     }
@@ -144,29 +146,28 @@ impl Clock {
     /// Lets time pass at once.
     pub fn advance(&self, by: Duration) {
         let mut inner = self.inner.lock();
-        // A world that has come to the end of the calendar stays there.
+        // The clock stops at the end of the calendar.
         inner.base = inner.base.saturating_add(by).unwrap_or(inner.base);
     }
 
-    /// How long it is until `at` by the machine's measure, in real mode; zero when it has
-    /// passed.
+    /// In real mode, the span until `at`; zero when `at` has passed.
     pub fn until(&self, at: Timestamp) -> Duration {
         Duration::try_from(at.duration_since(self.now())).unwrap_or(Duration::ZERO)
     }
 
-    /// Counts a call in until it is dropped.
+    /// Counts a call as acting until the returned guard is dropped.
     pub fn busy(&self) -> Busy<'_> {
         self.inner.lock().running += 1;
         Busy(self)
     }
 
-    /// Counts a call out while it waits for something else than time.
+    /// Counts a call as not acting, while it waits for something other than time, until the returned guard is dropped.
     pub fn away(&self) -> Away<'_> {
         self.leave(&mut self.inner.lock());
         Away(self)
     }
 
-    /// Waits, within a call that was counted in.
+    /// Waits. The caller holds a [`Busy`] guard.
     pub async fn sleep(&self, span: Duration) {
         if span.is_zero() {
             return;
@@ -183,12 +184,11 @@ impl Clock {
             self.leave(&mut inner);
             woken
         };
-        // Whoever wakes a call counts it in again. The clock lives as long as its calls.
+        // The waker counts the call as acting again. The clock lives as long as its calls.
         let _ = woken.await;
     }
 
-    /// Whether the call that asks is alone: no other acts or waits for time. Then time may
-    /// jump on to what is pending.
+    /// Whether no other call acts or waits for time. In this case time may jump on to pending transitions.
     pub fn alone(&self) -> bool {
         let inner = self.inner.lock();
         self.mode == ClockMode::Virtual && inner.running == 1 && inner.sleepers.is_empty()
@@ -206,8 +206,8 @@ impl Clock {
             && let Some(((at, _), waker)) = inner.sleepers.pop_first()
         {
             inner.base = inner.base.max(at);
-            // One at a time, so that calls act in the order of their times. A call that was
-            // given up does not count.
+            // One call is woken at a time, so that calls act in the order of their times. A call that was given up is
+            // skipped.
             if waker.send(()).is_ok() {
                 inner.running = 1;
             }
@@ -215,7 +215,7 @@ impl Clock {
     }
 }
 
-/// A call that is counted in.
+/// While this guard lives, its call counts as acting.
 #[derive(Debug)]
 pub struct Busy<'a>(&'a Clock);
 
@@ -225,7 +225,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-/// A call that waits for something else than time.
+/// While this guard lives, its call counts as not acting: it waits for something other than time.
 #[derive(Debug)]
 pub struct Away<'a>(&'a Clock);
 

@@ -1,5 +1,4 @@
-//! Faults that a world or a test puts into the cloud's way: which calls they hit, and
-//! what happens to those.
+//! Faults that a world or a test injects: the calls that a fault hits, and the effect on these calls.
 
 use std::borrow::Cow;
 
@@ -10,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::error::{self, ApiError};
 use crate::world::Span;
 
-/// One fault. The first half says which calls it hits, the second what befalls them;
-/// effects can be combined (`delay` with `code`, `stuck` with `reset`).
+/// One fault. The first fields are conditions: which calls the fault hits. The other fields are effects. Effects can be
+/// combined (`delay` with `code`, `stuck` with `reset`).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Fault {
-    /// Action it hits; every action when absent.
+    /// Only calls of this action; calls of every action when absent.
     pub action: Option<String>,
     /// Only calls that name this ENI.
     pub eni: Option<String>,
@@ -25,13 +24,12 @@ pub struct Fault {
     pub nth: Option<u64>,
     /// Only this share of the matching calls, 0 to 1.
     pub probability: Option<f64>,
-    /// How many calls it hits before it is gone; for ever when absent.
+    /// Number of calls that the fault hits before it ends; it never ends when absent.
     pub times: Option<u64>,
 
     /// Answer with this error code.
     pub code: Option<String>,
-    /// On which side of the act `code` is answered: before it, and nothing is done, when
-    /// absent; after it, and it is done all the same.
+    /// When `code` is answered: before the act (the default), and the cloud does not act; or after the act.
     pub code_at: Option<Point>,
     /// HTTP status of `code`; the usual one of that code when absent.
     pub status: Option<u16>,
@@ -46,14 +44,14 @@ pub struct Fault {
     pub silent: Option<Point>,
     /// Act, then send half of the answer.
     pub half_reply: bool,
-    /// A read sees the cloud as it was so long ago.
+    /// A read shows the cloud as it was this long ago.
     pub stale: Option<Span>,
     /// Accept an asynchronous action that never completes.
     pub stuck: bool,
 }
 
 impl Fault {
-    /// Says what is wrong with a fault that can hit nothing or does nothing.
+    /// Refuses a fault that can hit nothing or has no effect; the error says why.
     pub fn check(&self) -> Result<(), &'static str> {
         let code_only = self.status.is_some() || self.message.is_some() || self.code_at.is_some();
         let effect = self.code.is_some()
@@ -88,13 +86,13 @@ impl Fault {
     }
 }
 
-/// Which side of the act something happens on.
+/// Whether something happens before or after the act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Point {
-    /// Nothing was done.
+    /// The cloud has not acted.
     Before,
-    /// It was done, and the reply is not sent yet.
+    /// The cloud has acted, and the reply is not sent yet.
     After,
 }
 
@@ -104,13 +102,13 @@ pub enum Point {
 pub struct ActiveFault {
     pub id: u64,
     pub fault: Fault,
-    /// Calls that matched action and ENI.
+    /// Number of calls that matched action and ENI.
     pub seen: u64,
-    /// Calls that were hit.
+    /// Number of calls that were hit.
     pub hit: u64,
 }
 
-/// What befalls one call.
+/// The effects of all faults on one call.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Verdict {
     pub error: Option<(ApiError, Point)>,
@@ -133,7 +131,7 @@ pub struct FaultTable {
 }
 
 impl FaultTable {
-    /// A table with the faults a world starts with.
+    /// A table with the faults of a world.
     pub fn new(initial: &[Fault]) -> FaultTable {
         let mut table = FaultTable::default();
         for fault in initial {
@@ -154,7 +152,7 @@ impl FaultTable {
         self.last_id
     }
 
-    /// How far back a read may have to see.
+    /// The longest `stale` of all faults: how much history the cloud must keep for them.
     pub fn longest_stale(&self) -> Span {
         self.faults
             .iter()
@@ -163,7 +161,7 @@ impl FaultTable {
             .unwrap_or_default()
     }
 
-    /// Ends one fault; whether it was there.
+    /// Ends one fault. Returns whether the fault existed.
     pub fn remove(&mut self, id: u64) -> bool {
         let before = self.faults.len();
         self.faults.retain(|active| active.id != id);
@@ -180,7 +178,7 @@ impl FaultTable {
         &self.faults
     }
 
-    /// Counts a call and decides what befalls it.
+    /// Counts a call and decides which faults hit it.
     pub fn judge(&mut self, call: u64, action: &str, enis: &[&str], random: &mut StdRng) -> Verdict {
         let mut verdict = Verdict::default();
         for active in &mut self.faults {

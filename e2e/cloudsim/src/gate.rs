@@ -1,5 +1,5 @@
-//! Gates: a chosen call is held before its act, or after it with the reply unsent, until a
-//! tester lets it go or drops it. Crash tests kill the caller in between.
+//! Gates. A gate holds a chosen call, either before the act or after the act with the reply unsent, until a test lets
+//! the call go or drops it. Crash tests kill the caller meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::fault::Point;
 
-/// Which call is held, and where. Either `call`, or `nth` of those that match.
+/// Which call is held, and at which point. The call is named by `call`, or by `nth` of the calls that match.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gate {
@@ -43,14 +43,14 @@ pub enum GateError {
     Past(u64),
 }
 
-/// What becomes of a held call.
+/// What happens to a held call when its gate is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Then {
-    /// It goes on as if it had not been held.
+    /// The call goes on as if it had not been held.
     #[default]
     Go,
-    /// Its connection is reset; held before the act, it never happens.
+    /// The call's connection is reset. A call that was held before the act never acts.
     Drop,
 }
 
@@ -75,24 +75,24 @@ fn is_gone<S: serde::Serializer>(caller: &Caller, serializer: S) -> Result<S::Ok
     serializer.serialize_bool(caller.gone())
 }
 
-/// A gate as it stands.
+/// The state of a gate, as the admin API shows it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateView {
     pub id: u64,
     #[serde(flatten)]
     pub gate: Gate,
-    /// Whether a call stands before it.
+    /// Whether a call has come to the gate.
     pub reached: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldCall>,
 }
 
-/// Whether whoever made a call still waits for its answer.
+/// Knows whether the caller of a call still waits for the answer.
 #[derive(Debug, Clone, Default)]
 pub struct Caller(Arc<AtomicBool>);
 
-/// Kept by the connection while it waits for the answer; the caller is gone when it is dropped.
+/// The connection keeps this while it waits for the answer. When it is dropped, the caller is gone.
 #[derive(Debug)]
 pub struct Presence(Caller);
 
@@ -102,7 +102,7 @@ impl Caller {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// What the connection keeps.
+    /// The guard that the connection keeps.
     pub fn presence(&self) -> Presence {
         Presence(self.clone())
     }
@@ -114,7 +114,7 @@ impl Drop for Presence {
     }
 }
 
-/// A call's number, and the gates it will come to.
+/// The number of a call, and the gates that will hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Arrival {
     pub number: u64,
@@ -127,7 +127,7 @@ pub struct Arrival {
 #[serde(rename_all = "camelCase")]
 pub struct CallCount {
     pub arrived: u64,
-    /// Those that may change something.
+    /// Number of calls that may change something.
     pub mutating: u64,
     pub by_action: BTreeMap<String, u64>,
 }
@@ -136,7 +136,7 @@ pub struct CallCount {
 #[derive(Debug)]
 pub struct Gates {
     inner: Mutex<Inner>,
-    /// Changes when a call comes to a gate or a gate goes, for those who wait for one.
+    /// Changes when a call comes to a gate and when a gate is removed. [`Gates::wait`] watches it.
     reached: watch::Sender<u64>,
 }
 
@@ -152,7 +152,7 @@ struct Inner {
 struct Standing {
     gate: Gate,
     seen: u64,
-    /// Whether its call has arrived; a gate holds one call only.
+    /// Whether the gate's call has arrived. A gate holds one call only.
     claimed: bool,
     held: Option<(HeldCall, oneshot::Sender<Then>)>,
 }
@@ -192,14 +192,14 @@ impl Gates {
         Ok(id)
     }
 
-    /// Counts a call in and says which gates it will come to.
+    /// Counts a call and returns the gates that will hold it.
     pub fn arrive(&self, action: &str) -> Arrival {
         let mut inner = self.inner.lock();
         let mutating = changes_something(action);
         inner.count.arrived += 1;
         inner.count.mutating += u64::from(mutating);
         let number = inner.count.arrived;
-        // Names come from outside; a bound keeps made-up ones from filling the memory.
+        // Callers choose the names. The bound keeps invented names from filling the memory.
         if inner.count.by_action.len() < 1000 || inner.count.by_action.contains_key(action) {
             *inner.count.by_action.entry(action.to_owned()).or_default() += 1;
         }
@@ -218,7 +218,7 @@ impl Gates {
         arrival
     }
 
-    /// Holds a call at each of these gates in turn. A gate that has been taken away lets it go.
+    /// Holds a call at each of these gates, one after the other. A gate that was removed meanwhile does not hold it.
     pub async fn hold(&self, gates: &[u64], call: &HeldCall) -> Then {
         for id in gates {
             let (opener, opened) = oneshot::channel();
@@ -233,7 +233,7 @@ impl Gates {
                 standing.held = Some((call.clone(), opener));
             }
             self.reached.send_modify(|count| *count += 1);
-            // The sender goes without a word only when the simulator stops.
+            // The sender is dropped without a message only when the simulator stops.
             if opened.await.unwrap_or(Then::Drop) == Then::Drop {
                 return Then::Drop;
             }
@@ -241,22 +241,21 @@ impl Gates {
         Then::Go
     }
 
-    /// Takes a gate away and tells the call before it what becomes of it; whether the gate
-    /// was there.
+    /// Removes a gate and lets its call go or drops it. Returns whether the gate existed.
     pub fn open(&self, id: u64, then: Then) -> bool {
         let standing = self.inner.lock().standing.remove(&id);
         let Some(standing) = standing else {
             return false;
         };
         if let Some((_, opener)) = standing.held {
-            // Nobody listens only when the simulator stops.
+            // The receiver is gone only when the simulator stops.
             let _ = opener.send(then);
         }
         self.reached.send_modify(|count| *count += 1);
         true
     }
 
-    /// Takes all gates away.
+    /// Removes all gates and lets their calls go or drops them.
     pub fn open_all(&self, then: Then) {
         let standing = std::mem::take(&mut self.inner.lock().standing);
         for (_, opener) in standing.into_values().filter_map(|standing| standing.held) {
@@ -264,13 +263,13 @@ impl Gates {
         }
     }
 
-    /// Drops whatever is held or will be: the simulator stops.
+    /// Drops all held calls, and every call that would be held later. Called when the simulator stops.
     pub fn close(&self) {
         self.inner.lock().closed = true;
         self.open_all(Then::Drop);
     }
 
-    /// All gates by id.
+    /// All gates, sorted by id.
     pub fn list(&self) -> Vec<GateView> {
         let inner = self.inner.lock();
         inner
@@ -280,7 +279,7 @@ impl Gates {
             .collect()
     }
 
-    /// One gate.
+    /// The gate of this id.
     pub fn view(&self, id: u64) -> Option<GateView> {
         self.inner
             .lock()
@@ -289,16 +288,16 @@ impl Gates {
             .map(|standing| standing.view(id))
     }
 
-    /// Waits until a gate is reached, at most `patience`; how it stands then.
+    /// Waits until a gate is reached, at most `patience`, and returns the gate's state.
     pub async fn wait(&self, id: u64, patience: Duration) -> Option<GateView> {
         let mut reached = self.reached.subscribe();
-        // The sender lives as long as the gates; only the time can run out.
+        // The sender lives as long as the gates, so the only error is the timeout.
         let waiting = reached.wait_for(|_| self.view(id).is_none_or(|view| view.reached));
         let _ = tokio::time::timeout(patience, waiting).await;
         self.view(id)
     }
 
-    /// How many calls have arrived so far.
+    /// Number of calls that have arrived so far.
     pub fn count(&self) -> CallCount {
         self.inner.lock().count.clone()
     }
@@ -333,7 +332,7 @@ impl Standing {
     }
 }
 
-/// Whether an action may change something, as its name says.
+/// Whether an action may change something, judged by its name.
 pub fn changes_something(action: &str) -> bool {
     !["Describe", "List", "Get", "AssumeRole"]
         .iter()

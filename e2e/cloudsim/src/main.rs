@@ -35,13 +35,13 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let world = World::from_file(args.world.as_deref().context("--world is needed")?)?;
     let running = Simulator::start(world, args.options()).await?;
-    // One line on standard output tells a waiting caller that the ports are open.
+    // This line on standard output tells the parent process that the ports are open.
     println!(
         "cloudsim ready: OpenAPI {}, admin {}",
         running.ecs_url(),
         running.admin()
     );
-    // Cancel safe: both only wait.
+    // Cancel safe: both branches only wait.
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

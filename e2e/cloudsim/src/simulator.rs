@@ -37,11 +37,11 @@ pub struct Options {
     pub admin: Option<admin::Address>,
     /// File that gets a line for every call.
     pub call_log: Option<PathBuf>,
-    /// Ids, MAC addresses and drawn latencies depend on it.
+    /// Seed of ids, MAC addresses and random latencies.
     pub seed: u64,
     /// Carry packets: attached ENIs appear as devices of powered-on instances.
     pub fabric: bool,
-    /// How time passes; as the world says when absent.
+    /// How time passes; the world's mode when absent.
     pub clock: Option<ClockMode>,
 }
 
@@ -170,7 +170,7 @@ async fn start_fabric(world: &World, state: &State) -> Result<Fabric, StartError
         let Some(net) = world.v_switches.iter().find(|net| net.id == spec.v_switch) else {
             continue;
         };
-        // One way out is enough for a machine with several NICs.
+        // Only the first NIC gets a default route.
         let gateway = (index == 0).then(|| AddressSpace::gateway(net.cidr));
         let address = Ipv4Net::new_assert(spec.address, net.cidr.prefix_len());
         give_host_address(&ifname, address, gateway)
@@ -214,7 +214,7 @@ impl Running {
         self.with_cloud(|cloud| cloud.enis().cloned().collect())
     }
 
-    /// Looks at the cloud, or changes it behind everybody's back.
+    /// Reads the cloud's state, or changes it without a call.
     pub fn with_cloud<R>(&self, use_it: impl FnOnce(&mut Cloud) -> R) -> R {
         let result = self.state.with_cloud(|cloud, _| use_it(cloud));
         self.state.changed.notify_one();
@@ -246,17 +246,17 @@ impl Running {
         self.state.gates.add(gate)
     }
 
-    /// Waits until a gate is reached, at most `patience`; how it stands then.
+    /// Waits until a gate is reached, at most `patience`, and returns the gate's state.
     pub async fn gate(&self, id: u64, patience: Duration) -> Option<GateView> {
         self.state.gates.wait(id, patience).await
     }
 
-    /// Takes a gate away and says what becomes of the call before it; whether the gate was there.
+    /// Removes a gate and lets its call go or drops it. Returns whether the gate existed.
     pub fn open_gate(&self, id: u64, then: Then) -> bool {
         self.state.gates.open(id, then)
     }
 
-    /// Takes all gates away, drops what they hold, and puts none up any more.
+    /// Removes all gates, drops the held calls, and accepts no further gates.
     pub fn close_gates(&self) {
         self.state.gates.close();
     }
@@ -276,13 +276,13 @@ impl Running {
         Ok(url)
     }
 
-    /// Ends all listeners and connections, powers the machines off, and waits for it.
+    /// Ends all listeners and connections, powers the machines off, and returns when all of this is done.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.state.gates.close();
         self.tasks.wait().await;
         let machines = self.machines.clone();
-        // A panic in there is told by the machines themselves.
+        // The machines report a panic themselves.
         let _ = tokio::task::spawn_blocking(move || machines.stop()).await;
     }
 }
@@ -296,17 +296,17 @@ impl Drop for Running {
 
 /// Completes asynchronous actions when their time comes.
 async fn clockwork(state: Arc<State>, machines: Arc<Machines>, stop: CancellationToken) {
-    /// Long enough to be idle, short enough not to matter if a wake-up were missed.
+    /// Pause when nothing is pending. A missed wake-up would delay a completion by at most this time.
     const IDLE: Duration = Duration::from_secs(60);
     loop {
         let (next, changes) = state.with_cloud(|cloud, _| (cloud.next_due(), cloud.take_changes()));
         machines.follow(changes);
-        // Virtual time jumps where calls wait and end; there is nothing to wait for here.
+        // Virtual time jumps when calls wait and end, so this task has nothing to wait for.
         let pause = match state.clock.mode() {
             ClockMode::Real => next.map_or(IDLE, |at| state.clock.until(at).min(IDLE)),
             ClockMode::Virtual | ClockMode::Stepped => IDLE,
         };
-        // Cancel safe: all three only wait, and what is due is looked up afresh.
+        // Cancel safe: all three branches only wait, and the due transitions are looked up again afterwards.
         tokio::select! {
             () = stop.cancelled() => return,
             () = state.changed.notified() => {}

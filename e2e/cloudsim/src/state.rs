@@ -1,4 +1,4 @@
-//! Everything the parts of a running simulator share.
+//! The state that the parts of a running simulator share.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,8 +20,8 @@ use crate::gate::Gates;
 use crate::model::{Cloud, LookBack};
 use crate::world::{ActionTiming, Staleness, World, WorldError};
 
-/// Shared state. Locks are taken one at a time, but for the call log, which is written
-/// under the lock of the cloud so that its order is the order of the acts.
+/// Shared state. A task takes one lock at a time, with one exception: the call log is written under the lock of the
+/// cloud, so that the order of the log is the order of the acts.
 pub struct State {
     pub clock: Clock,
     pub cloud: Mutex<Cloud>,
@@ -32,7 +32,7 @@ pub struct State {
     pub log: CallLog,
     pub region: String,
     pub verify_signatures: bool,
-    /// Rung when something asynchronous was accepted or done.
+    /// Notified when an asynchronous action was accepted or has completed.
     pub changed: Notify,
     staleness: Staleness,
     timing: Mutex<BTreeMap<String, ActionTiming>>,
@@ -74,7 +74,7 @@ impl State {
             changed: Notify::new(),
             staleness: world.staleness,
             timing: Mutex::new(world.latency.clone()),
-            // Another stream than those of ids and keys.
+            // The seed differs from those of ids and keys, so that the random streams are independent.
             random: Mutex::new(StdRng::seed_from_u64(seed ^ 0x4c41_5445)),
         })
     }
@@ -101,7 +101,7 @@ impl State {
         *self.timing.lock() = timing;
     }
 
-    /// What befalls a call by the faults in force.
+    /// The effects of the faults in force on a call.
     pub fn judge(&self, call: u64, action: &str, enis: &[&str]) -> Verdict {
         self.faults
             .lock()
@@ -118,7 +118,7 @@ impl State {
         id
     }
 
-    /// Which moment a read sees, where that is not the present.
+    /// Which earlier moment a read shows, if not the present.
     pub fn look_back(&self, verdict: &Verdict, now: Timestamp) -> LookBack {
         let injected = verdict.stale.0;
         let enis = self.staleness.network_interfaces;
@@ -133,7 +133,7 @@ impl State {
         }
     }
 
-    /// Which moment the metadata service tells of.
+    /// Which earlier moment the metadata service shows, if not the present.
     pub fn metadata_look_back(&self, now: Timestamp) -> LookBack {
         let lag = self.staleness.metadata.0;
         LookBack {
@@ -148,7 +148,7 @@ impl State {
         self.changed.notify_one();
     }
 
-    /// What virtual time does when the last call ends: it jumps on until nothing is pending.
+    /// Called when the last call ends. Virtual time jumps on until nothing is pending.
     pub fn rest(&self) {
         if !self.clock.alone() {
             return;
@@ -168,7 +168,7 @@ impl State {
         id.hyphenated().to_string().to_uppercase()
     }
 
-    /// The cloud as it is at this moment: what is due has happened.
+    /// Gives the cloud of this moment to `use_it`, after all due transitions have completed.
     pub fn with_cloud<R>(&self, use_it: impl FnOnce(&mut Cloud, Timestamp) -> R) -> R {
         let mut cloud = self.cloud.lock();
         let now = self.clock.now();

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use tokio::net::{TcpListener, UnixListener};
 
-/// `unix:/path`, or `host:port`.
+/// An address of the admin API, written `unix:/path` or `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     Unix(PathBuf),
@@ -48,7 +48,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A bound listener; a unix socket's file goes with it.
+/// A bound listener. Dropping it removes the file of a unix socket.
 #[derive(Debug)]
 pub enum Listener {
     Tcp {
@@ -62,19 +62,19 @@ pub enum Listener {
     },
 }
 
-/// Removes the socket's file when the listener goes.
+/// Removes the socket's file when it is dropped.
 #[derive(Debug)]
 pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody may have removed it already; then there is nothing to do.
+        // An error means that somebody has removed the file already.
         let _ = fs::remove_file(&self.0);
     }
 }
 
 impl Listener {
-    /// Binds an address; a socket file that nobody listens on any more is replaced.
+    /// Binds an address. A socket file without a listener is replaced.
     pub async fn bind(address: &Address) -> io::Result<Listener> {
         match address {
             Address::Tcp(wanted) => {
@@ -98,7 +98,7 @@ impl Listener {
         }
     }
 
-    /// The address it is bound to, with the port that was chosen.
+    /// The bound address, with the port that was chosen.
     pub fn address(&self) -> &Address {
         match self {
             Listener::Tcp { address, .. } | Listener::Unix { address, .. } => address,

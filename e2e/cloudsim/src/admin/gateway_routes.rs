@@ -1,4 +1,4 @@
-//! The admin API's routes for what a call meets before its service: access keys and clocks.
+//! The admin API's routes for the gateway: access keys and clocks.
 
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;

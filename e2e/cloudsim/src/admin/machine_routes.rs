@@ -100,7 +100,7 @@ fn fabric(app: &App) -> Result<&Fabric, Refused> {
         .ok_or_else(|| absent("fabric in this simulator; start it with", "--fabric"))
 }
 
-/// A failure with all its causes in one sentence.
+/// A refusal that contains the failure and all its causes.
 fn refuse(failure: &dyn std::error::Error) -> Refused {
     let mut sentence = failure.to_string();
     let mut cause = failure.source();

@@ -1,4 +1,4 @@
-//! The admin API: looking into the cloud, and doing what only its owner can.
+//! The admin API: shows the cloud's state, and does what no caller of the OpenAPI can do.
 
 mod address;
 mod fault_routes;
@@ -18,7 +18,7 @@ use crate::fabric::Fabric;
 use crate::machines::Machines;
 use crate::state::State;
 
-/// What the admin API reaches into.
+/// The parts of the simulator that the admin API uses.
 #[derive(Clone)]
 pub struct App {
     pub state: Arc<State>,

@@ -1,4 +1,4 @@
-//! The admin API's routes into the cloud: its state, its calls, its ENIs and vSwitches.
+//! The admin API's routes for the cloud's state, calls, ENIs and vSwitches.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::call_log::CallRecord;
 use crate::model::ApiError;
 use crate::world::ActionTiming;
 
-/// The admin API, under `/v1` and, for short, under the root.
+/// The router of the admin API. Every path exists under `/v1` and under the root.
 pub fn router(app: App) -> Router {
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok" }))
@@ -40,10 +40,9 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// A refusal in plain text, such as that of a body that cannot be read, as the JSON that
-/// every other refusal is.
+/// Turns a refusal in plain text, such as that of an unreadable body, into the JSON form of all other refusals.
 async fn as_json(response: Response) -> Response {
-    /// Refusals are sentences.
+    /// Largest refusal in bytes. Refusals are sentences, so they are short.
     const LONGEST: usize = 64 << 10;
     let status = response.status();
     let json = response
@@ -124,7 +123,7 @@ async fn call_log(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct VSwitchChange {
-    /// Free addresses that are given to nobody.
+    /// Number of free addresses that nobody gets.
     withheld: u32,
 }
 

@@ -13,13 +13,13 @@ use crate::model::describe::EniListing;
 use crate::model::{ApiError, BlockUse, CidrReservation, Eni, Held, InstanceState, TagRow, TaggedKind};
 use crate::world::{InstanceType, Rule, SecurityGroup, VSwitch, Vpc};
 
-/// What an act gave; rendered outside the model's lock.
+/// The result of an act. It is rendered outside the model's lock.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// Nothing but the request id.
+    /// An answer with nothing but the request id.
     Done,
     Created(Box<Eni>),
-    /// With the members that it carries as a trunk.
+    /// An ENI with the members that it carries as a trunk.
     Eni {
         eni: Box<Eni>,
         members: Vec<Arc<str>>,
@@ -32,7 +32,7 @@ pub enum Answer {
         eni_id: String,
         held: Held<Ipv6Addr>,
     },
-    /// Credentials and whatever else STS says.
+    /// The answer of STS: credentials and the assumed identity.
     Sts(Value),
     Enis {
         listing: EniListing,
@@ -44,24 +44,24 @@ pub enum Answer {
         next: Option<u64>,
     },
     Instances(Page<InstanceState>),
-    /// With the number of available addresses.
+    /// vSwitches, each with its number of available addresses.
     VSwitches(Page<(VSwitch, u32)>),
     VSwitch(Box<VSwitch>, u32),
     Groups(Page<SecurityGroup>),
-    /// With its rules, each with its direction.
+    /// A security group with its rules, each with its direction.
     Group {
         group: Box<SecurityGroup>,
         rules: Vec<(&'static str, Rule)>,
         next: Option<u64>,
     },
-    /// With the ids of its vSwitches.
+    /// VPCs, each with the ids of its vSwitches.
     Vpcs(Page<(Vpc, Vec<String>)>),
     Tags {
         kind: TaggedKind,
         rows: Vec<TagRow>,
         next: Option<u64>,
     },
-    /// The id of a reserved block.
+    /// The id of a new CIDR reservation.
     Reserved(Arc<str>),
     Reservations {
         rows: Vec<(CidrReservation, BlockUse)>,
@@ -72,7 +72,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// ENI the answer is about.
+    /// The id of the ENI that the answer is about.
     pub fn eni_id(&self) -> Option<&str> {
         match self {
             Answer::Created(eni) | Answer::Eni { eni, .. } => Some(&eni.id),
@@ -165,7 +165,7 @@ impl Answer {
     }
 }
 
-/// A body with the request id beside its own fields.
+/// A body with the request id and its own fields.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct WithId<'a, T> {

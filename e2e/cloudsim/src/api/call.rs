@@ -1,4 +1,4 @@
-//! One call from request to answer: who calls, may he, what befalls it, the act, the log.
+//! One call from request to answer: authentication, faults and gates, the act, the log entry.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::model::error;
 use crate::model::{ApiError, Completion, LookBack};
 use crate::state::State;
 
-/// An HTTP request, whole.
+/// A complete HTTP request.
 #[derive(Debug)]
 pub struct HttpRequest {
     pub method: String,
@@ -28,25 +28,25 @@ pub struct HttpRequest {
     pub caller: Caller,
 }
 
-/// What goes back to the caller.
+/// What the caller gets.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply {
     Whole {
         status: u16,
         body: Vec<u8>,
     },
-    /// Only the first half of the body arrives.
+    /// The caller gets the first half of the body, then the connection ends.
     Half {
         status: u16,
         body: Vec<u8>,
     },
     /// The connection is reset.
     Reset,
-    /// Nothing, on a connection that stays open.
+    /// The caller gets nothing, and the connection stays open.
     Silence,
 }
 
-/// A request as a call of the API.
+/// An HTTP request, read as a call of the API.
 struct Call {
     action: String,
     version: String,
@@ -58,7 +58,7 @@ struct Call {
     caller: String,
 }
 
-/// Who is to carry a call out.
+/// The service that carries a call out.
 enum Service {
     Cloud(Action),
     Sts {
@@ -68,7 +68,7 @@ enum Service {
     },
 }
 
-/// Answers a request. Runs to its end also when the caller has gone, as the real cloud does.
+/// Answers a request. It runs to its end also when the caller has gone, as the real cloud does (unverified).
 pub async fn answer(state: Arc<State>, request: HttpRequest) -> Reply {
     let query: Parameters = pairs(request.query.as_bytes());
     let call = Call::read(&state, &request, &query);
@@ -98,7 +98,7 @@ pub async fn answer(state: Arc<State>, request: HttpRequest) -> Reply {
     }
 }
 
-/// Holds a call at its gates. Time goes on meanwhile.
+/// Holds a call at its gates. Virtual time goes on meanwhile.
 async fn hold(state: &State, gates: &[u64], call: &HeldCall) -> Then {
     if gates.is_empty() {
         return Then::Go;
@@ -107,7 +107,7 @@ async fn hold(state: &State, gates: &[u64], call: &HeldCall) -> Then {
     state.gates.hold(gates, call).await
 }
 
-/// Everything that is checked before the call reaches its service.
+/// The checks before a call reaches its service: region, key and signature, quota.
 fn admit(state: &State, request: &HttpRequest, query: &Parameters, call: &Call) -> Result<Service, ApiError> {
     if !matches!(request.method.as_str(), "GET" | "POST") {
         return Err(error::METHOD.because("Only GET and POST are supported."));
@@ -140,7 +140,7 @@ fn admit(state: &State, request: &HttpRequest, query: &Parameters, call: &Call) 
         },
         None => Service::Cloud(Action::find(&call.action, &call.version)?),
     };
-    // By the machine's time: virtual time may stand still while callers wait.
+    // Quotas use the machine's time, because virtual time may stand still while callers wait.
     state.quotas.lock().take(&call.action, state.clock.wall())?;
     Ok(service)
 }
@@ -240,7 +240,7 @@ impl Call {
         }
     }
 
-    /// ENIs the call names.
+    /// The ids of the ENIs that the call names.
     fn enis(&self) -> Vec<&str> {
         self.parameters
             .iter()
@@ -249,7 +249,7 @@ impl Call {
             .collect()
     }
 
-    /// What a gate shows of it.
+    /// The call as a gate shows it.
     fn held(&self, caller: &Caller) -> HeldCall {
         HeldCall {
             call: self.arrival.number,

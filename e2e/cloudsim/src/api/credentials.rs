@@ -1,5 +1,5 @@
-//! Who may call: access keys, the STS credentials of RAM roles, and the time stamps and
-//! nonces of their requests. Times are the gateway's, which real clients' clocks must fit.
+//! Authentication: access keys, the STS credentials of RAM roles, and the time stamps and nonces of requests. All times
+//! are the gateway's.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,8 +14,7 @@ use crate::model::ApiError;
 use crate::model::error;
 use crate::world::{Credential, RamRole, World};
 
-/// How long expired credentials are remembered, so that their use is told from that of
-/// unknown ones.
+/// How long expired credentials are remembered, so that their use gets another error than the use of unknown ones.
 const EXPIRED_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Temporary credentials.
@@ -33,14 +32,14 @@ struct Key {
     active: bool,
 }
 
-/// All keys, and what has been seen of them.
+/// All keys, and the nonces that they have used.
 pub struct KeyRing {
     keys: HashMap<String, Key>,
     roles: BTreeMap<String, RamRole>,
     account: String,
-    /// What the metadata service hands out for each role.
+    /// The credentials that the metadata service hands out, by role.
     handed_out: HashMap<String, RoleCredential>,
-    /// Hashes of key and nonce: an hour of them stays small at any rate of calls.
+    /// Hashes of key and nonce. A hash is small, so an hour of nonces stays small at any rate of calls.
     nonces: HashSet<u64>,
     nonce_order: VecDeque<(Timestamp, u64)>,
     tolerance: Duration,
@@ -59,7 +58,7 @@ impl KeyRing {
             nonces: HashSet::new(),
             nonce_order: VecDeque::new(),
             tolerance: world.rules.timestamp_tolerance.0,
-            // Another stream than that of the ids.
+            // The seed differs from that of the ids, so that the random streams are independent.
             random: StdRng::seed_from_u64(seed ^ 0x5354_5321),
         };
         for credential in &world.credentials {
@@ -68,7 +67,7 @@ impl KeyRing {
         ring
     }
 
-    /// The account all of this belongs to.
+    /// The id of the account.
     pub fn account(&self) -> &str {
         &self.account
     }
@@ -99,7 +98,7 @@ impl KeyRing {
     }
 
     fn use_nonce(&mut self, claim: &Claim, now: Timestamp) -> Result<(), ApiError> {
-        // A time stamp is good for the tolerance in both directions; so long must nonces be kept.
+        // A time stamp is valid for the tolerance in both directions, so nonces are kept for twice the tolerance.
         while let Some((seen, _)) = self.nonce_order.front() {
             if now.duration_since(*seen).unsigned_abs() <= self.tolerance.saturating_mul(2) {
                 break;
@@ -118,8 +117,7 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Credentials of a RAM role as its instances see them: new ones when half of their
-    /// life is over.
+    /// The credentials that instances with this RAM role get. They are replaced when half of their life is over.
     pub fn role_credential(&mut self, role: &str, now: Timestamp) -> Option<RoleCredential> {
         let life = self.roles.get(role)?.life.0;
         if let Some(held) = self.handed_out.get(role)
@@ -161,7 +159,7 @@ impl KeyRing {
         minted
     }
 
-    /// Puts a permanent access key into service, in place of one of the same id.
+    /// Adds a permanent access key, or replaces the key of the same id.
     pub fn add(&mut self, credential: Credential) {
         let key = Key {
             secret: credential.access_key_secret,
@@ -171,12 +169,12 @@ impl KeyRing {
         self.keys.insert(credential.access_key_id, key);
     }
 
-    /// Takes an access key out of service for good; whether it was there.
+    /// Revokes an access key. Returns whether the key existed.
     pub fn revoke(&mut self, access_key_id: &str) -> bool {
         self.keys.remove(access_key_id).is_some()
     }
 
-    /// Disables an access key, or enables it again; whether it is there.
+    /// Disables or enables an access key. Returns whether the key exists.
     pub fn set_active(&mut self, access_key_id: &str, active: bool) -> bool {
         self.keys
             .get_mut(access_key_id)
@@ -184,12 +182,12 @@ impl KeyRing {
             .is_some()
     }
 
-    /// Ends all temporary credentials that have been handed out, before their time.
+    /// Expires all temporary credentials that have been handed out.
     pub fn expire_temporary(&mut self, now: Timestamp) {
         for (_, expires) in self.keys.values_mut().filter_map(|key| key.temporary.as_mut()) {
             *expires = (*expires).min(now);
         }
-        // The metadata service does not go on handing out what has ended.
+        // The metadata service must not hand out expired credentials.
         self.handed_out.clear();
     }
 }

@@ -1,5 +1,5 @@
-//! An ENI as CreateNetworkInterface and DescribeNetworkInterfaces show it. Borrowed and
-//! written straight to text: pages of 500 ENIs are what a large cluster asks for all day.
+//! An ENI as CreateNetworkInterface and DescribeNetworkInterfaces show it. The view borrows the ENI and is written
+//! directly as text, because a large cluster requests pages of 500 ENIs all the time.
 
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -38,7 +38,7 @@ pub struct EniView<'a> {
     tags: Tags<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_number: Option<u32>,
-    /// What only Describe shows.
+    /// Fields that only Describe shows.
     #[serde(flatten)]
     described: Option<Described<'a>>,
 }
@@ -51,7 +51,7 @@ struct Described<'a> {
     attachment: AttachmentView<'a>,
 }
 
-/// Empty unless the ENI is attached.
+/// The attachment. Its fields are empty unless the ENI is attached.
 #[derive(Serialize, Default)]
 #[serde(rename_all = "PascalCase")]
 struct AttachmentView<'a> {
@@ -124,7 +124,8 @@ struct Members<'a> {
 }
 
 impl<'a> EniView<'a> {
-    /// As it was made. A token that is used again gets this, whatever became of the ENI.
+    /// The ENI as CreateNetworkInterface answers it. A repeated ClientToken gets this view, also when the ENI has
+    /// changed or is gone.
     pub fn created(eni: &'a Eni) -> EniView<'a> {
         EniView {
             network_interface_id: &eni.id,
@@ -157,9 +158,9 @@ impl<'a> EniView<'a> {
         }
     }
 
-    /// As it is.
+    /// The ENI as DescribeNetworkInterfaces answers it.
     pub fn described(eni: &'a Eni) -> EniView<'a> {
-        // Where it is attached shows once it is.
+        // The attachment is shown only once the ENI is InUse.
         let attachment = match (&eni.attachment, eni.status) {
             (Some(attachment), EniStatus::InUse | EniStatus::Detaching) => AttachmentView {
                 instance_id: Some(&attachment.instance_id),
@@ -181,7 +182,7 @@ impl<'a> EniView<'a> {
         }
     }
 
-    /// As it is, with the members it carries as a trunk.
+    /// Adds the ids of the members that the ENI carries as a trunk.
     pub fn carrying(mut self, members: &'a [std::sync::Arc<str>]) -> EniView<'a> {
         let attached = self
             .described

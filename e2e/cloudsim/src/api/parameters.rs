@@ -1,5 +1,4 @@
-//! Parameters of a call by name, as both request styles deliver them, and the reading of
-//! them with the API's own errors.
+//! The parameters of a call by name, from both request styles, and functions that read them with the API's own errors.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -11,7 +10,7 @@ use super::signature::hex;
 use crate::model::ApiError;
 use crate::model::error;
 
-/// Parameters of signature and transport, which say nothing about the act.
+/// Parameters of signature and transport. They do not belong to the act.
 const TRANSPORT: [&str; 10] = [
     "AccessKeyId",
     "Action",
@@ -36,7 +35,7 @@ impl FromIterator<(String, String)> for Parameters {
 }
 
 impl Parameters {
-    /// Adds pairs, over those of the same name.
+    /// Adds pairs. A new pair replaces a pair of the same name.
     pub fn extend(&mut self, others: Parameters) {
         self.0.extend(others.0);
     }
@@ -46,7 +45,7 @@ impl Parameters {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// A value that is there and not empty.
+    /// The value of this name, unless it is absent or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -54,12 +53,15 @@ impl Parameters {
             .filter(|value| !value.is_empty())
     }
 
-    /// A value as text of its own.
+    /// The value of this name as an owned text.
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(str::to_owned)
     }
 
-    /// A value the action cannot do without.
+    /// The value of a mandatory parameter.
+    ///
+    /// # Errors
+    /// `Missing<Name>` when the value is absent.
     pub fn required(&self, name: &str) -> Result<&str, ApiError> {
         self.get(name).ok_or_else(|| error::missing(name))
     }
@@ -88,13 +90,13 @@ impl Parameters {
         }
     }
 
-    /// A value that is what `kind` says.
+    /// A value that parses as `T`. `kind` names the expected form in the error.
     pub fn one<T: FromStr>(&self, name: &str, kind: &str) -> Result<Option<T>, ApiError> {
         self.get(name).map(|text| parse(name, text, kind)).transpose()
     }
 
-    /// The values of `Name.1`, `Name.2`, …, in that order, where gaps do not matter; or those
-    /// of a JSON array in `Name` itself, as some clients write it; or that one value.
+    /// The values of `Name.1`, `Name.2`, …, in this order; gaps in the numbers are allowed. Without such names, the
+    /// values of a JSON array in `Name`, as some clients write it, or the one value in `Name`.
     pub fn list(&self, name: &str) -> Result<Vec<String>, ApiError> {
         let mut items: Vec<(u32, &String)> = self
             .0
@@ -112,13 +114,13 @@ impl Parameters {
         Ok(items)
     }
 
-    /// A list of values that are what `kind` says.
+    /// A list of values that parse as `T`. `kind` names the expected form in the error.
     pub fn all<T: FromStr>(&self, name: &str, kind: &str) -> Result<Vec<T>, ApiError> {
         let items = self.list(name)?;
         items.iter().map(|text| parse(name, text, kind)).collect()
     }
 
-    /// Either a list or a JSON array in one value: the API has both for some parameters.
+    /// A list, or a JSON array in one value. The API has both forms for some parameters.
     pub fn list_or_json(&self, name: &str) -> Result<Vec<String>, ApiError> {
         match self.get(name) {
             None => self.list(name),
@@ -152,17 +154,17 @@ impl Parameters {
             .collect()
     }
 
-    /// The pairs that say what to do, without signature, transport and secrets.
+    /// The pairs that belong to the act, without signature, transport and secrets.
     pub fn of_act(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter()
             .filter(|(name, _)| !TRANSPORT.contains(name) && *name != "Version")
     }
 
-    /// A hash of everything that says what to do but the ClientToken.
+    /// A hash of the pairs that belong to the act, without the ClientToken.
     pub fn fingerprint(&self) -> String {
         let mut text = String::new();
         for (name, value) in self.of_act().filter(|(name, _)| *name != "ClientToken") {
-            // Lengths keep pairs apart whatever they contain.
+            // The lengths make the encoding unambiguous.
             text.push_str(&format!("{}:{name}{}:{value}", name.len(), value.len()));
         }
         hex(&Sha256::digest(text.as_bytes()))

@@ -23,7 +23,7 @@ struct Bucket {
 }
 
 impl QuotaTable {
-    /// Full buckets as the world says.
+    /// Full buckets with the sizes of the world.
     pub fn new(quotas: &Quotas) -> QuotaTable {
         QuotaTable {
             default: quotas.default_per_minute,

@@ -1,5 +1,5 @@
-//! The HTTP listener of the OpenAPI. It speaks hyper directly, because faults have to cut
-//! connections in ways that a web framework does not offer.
+//! The HTTP listener of the OpenAPI. It uses hyper directly, because faults cut connections in ways that a web
+//! framework does not offer.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,13 +21,13 @@ use super::call::{HttpRequest, Reply, answer};
 use crate::gate::Caller;
 use crate::state::State;
 
-/// Largest request body taken, in bytes.
+/// Largest request body that is accepted, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
-/// Accepts connections until `stop`; `tasks` holds them all.
+/// Accepts connections until `stop`. All connections run as tasks in `tasks`.
 pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken, tasks: TaskTracker) {
     loop {
-        // Cancel safe: a connection is taken or not.
+        // Cancel safe: `accept` either returns a connection or takes none.
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
@@ -37,7 +37,7 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationT
                 tasks.spawn(connection(stream, state.clone(), stop.clone()));
             }
             Err(failure) => {
-                // Out of file descriptors, most likely: others must close first.
+                // Probably there are no file descriptors left. Wait until other connections close.
                 tracing::warn!(error = %failure, "cannot accept an OpenAPI connection");
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
@@ -71,7 +71,7 @@ async fn connection(stream: TcpStream, state: Arc<State>, stop: CancellationToke
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
-    // Dropping the connection closes it, which is what a stop is to do.
+    // A stop drops the connection, which closes it.
     tokio::select! {
         () = stop.cancelled() => {}
         ended = connection => if let Err(failure) = ended {
@@ -90,7 +90,7 @@ async fn respond(
         .await
         .map_err(Cut::Read)?;
     let caller = Caller::default();
-    // Dropped with this future, which hyper does when the caller hangs up.
+    // hyper drops this future, and the guard with it, when the caller hangs up.
     let _presence = caller.presence();
     let request = HttpRequest {
         method: head.method.as_str().to_owned(),
@@ -100,14 +100,14 @@ async fn respond(
         body: body.to_vec(),
         caller,
     };
-    // In a task of its own: a caller that hangs up does not undo what it asked for.
+    // The call runs in its own task, so that a caller that hangs up does not undo its call.
     match tokio::spawn(answer(state, request)).await {
         Ok(Reply::Whole { status, body }) => response(status, body.len(), Body::from(body)),
         Ok(Reply::Half { status, body }) => {
             let length = body.len();
             response(status, length, Body::from_stream(half_of(body.into())))
         }
-        // Until the caller hangs up or the simulator stops; either drops this future.
+        // The future is dropped when the caller hangs up or when the simulator stops.
         Ok(Reply::Silence) => std::future::pending().await,
         Ok(Reply::Reset) => {
             reset_on_close(&socket);
@@ -129,17 +129,17 @@ fn response(status: u16, length: usize, body: Body) -> Result<Response<Body>, Cu
         .map_err(Cut::Answer)
 }
 
-/// The first half of a body, then an end that comes too early.
+/// The first half of a body, then an error that ends the connection.
 fn half_of(body: Bytes) -> impl futures::Stream<Item = io::Result<Bytes>> {
     let half = body.slice(..body.len() / 2);
     stream::once(async move { Ok(half) }).chain(stream::once(async {
-        // Giving way once lets the first half out before the connection ends.
+        // One yield lets hyper send the first half before the connection ends.
         tokio::task::yield_now().await;
         Err(io::Error::from(io::ErrorKind::ConnectionReset))
     }))
 }
 
-/// Without linger, closing sends RST instead of FIN.
+/// Sets SO_LINGER to zero, so that closing the socket sends RST instead of FIN (man page socket(7)).
 fn reset_on_close(socket: &OwnedFd) {
     let linger = nix::libc::linger {
         l_onoff: 1,

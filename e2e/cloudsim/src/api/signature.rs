@@ -1,5 +1,4 @@
-//! Both signature families of the API: who signed a request, over what, and whether the
-//! signature holds.
+//! Both signature families of the API: who signed a request, which bytes the signature covers, and whether it is valid.
 
 use std::fmt::Write;
 
@@ -15,16 +14,16 @@ use crate::model::ApiError;
 use crate::model::error;
 
 const V3_ALGORITHM: &str = "ACS3-HMAC-SHA256";
-/// Headers that a V3 signature must cover: without them the call could be changed.
+/// Headers that a V3 signature must cover. Without one of them somebody could change the call.
 const V3_SIGNED: [&str; 4] = ["host", "x-acs-action", "x-acs-date", "x-acs-signature-nonce"];
 
-/// What a request claims about its sender, and what its signature was made over.
+/// What a request claims about its sender, and the bytes that its signature covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub access_key_id: String,
     pub security_token: Option<String>,
     pub nonce: String,
-    /// As sent.
+    /// The time stamp as sent.
     pub timestamp: String,
     signature: String,
     string_to_sign: String,
@@ -42,16 +41,16 @@ enum Family {
 pub struct Signed<'a> {
     pub method: &'a str,
     pub path: &'a str,
-    /// Pairs of the query string, in any order, decoded.
+    /// The decoded pairs of the query string.
     pub query: &'a Parameters,
     pub headers: &'a HeaderMap,
     pub body: &'a [u8],
-    /// Query and form together.
+    /// The pairs of query and form together.
     pub parameters: &'a Parameters,
 }
 
 impl Claim {
-    /// Reads the claim of a request, in whichever family it is.
+    /// Reads the claim of a request of either family.
     pub fn read(request: &Signed<'_>) -> Result<Claim, ApiError> {
         match header(request.headers, "authorization") {
             Some(authorization) => Claim::read_v3(request, authorization),
@@ -82,7 +81,7 @@ impl Claim {
         if header(request.headers, "x-acs-content-sha256").is_some_and(|sent| sent != content_hash) {
             return Err(error::CONTENT_HASH.because("x-acs-content-sha256 is not the hash of the body."));
         }
-        // Absent headers are named as the parameters that they stand for.
+        // The error names an absent header by its parameter of the RPC style.
         let required =
             |name: &str, called: &str| header(request.headers, name).ok_or_else(|| error::missing(called));
         Ok(Claim {
@@ -181,7 +180,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// RFC 3986: everything but unreserved characters is encoded.
+/// Percent-encodes all characters except the unreserved ones of RFC 3986.
 pub fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,5 +1,5 @@
-//! The Security Token Service: temporary credentials for those who may assume a RAM role,
-//! by an access key or by an OIDC token such as a Kubernetes service account's.
+//! The Security Token Service. It gives temporary credentials of a RAM role to callers that may assume the role, by an
+//! access key or by an OIDC token such as that of a Kubernetes service account.
 
 use std::time::Duration;
 
@@ -38,12 +38,12 @@ impl StsAction {
         }
     }
 
-    /// Whether the request must be signed; an OIDC token speaks for itself.
+    /// Whether the request must be signed. AssumeRoleWithOIDC is unsigned, because the OIDC token proves the caller.
     pub fn signed(self) -> bool {
         self == StsAction::AssumeRole
     }
 
-    /// Hands credentials out. `caller` is the access key that signed.
+    /// Creates credentials. `caller` is the access key that signed the request.
     pub fn act(
         self,
         keys: &mut KeyRing,
@@ -88,7 +88,7 @@ fn credentials(minted: &RoleCredential) -> Value {
     })
 }
 
-/// Sixteen digits that stay the same for a role.
+/// Sixteen digits that are derived from the role's name.
 fn role_id(name: &str) -> u64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -137,7 +137,7 @@ fn read_life(parameters: &Parameters, role: &RamRole) -> Result<Duration, ApiErr
     })
 }
 
-/// The claims of a token that matter here.
+/// The claims of a token that are checked.
 #[derive(Debug, Deserialize)]
 struct Claims {
     iss: String,
@@ -164,8 +164,8 @@ impl Audience {
     }
 }
 
-/// Checks an OIDC token against the role's trust. The token's own signature is not looked
-/// at: the simulator has no key of its issuer.
+/// Checks an OIDC token against the role's trust. The token's signature is not checked, because the simulator has no
+/// key of the issuer.
 fn check_oidc(parameters: &Parameters, role: &RamRole, now: Timestamp) -> Result<Value, ApiError> {
     let provider = parameters.required("OIDCProviderArn")?;
     let claims = read_claims(parameters.required("OIDCToken")?)
@@ -197,7 +197,7 @@ fn check_oidc(parameters: &Parameters, role: &RamRole, now: Timestamp) -> Result
     }))
 }
 
-/// Whether a subject of a trust, which may end in `*`, stands for this one.
+/// Whether `wanted`, a subject of a trust that may end in `*`, matches `subject`.
 fn admits(wanted: &str, subject: &str) -> bool {
     match wanted.strip_suffix('*') {
         Some(prefix) => subject.starts_with(prefix),

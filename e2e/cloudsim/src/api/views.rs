@@ -1,4 +1,4 @@
-//! Things of the world in the API's own JSON.
+//! VPCs, vSwitches, groups, types and instances in the API's own JSON.
 
 use serde_json::{Value, json};
 
@@ -101,7 +101,7 @@ pub(super) fn vpc((spec, vswitches): &(Vpc, Vec<String>), region: &str) -> Value
     })
 }
 
-/// A rule with its direction. The peer stands at the other end of it.
+/// A rule with its direction. The peer is the source of an ingress rule and the destination of an egress rule.
 pub(super) fn rule((direction, rule): &(&'static str, Rule)) -> Value {
     let cidr = match (&rule.cidr, &rule.group) {
         (Some(cidr), _) => cidr.to_string(),
@@ -139,7 +139,7 @@ pub(super) fn rule((direction, rule): &(&'static str, Rule)) -> Value {
     })
 }
 
-/// A reserved block and how it is used.
+/// A CIDR reservation and its use.
 pub(super) fn reservation((of, used): &(CidrReservation, BlockUse)) -> Value {
     let version = match of.cidr {
         ipnet::IpNet::V4(_) => std::net::Ipv4Addr::FAMILY,

@@ -55,14 +55,14 @@ pub(super) fn unassign<A: Family>(cloud: &mut Cloud, parameters: &Parameters) ->
     Ok(Answer::Done)
 }
 
-/// Addresses and prefixes of a family that a call asks for, by number or by name.
+/// The addresses and prefixes of one family that a call requests, by number or by name.
 pub(super) fn wanted<A: Family>(
     parameters: &Parameters,
     count: &str,
     range: RangeInclusive<u32>,
 ) -> Result<Wanted<A>, ApiError> {
     let prefix_count = format!("{}Count", A::PREFIX_PARAMETER);
-    // Clients send 0 for none.
+    // Clients send 0 for "no prefixes".
     let prefixes_from = (*range.start()).min(1);
     Ok(Wanted {
         count: parameters.number(count, range)?.unwrap_or(0),

@@ -1,4 +1,4 @@
-//! One thing with all it has: an ENI, a security group, a vSwitch.
+//! Actions that describe one object in full: an ENI, a security group, a vSwitch.
 
 use super::super::answer::Answer;
 use super::super::parameters::Parameters;

@@ -11,7 +11,7 @@ use crate::model::{
     AttachEni, Cloud, Completion, CreateEni, DeleteEni, DetachEni, Idempotency, ModifyEni, NewEniKind,
 };
 
-/// Ways to configure queues and networks that are not simulated.
+/// Parameters about queues and networks that are not simulated.
 const UNSIMULATED: [&str; 6] = [
     "EnablePrimaryIPv6",
     "EnhancedNetwork",
@@ -105,7 +105,7 @@ fn read_description(parameters: &Parameters) -> Result<Option<String>, ApiError>
     }
 }
 
-/// The token of a call, and what tells whether the call is the same as an earlier one.
+/// The ClientToken of a call, and the fingerprint that tells whether the call repeats an earlier one.
 pub(super) fn read_once(parameters: &Parameters) -> Result<Idempotency, ApiError> {
     let client_token = parameters.text("ClientToken");
     let too_odd = |token: &String| token.len() > 64 || !token.is_ascii();

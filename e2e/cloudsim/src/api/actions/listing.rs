@@ -1,4 +1,4 @@
-//! Listings: what Describe actions filter by, and their pages.
+//! Describe actions: their filters and their pages.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::model::Cloud;
 use crate::model::describe::{EniFilter, EniPage, PlaceFilter};
 use crate::model::error::{self, ApiError};
 
-/// Ids and addresses that one call may list.
+/// Number of ids and addresses that one call may list (ECS API page DescribeNetworkInterfaces).
 const MAX_LISTED: usize = 100;
 
 pub(super) fn enis(cloud: &Cloud, parameters: &Parameters) -> Result<Answer, ApiError> {
@@ -27,7 +27,7 @@ pub(super) fn enis(cloud: &Cloud, parameters: &Parameters) -> Result<Answer, Api
         });
     }
     let after = read_next_token(parameters)?;
-    // A size beyond the limits is moved to the nearer one, not refused.
+    // A size beyond the limits 10 and 500 is moved to the nearer limit and not refused (unverified).
     let size = limit.unwrap_or(10).clamp(10, 500) as usize;
     let listing = cloud.describe_network_interfaces(&filter, EniPage::After { after, limit: size });
     Ok(Answer::Enis {

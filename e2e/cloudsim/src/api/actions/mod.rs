@@ -1,4 +1,4 @@
-//! The actions: reading the parameters of each, and having the model act.
+//! The actions: each reads its parameters and lets the model act.
 
 mod addresses;
 mod attributes;
@@ -121,7 +121,7 @@ impl Action {
         )
     }
 
-    /// Acts on the cloud. `completion` is for those actions that are asynchronous.
+    /// Acts on the cloud. `completion` is the time until an asynchronous action completes.
     pub fn act(
         self,
         cloud: &mut Cloud,
@@ -171,8 +171,8 @@ fn check_region(action: Action, cloud: &Cloud, parameters: &Parameters) -> Resul
     }
 }
 
-/// Refuses parameters that the real API has and this simulator does not act on: a caller that
-/// relies on one of them must not believe that it worked.
+/// Refuses parameters that have an effect in the real API and none in this simulator. A caller that relies on such a
+/// parameter must not believe that it worked.
 fn refuse_unsimulated(parameters: &Parameters, names: &[&str]) -> Result<(), ApiError> {
     let found = names.iter().find(|name| {
         let idle = |value: &str| matches!(value, "" | "0") || value.eq_ignore_ascii_case("false");

@@ -12,7 +12,7 @@ pub(in crate::api) struct Page<T> {
     pub items: Vec<T>,
 }
 
-/// Which numbered page is wanted.
+/// The number and size of a requested page.
 pub(super) struct PageRequest {
     number: usize,
     size: usize,
@@ -26,7 +26,7 @@ impl PageRequest {
         Ok(PageRequest { number, size })
     }
 
-    /// The page of all matches.
+    /// This page of all matches.
     pub fn of<T>(self, matches: impl Iterator<Item = T>) -> Page<T> {
         let (number, size) = (self.number, self.size);
         let first = (number - 1).saturating_mul(size);
@@ -46,12 +46,12 @@ impl PageRequest {
     }
 }
 
-/// A NextToken is opaque to callers: here it is the number of the item after which to go on.
+/// The NextToken for a page that follows item `serial`. Callers treat a NextToken as opaque.
 pub(in crate::api) fn next_token(serial: u64) -> String {
     format!("next-{serial:016x}")
 }
 
-/// The item after which to go on; 0 for the first page.
+/// The serial of the item that a NextToken names; 0 for the first page.
 pub(super) fn read_next_token(parameters: &Parameters) -> Result<u64, ApiError> {
     let Some(token) = parameters.get("NextToken") else {
         return Ok(0);
@@ -64,7 +64,7 @@ pub(super) fn read_next_token(parameters: &Parameters) -> Result<u64, ApiError> 
         })
 }
 
-/// The part of a list that a token stands for: its items, and the token of the next part.
+/// Up to `limit` items after item `after`, and the token of the next part.
 pub(super) fn part<T>(items: impl Iterator<Item = T>, after: u64, limit: usize) -> (Vec<T>, Option<u64>) {
     let skipped = usize::try_from(after).unwrap_or(usize::MAX);
     let mut rest = items.skip(skipped).peekable();

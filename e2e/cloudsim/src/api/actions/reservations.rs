@@ -13,7 +13,7 @@ use crate::model::{Cloud, Completion, NewReservation, ReservationBlock, Reservat
 
 const CIDR: &str = "VSwitchCidrReservationCidr";
 const MASK: &str = "VSwitchCidrReservationMask";
-/// Ids that one listing may name.
+/// Number of ids that one listing may name (VPC API page ListVSwitchCidrReservations).
 const MAX_IDS: usize = 10;
 
 pub(super) fn create(
@@ -56,7 +56,7 @@ fn read_block(parameters: &Parameters) -> Result<ReservationBlock, ApiError> {
     }
 }
 
-/// Whether a call is about IPv6; IPv4 is the default.
+/// Whether a call is about IPv6. The default is IPv4.
 fn read_family(parameters: &Parameters) -> Result<bool, ApiError> {
     match parameters.get("IpVersion") {
         None => Ok(false),

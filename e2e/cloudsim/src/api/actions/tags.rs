@@ -8,11 +8,11 @@ use super::page::read_next_token;
 use crate::model::error::{self, ApiError};
 use crate::model::{Cloud, TagQuery, TaggedKind};
 
-/// Resources that one call may name.
+/// Number of resources that one call may name (ECS API page TagResources).
 const MAX_RESOURCES: usize = 50;
-/// Tags that one call may name.
+/// Number of tags that one call may name (ECS API page TagResources).
 const MAX_TAGS: usize = 20;
-/// Resources whose tags are on one page. The real number is not documented.
+/// Number of resources whose tags are on one page (unverified: the real number is not documented).
 const PAGE: usize = 50;
 
 pub(super) fn tag(cloud: &mut Cloud, parameters: &Parameters) -> Result<Answer, ApiError> {
