@@ -1,52 +1,52 @@
-//! What became of every frame: each is forwarded, answered or dropped for one reason, and counted once.
+//! Counters of frames. Every frame is forwarded, answered, or dropped for one reason, and is counted once.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a frame went no further.
+/// Why a frame was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// Shorter than its own headers say, or with a wrong IPv4 header checksum.
+    /// The frame is shorter than its headers say, or has a wrong IPv4 header checksum.
     Malformed,
-    /// Tagged with a VLAN id that no member of this trunk has, or tagged on a NIC without members.
+    /// No member of the NIC has the VLAN id of the frame's tag.
     UnknownVlan,
     /// The source MAC is not the ENI's.
     SpoofMac,
     /// The source address is not the ENI's.
     SpoofIp,
-    /// IPv6, or anything else the fabric does not carry.
+    /// The fabric does not carry this protocol, for example IPv6.
     NotIpv4,
-    /// Broadcast or multicast; a VPC has none beyond ARP.
+    /// The frame is broadcast or multicast. A VPC carries none except ARP (unverified).
     Broadcast,
-    /// Not addressed to the gateway's MAC, the only one that a VPC ever answers with.
+    /// The frame is not addressed to the gateway's MAC, which is the only MAC in ARP answers of the VPC (unverified).
     WrongMac,
-    /// An ARP announcement or a probe for the ENI's own address: right, and nobody's business.
+    /// The frame is an ARP announcement or a probe for the ENI's own address, which nobody answers.
     OwnArp,
-    /// Sent to a gateway's own address, which answers pings of its own subnet only.
+    /// The packet goes to a gateway's own address. The gateway answers only pings from its own subnet.
     Gateway,
-    /// Outside every vSwitch, e.g. a Service address.
+    /// The destination is outside every vSwitch, for example a Service address.
     NoRoute,
-    /// In a vSwitch, but no attached ENI has the address.
+    /// The destination is in a vSwitch, but no attached ENI has it.
     NoOwner,
-    /// The owner is on the same trunk and the world forbids that way.
+    /// The destination is on the same trunk, and the world's `trunkHairpin` is false.
     Hairpin,
-    /// Sender and owner are the same ENI.
+    /// The destination is the sending ENI itself.
     ToSelf,
-    /// Larger than the MTU.
+    /// The packet is larger than the MTU.
     Mtu,
-    /// A later fragment whose first one is unknown.
+    /// The packet is a later fragment, and the first fragment is unknown.
     Fragment,
-    /// Refused by the sender's security groups.
+    /// The sender's security groups refused the packet.
     SgEgress,
-    /// Refused by the receiver's security groups.
+    /// The receiver's security groups refused the packet.
     SgIngress,
-    /// No room for one more session.
+    /// The session table is full.
     SessionTable,
     /// The receiver's NIC is down or its namespace is gone.
     LinkDown,
-    /// The receiver's NIC did not take the frame.
+    /// The receiver's NIC did not accept the frame.
     QueueFull,
 }
 
@@ -64,7 +64,7 @@ pub struct Counters {
     pub dropped: BTreeMap<Reason, u64>,
     /// Security group sessions alive now.
     pub sessions: usize,
-    /// By ENI, for those plugged now; an ENI starts at zero when it is plugged.
+    /// Counters of each plugged ENI. They start at zero when the ENI is plugged.
     pub enis: BTreeMap<String, EniCounters>,
 }
 
@@ -72,10 +72,10 @@ pub struct Counters {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EniCounters {
-    /// Name of its NIC in the instance; none for members.
+    /// Name of the ENI's NIC in the instance. Members have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ifname: Option<String>,
-    /// Whether a TAP stands for it (or for its trunk) at this moment.
+    /// Whether the ENI (or its trunk) has a TAP at this moment.
     pub connected: bool,
     /// Frames its instance sent.
     pub sent: u64,

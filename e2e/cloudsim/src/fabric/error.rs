@@ -1,8 +1,8 @@
-//! What can go wrong when the fabric is changed from outside.
+//! Errors of changes to the fabric.
 
 use std::{io, net::Ipv4Addr, path::PathBuf};
 
-/// A change of the fabric that was refused or failed; nothing of it remains.
+/// Why a change of the fabric was refused or failed. A failed change leaves nothing behind.
 #[derive(Debug, thiserror::Error)]
 pub enum FabricError {
     /// The ENI has a port already.
@@ -17,14 +17,14 @@ pub enum FabricError {
         /// The ENI.
         eni_id: String,
     },
-    /// An address can have one owner only, or routing would be a matter of luck.
+    /// Another ENI has the address. An address has one owner only.
     #[error("give {address} to {eni_id}: the address belongs to {owner}; free it there first")]
     AddressTaken {
-        /// The ENI that wanted it.
+        /// The ENI that requested the address.
         eni_id: String,
         /// The address.
         address: Ipv4Addr,
-        /// The ENI that has it.
+        /// The ENI that has the address.
         owner: String,
     },
     /// The vSwitch is not part of the topology.
@@ -35,7 +35,7 @@ pub enum FabricError {
         /// The missing vSwitch.
         vswitch_id: String,
     },
-    /// A member needs a trunk that is there and is not a member itself.
+    /// The trunk of a member is not plugged, or is a member itself.
     #[error("plug member {eni_id}: trunk {trunk} is not plugged as a NIC of its own")]
     UnknownTrunk {
         /// The member.
@@ -43,7 +43,7 @@ pub enum FabricError {
         /// The trunk it names.
         trunk: String,
     },
-    /// 802.1Q leaves 1 to 4094 for use.
+    /// The VLAN id is outside 1 to 4094, the range of IEEE 802.1Q.
     #[error("plug member {eni_id}: VLAN id {vlan} is not between 1 and 4094")]
     BadVlan {
         /// The member.
@@ -51,7 +51,7 @@ pub enum FabricError {
         /// The id asked for.
         vlan: u16,
     },
-    /// Two members cannot share a VLAN id on one trunk.
+    /// Another member of the trunk has the VLAN id.
     #[error("plug member {eni_id}: VLAN id {vlan} of trunk {trunk} is used by {owner}")]
     VlanTaken {
         /// The member.
@@ -60,7 +60,7 @@ pub enum FabricError {
         trunk: String,
         /// The id asked for.
         vlan: u16,
-        /// The member that has it.
+        /// The member that has the VLAN id.
         owner: String,
     },
     /// The instance's namespace could not be opened.
@@ -73,7 +73,7 @@ pub enum FabricError {
         /// Why.
         source: io::Error,
     },
-    /// The TAP could not be made or brought into the namespace.
+    /// The TAP could not be created or moved into the namespace.
     #[error("plug {eni_id}: make its TAP ({step}); this needs CAP_NET_ADMIN and /dev/net/tun")]
     Tap {
         /// The ENI.
@@ -83,7 +83,7 @@ pub enum FabricError {
         /// Why.
         source: io::Error,
     },
-    /// The capture file could not be made.
+    /// The capture file could not be created.
     #[error("capture {eni_id} to {}", path.display())]
     Capture {
         /// The ENI.

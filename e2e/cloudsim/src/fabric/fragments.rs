@@ -1,4 +1,5 @@
-//! IPv4 fragments: the first carries the ports and is judged, the others share its fate.
+//! IPv4 fragments. The first fragment carries the ports; the security groups judge it. The same verdict holds for the
+//! other fragments.
 
 use std::{
     collections::HashMap,
@@ -12,14 +13,14 @@ use super::{
     wire::ipv4::Ipv4,
 };
 
-/// How long the verdict over a first fragment is kept for the others; as long as Linux waits for
-/// the parts of a packet.
+/// How long the verdict of a first fragment is kept. Linux waits this long for the fragments of a packet
+/// (`IP_FRAG_TIME` in the kernel's include/net/ip.h).
 const LIFE: Duration = Duration::from_secs(30);
 
-/// Packets in parts at any moment; beyond that, fragments are dropped.
+/// Number of fragmented packets at the same time. Fragments of further packets are dropped.
 const LIMIT: usize = 4096;
 
-/// The parts of one packet share these.
+/// The header fields that all fragments of one packet share (RFC 791).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     from: PortId,
@@ -41,15 +42,15 @@ impl Key {
     }
 }
 
-/// Verdicts over first fragments. Linux sends fragments in order, so a verdict goes with the last
-/// one; one that overtakes the first is dropped, as a stateful firewall without reassembly does.
+/// Verdicts of first fragments. Linux sends fragments in order, so the last fragment removes the verdict. A fragment
+/// that overtakes the first one is dropped, as in a stateful firewall without reassembly.
 #[derive(Debug, Default)]
 pub struct Fragments {
     verdicts: HashMap<Key, (Result<Route, Dropped>, Instant)>,
 }
 
 impl Fragments {
-    /// Keeps the verdict over a first fragment. `false`: no room.
+    /// Keeps the verdict of a first fragment. Returns `false` when the table is full.
     pub fn remember(
         &mut self,
         now: Instant,
@@ -67,7 +68,7 @@ impl Fragments {
         room
     }
 
-    /// The verdict for a later fragment.
+    /// The verdict of a later fragment, if the first one is known.
     pub fn recall(
         &mut self,
         now: Instant,
@@ -82,12 +83,12 @@ impl Fragments {
         (expires > now).then_some(verdict)
     }
 
-    /// Forgets what has expired.
+    /// Removes expired verdicts.
     pub fn expire(&mut self, now: Instant) {
         self.verdicts.retain(|_, (_, expires)| *expires > now);
     }
 
-    /// Forgets everything: verdicts do not outlive the ports and rules they were made under.
+    /// Removes all verdicts. Called when ports or rules change.
     pub fn clear(&mut self) {
         self.verdicts.clear();
     }

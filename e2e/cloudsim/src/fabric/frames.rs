@@ -1,4 +1,4 @@
-//! Frames for the unit tests, built field by field so that a test can break any of them.
+//! Frames for the unit tests. They are built field by field, so that a test can break any field.
 
 use std::net::Ipv4Addr;
 
@@ -8,7 +8,7 @@ use super::wire::{
     ipv4::{ICMP, TCP, UDP},
 };
 
-/// An IPv4 packet to be.
+/// The fields of an IPv4 packet.
 #[derive(Debug, Clone)]
 pub struct Packet {
     pub src: Ipv4Addr,
@@ -60,7 +60,7 @@ impl Packet {
         Self::new(src, dst, ICMP, body)
     }
 
-    /// "Port unreachable" about a packet.
+    /// An ICMP error "port unreachable" about a packet.
     pub fn unreachable(src: [u8; 4], dst: [u8; 4], about: &Packet) -> Self {
         let quoted = about.bytes();
         let mut body = vec![3, 3, 0, 0, 0, 0, 0, 0];
@@ -82,7 +82,7 @@ impl Packet {
         bytes
     }
 
-    /// A frame to the gateway.
+    /// A frame with this packet, addressed to the gateway.
     pub fn from(&self, mac: Mac, vlan: Option<u16>) -> Vec<u8> {
         framed(GATEWAY_MAC, mac, vlan, ETHERTYPE_IPV4, &self.bytes())
     }

@@ -1,20 +1,20 @@
-//! Security groups: which new flows an ENI may open or receive, all its groups merged.
+//! Security groups: which new flows an ENI may open or receive. The rules of all its groups are merged.
 
 use std::{collections::HashMap, net::Ipv4Addr};
 
 use super::wire::ipv4::{ICMP, TCP, UDP};
 use crate::world::security_group::{GroupKind, Policy, PortRange, Protocol, Rule, SecurityGroup};
 
-/// Which way a packet crosses the border of an ENI.
+/// The direction in which a packet passes an ENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Towards the instance.
     Ingress,
-    /// Away from it.
+    /// Away from the instance.
     Egress,
 }
 
-/// A flow somebody wants to open across the border of an ENI.
+/// A new flow that passes an ENI.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt<'a> {
     pub direction: Direction,
@@ -22,7 +22,7 @@ pub(super) struct Attempt<'a> {
     /// Destination port, for protocols that have ports.
     pub port: Option<u16>,
     pub remote: Ipv4Addr,
-    /// Groups of the ENI that owns `remote`; empty when nobody does.
+    /// Groups of the ENI that owns `remote`; empty when no ENI does.
     pub remote_groups: &'a [String],
 }
 
@@ -57,7 +57,7 @@ impl GroupTable {
             })
             .filter(|(kind, rule)| self.matches(*kind, rule, attempt))
             .map(|(_, rule)| (rule.priority, rule.policy == Policy::Accept))
-            // `false` sorts first: drop wins at equal priority.
+            // `false` sorts before `true`, so drop wins at equal priority.
             .min();
         match judged {
             Some((_, accepted)) => accepted,
@@ -65,7 +65,7 @@ impl GroupTable {
         }
     }
 
-    /// Both ends are members of one basic group that keeps its members together.
+    /// Whether both ends are members of one basic group whose members may reach each other.
     fn are_companions(&self, own: &[String], remote: &[String]) -> bool {
         own.iter()
             .filter(|id| remote.contains(id))
@@ -110,7 +110,7 @@ fn covers_protocol(protocol: Protocol, number: u8) -> bool {
     }
 }
 
-/// A rule that names ports says nothing about protocols without them.
+/// Whether a rule covers a port. A rule that names ports does not cover a protocol without ports.
 fn covers_port(range: PortRange, port: Option<u16>) -> bool {
     match port {
         Some(port) => range.contains(port),

@@ -1,4 +1,4 @@
-//! The guard at the border of an ENI: sessions first, rules for what is new.
+//! The guard of an ENI. A packet of a known session passes; the rules judge a packet of a new flow.
 
 use std::{collections::BTreeSet, time::Instant};
 
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::world::SecurityGroup;
 
-/// Security groups and the sessions they let begin.
+/// Security groups, and the sessions that they allowed.
 #[derive(Debug)]
 pub struct Guard {
     groups: GroupTable,
     sessions: SessionTable,
-    /// Counts changes of groups and ports. A session judged before the last change is judged
-    /// again with its next packet, so that a change costs nothing by itself.
+    /// Number of changes of groups and ports. A session that was judged before the last change is judged again at its
+    /// next packet, so a change itself costs nothing.
     generation: u64,
 }
 
-/// A packet at the border of one ENI.
+/// A packet that passes one ENI.
 #[derive(Debug, Clone, Copy)]
 pub struct Crossing {
     pub port: PortId,
@@ -42,7 +42,7 @@ impl Crossing {
         }
     }
 
-    /// The flow that an ICMP error is about, as this ENI sees it: the error runs against it.
+    /// The flow that an ICMP error is about, as this ENI sees it. The error travels in the opposite direction.
     fn subject(&self) -> Option<LocalFlow> {
         match (self.signal, self.direction) {
             (Signal::Error(quoted), Direction::Egress) => Some(quoted.seen_by_receiver()),
@@ -68,13 +68,13 @@ impl Guard {
         }
     }
 
-    /// Puts other groups in place of all.
+    /// Replaces all groups.
     pub fn set_groups(&mut self, groups: Vec<SecurityGroup>) {
         self.groups = GroupTable::new(groups);
         self.generation += 1;
     }
 
-    /// Ports, their addresses or their groups have changed; `gone` are no more.
+    /// Notes that ports, their addresses or their groups have changed. The ports in `gone` no longer exist.
     pub fn ports_changed(&mut self, gone: &BTreeSet<PortId>) {
         if !gone.is_empty() {
             self.sessions.forget(gone);
@@ -90,7 +90,7 @@ impl Guard {
         self.sessions.len()
     }
 
-    /// Lets a packet pass, or says why not.
+    /// Lets a packet pass, or returns why not.
     pub fn admit(&mut self, now: Instant, ports: &PortTable, crossing: &Crossing) -> Result<(), Reason> {
         if let Some(subject) = crossing.subject()
             && self.is_open(now, ports, crossing.port, subject)
@@ -116,7 +116,7 @@ impl Guard {
             .map_err(|_| Reason::SessionTable)
     }
 
-    /// Whether the flow has a session that today's rules would still let begin.
+    /// Whether the flow has a session that the present rules still allow.
     fn is_open(&mut self, now: Instant, ports: &PortTable, port: PortId, flow: LocalFlow) -> bool {
         let key = (port, flow);
         let Some((opened, judged_at, cut)) = self

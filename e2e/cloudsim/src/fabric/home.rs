@@ -1,4 +1,4 @@
-//! The namespace a NIC belongs to, remembered without keeping it alive.
+//! The network namespace of a NIC. Remembering it does not keep the namespace alive.
 
 use std::{fmt, fs::File, io, os::fd::AsFd, os::unix::fs::MetadataExt, path::PathBuf};
 
@@ -7,12 +7,13 @@ use super::{
     wire::ethernet::Mac,
 };
 
-/// Where a NIC appears, and how to tell that it is still the same place.
+/// The namespace of a NIC, and its identity.
 #[derive(Debug, Clone)]
 pub struct Home {
     eni_id: String,
     path: PathBuf,
-    /// Device and inode of the namespace: a process id in the path may be used again.
+    /// Device and inode of the namespace. The path alone is no identity, because it may contain a process id that is
+    /// used again.
     identity: (u64, u64),
     mac: Mac,
     ifname: Option<String>,
@@ -41,7 +42,7 @@ impl Home {
         (identity(&netns).ok()? == self.identity).then_some(netns)
     }
 
-    /// Makes the NIC in the namespace.
+    /// Creates the NIC in the namespace.
     pub fn make_nic(&self, netns: &File) -> Result<Tap, TapError> {
         Tap::create(self.mac, netns.as_fd(), self.ifname.as_deref())
     }

@@ -1,4 +1,4 @@
-//! One netlink request: move a link into a namespace, name it and give it its MAC.
+//! One netlink request that moves a link into a namespace, names it and sets its MAC.
 
 use std::{
     io,
@@ -14,11 +14,11 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::wire::ethernet::Mac;
 
-/// Frames the kernel keeps for us while the switching thread is busy or not scheduled. The
-/// default of 500 loses bursts of UDP on a machine with few cores.
+/// Number of frames that the kernel queues while the switching thread is busy or not scheduled. The default of 500
+/// (`TUN_READQ_SIZE` in the kernel's include/uapi/linux/if_tun.h) loses bursts of UDP on a machine with few cores.
 const QUEUE: u32 = 2000;
 
-/// Moves the link into `netns` under `name`, in which `%d` stands for the next free number.
+/// Moves the link into `netns` and names it `name`. The kernel replaces `%d` in the name by the next free number.
 pub fn place(index: u32, netns: BorrowedFd<'_>, name: &str, mac: Mac) -> io::Result<()> {
     let mut message = LinkMessage::default();
     message.header.index = index;

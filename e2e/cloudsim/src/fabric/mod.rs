@@ -6,8 +6,8 @@
 //!                                     who owns the address, may it
 //! ```
 //!
-//! `switch` decides without I/O; `guard`, `groups` and `session` are the security groups;
-//! `worker` moves frames; `tap`, `link` and `home` make devices. One fabric is one VPC.
+//! `switch` decides without I/O. `guard`, `groups` and `session` are the security groups. `worker` moves frames. `tap`,
+//! `link` and `home` create devices. One fabric is one VPC.
 
 mod counters;
 mod error;

@@ -7,16 +7,16 @@ use ipnet::Ipv4Net;
 use super::wire::ethernet::Mac;
 use crate::world::FabricRules;
 
-/// How the fabric behaves. The sizes are those of the documented cloud.
+/// How the fabric behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FabricOptions {
-    /// What the cloud does not document, as the world has it.
+    /// Behaviour that the cloud does not document, as the world sets it.
     pub rules: FabricRules,
-    /// Idle life of a security group session.
+    /// Idle life of a security group session (910 s in the ECS user guide on security groups).
     pub session_life: Duration,
-    /// Sessions kept at most, over all ENIs.
+    /// Largest number of sessions of all ENIs together.
     pub session_limit: usize,
-    /// Largest IPv4 packet in bytes; the tag and the Ethernet header come on top.
+    /// Largest IPv4 packet in bytes, without Ethernet header and tag.
     pub mtu: usize,
 }
 
@@ -48,7 +48,7 @@ pub struct VSwitchNet {
 }
 
 impl VSwitchNet {
-    /// The gateway: the third-last address of the range, as Alibaba Cloud reserves it.
+    /// The gateway: the third-last address of the range (VPC user guide, vSwitches).
     pub fn gateway(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(self.cidr.broadcast()).saturating_sub(2))
     }
@@ -63,23 +63,23 @@ pub struct Port {
     pub mac: Mac,
     /// Primary and secondary IPv4 addresses; each is owned by one port only.
     pub addresses: Vec<Ipv4Addr>,
-    /// The vSwitch the ENI stands in; must be part of the topology.
+    /// The vSwitch of the ENI. It is part of the topology.
     pub vswitch_id: String,
-    /// Security groups, merged; names the topology does not know match nothing.
+    /// Security groups. Unknown groups match nothing.
     pub security_groups: Vec<String>,
-    /// How the ENI meets its instance.
+    /// How the ENI is connected to its instance.
     pub kind: PortKind,
 }
 
-/// How an ENI meets its instance.
+/// How an ENI is connected to its instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortKind {
     /// A NIC of its own: a TAP in the instance's network namespace.
     Direct {
-        /// Where the TAP appears, e.g. `/proc/123/ns/net`. It is not held open, so the
-        /// namespace dies with its processes as usual.
+        /// The namespace in which the TAP appears, for example `/proc/123/ns/net`. It is not held open, so the
+        /// namespace ends with its processes.
         netns: PathBuf,
-        /// Its name; the next free `ethN` when not given.
+        /// Name of the TAP; the next free `ethN` when absent.
         ifname: Option<String>,
     },
     /// Tagged frames on the TAP of another port.

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Nanosecond timestamps, our byte order.
+/// Magic number for time stamps in nanoseconds, in the byte order of this machine (the Internet draft on the pcap
+/// format, draft-ietf-opsawg-pcap).
 const MAGIC: u32 = 0xa1b2_3c4d;
 const SNAPLEN: u32 = 65_535;
 const LINKTYPE_ETHERNET: u32 = 1;
@@ -19,7 +20,7 @@ pub struct Capture<W: Write = BufWriter<File>> {
 }
 
 impl Capture {
-    /// Makes (or empties) the file and writes its header.
+    /// Creates or empties the file and writes its header.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut capture = Self::new(BufWriter::new(File::create(path)?))?;
         capture.flush()?;
@@ -57,7 +58,7 @@ impl<W: Write> Capture<W> {
         parts.iter().try_for_each(|part| self.out.write_all(part))
     }
 
-    /// Hands everything to the file.
+    /// Writes all buffered frames to the file.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }

@@ -1,4 +1,4 @@
-//! The table of plugged ENIs: who has which address, and which VLAN of which trunk.
+//! The table of plugged ENIs: which port has an address, and which member has a VLAN id on a trunk.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,7 +11,7 @@ use super::{
     wire::ethernet::Mac,
 };
 
-/// Names a plugged port; never used again after it was unplugged.
+/// Id of a plugged port. An id is never used again.
 pub type PortId = u64;
 
 /// A plugged port.
@@ -25,16 +25,16 @@ pub struct Entry {
     pub place: Place,
 }
 
-/// Where the frames of a port go in and out.
+/// How the frames of a port travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A TAP of its own.
+    /// On a TAP of its own.
     Direct,
-    /// Tagged, on the TAP of another port.
+    /// With a tag, on the TAP of the port `trunk`.
     Member { trunk: PortId, vlan: u16 },
 }
 
-/// All plugged ports. The indexes below hold exactly what the entries say.
+/// All plugged ports, and indexes over them.
 #[derive(Debug, Default)]
 pub struct PortTable {
     entries: HashMap<PortId, Entry>,
@@ -45,7 +45,7 @@ pub struct PortTable {
 }
 
 impl PortTable {
-    /// Adds a port, or says what stands in its way and adds nothing.
+    /// Adds a port. On an error nothing is added.
     pub fn plug(&mut self, port: &Port) -> Result<PortId, FabricError> {
         let eni_id = port.eni_id.clone();
         if self.by_eni.contains_key(&eni_id) {
@@ -128,7 +128,7 @@ impl PortTable {
         Ok(())
     }
 
-    /// Removes a port, and with a trunk its members. Returns what was removed.
+    /// Removes a port, and the members of a trunk. Returns the removed ports.
     pub fn unplug(&mut self, eni_id: &str) -> BTreeSet<PortId> {
         let Some(&id) = self.by_eni.get(eni_id) else {
             return BTreeSet::new();
@@ -192,7 +192,7 @@ impl PortTable {
         self.by_address.get(&address) == Some(&id)
     }
 
-    /// Groups of the ENI that owns an address; none when nobody does.
+    /// Groups of the ENI that owns an address; empty when no ENI does.
     pub fn groups_of(&self, address: Ipv4Addr) -> &[String] {
         self.owner(address).map_or(&[], |(_, entry)| &entry.groups)
     }

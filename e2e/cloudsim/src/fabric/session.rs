@@ -1,4 +1,4 @@
-//! Sessions of the security groups: what was allowed to begin may go on, in both directions.
+//! Sessions of the security groups. A flow that was allowed to begin may go on in both directions.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,22 +11,22 @@ use super::{
     wire::transport::{LocalFlow, Signal},
 };
 
-/// How long a finished TCP connection lets its last retransmissions pass. Our choice, to keep the
-/// table small; the cloud documents only the longest life.
+/// How long a finished TCP connection still lets retransmissions pass. This value is our choice and keeps the table
+/// small; the cloud documents only the longest life of a session.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Names a session: each ENI keeps its own, as each has its own groups.
+/// Key of a session. Each ENI has its own sessions, because each ENI has its own groups.
 pub type Key = (PortId, LocalFlow);
 
-/// What is known about an allowed flow.
+/// The state of an allowed flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The direction of the packet that opened it, in which it is judged again when rules change.
+    /// Direction of the packet that opened the session. A change of rules judges this direction again.
     pub opened: Direction,
-    /// The state of topology and ports under which it was last found to be allowed.
+    /// Generation of groups and ports under which the flow was last judged.
     pub judged_at: u64,
-    /// A change of the rules forbade it. The mark stays until it expires, or replies that are
-    /// still under way would open the flow again from the other side.
+    /// Whether a change of rules forbade the flow. The mark stays until the session expires, because replies that are
+    /// still under way could otherwise open the flow from the other side.
     pub cut: bool,
     expires: Instant,
     finished: [bool; 2],
@@ -53,7 +53,7 @@ pub struct SessionTable {
     limit: usize,
 }
 
-/// The table is full of living sessions.
+/// The session table is full.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -106,12 +106,12 @@ impl SessionTable {
         Ok(())
     }
 
-    /// Forgets what has expired.
+    /// Removes expired sessions.
     pub fn expire(&mut self, now: Instant) {
         self.sessions.retain(|_, session| session.expires > now);
     }
 
-    /// Forgets the sessions of unplugged ports.
+    /// Removes the sessions of unplugged ports.
     pub fn forget(&mut self, ports: &BTreeSet<PortId>) {
         self.sessions.retain(|(port, _), _| !ports.contains(port));
     }

@@ -1,8 +1,8 @@
-//! TAP devices: made here, moved into an instance's network namespace, gone when dropped.
+//! TAP devices. A TAP is created here and moved into an instance's network namespace. Dropping it removes the device.
 //!
-//! The descriptor is opened in the fabric's own namespace and the device is moved afterwards:
-//! a descriptor opened inside the instance's namespace would keep that namespace alive, and a
-//! killed machine would go on answering pings.
+//! The descriptor is opened in the fabric's own namespace, and the device is moved afterwards. A descriptor that is
+//! opened inside the instance's namespace would keep the namespace alive, and a killed machine would still answer
+//! pings.
 
 use std::{
     fs::{File, OpenOptions},
@@ -21,7 +21,7 @@ use super::{
 };
 
 mod ioctl {
-    //! The three requests of <linux/if_tun.h> that are used here.
+    //! Three ioctl requests of the kernel's include/uapi/linux/if_tun.h.
     use std::ffi::{c_int, c_uint};
 
     use nix::libc;
@@ -42,14 +42,14 @@ mod ioctl {
     );
 }
 
-/// A TAP device in somebody's namespace; dropping it removes the device.
+/// A TAP device in an instance's namespace. Dropping it removes the device.
 #[derive(Debug)]
 pub struct Tap {
     file: File,
     ifname: String,
 }
 
-/// The act that failed while a TAP was made.
+/// The step that failed while a TAP was created.
 #[derive(Debug)]
 pub struct TapError {
     pub step: &'static str,
@@ -57,8 +57,8 @@ pub struct TapError {
 }
 
 impl Tap {
-    /// Makes a TAP with this MAC in `netns`, down and without addresses, as a hot-plugged NIC is.
-    /// Without `ifname` it gets the next free `ethN`.
+    /// Creates a TAP with this MAC in `netns`, down and without addresses, like a hot-plugged NIC. Without `ifname` its
+    /// name is the next free `ethN`.
     pub fn create(mac: Mac, netns: BorrowedFd<'_>, ifname: Option<&str>) -> Result<Self, TapError> {
         let at = |step| move |source| TapError { step, source };
         let file = OpenOptions::new()
@@ -75,17 +75,23 @@ impl Tap {
         Ok(Self { file, ifname })
     }
 
-    /// Its name in the instance at the time it was made.
+    /// The name in the instance at the time of creation.
     pub fn ifname(&self) -> &str {
         &self.ifname
     }
 
-    /// The next frame the instance sent; `WouldBlock` when there is none.
+    /// Reads the next frame that the instance sent into `buffer` and returns its length.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no frame.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(nix::unistd::read(&self.file, buffer)?)
     }
 
-    /// Hands a frame to the instance. A device that is down refuses with EIO.
+    /// Gives a frame to the instance.
+    ///
+    /// # Errors
+    /// EIO when the device is down.
     pub fn write(&self, header: &LinkHeader, payload: &[u8]) -> io::Result<()> {
         writev(
             &self.file,
@@ -101,11 +107,11 @@ impl AsFd for Tap {
     }
 }
 
-/// Makes the device behind the descriptor and returns its name of passage.
+/// Creates the device of the descriptor and returns its temporary name.
 #[allow(unsafe_code, reason = "TUNSETIFF and TUNSETOFFLOAD have no safe wrapper")]
 fn attach(file: &File) -> io::Result<String> {
     let mut request = empty_request();
-    // The kernel puts a number in place of %d. No virtio header: every frame is complete.
+    // The kernel replaces %d by a number. There is no virtio header, so every frame is complete.
     for (to, from) in request.ifr_name.iter_mut().zip(b"csim%d") {
         *to = *from as libc::c_char;
     }

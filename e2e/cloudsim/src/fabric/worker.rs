@@ -1,4 +1,4 @@
-//! The switching thread: frames from TAPs, through the core, to TAPs.
+//! The switching thread. It reads frames from TAPs, asks the switch, and writes frames to TAPs.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,16 +27,16 @@ use super::{
     wire::ethernet::LinkHeader,
 };
 
-/// Frames taken from one TAP before the next has its turn.
+/// Number of frames that are read from one TAP before the next TAP is served.
 const BATCH: usize = 64;
-/// Longest frame: a full IPv4 packet with header and tag.
+/// Longest frame in bytes: the longest IPv4 packet with header and tag.
 const FRAME: usize = 65_535 + 18;
-/// How often expired sessions are swept.
+/// Time between two removals of expired sessions.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Event that ends the wait without a frame.
+/// Id of the epoll event that wakes the thread without a frame.
 const WAKE: PortId = PortId::MAX;
 
-/// What the switching thread and the handles share.
+/// The state that the switching thread and the fabric's handles share.
 #[derive(Debug)]
 pub struct Shared {
     pub state: Mutex<State>,
@@ -45,7 +45,7 @@ pub struct Shared {
     stopping: AtomicBool,
 }
 
-/// Everything behind the lock.
+/// The state behind the lock.
 #[derive(Debug)]
 pub struct State {
     pub switch: Switch,
@@ -56,7 +56,7 @@ pub struct State {
 /// The NIC of a port that is not a member.
 #[derive(Debug)]
 pub struct Nic {
-    /// None while its namespace is gone.
+    /// `None` while the namespace is gone.
     pub tap: Option<Tap>,
     pub home: Home,
 }
@@ -79,14 +79,14 @@ impl Shared {
         Ok(shared)
     }
 
-    /// Makes the thread end.
+    /// Ends the thread.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        // Fails only when the counter is full, and then the thread is woken already.
+        // The write fails only when the counter is full; then the thread is woken already.
         let _ = self.wake.write(1);
     }
 
-    /// Puts a NIC to work, unless its port has gone meanwhile.
+    /// Starts to serve a NIC, unless its port has been unplugged meanwhile.
     pub fn install(&self, id: PortId, home: Home, tap: Tap) -> io::Result<()> {
         let mut state = self.state.lock();
         if state.switch.ports().get(id).is_none() {
@@ -97,7 +97,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The thread's work, until `stop`.
+    /// Runs the thread until `stop`.
     pub fn run(&self) {
         let mut events = [EpollEvent::empty(); 64];
         let mut buffer = vec![0; FRAME];
@@ -132,8 +132,8 @@ impl Shared {
         }
     }
 
-    /// A NIC whose namespace went away while the instance lives on returns to the instance, as
-    /// real hardware does. When the instance itself is gone it stays disconnected.
+    /// Creates a NIC again whose namespace ended while the instance lives on. Real hardware returns to the instance in
+    /// this case. When the instance itself is gone, the NIC stays disconnected.
     fn bring_home(&self, id: PortId, home: Home) {
         let returned = match home.reopen() {
             Some(netns) => home.make_nic(&netns),
@@ -151,8 +151,8 @@ impl Shared {
 }
 
 impl State {
-    /// Removes ports with their NICs; dropping the returned NICs removes the devices, which takes
-    /// the kernel a while and should happen outside the lock.
+    /// Removes ports and returns their NICs. Dropping a NIC removes the device, which takes the kernel some time; drop
+    /// it outside the lock.
     #[must_use]
     pub fn unplug(&mut self, eni_id: &str) -> Vec<Nic> {
         let gone: BTreeSet<PortId> = self.switch.unplug(eni_id);
@@ -160,10 +160,10 @@ impl State {
         gone.iter().filter_map(|id| self.nics.remove(id)).collect()
     }
 
-    /// Switches what waits at one TAP. `false`: the device is no more.
+    /// Switches the frames that wait at one TAP. Returns `false` when the device no longer exists.
     fn serve(&mut self, now: Instant, id: PortId, buffer: &mut [u8]) -> bool {
         for _ in 0..BATCH {
-            // An event may be older than the removal of its port.
+            // The port may have been removed after the event.
             let Some(tap) = self.nics.get(&id).and_then(|nic| nic.tap.as_ref()) else {
                 return true;
             };
@@ -223,12 +223,12 @@ impl State {
 
     fn disconnect(&mut self, id: PortId) -> Option<(PortId, Home)> {
         let nic = self.nics.get_mut(&id)?;
-        // Closing the descriptor takes it out of the epoll set as well.
+        // Closing the descriptor also removes it from the epoll set (man page epoll(7)).
         nic.tap = None;
         Some((id, nic.home.clone()))
     }
 
-    /// A capture that cannot be written ends; traffic goes on.
+    /// Records a frame in the port's capture. A capture that cannot be written ends; traffic goes on.
     fn record(&mut self, port: PortId, parts: &[&[u8]]) {
         if self.captures.is_empty() {
             return;

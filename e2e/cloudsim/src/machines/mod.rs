@@ -1,6 +1,5 @@
-//! Machines that are powered on: their ENIs as ports of the fabric and their metadata
-//! service. One thread does it all, one thing after the other, because making and moving
-//! devices blocks.
+//! Machines that are powered on. Their ENIs are ports of the fabric, and each has a metadata service. One thread does
+//! all commands one after the other, because creating and moving devices blocks.
 
 mod namespace;
 mod worker;
@@ -52,15 +51,14 @@ enum Command {
     },
 }
 
-/// Handle to the machines. They are powered off when it goes.
+/// Handle of the machines. Dropping it powers the machines off.
 pub struct Machines {
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Machines {
-    /// Starts with no machine powered on. Must be called on a tokio runtime: the metadata
-    /// services run there.
+    /// Starts the thread, with no machine powered on. Call it on a tokio runtime, which runs the metadata services.
     pub fn start(state: Arc<State>, fabric: Option<Fabric>) -> std::io::Result<Machines> {
         let (commands, inbox) = mpsc::channel();
         let mut worker = worker::Worker::new(state, fabric, tokio::runtime::Handle::current());
@@ -73,16 +71,16 @@ impl Machines {
         })
     }
 
-    /// Makes the fabric follow what happened in the cloud.
+    /// Applies changes of the cloud to the fabric.
     pub fn follow(&self, changes: Vec<Change>) {
         if !changes.is_empty() {
-            // Refused only while stopping, when there is nothing left to follow.
+            // An error means that the machines are stopping, so the changes do not matter.
             let _ = self.send(Command::Follow(changes));
         }
     }
 
-    /// Powers an instance on in a network namespace: its primary ENI appears there as eth0,
-    /// with it whatever else is attached.
+    /// Powers an instance on in a network namespace. Its primary ENI appears there as eth0, and all other attached ENIs
+    /// appear too.
     pub async fn power_on(&self, instance: String, netns: PathBuf) -> Result<(), PowerError> {
         let (done, result) = oneshot::channel();
         self.send(Command::PowerOn {
@@ -93,7 +91,7 @@ impl Machines {
         result.await.map_err(|_| PowerError::Stopping)?
     }
 
-    /// Powers an instance off; nothing happens when it is off.
+    /// Powers an instance off. An instance that is off stays off.
     pub async fn power_off(&self, instance: String) -> Result<(), PowerError> {
         let (done, result) = oneshot::channel();
         self.send(Command::PowerOff { instance, done })?;
@@ -106,7 +104,7 @@ impl Machines {
         sender.send(command).map_err(|_| PowerError::Stopping)
     }
 
-    /// Powers everything off and waits for the thread. Blocks.
+    /// Powers all machines off and waits for the thread. This call blocks.
     pub fn stop(&self) {
         self.commands.lock().take();
         let thread = self.thread.lock().take();

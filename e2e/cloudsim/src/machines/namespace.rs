@@ -13,7 +13,7 @@ use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
 use crate::metadata;
 
-/// Why nothing can be served inside a namespace.
+/// Why the metadata service cannot listen inside a namespace.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
     #[error("cannot open the network namespace {path}; is the machine's process alive?")]
@@ -37,7 +37,7 @@ pub enum NamespaceError {
     },
 }
 
-/// Why an address could not be given.
+/// Why a host's NIC could not get its address.
 #[derive(Debug, thiserror::Error)]
 pub enum HostAddressError {
     #[error("cannot talk to the kernel's routing")]
@@ -53,9 +53,8 @@ pub enum HostAddressError {
     },
 }
 
-/// A listener on the metadata address inside a namespace, whose loopback device gets the
-/// address. A socket stays in the namespace it was made in, so the thread is needed only
-/// to make it.
+/// Creates a listener on the metadata address inside a namespace, and gives the address to the namespace's loopback
+/// device. A socket stays in the namespace in which it was created, so only the creation needs a thread in there.
 pub fn metadata_listener(netns: &Path) -> Result<TcpListener, NamespaceError> {
     let file = File::open(netns).map_err(|source| NamespaceError::Open {
         path: netns.to_owned(),
@@ -81,8 +80,8 @@ pub fn metadata_listener(netns: &Path) -> Result<TcpListener, NamespaceError> {
 async fn give_metadata_address() -> Result<(), HostAddressError> {
     let (connection, netlink, _) = rtnetlink::new_connection().map_err(HostAddressError::Netlink)?;
     let connection = tokio::spawn(connection);
-    // Of scope host: on a real machine the service is elsewhere, and nothing that the machine sends may take
-    // its address for its own.
+    // The scope is host, so that the machine never uses this address as a source. On a real machine the service runs
+    // elsewhere.
     let given = give_address(
         &netlink,
         "lo",
@@ -94,8 +93,8 @@ async fn give_metadata_address() -> Result<(), HostAddressError> {
     given
 }
 
-/// Brings a device of this process's namespace up with an address and, when a gateway is
-/// named, a default route: what a host does with its NIC at boot.
+/// Brings a device of this process's namespace up and gives it an address and, with a gateway, a default route. A host
+/// does the same with its NIC at boot.
 pub async fn give_host_address(
     link: &str,
     address: Ipv4Net,
@@ -107,7 +106,7 @@ pub async fn give_host_address(
         give_address(&netlink, link, address, AddressScope::Universe).await?;
         let Some(gateway) = gateway else { return Ok(()) };
         let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build();
-        // Not replaced: a namespace that has a default route is somebody else's.
+        // An existing default route is not replaced, because then the namespace belongs to somebody else.
         netlink
             .route()
             .add(route)

@@ -17,8 +17,8 @@ use crate::metadata;
 use crate::model::{Change, Eni, EniKind, EniStatus, InstanceStatus};
 use crate::state::State;
 
-/// How often namespaces are looked after. The listener inside one keeps it alive, so a
-/// machine that died without being powered off would otherwise never go.
+/// Time between two checks of the namespaces. The metadata listener keeps a namespace alive, so the namespace of a
+/// machine that died without power off would otherwise never end.
 const ROUND: Duration = Duration::from_secs(1);
 
 pub struct Worker {
@@ -26,7 +26,7 @@ pub struct Worker {
     fabric: Option<Fabric>,
     runtime: Handle,
     powered: HashMap<String, Powered>,
-    /// ENIs that are ports of the fabric, each with its instance.
+    /// The plugged ENIs by id, each with its instance.
     plugged: HashMap<Arc<str>, Arc<str>>,
 }
 
@@ -56,7 +56,7 @@ impl Worker {
                     netns,
                     done,
                 }) => {
-                    // Nobody may be left to hear it.
+                    // An error means that the caller is gone.
                     let _ = done.send(self.power_on(&instance, &netns));
                 }
                 Ok(Command::PowerOff { instance, done }) => {
@@ -91,7 +91,7 @@ impl Worker {
         let listener = metadata_listener(netns).map_err(no_metadata)?;
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
-        // Registering a socket with the runtime needs its context.
+        // Registering a socket with tokio needs the runtime's context.
         let listener = {
             let _context = self.runtime.enter();
             tokio::net::TcpListener::from_std(listener)
@@ -120,8 +120,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Connects what is attached: the primary ENI first, so that it is eth0, and trunks
-    /// before their members.
+    /// Plugs all attached ENIs: the primary ENI first, so that it is eth0, and trunks before their members.
     fn plug_all(&mut self, instance: &str) -> Result<(), FabricError> {
         let mut enis: Vec<Eni> = self.state.with_cloud(|cloud, _| {
             let there = |eni: &&Eni| matches!(eni.status, EniStatus::InUse | EniStatus::Detaching);
@@ -209,13 +208,13 @@ impl Worker {
     }
 
     fn set_status(&self, instance: &str, status: InstanceStatus) {
-        // An instance that was removed in the meantime has no status to set.
+        // An error means that the instance was removed meanwhile.
         let _ = self
             .state
             .with_cloud(|cloud, _| cloud.power_instance(instance, status));
     }
 
-    /// Powers off machines whose namespace has gone or become another one.
+    /// Powers off machines whose namespace is gone or was replaced.
     fn look_after(&mut self) {
         let gone: Vec<String> = self
             .powered

@@ -1,4 +1,4 @@
-//! What stands under a metadata path.
+//! The texts of the metadata service by path. The paths are those of the ECS user guide, page "Instance metadata".
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::model::describe::{EniFilter, EniPage};
 use crate::model::{AddressSpace, Cloud, Eni, EniStatus, InstanceState, LookBack};
 use crate::state::State;
 
-/// The text at `path`, if there is something.
+/// The text at `path`, if there is one.
 pub fn lookup(state: &State, instance_id: &str, path: &str) -> Option<String> {
     let path = path.strip_prefix("/latest/meta-data")?.trim_matches('/');
     if let Some(role_path) = path.strip_prefix("ram/security-credentials") {
@@ -23,7 +23,7 @@ pub fn lookup(state: &State, instance_id: &str, path: &str) -> Option<String> {
     })
 }
 
-/// Facts of the instance itself and of its primary ENI.
+/// Entries about the instance itself and its primary ENI.
 fn own(cloud: &Cloud, region: &str, instance: &InstanceState, path: &str) -> Option<String> {
     let primary = cloud.eni(&instance.primary)?;
     Some(match path {
@@ -59,7 +59,7 @@ fn own(cloud: &Cloud, region: &str, instance: &InstanceState, path: &str) -> Opt
     })
 }
 
-/// NICs of an instance at the moment that reads see. Members do not show: they are no NICs.
+/// The NICs of an instance, at the moment that reads show. Members are not NICs and are not listed.
 fn nics(cloud: &Cloud, instance_id: &str) -> Vec<Eni> {
     let filter = EniFilter {
         instance_id: Some(instance_id.to_owned()),
@@ -75,7 +75,7 @@ fn nics(cloud: &Cloud, instance_id: &str) -> Vec<Eni> {
     nics
 }
 
-/// Facts of a NIC, by its MAC.
+/// Entries about a NIC, by its MAC.
 fn interface(cloud: &Cloud, nics: &[Eni], path: &str) -> Option<String> {
     if path.is_empty() {
         let macs: Vec<String> = nics.iter().map(|eni| format!("{}/", eni.mac)).collect();
@@ -121,13 +121,13 @@ fn interface_field(cloud: &Cloud, eni: &Eni, field: &str) -> Option<String> {
     })
 }
 
-/// The IPv6 addresses in brackets, which is not JSON; nothing stands there without one.
+/// The IPv6 addresses in brackets, `[a, b]`, which is not JSON. `None` without an IPv6 address.
 fn ipv6s(eni: &Eni) -> Option<String> {
     let addresses: Vec<String> = eni.ipv6_addresses.iter().map(ToString::to_string).collect();
     (!addresses.is_empty()).then(|| format!("[{}]", addresses.join(", ")))
 }
 
-/// Credentials of the instance's RAM role.
+/// The credentials of the instance's RAM role, as JSON.
 fn credentials(state: &State, instance_id: &str, role: &str) -> Option<String> {
     let own_role = state.with_cloud(|cloud, _| cloud.instance(instance_id)?.spec.ram_role.clone())?;
     let now = state.clock.gateway();

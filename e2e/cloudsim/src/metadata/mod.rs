@@ -1,5 +1,5 @@
 //! The metadata service that an instance reaches at 100.100.100.200: plain text under
-//! `/latest/meta-data/`, with a token where the instance insists on one.
+//! `/latest/meta-data/`, with a token if the instance requires one.
 
 mod lookup;
 mod token;
@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::state::State;
 use token::{TokenBook, TokenRefusal};
 
-/// Where every instance finds its metadata.
+/// The address of the metadata service in every instance (ECS user guide, page "Instance metadata").
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
-/// The port beside it.
+/// The port of the metadata service.
 pub const PORT: u16 = 80;
 
 const TOKEN_PATH: &str = "/latest/api/token";

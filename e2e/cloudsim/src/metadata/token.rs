@@ -1,4 +1,4 @@
-//! Tokens of the hardened metadata mode.
+//! Tokens of the metadata service's security-hardened mode.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,17 +13,17 @@ pub struct TokenBook {
     tokens: HashMap<String, Timestamp>,
 }
 
-/// Why a request may not read.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRefusal {
-    /// The instance insists on a token.
+    /// The instance requires a token, and the request has none.
     Absent,
-    /// Never issued, or expired.
+    /// The token was never issued, or has expired.
     Unknown,
 }
 
 impl TokenBook {
-    /// A token that lives as many seconds as asked; `None` when that is not 1 to 21600.
+    /// Issues a token that lives `ttl` seconds. Returns `None` when `ttl` is not a number from 1 to 21600.
     pub fn issue(&mut self, ttl: Option<&str>, now: Timestamp) -> Option<String> {
         let seconds = ttl?
             .parse()
@@ -36,7 +36,7 @@ impl TokenBook {
         Some(token)
     }
 
-    /// Whether a request with this token may read.
+    /// Checks the token of a request.
     pub fn check(&self, token: Option<&str>, needed: bool, now: Timestamp) -> Result<(), TokenRefusal> {
         match token {
             None if needed => Err(TokenRefusal::Absent),

@@ -1,5 +1,5 @@
-//! AssignPrivateIpAddresses, AssignIpv6Addresses and what takes them back: synchronous, for
-//! ENIs that are free or in use.
+//! AssignPrivateIpAddresses, AssignIpv6Addresses and the Unassign actions. They are synchronous and work for ENIs that
+//! are free or in use.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub struct UnassignAddresses<A> {
 }
 
 impl Cloud {
-    /// Gives addresses or prefixes to an ENI: all that is wanted, or none.
+    /// Gives all requested addresses or prefixes to an ENI, or none.
     pub fn assign_addresses<A: Family>(
         &mut self,
         request: &AssignAddresses<A>,
@@ -63,15 +63,15 @@ impl Cloud {
         Ok(given)
     }
 
-    /// Whether an ENI may have `more` addresses and prefixes of a family where it is.
+    /// Whether an ENI may have `more` addresses and prefixes of a family at its present instance, or while it is free.
     fn check_room<A: Family>(&self, eni: &Eni, more: usize) -> Result<(), ApiError> {
         let instance = eni.instance().and_then(|id| self.instances.get(&**id));
         let kind = instance.and_then(|instance| self.limits(instance));
         self.check_fit::<A>(eni, kind, more)
     }
 
-    /// Whether an ENI may have `more` addresses and prefixes of a family on an instance of a
-    /// type, or while it is free.
+    /// Whether an ENI may have `more` addresses and prefixes of a family on an instance of type `kind`, or, without a
+    /// type, while it is free.
     pub(super) fn check_fit<A: Family>(
         &self,
         eni: &Eni,
@@ -96,7 +96,7 @@ impl Cloud {
         )))
     }
 
-    /// Takes addresses or prefixes from an ENI: all that are listed, or none.
+    /// Takes all listed addresses or prefixes from an ENI, or none.
     pub fn unassign_addresses<A: Family>(&mut self, request: &UnassignAddresses<A>) -> Result<(), ApiError> {
         let eni = self.known_eni(&request.eni_id)?;
         if request.addresses.is_empty() && request.prefixes.is_empty() {
@@ -114,7 +114,7 @@ impl Cloud {
         let unassigned = |ip: String| {
             error::ADDRESS_UNASSIGNED.because(format!("The specified IP {ip} is not assigned on this ENI."))
         };
-        // The primary address is not among them, so it is refused in the same way.
+        // The list of held addresses does not contain the primary address, so the primary address is refused too.
         if let Some(foreign) = request.addresses.iter().find(|ip| !addresses.contains(ip)) {
             return Err(unassigned(foreign.to_string()));
         }
@@ -132,7 +132,7 @@ impl Cloud {
         })
     }
 
-    /// Changes an ENI, and has the fabric follow when it is in use.
+    /// Changes an ENI. If the ENI is in use, the fabric follows.
     pub(super) fn alter(&mut self, id: &str, change: impl FnOnce(&mut Eni)) -> Result<(), ApiError> {
         self.enis.update(id, change).ok_or_else(|| not_found(id))?;
         let plugged = |eni: &&Eni| matches!(eni.status, EniStatus::InUse | EniStatus::Detaching);
@@ -177,7 +177,7 @@ fn nothing_asked(addresses: &str, prefixes: &str) -> ApiError {
     ))
 }
 
-/// Refuses lists in which something stands twice.
+/// Refuses lists with an entry that appears twice.
 pub(super) fn check_unrepeated<A: Address>(
     addresses: &[A],
     prefixes: &[Prefix<A>],

@@ -1,5 +1,5 @@
-//! What the people of the data centre can do: remove instances, tear ENIs off or away,
-//! change the room in a vSwitch.
+//! Changes of the cloud without a call to the OpenAPI: removing instances, detaching and deleting ENIs, withholding
+//! addresses of a vSwitch.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// Detaches an ENI at once, behind everybody's back.
+    /// Detaches an ENI at once, as somebody else in the account might.
     pub fn tear_off(&mut self, eni: &str) -> Result<(), ApiError> {
         self.known_eni(eni)?;
         self.finish_detach(eni);
@@ -54,7 +54,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// Sets how many free addresses of a vSwitch are given to nobody; whether it exists.
+    /// Sets how many free addresses of a vSwitch are withheld. Returns whether the vSwitch exists.
     pub fn withhold(&mut self, vswitch: &str, addresses: u32) -> bool {
         self.vswitches
             .get_mut(vswitch)

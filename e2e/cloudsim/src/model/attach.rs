@@ -1,5 +1,5 @@
-//! AttachNetworkInterface: accepted at once, in use later. With a trunk the ENI becomes a
-//! member and gets the VLAN id that the API calls DeviceIndex.
+//! AttachNetworkInterface. The call is accepted at once, and the ENI is InUse later. With a trunk the ENI becomes a
+//! member and gets a VLAN id, which the API calls DeviceIndex.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -85,8 +85,8 @@ impl Cloud {
         })
     }
 
-    /// The VLAN id for a new member: the smallest that no member of the trunk holds, so
-    /// that ids come back soon and stale state on a node shows.
+    /// The VLAN id of a new member: the smallest id that no member of the trunk has (unverified). Ids are thus used
+    /// again soon, which shows stale state on a node.
     fn plan_member(
         &self,
         eni: &Eni,
@@ -174,7 +174,7 @@ impl Cloud {
     }
 }
 
-/// An id that no ENI could have is malformed; any other is not found.
+/// The refusal of an unknown ENI id: malformed if it does not begin with `eni-`, else not found.
 pub(super) fn not_found(id: &str) -> ApiError {
     if id.starts_with("eni-") {
         error::ENI_NOT_FOUND.because(format!("The specified NetworkInterfaceId {id} does not exist."))

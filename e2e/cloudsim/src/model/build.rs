@@ -1,4 +1,4 @@
-//! From a world file to a running model.
+//! Builds the model from a world file.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,8 +12,8 @@ use super::{HostPort, VSwitchState, error};
 use crate::world::{Instance, PresetEni, World, WorldError};
 
 impl Cloud {
-    /// A cloud as `world` describes it. `record_changes` keeps a list of what a fabric has
-    /// to follow; without a fabric nobody would take it.
+    /// A cloud as `world` describes it. With `record_changes` the model keeps a list of changes for the fabric. Without
+    /// a fabric nobody would take the list.
     pub fn new(world: &World, seed: u64, record_changes: bool, now: Timestamp) -> Result<Cloud, WorldError> {
         let mut cloud = Cloud {
             region: world.region.clone(),
@@ -54,7 +54,7 @@ impl Cloud {
             space_seen_at: None,
         };
         cloud.populate(world, now)?;
-        // The account's quota is for what comes later: a world may start above it.
+        // The account's quota limits later calls only. A world may start with more ENIs.
         cloud.account_limit = world.quotas.network_interfaces;
         Ok(cloud)
     }
@@ -95,7 +95,7 @@ impl Cloud {
                 mac: self.ids.mac(serial),
             });
         }
-        // Named addresses first, so that none of them is given away as the next free one.
+        // Instances with a named address come first, so that no other instance gets this address as the next free one.
         let (named, unnamed): (Vec<_>, Vec<_>) = world.instances.iter().partition(|i| i.address.is_some());
         for instance in named.into_iter().chain(unnamed) {
             self.add_instance(instance, now)
@@ -132,7 +132,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// Adds an instance with its primary ENI; it runs at once.
+    /// Adds a running instance with its primary ENI.
     pub fn add_instance(&mut self, spec: &Instance, now: Timestamp) -> Result<(), ApiError> {
         if self.instances.contains_key(&spec.id) {
             return Err(error::invalid("id", "an instance of this id exists"));

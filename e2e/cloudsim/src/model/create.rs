@@ -1,4 +1,4 @@
-//! CreateNetworkInterface: synchronous, the ENI is Available when the answer comes.
+//! CreateNetworkInterface. The call is synchronous: the ENI is Available when the answer comes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const MAX_GROUPS: usize = 10;
 const MAX_SECONDARY: u32 = 49;
 const MAX_LISTED_SECONDARY: usize = 10;
 
-/// What an ENI is created as.
+/// The type of a new ENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NewEniKind {
     #[default]
@@ -31,7 +31,7 @@ pub struct CreateEni {
     pub security_group_ids: Vec<String>,
     pub kind: NewEniKind,
     pub primary_ip: Option<Ipv4Addr>,
-    /// Beside the primary address.
+    /// IPv4 addresses and prefixes in addition to the primary address.
     pub ipv4: Wanted<Ipv4Addr>,
     pub ipv6: Wanted<Ipv6Addr>,
     pub tags: Vec<(String, String)>,
@@ -53,8 +53,7 @@ struct NewAddresses {
 }
 
 impl Cloud {
-    /// Creates an ENI. A token that is remembered answers what it answered first, also when
-    /// the ENI is gone since.
+    /// Creates an ENI. A remembered ClientToken gets the first answer again, also when the ENI is gone.
     pub fn create_network_interface(&mut self, request: &CreateEni, now: Timestamp) -> Result<Eni, ApiError> {
         self.once(
             |tokens| &mut tokens.create,
@@ -79,8 +78,7 @@ impl Cloud {
         Ok(eni)
     }
 
-    /// Checks a request and takes its addresses. Everything that can refuse comes before
-    /// the first address is taken, or gives back what was.
+    /// Checks a request, takes the addresses and returns the new ENI. A refusal takes no address.
     pub(super) fn build_eni(
         &mut self,
         request: &CreateEni,
@@ -136,7 +134,7 @@ impl Cloud {
         })
     }
 
-    /// Whether an ENI of `vpc` can be in these groups, when it brings `more` addresses to one.
+    /// Whether an ENI of `vpc` can be in these groups, each of which gets `more` addresses.
     pub(super) fn check_groups(
         &self,
         ids: &[String],
@@ -165,7 +163,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// Whether a group takes `more` addresses.
+    /// Whether a group has room for `more` addresses.
     pub(super) fn check_group_room(&self, id: &str, more: usize) -> Result<(), ApiError> {
         let limit = self.groups.get(id).and_then(|group| group.max_addresses);
         let held = self.enis.addresses_in_group(id);
@@ -178,7 +176,7 @@ impl Cloud {
     }
 }
 
-/// Takes the primary address and all others, or none of them.
+/// Takes the primary address and all other addresses, or none of them.
 fn take_addresses(vswitch: &mut VSwitchState, request: &CreateEni) -> Result<NewAddresses, ApiError> {
     let (ipv4, ipv6) = (&request.ipv4, &request.ipv6);
     if ipv4.count > MAX_SECONDARY {
@@ -213,7 +211,7 @@ fn take_addresses(vswitch: &mut VSwitchState, request: &CreateEni) -> Result<New
         listed: listed.clone(),
         ..ipv4.clone()
     })?;
-    // Without a wish the primary address is the first that the vSwitch chose.
+    // If the request names no primary address, the first address that the vSwitch chose is the primary one.
     let primary_at = if own == 0 { 0 } else { listed.len() };
     let primary = held.addresses.remove(primary_at);
     let more = if ipv6.slots() == 0 {

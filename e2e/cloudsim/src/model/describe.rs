@@ -1,4 +1,4 @@
-//! Listings: filters and paging over the model.
+//! Listings of ENIs, vSwitches, groups, instances and types, with filters and pages.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::table::Candidates;
 use super::{Cloud, Eni, InstanceState, InstanceType, SecurityGroup, VSwitchState};
 
-/// Filters of DescribeNetworkInterfaces; an absent one lets everything pass.
+/// Filters of DescribeNetworkInterfaces. An absent filter matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EniFilter {
     pub ids: Vec<String>,
@@ -21,18 +21,18 @@ pub struct EniFilter {
     pub primary_ip: Option<Ipv4Addr>,
     pub private_ips: Vec<Ipv4Addr>,
     pub ipv6_addresses: Vec<Ipv6Addr>,
-    /// Whether a service of the cloud has the ENI; none has one here.
+    /// Whether a service of the cloud manages the ENI. The simulator has no such ENIs.
     pub service_managed: Option<bool>,
-    /// Key, and value unless any will do.
+    /// Keys with their values. `None` matches any value.
     pub tags: Vec<(String, Option<String>)>,
 }
 
-/// Which part of the matches is wanted.
+/// The requested part of the matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EniPage {
     /// Up to `limit` after the ENI with serial `after` (0 for the first page).
     After { after: u64, limit: usize },
-    /// The n-th page, from 1, and the number of all matches.
+    /// The page of this number, from 1, and the number of all matches.
     Number { number: usize, size: usize },
 }
 
@@ -40,15 +40,14 @@ pub enum EniPage {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EniListing {
     pub enis: Vec<Eni>,
-    /// Serial to go on after, when there is more.
+    /// Serial of the last ENI of this part, if more ENIs follow.
     pub next: Option<u64>,
-    /// Number of all matches; only counted for numbered pages.
+    /// Number of all matches; 0 unless the page is numbered.
     pub total: usize,
 }
 
 impl Cloud {
-    /// ENIs that match, in order of creation. Paging by serial neither skips nor repeats an
-    /// ENI while others come and go.
+    /// Matching ENIs in order of creation. Paging by serial skips and repeats no ENI while others come and go.
     pub fn describe_network_interfaces(&self, filter: &EniFilter, page: EniPage) -> EniListing {
         let candidates = self.candidates(filter);
         match page {
@@ -76,7 +75,7 @@ impl Cloud {
         }
     }
 
-    /// The narrowest index that holds every match.
+    /// The rows of the index with the fewest rows that still contains every match.
     fn candidates(&self, filter: &EniFilter) -> Candidates<'_> {
         if !filter.ids.is_empty() {
             return self.enis.with_ids(&filter.ids);
@@ -94,7 +93,7 @@ impl Cloud {
         tagged.min_by_key(Candidates::size).unwrap_or(Candidates::All)
     }
 
-    /// vSwitches that match.
+    /// Matching vSwitches.
     pub fn describe_vswitches<'a>(
         &'a self,
         filter: &'a PlaceFilter,
@@ -105,14 +104,14 @@ impl Cloud {
         })
     }
 
-    /// Security groups that match.
+    /// Matching security groups.
     pub fn describe_groups<'a>(&'a self, filter: &'a PlaceFilter) -> impl Iterator<Item = &'a SecurityGroup> {
         self.groups
             .values()
             .filter(|group| filter.admits(&group.id, &group.vpc))
     }
 
-    /// Instances that match.
+    /// Matching instances.
     pub fn describe_instances<'a>(
         &'a self,
         filter: &'a PlaceFilter,
@@ -123,7 +122,7 @@ impl Cloud {
         })
     }
 
-    /// Instance types among `ids`, or all.
+    /// The instance types of these ids; all types when `ids` is empty.
     pub fn describe_types<'a>(&'a self, ids: &'a BTreeSet<String>) -> impl Iterator<Item = &'a InstanceType> {
         self.types
             .values()
@@ -134,7 +133,7 @@ impl Cloud {
 /// Filters that vSwitches, groups and instances have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PlaceFilter {
-    /// Any when empty.
+    /// Ids to match; every id when empty.
     pub ids: BTreeSet<String>,
     pub vpc: Option<String>,
     pub zone: Option<String>,

@@ -1,4 +1,4 @@
-//! DetachNetworkInterface and DeleteNetworkInterface: accepted at once, done later.
+//! DetachNetworkInterface and DeleteNetworkInterface. The calls are accepted at once and complete later.
 
 use jiff::Timestamp;
 

@@ -27,7 +27,7 @@ impl Serialize for Mac {
     }
 }
 
-/// What an ENI is; a Secondary becomes a Member while a trunk carries it.
+/// The type of an ENI. A Secondary ENI is a Member while a trunk carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum EniKind {
     Primary,
@@ -71,14 +71,14 @@ impl EniStatus {
     }
 }
 
-/// Where an ENI is attached, or is on its way to or from.
+/// The instance to which an ENI is attached, is being attached, or from which it is being detached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attachment {
     pub instance_id: Arc<str>,
-    /// Trunk that carries it, for a member.
+    /// Id of the trunk that carries a member.
     pub trunk_eni_id: Option<Arc<str>>,
-    /// VLAN id of a member; 0 otherwise.
+    /// VLAN id of a member; 0 for other ENIs.
     pub device_index: u16,
     pub network_card_index: u32,
 }
@@ -88,7 +88,7 @@ pub struct Attachment {
 #[serde(rename_all = "camelCase")]
 pub struct Eni {
     pub id: Arc<str>,
-    /// Order of creation; listings and paging follow it.
+    /// Number in order of creation. Listings and pages use this order.
     pub serial: u64,
     pub mac: Mac,
     #[serde(rename = "type")]
@@ -113,7 +113,7 @@ pub struct Eni {
     pub traffic_mode: String,
     pub delete_on_release: bool,
     pub source_dest_check: bool,
-    /// Queues of the NIC; what the instance type gives when absent.
+    /// Number of queues; the number of the instance type when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_number: Option<u32>,
     pub created: Timestamp,
@@ -126,18 +126,18 @@ impl Eni {
         std::iter::once(self.primary_ip).chain(self.secondary_ips.iter().copied())
     }
 
-    /// Every IPv4 address whose packets belong to it, those of its prefixes included.
+    /// Every IPv4 address that the fabric routes to the ENI, including those of its prefixes.
     pub fn routed_addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         self.addresses()
             .chain(self.ipv4_prefixes.iter().flat_map(Prefix::addresses))
     }
 
-    /// Instance it is attached to or moving to or from.
+    /// Id of the instance of the attachment.
     pub fn instance(&self) -> Option<&Arc<str>> {
         self.attachment.as_ref().map(|attachment| &attachment.instance_id)
     }
 
-    /// Trunk that carries it.
+    /// Id of the trunk that carries the ENI.
     pub fn trunk(&self) -> Option<&Arc<str>> {
         self.attachment
             .as_ref()

@@ -1,4 +1,5 @@
-//! The API's refusals: each code with the HTTP status it comes with.
+//! The error codes of the API, each with its HTTP status. Codes and statuses are those of the ECS, VPC and STS API
+//! references (error codes of each action); docs/cloudsim.md marks the unverified ones.
 
 use std::borrow::Cow;
 
@@ -12,8 +13,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// Whether the same request may succeed later: an error of the cloud itself, or one that
-    /// asks to try again.
+    /// Whether the same request may succeed later: the error is the cloud's own, or asks to try again.
     pub fn passes(&self) -> bool {
         self.status >= 500 || self.code.starts_with("Throttling") || self.code == OPERATION_CONFLICT.code
     }
@@ -122,7 +122,7 @@ pub const CONTENT_HASH: Code = Code::new(400, "InvalidParameter.ContentSHA256");
 pub const METHOD: Code = Code::new(405, "UnsupportedHTTPMethod");
 pub const BODY_TOO_LARGE: Code = Code::new(413, "RequestEntityTooLarge");
 
-/// A mandatory parameter is absent; the gateway puts its name into the code.
+/// The refusal of a call without a mandatory parameter. The code contains the parameter's name.
 pub fn missing(name: &str) -> ApiError {
     ApiError {
         status: 400,
@@ -131,12 +131,12 @@ pub fn missing(name: &str) -> ApiError {
     }
 }
 
-/// A parameter is there and cannot be what it says.
+/// The refusal of a parameter with an unreadable value.
 pub fn invalid(name: &str, why: &str) -> ApiError {
     INVALID_PARAMETER.because(format!("The specified parameter {name} is not valid: {why}."))
 }
 
-/// HTTP status that a code usually comes with, for faults that do not say.
+/// The usual HTTP status of a code, for faults without a status.
 pub fn usual_status(code: &str) -> u16 {
     match code {
         "InternalError" => 500,

@@ -1,5 +1,4 @@
-//! Addresses and prefixes of both families behind one trait, so that every rule about them
-//! is written once.
+//! One trait for the addresses and prefixes of both families, so that every rule about them is written once.
 
 use std::fmt;
 use std::hash::Hash;
@@ -12,15 +11,15 @@ use super::ranges::Span;
 
 /// An address of either family.
 pub trait Address: Copy + Ord + Hash + fmt::Display + fmt::Debug + FromStr + Serialize + 'static {
-    /// What the API calls the family.
+    /// The API's name of the family.
     const FAMILY: &'static str;
     /// Bits of an address.
     const BITS: u8;
-    /// Length of the prefixes that ENIs are given.
+    /// Length in bits of the prefixes that ENIs get.
     const PREFIX_LENGTH: u8;
-    /// Addresses the system keeps at the start of a vSwitch.
+    /// Number of addresses that the system keeps at the start of a vSwitch (docs/cloudsim.md, "Addresses").
     const KEPT_AT_START: u128;
-    /// Addresses the system keeps at the end of a vSwitch.
+    /// Number of addresses that the system keeps at the end of a vSwitch.
     const KEPT_AT_END: u128;
 
     /// The address as a number.
@@ -29,7 +28,7 @@ pub trait Address: Copy + Ord + Hash + fmt::Display + fmt::Debug + FromStr + Ser
     /// The address with this number, whose bits beyond the family's are zero.
     fn from_number(number: u128) -> Self;
 
-    /// All addresses of the block of `length` bits that `self` is in.
+    /// All addresses of the block with a prefix of `length` bits that contains `self`.
     fn block(self, length: u8) -> Span {
         let host = u32::from(Self::BITS - length.min(Self::BITS));
         let mask = 1u128.checked_shl(host).map_or(u128::MAX, |size| size - 1);
@@ -77,20 +76,20 @@ impl Address for Ipv6Addr {
     }
 }
 
-/// A prefix as ENIs are given: a /28 of IPv4 or a /80 of IPv6.
+/// A prefix of an ENI: a /28 of IPv4 or a /80 of IPv6 (ECS API page AssignPrivateIpAddresses).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix<A> {
-    /// Its first address.
+    /// The first address of the prefix.
     pub first: A,
 }
 
 impl<A: Address> Prefix<A> {
-    /// All of its addresses.
+    /// All addresses of the prefix, as a range.
     pub fn span(&self) -> Span {
         self.first.block(A::PREFIX_LENGTH)
     }
 
-    /// All of its addresses, one by one.
+    /// All addresses of the prefix, one by one.
     pub fn addresses(&self) -> impl Iterator<Item = A> + use<A> {
         let Span { first, last } = self.span();
         (first..=last).map(A::from_number)
@@ -109,7 +108,7 @@ impl<A: Address> Serialize for Prefix<A> {
     }
 }
 
-/// A text that is no prefix of the length that ENIs are given.
+/// A text that is not a prefix of the right length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it must be the first address of a block and the length of the prefixes of ENIs")]
 pub struct PrefixError;
@@ -130,14 +129,14 @@ impl<A: Address> FromStr for Prefix<A> {
     }
 }
 
-/// Addresses and prefixes somebody asks for.
+/// Requested addresses and prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted<A> {
-    /// Addresses the cloud chooses.
+    /// Number of addresses that the cloud chooses.
     pub count: u32,
     /// Addresses the caller chooses.
     pub listed: Vec<A>,
-    /// Prefixes the cloud chooses.
+    /// Number of prefixes that the cloud chooses.
     pub prefix_count: u32,
     /// Prefixes the caller chooses.
     pub prefixes: Vec<Prefix<A>>,
@@ -155,7 +154,7 @@ impl<A> Default for Wanted<A> {
 }
 
 impl<A> Wanted<A> {
-    /// Addresses that the cloud chooses.
+    /// A request for `count` addresses that the cloud chooses.
     pub fn some(count: u32) -> Wanted<A> {
         Wanted {
             count,
@@ -163,19 +162,18 @@ impl<A> Wanted<A> {
         }
     }
 
-    /// How many addresses are asked for, without those of prefixes.
+    /// Number of requested addresses, without those of prefixes.
     pub fn addresses(&self) -> usize {
         self.count as usize + self.listed.len()
     }
 
-    /// How many addresses and prefixes are asked for: a prefix takes the place of one address
-    /// in the limits of an instance type.
+    /// Number of requested addresses and prefixes. A prefix counts as one address in the limits of an instance type.
     pub fn slots(&self) -> usize {
         self.addresses() + self.prefix_count as usize + self.prefixes.len()
     }
 }
 
-/// Addresses and prefixes somebody has been given.
+/// Addresses and prefixes that were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held<A> {
     pub addresses: Vec<A>,

@@ -1,5 +1,4 @@
-//! What differs between the families: where the model keeps their addresses, how many may be
-//! had, and which codes refuse them.
+//! The differences between the families: where the model keeps the addresses, the limits, and the error codes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,38 +8,38 @@ use super::tokens::{TokenLedger, Tokens};
 use super::{AddressSpace, Eni, VSwitchState};
 use crate::world::{InstanceType, Rules};
 
-/// Prefixes in one call, and IPv6 addresses.
+/// Number of prefixes, and of IPv6 addresses, in one call (ECS API page AssignPrivateIpAddresses).
 pub(super) const MAX_PER_CALL: usize = 10;
 
-/// Where the model keeps the addresses of a family, and the family's limits.
+/// The places of a family's addresses in the model, and the family's limits and error codes.
 pub trait Family: Address {
     /// The parameter that asks for addresses by name.
     const ADDRESS_PARAMETER: &'static str;
     /// The parameter that asks for prefixes by name.
     const PREFIX_PARAMETER: &'static str;
-    /// More than the ENI takes.
+    /// Code for more addresses than the ENI takes.
     const COUNT_EXCEEDED: Code;
-    /// The ENI can have nothing of the family.
+    /// Code for an ENI that cannot have addresses of the family.
     const UNSUPPORTED: Code;
     /// Whether security groups limit the addresses of the family.
     const COUNTED_IN_GROUPS: bool;
-    /// A text that is no address of the family.
+    /// Code for a text that is not an address of the family.
     const MALFORMED: Code;
-    /// An address or prefix stands twice in a request.
+    /// Code for an address or prefix that a request names twice.
     const REPEATED: Code;
 
-    /// What the vSwitch has of the family.
+    /// The address space of the family in a vSwitch.
     fn space(vswitch: &mut VSwitchState) -> Result<&mut AddressSpace<Self>, ApiError>;
-    /// What the ENI has of the family, but for its primary address.
+    /// The addresses and prefixes of the family that an ENI has, without its primary address.
     fn held(eni: &Eni) -> (&Vec<Self>, &Vec<Prefix<Self>>);
-    /// The same, to change it.
+    /// As [`Family::held`], mutable.
     fn held_mut(eni: &mut Eni) -> (&mut Vec<Self>, &mut Vec<Prefix<Self>>);
-    /// Addresses and prefixes that an ENI may have beside its primary address: while it is
-    /// free, or on an instance of a type.
+    /// Number of addresses and prefixes that an ENI may have in addition to its primary address, on an instance of type
+    /// `kind` or, without a type, while it is free.
     fn limit(kind: Option<&InstanceType>, rules: &Rules) -> u32;
-    /// Addresses that may be asked for in one call.
+    /// Number of addresses that one call may request.
     fn per_call() -> usize;
-    /// The tokens of the family's action.
+    /// The ClientTokens of the family's Assign action.
     fn ledger(tokens: &mut Tokens) -> &mut TokenLedger<Held<Self>>;
 }
 
@@ -67,7 +66,7 @@ impl Family for Ipv4Addr {
 
     fn limit(kind: Option<&InstanceType>, rules: &Rules) -> u32 {
         match kind {
-            // One is for the primary address.
+            // One place is for the primary address.
             Some(kind) => kind.private_ips_per_eni.saturating_sub(1),
             None => rules.free_eni_ipv4,
         }
@@ -120,7 +119,7 @@ impl Family for Ipv6Addr {
 }
 
 impl<A: Family> Wanted<A> {
-    /// Whether the cloud or the caller chooses, and not both.
+    /// Refuses a request in which both the cloud and the caller choose.
     pub(super) fn check_choices(&self) -> Result<(), ApiError> {
         if self.count > 0 && !self.listed.is_empty() {
             return Err(error::invalid(

@@ -1,5 +1,4 @@
-//! What was: the recent past of ENIs and of vSwitches' room, for reads that lag behind.
-//! Nothing is kept while no read may look back.
+//! The recent past of ENIs and of available addresses, for reads that lag behind. Without such reads nothing is kept.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -9,22 +8,22 @@ use jiff::Timestamp;
 use super::Cloud;
 use super::eni::Eni;
 
-/// Changes kept at most; beyond it the oldest go, and reads see less far back.
+/// Largest number of kept changes. When there are more, the oldest are removed, and reads look back less far.
 const LONGEST: usize = 200_000;
 
-/// Which moment reads see; the present where there is none.
+/// The moment that reads show. `None` is the present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LookBack {
-    /// For ENIs.
+    /// The moment for ENIs.
     pub enis: Option<Timestamp>,
-    /// For the number of available addresses.
+    /// The moment for the number of available addresses.
     pub space: Option<Timestamp>,
 }
 
-/// Past versions of things: what each change replaced, in the order of the changes.
+/// The values that changes replaced, in the order of the changes.
 #[derive(Debug)]
 pub struct Past<K, V> {
-    /// How long to keep them; nothing when zero.
+    /// How long a value is kept. Zero: nothing is kept.
     keep: Duration,
     changes: VecDeque<(Timestamp, K, V)>,
 }
@@ -39,12 +38,12 @@ impl<K, V> Default for Past<K, V> {
 }
 
 impl<K: Copy + Ord, V> Past<K, V> {
-    /// Whether changes are to be noted.
+    /// Whether changes are kept.
     pub fn kept(&self) -> bool {
         !self.keep.is_zero()
     }
 
-    /// Keeps changes for so long.
+    /// Sets how long a value is kept.
     pub fn keep(&mut self, span: Duration) {
         self.keep = span;
         if span.is_zero() {
@@ -52,7 +51,7 @@ impl<K: Copy + Ord, V> Past<K, V> {
         }
     }
 
-    /// Notes what a change replaced.
+    /// Records the value `before` that a change replaced.
     pub fn note(&mut self, now: Timestamp, key: K, before: V) {
         let forgotten = |at: Timestamp| now.duration_since(at).unsigned_abs() > self.keep;
         while self
@@ -65,10 +64,10 @@ impl<K: Copy + Ord, V> Past<K, V> {
         self.changes.push_back((now, key, before));
     }
 
-    /// What has changed after `at`, as it was then.
+    /// The values at the moment `at` of everything that has changed since.
     pub fn since(&self, at: Timestamp) -> BTreeMap<K, &V> {
         let mut then = BTreeMap::new();
-        // Backwards: the earliest of several changes replaced what was there at that time.
+        // The loop runs backwards, so that the earliest change after `at` decides.
         for (_, key, before) in self.changes.iter().rev().take_while(|(when, _, _)| *when > at) {
             then.insert(*key, before);
         }
@@ -76,16 +75,16 @@ impl<K: Copy + Ord, V> Past<K, V> {
     }
 }
 
-/// The room of vSwitches over time.
+/// The number of available addresses of vSwitches over time.
 #[derive(Debug, Default)]
 pub(super) struct SpacePast {
-    /// vSwitches by number, as they stand in the cloud.
+    /// Keyed by the index of the vSwitch in the cloud.
     past: Past<usize, u32>,
     last: HashMap<usize, u32>,
 }
 
 impl Cloud {
-    /// Keeps the past for so long.
+    /// Sets how long the past is kept.
     pub fn keep_history(&mut self, span: Duration) {
         self.enis.past.keep(span);
         self.space_past.past.keep(span);
@@ -100,7 +99,7 @@ impl Cloud {
         };
     }
 
-    /// Notes how the room in vSwitches has changed; to be called after every use.
+    /// Records changes of the number of available addresses. Call it after every use of the cloud.
     pub fn record_space(&mut self, now: Timestamp) {
         if !self.space_past.past.kept() {
             return;
@@ -115,13 +114,13 @@ impl Cloud {
         }
     }
 
-    /// Sets which moment reads see from now on.
+    /// Sets the moment that reads show from now on.
     pub fn look_back(&mut self, moment: LookBack) {
         self.enis.seen_at = moment.enis;
         self.space_seen_at = moment.space;
     }
 
-    /// Addresses that a vSwitch shows as available, at the moment that reads see.
+    /// Number of available addresses of a vSwitch, at the moment that reads show.
     pub fn available_seen(&self, vswitch: &str) -> u32 {
         let Some((number, (_, state))) = self
             .vswitches
@@ -137,5 +136,5 @@ impl Cloud {
     }
 }
 
-/// ENIs that are seen instead of those of the present, by serial; none where there was none.
+/// ENIs that a read shows instead of the present ones, by serial. `None`: the ENI did not exist.
 pub(super) type SeenEnis<'a> = BTreeMap<u64, &'a Option<Eni>>;

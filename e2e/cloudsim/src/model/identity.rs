@@ -1,4 +1,4 @@
-//! Ids, MAC addresses and request ids: different for every seed, the same for the same.
+//! Ids, MAC addresses and request ids. The same seed gives the same ids.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -6,12 +6,12 @@ use rand::{Rng, SeedableRng};
 use super::eni::Mac;
 
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-/// The vendor part of the MAC addresses that Alibaba Cloud gives to ENIs.
+/// The vendor part of the MAC addresses of ENIs (examples of the ECS API page DescribeNetworkInterfaces).
 const VENDOR: [u8; 3] = [0x00, 0x16, 0x3e];
-/// Odd, so that multiplying by it visits every 24-bit number once.
+/// Multiplier for MAC addresses. It is odd, so that its multiples visit every 24-bit number once.
 const STRIDE: u32 = 0x9e_3779;
 
-/// Makes ids up.
+/// Generates ids.
 #[derive(Debug)]
 pub struct IdMaker {
     random: StdRng,
@@ -20,7 +20,7 @@ pub struct IdMaker {
 }
 
 impl IdMaker {
-    /// A maker whose ids depend on `seed` alone.
+    /// A generator whose ids depend on `seed` alone.
     pub fn new(seed: u64) -> IdMaker {
         let mut random = StdRng::seed_from_u64(seed);
         let mac_offset = random.random();

@@ -1,6 +1,5 @@
-//! The cloud itself: a synchronous, deterministic model of ENIs, instances, vSwitches and
-//! security groups. It does no I/O, reads no clock and waits for nothing: `now` comes in,
-//! answers and changes go out.
+//! The cloud itself: a synchronous, deterministic model of ENIs, instances, vSwitches and security groups. It does no
+//! I/O, reads no clock and waits for nothing. The caller passes `now` and gets answers and changes.
 
 mod addresses;
 pub mod admin;
@@ -71,9 +70,9 @@ pub struct Cloud {
     rules: Rules,
     tokens: Tokens,
     ids: IdMaker,
-    /// Asynchronous actions on their way, by the time they complete.
+    /// Accepted asynchronous actions, by the time of their completion.
     due: BTreeMap<(Timestamp, u64), Arc<str>>,
-    /// The completion each moving ENI waits for; one that is stuck has none.
+    /// The completion of each ENI in transition. A stuck ENI has no completion.
     pending: HashMap<Arc<str>, (Timestamp, u64)>,
     last_due: u64,
     changes: Vec<Change>,
@@ -82,7 +81,7 @@ pub struct Cloud {
     space_seen_at: Option<Timestamp>,
 }
 
-/// The port of a host that is no instance.
+/// The port of a host that is not an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
     pub spec: Host,
@@ -94,12 +93,12 @@ pub struct HostPort {
 pub struct VSwitchState {
     pub spec: VSwitch,
     pub space: AddressSpace<Ipv4Addr>,
-    /// Absent while IPv6 is not turned on.
+    /// The IPv6 addresses; `None` while IPv6 is off.
     pub ipv6: Option<AddressSpace<Ipv6Addr>>,
 }
 
 impl VSwitchState {
-    /// A vSwitch of which nothing is taken but by the system.
+    /// A vSwitch whose addresses are all free, except those of the system.
     fn new(spec: VSwitch) -> VSwitchState {
         let space = AddressSpace::new(spec.cidr.addr(), spec.cidr.prefix_len(), spec.withheld);
         let ipv6 = spec
@@ -109,7 +108,7 @@ impl VSwitchState {
     }
 }
 
-/// An instance and whether it runs.
+/// An instance and its power state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceState {
@@ -134,11 +133,11 @@ pub enum InstanceStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
     After(Duration),
-    /// Not until somebody settles it by the admin API.
+    /// Never, until somebody settles the ENI by the admin API.
     Never,
 }
 
-/// What the fabric must follow.
+/// A change that the fabric must apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The ENI is in use on an instance.
@@ -150,7 +149,7 @@ pub enum Change {
 }
 
 impl Cloud {
-    /// Region the cloud is.
+    /// Id of the region.
     pub fn region(&self) -> &str {
         &self.region
     }
@@ -200,7 +199,7 @@ impl Cloud {
         self.vswitches.values()
     }
 
-    /// Hosts of the VPC that are no instances.
+    /// Hosts of the VPC that are not instances.
     pub fn hosts(&self) -> &[HostPort] {
         &self.hosts
     }
@@ -220,12 +219,12 @@ impl Cloud {
         self.groups.values()
     }
 
-    /// Limits of an instance's type. The type is there: worlds and additions are checked.
+    /// Limits of an instance's type. The type exists, because worlds and added instances are checked.
     fn limits(&self, instance: &InstanceState) -> Option<&InstanceType> {
         self.types.get(&instance.spec.instance_type)
     }
 
-    /// Takes what the fabric has to follow since the last time.
+    /// Takes the changes since the last call.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }

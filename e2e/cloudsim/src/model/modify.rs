@@ -1,16 +1,16 @@
-//! ModifyNetworkInterfaceAttribute: takes effect at once.
+//! ModifyNetworkInterfaceAttribute. A change takes effect at once.
 
 use super::attach::wrong_state;
 use super::error::{self, ApiError};
 use super::{Cloud, Eni, EniKind, EniStatus, InstanceStatus};
 
-/// Parameters of ModifyNetworkInterfaceAttribute; what is absent stays.
+/// Parameters of ModifyNetworkInterfaceAttribute. An absent parameter changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModifyEni {
     pub eni_id: String,
     pub name: Option<String>,
     pub description: Option<String>,
-    /// In place of all groups; they stay when empty.
+    /// The new groups, which replace all old ones. Empty: no change.
     pub security_group_ids: Vec<String>,
     pub delete_on_release: Option<bool>,
     pub source_dest_check: Option<bool>,
@@ -18,7 +18,7 @@ pub struct ModifyEni {
 }
 
 impl Cloud {
-    /// Changes an ENI, or refuses and changes nothing.
+    /// Changes an ENI. A refusal changes nothing.
     pub fn modify_network_interface(&mut self, request: &ModifyEni) -> Result<(), ApiError> {
         let eni = self.known_eni(&request.eni_id)?;
         if eni.status == EniStatus::Deleting {
@@ -52,7 +52,7 @@ impl Cloud {
         })
     }
 
-    /// Queues change while the ENI is free, or its instance is stopped.
+    /// Whether the number of queues may change: the ENI is free, or its instance is stopped.
     fn may_change_queues(&self, eni: &Eni) -> bool {
         let instance = eni.instance().and_then(|id| self.instances.get(&**id));
         match eni.status {

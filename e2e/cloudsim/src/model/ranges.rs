@@ -1,5 +1,5 @@
-//! Sets of numbers kept as ranges: a vSwitch of a million addresses costs as much memory as
-//! it has gaps.
+//! Sets of numbers that are stored as ranges. The memory for the addresses of a vSwitch grows with the number of its
+//! gaps, not with the number of addresses.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The one number.
+    /// The span of one number.
     pub fn of(number: u128) -> Span {
         Span {
             first: number,
@@ -19,23 +19,23 @@ impl Span {
         }
     }
 
-    /// `size` numbers from `first`; at least one.
+    /// The span of `size` numbers from `first`; at least one number.
     pub fn sized(first: u128, size: u128) -> Span {
         let last = first.saturating_add(size.saturating_sub(1));
         Span { first, last }
     }
 
-    /// How many numbers it has.
+    /// How many numbers the span has.
     pub fn size(&self) -> u128 {
         (self.last - self.first).saturating_add(1)
     }
 
-    /// Whether all of `other` is in it.
+    /// Whether the span contains all of `other`.
     pub fn contains(&self, other: &Span) -> bool {
         self.first <= other.first && other.last <= self.last
     }
 
-    /// Whether it shares a number with `other`.
+    /// Whether the span shares a number with `other`.
     pub fn overlaps(&self, other: &Span) -> bool {
         self.first <= other.last && other.first <= self.last
     }
@@ -44,7 +44,7 @@ impl Span {
 /// A set of numbers. Neighbours are merged, so the ranges are disjoint and never touch.
 #[derive(Debug, Clone, Default)]
 pub struct Ranges {
-    /// First number of each range, and its last.
+    /// The last number of each range, by its first number.
     ranges: BTreeMap<u128, u128>,
 }
 
@@ -65,7 +65,7 @@ impl Ranges {
         self.last_overlap(span).is_some_and(|held| held.contains(span))
     }
 
-    /// Adds numbers of which none is in the set.
+    /// Adds a span. None of its numbers may be in the set.
     pub fn insert(&mut self, span: Span) {
         debug_assert!(!self.overlaps(&span), "{span:?} is partly in the set");
         let Span { mut first, mut last } = span;
@@ -82,7 +82,7 @@ impl Ranges {
         self.ranges.insert(first, last);
     }
 
-    /// Takes numbers out that are all in the set; whether they were.
+    /// Removes a span if all its numbers are in the set. Returns whether they were.
     pub fn remove(&mut self, span: Span) -> bool {
         let Some(held) = self.last_overlap(&span).filter(|held| held.contains(&span)) else {
             return false;
@@ -97,8 +97,7 @@ impl Ranges {
         true
     }
 
-    /// The first multiple of `size` from which `size` numbers lie within `within` and are
-    /// not in the set.
+    /// The first multiple of `size` from which `size` numbers are inside `within` and outside the set.
     pub fn first_gap(&self, within: &Span, size: u128) -> Option<u128> {
         let mut at = within.first.checked_next_multiple_of(size)?;
         loop {

@@ -1,6 +1,5 @@
-//! Blocks of a vSwitch that are reserved for prefixes: CreateVSwitchCidrReservation,
-//! ListVSwitchCidrReservations and DeleteVSwitchCidrReservation. Creating and deleting are
-//! asynchronous.
+//! CIDR reservations: blocks of a vSwitch that are reserved for prefixes. The actions are CreateVSwitchCidrReservation,
+//! ListVSwitchCidrReservations and DeleteVSwitchCidrReservation. Creating and deleting are asynchronous.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -47,10 +46,10 @@ pub struct CidrReservation {
     pub created: Timestamp,
 }
 
-/// Which block is wanted.
+/// The requested block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReservationBlock {
-    /// This one.
+    /// This block.
     Cidr(IpNet),
     /// The first free IPv4 block of this length.
     Ipv4Length(u8),
@@ -68,7 +67,7 @@ pub struct NewReservation {
     pub once: Idempotency,
 }
 
-/// Filters of ListVSwitchCidrReservations; an absent one lets everything pass.
+/// Filters of ListVSwitchCidrReservations. An absent filter matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReservationFilter {
     pub ids: Vec<String>,
@@ -77,8 +76,8 @@ pub struct ReservationFilter {
 }
 
 impl Cloud {
-    /// Accepts a reservation, or refuses it. The block is the reservation's at once, and
-    /// prefixes can be had from it when it is complete.
+    /// Accepts or refuses a reservation. The block is reserved at once. Prefixes come from it when the reservation is
+    /// complete.
     pub fn create_cidr_reservation(
         &mut self,
         request: &NewReservation,
@@ -200,7 +199,7 @@ impl Cloud {
             .map(drop)
     }
 
-    /// Accepts the end of a reservation, or refuses it: not while ENIs have prefixes of it.
+    /// Accepts or refuses the end of a reservation. It is refused while ENIs have prefixes of the block.
     pub fn delete_cidr_reservation(
         &mut self,
         id: &str,
@@ -238,7 +237,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// Completes what a reservation is in the middle of; whether there was anything.
+    /// Completes a reservation's pending transition. Returns whether there was one.
     pub(super) fn settle_reservation(&mut self, id: &str) -> bool {
         let Some(reservation) = self.reservations.get_mut(id) else {
             return false;
@@ -279,7 +278,7 @@ impl Cloud {
         self.reservations.values()
     }
 
-    /// Reservations that match, in order of creation.
+    /// Matching reservations in order of creation.
     pub fn cidr_reservations(&self, filter: &ReservationFilter) -> Vec<&CidrReservation> {
         let mut matches: Vec<_> = self
             .reservations
@@ -297,7 +296,7 @@ impl Cloud {
         matches
     }
 
-    /// How many prefixes of a reservation are given, and how many are left.
+    /// Number of prefixes of a reservation that are given and that are left.
     pub fn reservation_use(&self, reservation: &CidrReservation) -> BlockUse {
         let vswitch = self.vswitches.get(&reservation.vswitch_id);
         let used = vswitch.and_then(|vswitch| match reservation.cidr {

@@ -1,4 +1,4 @@
-//! Completion of asynchronous actions: what was accepted becomes true when its time comes.
+//! Completion of asynchronous actions.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Change, Cloud, Completion, EniKind, EniStatus};
 
 impl Cloud {
-    /// Completes everything whose time has come.
+    /// Completes all actions that are due at `now`.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(entry) = self.due.first_entry() {
             let at = entry.key().0;
@@ -26,8 +26,7 @@ impl Cloud {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Completes what an ENI or a reserved block is in the middle of, due or stuck; whether there
-    /// was anything.
+    /// Completes the pending transition of an ENI or a reserved block, due or stuck. Returns whether there was one.
     pub fn settle(&mut self, id: &str) -> bool {
         if let Some(key) = self.pending.remove(id) {
             self.due.remove(&key);
@@ -67,7 +66,7 @@ impl Cloud {
         true
     }
 
-    /// Frees an ENI from its instance. A trunk that is torn off takes its members along.
+    /// Frees an ENI from its instance. A trunk takes its members along.
     pub(super) fn finish_detach(&mut self, id: &str) -> bool {
         let members: Vec<Arc<str>> = self.enis.of_trunk(id).map(|member| member.id.clone()).collect();
         for member in members {

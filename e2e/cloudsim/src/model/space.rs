@@ -1,5 +1,5 @@
-//! The address space of a vSwitch in one family: which addresses are free, taken, the
-//! system's own, or kept in reserved blocks that only prefixes come from.
+//! The address space of a vSwitch in one family. An address is free, taken, the system's own, or in a reserved block
+//! that only prefixes come from.
 
 mod blocks;
 
@@ -20,36 +20,35 @@ pub use blocks::BlockUse;
 #[derive(Debug, Clone)]
 pub struct AddressSpace<A> {
     cidr: Span,
-    /// Without those that the system keeps at both ends.
+    /// The addresses without those that the system keeps at both ends.
     usable: Span,
-    /// Given to somebody, one by one or as prefixes.
+    /// Addresses that are given, one by one or as prefixes.
     taken: Ranges,
     /// Reserved blocks by their first address.
     blocks: BTreeMap<u128, Block>,
-    /// Usable addresses that are neither taken nor in a block.
+    /// Number of usable addresses that are neither taken nor in a block.
     free: u128,
-    /// Free addresses that are given to nobody.
+    /// Number of free addresses that nobody gets.
     withheld: u32,
-    /// Where the search for a free address goes on, so that a released address is not
-    /// handed out again at once.
+    /// Where the next search for a free address begins, so that a released address is not given again at once.
     cursor: u128,
     family: PhantomData<A>,
 }
 
 impl AddressSpace<Ipv4Addr> {
-    /// The vSwitch's gateway: the third-last address.
+    /// The vSwitch's gateway: the third-last address (VPC user guide, vSwitches).
     pub fn gateway(cidr: Ipv4Net) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(cidr.broadcast()).saturating_sub(2))
     }
 
-    /// The vSwitch's IPv6 gateway: the ninth-last address.
+    /// The vSwitch's IPv6 gateway: the ninth-last address (unverified).
     pub fn gateway_ipv6(cidr: Ipv6Net) -> Ipv6Addr {
         Ipv6Addr::from(u128::from(cidr.broadcast()).saturating_sub(8))
     }
 }
 
 impl<A: Address> AddressSpace<A> {
-    /// The space of the block of `length` bits around `network`.
+    /// The space of the block with a prefix of `length` bits that contains `network`.
     pub fn new(network: A, length: u8, withheld: u32) -> AddressSpace<A> {
         let cidr = network.block(length);
         let usable = Span {
@@ -68,13 +67,13 @@ impl<A: Address> AddressSpace<A> {
         }
     }
 
-    /// Addresses that can still be had one by one.
+    /// Number of single addresses that are available.
     pub fn available(&self) -> u32 {
         let free = self.free.saturating_sub(self.withheld.into());
         u32::try_from(free).unwrap_or(u32::MAX)
     }
 
-    /// Free addresses that are given to nobody.
+    /// Number of free addresses that nobody gets.
     pub fn withheld(&self) -> u32 {
         self.withheld
     }
@@ -84,7 +83,7 @@ impl<A: Address> AddressSpace<A> {
         self.withheld = addresses;
     }
 
-    /// Takes all that is wanted, or nothing.
+    /// Takes all requested addresses and prefixes, or nothing.
     pub fn claim(&mut self, wanted: &Wanted<A>) -> Result<Held<A>, ApiError> {
         let mut held = Held::default();
         let outcome = self.claim_into(wanted, &mut held);

@@ -1,4 +1,4 @@
-//! All ENIs, with the indexes that keep calls quick at a hundred thousand of them.
+//! All ENIs, with indexes that keep calls fast with a hundred thousand ENIs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -13,26 +13,26 @@ use super::history::{Past, SeenEnis};
 
 type Serials = BTreeSet<u64>;
 
-/// ENIs by serial, which is their order of creation, and by what they are asked for.
+/// ENIs by serial, which is their order of creation, and indexes for the filters of listings.
 #[derive(Debug, Default)]
 pub struct EniTable {
     rows: BTreeMap<u64, Eni>,
     ids: HashMap<Arc<str>, u64>,
-    /// More than one only where VPCs overlap.
+    /// An address has more than one ENI only if VPCs overlap.
     addresses: HashMap<Ipv4Addr, Serials>,
     instances: HashMap<Arc<str>, Serials>,
     trunks: HashMap<Arc<str>, Serials>,
     tags: HashMap<(Arc<str>, Arc<str>), Serials>,
     groups: HashMap<Arc<str>, usize>,
-    /// The time of changes.
+    /// The time of the next changes.
     pub(super) now: Timestamp,
-    /// What changes replaced.
+    /// The values that changes replaced.
     pub(super) past: Past<u64, Option<Eni>>,
-    /// The moment that listings see; the present when absent.
+    /// The moment that listings show; the present when absent.
     pub(super) seen_at: Option<Timestamp>,
 }
 
-/// Which rows a listing has to look at.
+/// The rows that a listing reads.
 #[derive(Debug)]
 pub enum Candidates<'a> {
     All,
@@ -42,7 +42,7 @@ pub enum Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    /// How many rows would be looked at.
+    /// Number of rows that the listing reads.
     pub fn size(&self) -> usize {
         match self {
             Candidates::All => usize::MAX,
@@ -69,7 +69,7 @@ impl EniTable {
         self.rows.insert(eni.serial, eni);
     }
 
-    /// Takes an ENI out.
+    /// Removes an ENI.
     pub fn remove(&mut self, id: &str) -> Option<Eni> {
         let serial = self.ids.remove(id)?;
         let eni = self.rows.remove(&serial)?;
@@ -85,7 +85,7 @@ impl EniTable {
         self.rows.get(self.ids.get(id)?)
     }
 
-    /// Changes an ENI, keeping the indexes true.
+    /// Changes an ENI and updates the indexes.
     pub fn update<R>(&mut self, id: &str, change: impl FnOnce(&mut Eni) -> R) -> Option<R> {
         let serial = *self.ids.get(id)?;
         let mut eni = self.rows.remove(&serial)?;
@@ -114,7 +114,7 @@ impl EniTable {
         self.listed(self.trunks.get(trunk))
     }
 
-    /// Addresses held by the ENIs of a security group.
+    /// Number of addresses that the ENIs of a security group have.
     pub fn addresses_in_group(&self, group: &str) -> usize {
         self.groups.get(group).copied().unwrap_or(0)
     }
@@ -155,9 +155,8 @@ impl EniTable {
             .map_or(Candidates::None, Candidates::Indexed)
     }
 
-    /// The candidates after `after`, in order of creation, at the moment that listings see.
-    /// What has changed since that moment comes whether it is a candidate or not: indexes
-    /// only tell the present.
+    /// The candidates after serial `after`, in order of creation, at the moment that listings show. ENIs that have
+    /// changed since that moment are always included, because the indexes know only the present.
     pub fn scan<'a>(
         &'a self,
         candidates: &'a Candidates<'a>,
@@ -251,7 +250,7 @@ impl EniTable {
     }
 }
 
-/// Takes a serial out of an index, and the entry with it when it was the last.
+/// Removes a serial from an index, and the entry if this was its last serial.
 fn withdraw<K: Eq + Hash>(index: &mut HashMap<K, Serials>, key: &K, serial: u64) {
     if let Some(serials) = index.get_mut(key) {
         serials.remove(&serial);

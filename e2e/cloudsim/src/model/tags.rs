@@ -7,14 +7,14 @@ use super::Cloud;
 use super::describe::{EniFilter, EniPage};
 use super::error::{self, ApiError};
 
-/// Tags that a resource may carry, and that one call may name.
+/// Number of tags that a resource may have, and that one call may name (ECS API page TagResources).
 const MAX_TAGS: usize = 20;
-/// Characters of a key, and of a value.
+/// Largest number of characters of a key, and of a value (ECS API page TagResources).
 const MAX_LENGTH: usize = 128;
-/// Beginnings of keys that only the cloud itself uses.
+/// Prefixes of keys that only the cloud itself may use (ECS API page TagResources).
 const SYSTEM_KEYS: [&str; 2] = ["aliyun", "acs:"];
 
-/// What can be tagged here.
+/// The kinds of resources that can have tags in the simulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaggedKind {
     Eni,
@@ -35,13 +35,13 @@ impl TaggedKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagQuery {
     pub kind: TaggedKind,
-    /// Any when empty.
+    /// Ids to match; every id when empty.
     pub ids: Vec<String>,
-    /// Key, and value unless any will do; a resource must have all of them.
+    /// Keys with their values; a resource must have all of them. `None` matches any value.
     pub tags: Vec<(String, Option<String>)>,
-    /// Resource after which to go on; 0 for the first page.
+    /// Number of the resource before the page; 0 for the first page.
     pub after: u64,
-    /// Resources of a page.
+    /// Number of resources of a page.
     pub limit: usize,
 }
 
@@ -54,7 +54,7 @@ pub struct TagRow {
 }
 
 impl Cloud {
-    /// Puts tags on resources, over those of the same key: on all of them, or on none.
+    /// Sets tags of all resources, or of none. A tag replaces a tag with the same key.
     pub fn tag_resources(
         &mut self,
         kind: TaggedKind,
@@ -80,7 +80,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// Takes tags off resources, all of them when no keys are named.
+    /// Removes tags of these keys from resources; all tags when no key is named.
     pub fn untag_resources(
         &mut self,
         kind: TaggedKind,
@@ -140,8 +140,8 @@ impl Cloud {
         }
     }
 
-    /// Tags of the resources that match: those asked for, or all of them when only ids are
-    /// named. With the resource to go on after when there is more.
+    /// The requested tags of matching resources, or all tags when the query names only ids. The second value is the
+    /// number of the last resource, if more resources follow.
     pub fn list_tag_resources(&self, query: &TagQuery) -> (Vec<TagRow>, Option<u64>) {
         match query.kind {
             TaggedKind::Eni => self.list_eni_tags(query),

@@ -1,4 +1,4 @@
-//! ClientToken idempotency: a token answers again what it answered first.
+//! ClientToken idempotency: a repeated token gets the first answer again (ECS developer reference, "Idempotence").
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -10,7 +10,7 @@ use super::error::{self, ApiError};
 use super::{CidrReservation, Cloud, Eni, Held};
 use crate::world::{ClientTokenReuse, Rules};
 
-/// What a token stood for, and what came of it.
+/// The request of a token, and its result.
 #[derive(Debug, Clone)]
 struct Entry<T> {
     fingerprint: String,
@@ -18,13 +18,13 @@ struct Entry<T> {
     since: Timestamp,
 }
 
-/// Tokens of one action that the cloud still remembers.
+/// The remembered tokens of one action.
 #[derive(Debug)]
 pub struct TokenLedger<T> {
     life: Duration,
     reuse: ClientTokenReuse,
     entries: HashMap<String, Entry<T>>,
-    /// In order of age, so that forgetting is cheap.
+    /// The tokens in order of age, so that removing old ones is cheap.
     order: VecDeque<(Timestamp, String)>,
 }
 
@@ -39,8 +39,7 @@ impl<T: Clone> TokenLedger<T> {
         }
     }
 
-    /// What the token answered before, if it is remembered; an error when it then stood for
-    /// other parameters.
+    /// The first answer of a remembered token, or an error if the first request had other parameters.
     pub fn recall(&self, token: &str, fingerprint: &str) -> Option<Result<T, ApiError>> {
         let entry = self.entries.get(token)?;
         if entry.fingerprint == fingerprint {
@@ -59,8 +58,7 @@ impl<T: Clone> TokenLedger<T> {
         Some(Err(code.because(message)))
     }
 
-    /// Remembers an outcome. Only what the cloud decided is kept: not a 5xx, and not a refusal
-    /// that asks to try again later.
+    /// Remembers the result of a token. A 5xx and a refusal that asks to try again later are not remembered.
     pub fn remember(
         &mut self,
         token: &str,
@@ -80,7 +78,7 @@ impl<T: Clone> TokenLedger<T> {
         self.order.push_back((now, token.to_owned()));
     }
 
-    /// Forgets tokens that have outlived their life.
+    /// Removes tokens that are older than their life.
     pub fn forget_old(&mut self, now: Timestamp) {
         while let Some((since, _)) = self.order.front() {
             if now.duration_since(*since).unsigned_abs() < self.life || now < *since {
@@ -96,8 +94,7 @@ impl<T: Clone> TokenLedger<T> {
     }
 }
 
-/// The ledgers of all actions that take a ClientToken. A token of one action says nothing to
-/// another.
+/// The ledgers of all actions that take a ClientToken. Each action has its own tokens.
 #[derive(Debug)]
 pub struct Tokens {
     pub create: TokenLedger<Box<Eni>>,
@@ -108,7 +105,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Empty ledgers under a world's rules.
+    /// Empty ledgers with the rules of a world.
     pub fn new(rules: &Rules) -> Tokens {
         let (life, reuse) = (rules.client_token_life.0, rules.client_token_reuse);
         Tokens {
@@ -121,18 +118,17 @@ impl Tokens {
     }
 }
 
-/// What makes a request the same as an earlier one.
+/// The token and the fingerprint that identify a repeated request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Idempotency {
     pub client_token: Option<String>,
-    /// All parameters but the token, in one canonical form: what tells a repeated request
-    /// from a changed one.
+    /// All parameters except the token, in a canonical form. A repeated request has the same fingerprint.
     pub fingerprint: String,
 }
 
 impl Cloud {
-    /// Acts, unless the token is remembered: then it answers what it answered first, also when
-    /// what it made is gone since.
+    /// Runs `act`, unless the token is remembered. A remembered token gets its first answer, also when the created
+    /// object is gone.
     pub(super) fn once<T: Clone>(
         &mut self,
         ledger: fn(&mut Tokens) -> &mut TokenLedger<T>,

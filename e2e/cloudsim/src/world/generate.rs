@@ -23,12 +23,11 @@ pub struct Size {
 }
 
 const ZONE: &str = "cn-hangzhou-h";
-/// Usable addresses of a /16 vSwitch.
+/// Number of usable addresses of a /16 vSwitch.
 const PER_VSWITCH: u32 = 65_536 - 6;
 
-/// A world with `size.nodes` instances `i-node1`, … of type ecs.g7.2xlarge, and vSwitches
-/// `vsw-node-1`, …, `vsw-pod-1`, … with room for twice the ENIs asked for. Nothing takes
-/// time and nothing is throttled; edit the result to taste.
+/// A world with `size.nodes` instances `i-node1`, … of type ecs.g7.2xlarge, and vSwitches `vsw-node-1`, …, `vsw-pod-1`,
+/// … with room for twice the requested ENIs. It has no latencies and no quotas.
 pub fn generate(size: Size) -> World {
     let node_vswitches = size.nodes.div_ceil(PER_VSWITCH).max(1);
     let pod_vswitches = (size.enis.saturating_mul(2)).div_ceil(PER_VSWITCH).max(1);

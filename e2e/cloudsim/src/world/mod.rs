@@ -1,5 +1,5 @@
-//! The world file: everything the simulated cloud starts from. Unknown keys are refused
-//! by name, so that a typing mistake never becomes a silent default.
+//! The world file: the initial state of the simulated cloud. An unknown key is refused by name, so that a typing
+//! mistake never becomes a silent default.
 
 pub mod generate;
 mod read;
@@ -23,12 +23,12 @@ pub use timing::{ActionTiming, Latency, Span, Staleness};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct World {
     pub region: String,
-    /// The account everything belongs to; ARNs name it.
+    /// Id of the account, which ARNs name.
     #[serde(default = "account_id")]
     pub account_id: String,
     /// Access keys that may sign requests.
     pub credentials: Vec<Credential>,
-    /// RAM roles that instances hand out credentials for.
+    /// RAM roles of instances and of callers of STS.
     #[serde(default)]
     pub ram_roles: Vec<RamRole>,
     pub vpcs: Vec<Vpc>,
@@ -39,13 +39,13 @@ pub struct World {
     pub instance_types: Vec<InstanceType>,
     #[serde(default)]
     pub instances: Vec<Instance>,
-    /// Free ENIs that exist from the start; `world generate` fills a big world with them.
+    /// Free ENIs that exist from the start. `world generate` writes them.
     #[serde(default)]
     pub network_interfaces: Vec<PresetEni>,
-    /// Hosts of the VPC that are no instances, such as the OpenAPI endpoint.
+    /// Hosts of the VPC that are not instances, such as the OpenAPI endpoint.
     #[serde(default)]
     pub hosts: Vec<Host>,
-    /// Time per action; `default` is for those not named.
+    /// Latencies by action; `default` is for all other actions.
     #[serde(default)]
     pub latency: BTreeMap<String, ActionTiming>,
     /// How far reads lag behind.
@@ -59,7 +59,7 @@ pub struct World {
     pub rules: Rules,
     #[serde(default)]
     pub fabric: FabricRules,
-    /// Faults in force from the start; more can be added by the admin API.
+    /// Faults in force from the start. The admin API can add more.
     #[serde(default)]
     pub faults: Vec<Fault>,
 }
@@ -76,7 +76,7 @@ fn account_id() -> String {
     "1234567890123456".to_owned()
 }
 
-/// A RAM role: the metadata service hands out its credentials, and so does STS.
+/// A RAM role. The metadata service and STS give its credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RamRole {
@@ -87,10 +87,10 @@ pub struct RamRole {
     /// Longest life of credentials from STS.
     #[serde(default = "max_session")]
     pub max_session: Span,
-    /// Access keys that may assume it; any when absent.
+    /// Access keys that may assume the role; any key when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_keys: Option<Vec<String>>,
-    /// Whose OIDC tokens may assume it.
+    /// OIDC tokens that may assume the role.
     #[serde(default)]
     pub oidc: Vec<OidcTrust>,
 }
@@ -131,11 +131,10 @@ pub struct VSwitch {
     pub vpc: String,
     pub zone: String,
     pub cidr: Ipv4Net,
-    /// Free addresses that nobody gets, to play a vSwitch that runs out; the admin API
-    /// changes it.
+    /// Number of free addresses that nobody gets, to simulate an exhausted vSwitch. The admin API changes it.
     #[serde(default)]
     pub withheld: u32,
-    /// IPv6 is turned on when there is one.
+    /// The IPv6 block; IPv6 is off when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6_cidr: Option<Ipv6Net>,
     /// Blocks that are reserved for prefixes from the start.
@@ -148,11 +147,11 @@ pub struct VSwitch {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InstanceType {
     pub id: String,
-    /// ENIs attached directly, the primary included.
+    /// Number of directly attached ENIs, including the primary one.
     pub eni_quantity: u32,
-    /// ENIs in all; what exceeds `eniQuantity` are member slots of a trunk.
+    /// Number of all ENIs. The number beyond `eniQuantity` are the member slots of a trunk.
     pub eni_total_quantity: u32,
-    /// Private IPv4 addresses per ENI, the primary address included.
+    /// Number of private IPv4 addresses of an ENI, including the primary address.
     pub private_ips_per_eni: u32,
     #[serde(default)]
     pub ipv6_per_eni: u32,
@@ -183,20 +182,20 @@ pub struct Instance {
     /// Primary address; the next free one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
-    /// Id of the primary ENI; made up when absent.
+    /// Id of the primary ENI; generated when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_eni: Option<String>,
     pub security_groups: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ram_role: Option<String>,
-    /// Whether the metadata service insists on a token.
+    /// Whether the metadata service requires a token.
     #[serde(default)]
     pub metadata_token_required: bool,
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
 }
 
-/// A number of equal free ENIs.
+/// A number of free ENIs with the same settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PresetEni {
@@ -219,36 +218,36 @@ pub struct Host {
     pub security_groups: Vec<String>,
 }
 
-/// Calls a minute and action; absent means unlimited.
+/// Calls per minute and action. Absent: unlimited.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Quotas {
-    /// For actions that `perMinute` does not name.
+    /// Calls per minute of each action that `perMinute` does not name.
     pub default_per_minute: Option<u32>,
     pub per_minute: BTreeMap<String, u32>,
-    /// ENIs of the account in the region.
+    /// Number of ENIs of the account in the region.
     pub network_interfaces: Option<u32>,
 }
 
-/// Rules of the API that could not be verified, or that a test wants otherwise.
+/// Rules of the API that are unverified, or that a test changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Rules {
     /// How long a ClientToken is remembered.
     pub client_token_life: Span,
-    /// Code for a token that comes again with other parameters.
+    /// Code for a token that is repeated with other parameters.
     pub client_token_reuse: ClientTokenReuse,
-    /// Tolerated distance of a request's time stamp from the cloud's clock, either way.
+    /// Largest difference between a request's time stamp and the gateway's clock, either way.
     pub timestamp_tolerance: Span,
     /// Whether signatures, time stamps and nonces are checked at all.
     pub verify_signatures: bool,
-    /// Secondary IPv4 addresses and prefixes that a free ENI may have.
+    /// Number of secondary IPv4 addresses and prefixes of a free ENI.
     pub free_eni_ipv4: u32,
-    /// IPv6 addresses and prefixes that a free ENI may have.
+    /// Number of IPv6 addresses and prefixes of a free ENI.
     pub free_eni_ipv6: u32,
-    /// Trunk ENIs that an instance takes.
+    /// Number of trunk ENIs of an instance.
     pub trunks_per_instance: u32,
-    /// Reserved CIDR blocks of each family that a vSwitch takes.
+    /// Number of CIDR reservations of each family of a vSwitch.
     pub reservations_per_v_switch: u32,
 }
 
@@ -267,7 +266,8 @@ impl Default for Rules {
     }
 }
 
-/// Both codes are seen in the wild.
+/// The code for a repeated token with other parameters. The ECS documentation names the first; upstream's client knows
+/// both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ClientTokenReuse {
     #[default]
@@ -275,15 +275,15 @@ pub enum ClientTokenReuse {
     IdempotentFailed,
 }
 
-/// Behaviour of the fabric that could not be verified against the real VPC.
+/// Behaviour of the fabric that is unverified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FabricRules {
-    /// Whose MAC tagged frames carry.
+    /// Source MAC of tagged frames.
     pub member_mac: MemberMac,
-    /// Whether a frame may come back on the trunk it left from, with another VLAN id.
+    /// Whether a packet between two members of one trunk may return on this trunk, with another VLAN id.
     pub trunk_hairpin: bool,
-    /// Whether frames with an address or MAC that is not the ENI's are dropped.
+    /// Whether a frame is dropped whose source MAC or address is not the ENI's.
     pub spoof_drop: bool,
 }
 
@@ -297,7 +297,7 @@ impl Default for FabricRules {
     }
 }
 
-/// Whose MAC the tagged frames of a member carry.
+/// Source MAC of the tagged frames of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberMac {

@@ -1,4 +1,4 @@
-//! Reading a world file and checking that what it says fits together.
+//! Reads a world file and checks that its parts fit together.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

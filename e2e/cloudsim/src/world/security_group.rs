@@ -1,5 +1,5 @@
-//! Security groups and their rules, as the world file writes them: the one model that the
-//! API answers from and that the fabric filters packets with.
+//! Security groups and their rules, as the world file writes them. The API shows this model, and the fabric filters
+//! packets with it. The semantics are those of the ECS user guide on security groups.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-/// A security group. Rules are stateful; those of all groups of an ENI are merged.
+/// A security group. Rules are stateful. The rules of all groups of an ENI are merged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecurityGroup {
@@ -15,20 +15,20 @@ pub struct SecurityGroup {
     pub vpc: String,
     #[serde(default, rename = "type")]
     pub kind: GroupKind,
-    /// What members of one basic group may do among themselves; `Accept` overrides rules.
+    /// Whether members of a basic group reach each other. `Accept` overrides rules.
     #[serde(default)]
     pub inner_access_policy: Policy,
     #[serde(default)]
     pub ingress: Vec<Rule>,
     #[serde(default)]
     pub egress: Vec<Rule>,
-    /// How many private addresses the group may hold; unlimited when absent.
+    /// Number of private addresses that the group may hold; unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_addresses: Option<u32>,
 }
 
-/// Basic groups let their members reach each other and all egress out; enterprise groups
-/// isolate members and deny both directions unless a rule allows.
+/// The kind of a group. In a basic group, members reach each other and egress is allowed. In an enterprise group,
+/// members are isolated and both directions are denied unless a rule allows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupKind {
@@ -45,24 +45,24 @@ pub enum Policy {
     Drop,
 }
 
-/// One rule of one direction. Neither `cidr` nor `group` means any peer.
+/// One rule of one direction. A rule without `cidr` and `group` matches any peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     #[serde(default)]
     pub policy: Policy,
-    /// 1 to 100, the smaller wins; at equal priority `Drop` wins.
+    /// Priority from 1 to 100. The smaller number wins; at equal priority `Drop` wins.
     #[serde(default = "first_priority")]
     pub priority: u8,
     #[serde(default)]
     pub protocol: Protocol,
-    /// Destination ports, for tcp and udp.
+    /// Destination ports, for TCP and UDP.
     #[serde(default)]
     pub ports: PortRange,
-    /// Peers by address: the source of ingress, the destination of egress.
+    /// Addresses of peers: the source of ingress, the destination of egress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cidr: Option<Ipv4Net>,
-    /// Peers by group membership (rules of basic groups only).
+    /// Group of peers (only in rules of basic groups).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
@@ -106,7 +106,7 @@ impl Default for PortRange {
     }
 }
 
-/// A port range that cannot be read.
+/// A text that is not a port range.
 #[derive(Debug, thiserror::Error)]
 #[error("port range {0:?} is not of the form 8080 or 8000-8999")]
 pub struct PortRangeError(String);

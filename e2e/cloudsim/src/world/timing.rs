@@ -1,5 +1,4 @@
-//! How long things take in a world: spans written as `250ms`, and latencies that are a
-//! fixed span or drawn from a distribution.
+//! Times in a world: spans, written as `250ms`, and latencies, which are a fixed span or drawn from a distribution.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +8,7 @@ use jiff::SignedDuration;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// The longest span that is taken, in a hundred years: no sum of some of them overflows a
-/// calendar.
+/// The longest accepted span, a hundred years. The sum of several such spans does not overflow a time stamp.
 pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A span of time, written `250ms`, `1.5s`, `24h`.
@@ -30,7 +28,7 @@ impl Span {
     }
 }
 
-/// A span that cannot be read.
+/// A text that is not a span.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not a span of time such as 250ms, 1.5s or 24h")]
 pub struct SpanError(String);
@@ -82,7 +80,7 @@ pub enum Latency {
     LogNormal { median: Span, sigma: f64 },
 }
 
-/// Bounds the tail of a distribution.
+/// The longest drawn span. It limits the tail of a distribution.
 const LONGEST_DRAW: Duration = Duration::from_secs(3600);
 
 impl Default for Latency {
@@ -92,7 +90,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// No draw is longer, but for a few in a hundred thousand of a log-normal one.
+    /// A span that draws do not exceed, except a few in a hundred thousand draws of a log-normal distribution.
     pub fn longest(&self) -> Duration {
         match *self {
             Latency::Fixed(span) => span.0,
@@ -116,7 +114,7 @@ impl Latency {
                 }
             }
             Latency::LogNormal { median, sigma } => {
-                // Box–Muller: one standard normal draw out of two uniform ones.
+                // The Box–Muller transform makes one standard normal draw from two uniform draws.
                 let (first, second): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
                 let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
                 median
@@ -128,24 +126,23 @@ impl Latency {
     }
 }
 
-/// How far reads lag behind the truth.
+/// How far reads lag behind.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Staleness {
-    /// Of ENIs; drawn anew for each call, so that a later call may see less than an
-    /// earlier one.
+    /// Lag of ENIs. It is drawn for each call, so a later call may show an older state than an earlier call.
     pub network_interfaces: Latency,
-    /// Of a vSwitch's AvailableIpAddressCount.
+    /// Lag of a vSwitch's AvailableIpAddressCount.
     pub available_addresses: Span,
-    /// Of what the metadata service tells of ENIs and their addresses.
+    /// Lag of ENIs and their addresses in the metadata service.
     pub metadata: Span,
 }
 
-/// What one API action costs in time.
+/// The latencies of one API action.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ActionTiming {
-    /// From the request to its answer; the act itself happens at the end of it.
+    /// From the request to the answer. The action acts at the end of this time.
     pub answer: Latency,
     /// From the answer of an asynchronous action to its completion.
     pub done: Latency,

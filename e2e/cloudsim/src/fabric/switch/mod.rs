@@ -1,9 +1,8 @@
-//! The forwarding decision: one frame in, one outcome out, no I/O.
+//! The forwarding decision: a function of one frame, without I/O.
 //!
-//! What the simulated VPC does with TTLs: nothing. Two instances of a VPC are neighbours for
-//! `traceroute` whatever their subnets, and a frame cannot circle in a network that knows the one
-//! owner of each address. Nor does it send ICMP errors: what it drops, it drops in silence, as the
-//! cloud does, and counts.
+//! The simulated VPC does not decrement TTLs: for `traceroute`, two instances of a VPC are neighbours, whatever their
+//! subnets (unverified). A frame cannot circulate, because each address has one owner. The VPC sends no ICMP errors. It
+//! drops frames silently and counts them (unverified).
 
 mod tally;
 
@@ -43,37 +42,37 @@ pub struct Switch {
     tally: Tally,
 }
 
-/// What is to happen with a frame, and who sent it.
+/// The decision about a frame, and its sender.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome<'f> {
-    /// The ENI that sent it, or the NIC it came in by when no ENI could be told.
+    /// The ENI that sent the frame. If the ENI is unknown, the NIC by which the frame came in.
     pub from: PortId,
     pub verdict: Verdict<'f>,
 }
 
-/// What is to happen with a frame.
+/// What to do with a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict<'f> {
-    /// Write it to the TAP that carries `to`.
+    /// Write the frame to the TAP that carries `to`.
     Forward {
         to: PortId,
         header: LinkHeader,
         payload: &'f [u8],
     },
-    /// Write this to the TAP it came from.
+    /// Write this answer to the TAP from which the frame came.
     Answer { header: LinkHeader, payload: Vec<u8> },
-    /// Nothing.
+    /// Drop the frame.
     Drop(Dropped),
 }
 
-/// A dropped frame: why, and at which ENI it is counted.
+/// A dropped frame: the reason, and the ENI at which it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dropped {
     pub reason: Reason,
     pub at: PortId,
 }
 
-/// An allowed way for a packet.
+/// The allowed route of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     pub to: PortId,
@@ -91,7 +90,7 @@ impl Switch {
         }
     }
 
-    /// Puts other subnets and groups in place of all.
+    /// Replaces all subnets and groups.
     pub fn set_topology(&mut self, vswitches: Vec<VSwitchNet>, groups: Vec<SecurityGroup>) {
         self.vswitches = vswitches.into_iter().map(|net| (net.id.clone(), net)).collect();
         self.guard.set_groups(groups);
@@ -111,7 +110,7 @@ impl Switch {
         Ok(id)
     }
 
-    /// Removes a port, and with a trunk its members; returns what was removed.
+    /// Removes a port, and the members of a trunk. Returns the removed ports.
     pub fn unplug(&mut self, eni_id: &str) -> BTreeSet<PortId> {
         let gone = self.ports.unplug(eni_id);
         self.tally.forget(&gone);
@@ -136,7 +135,7 @@ impl Switch {
         self.fragments.clear();
     }
 
-    /// Forgets what time has ended; to be called now and then.
+    /// Removes expired sessions and fragments. The worker calls this regularly.
     pub fn expire(&mut self, now: Instant) {
         self.guard.expire(now);
         self.fragments.expire(now);
@@ -146,7 +145,7 @@ impl Switch {
         &self.ports
     }
 
-    /// Decides about a frame that came in by the TAP of `ingress`.
+    /// Decides about a frame that came in by the TAP of the port `ingress`.
     pub fn switch<'f>(&mut self, now: Instant, ingress: PortId, frame: &'f [u8]) -> Outcome<'f> {
         let Some(ethernet) = Ethernet::parse(frame) else {
             return dropped(ingress, Reason::Malformed);
@@ -197,8 +196,8 @@ impl Switch {
     fn may_send_as(&self, sender: &Entry, mac: Mac) -> bool {
         match sender.place {
             Place::Direct => mac == sender.mac,
-            // With `member` the trunk's MAC is accepted as well: a stack that pushes the tag below
-            // its routing layer cannot know the member's.
+            // With `memberMac: member` the trunk's MAC is accepted too, because a stack that pushes the tag below its
+            // routing layer does not know the member's MAC.
             Place::Member { trunk, .. } => {
                 let is_trunk = self.ports.get(trunk).is_some_and(|trunk| trunk.mac == mac);
                 is_trunk || (self.options.rules.member_mac == MemberMac::Member && mac == sender.mac)
@@ -206,9 +205,9 @@ impl Switch {
         }
     }
 
-    /// The gateway answers for every address but the asker's own, on which a probe must find
-    /// nobody. The sender address is not checked: a Linux host asks with any address it has, the
-    /// answer goes back to the asker alone, and the fabric learns nothing from the question.
+    /// The gateway answers for every address except the asker's own, because a probe for the own address must get no
+    /// answer. The sender address is not checked: a Linux host asks with any of its addresses, only the asker gets the
+    /// answer, and the fabric learns nothing from the request.
     fn answer_arp<'f>(&self, sender: &Entry, frame: &Ethernet<'f>) -> Result<Verdict<'f>, Reason> {
         let request = match Arp::parse(frame.payload).ok_or(Reason::Malformed)? {
             Arp::Request(request) => request,
@@ -262,7 +261,7 @@ impl Switch {
         })
     }
 
-    /// Finds the owner of the destination and asks both guards.
+    /// Finds the owner of the destination. The guards of sender and owner must allow the packet.
     fn route(&mut self, now: Instant, from: PortId, packet: &Ipv4<'_>) -> Result<Route, Dropped> {
         let blame = |reason| Dropped { reason, at: from };
         let Some((to, _)) = self.ports.owner(packet.dst) else {

@@ -1,4 +1,4 @@
-//! Counting: every frame once, when its outcome is final.
+//! Counts every frame once, when the result of writing it is known.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use crate::fabric::{
     ports::PortId,
 };
 
-/// Running totals.
+/// The totals so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     received: u64,
@@ -44,8 +44,8 @@ impl Tally {
 }
 
 impl Switch {
-    /// Counts a frame of `length` bytes. `written` says how writing ended, for a verdict that
-    /// wanted something written; a failed write makes it a drop at the receiver.
+    /// Counts a frame of `length` bytes. `written` is the result of writing, for a verdict that writes; a failed write
+    /// counts as a drop at the receiver.
     pub fn settle(&mut self, outcome: &Outcome<'_>, length: usize, written: Result<(), Reason>) {
         let from = outcome.from;
         self.tally.received += 1;
@@ -73,7 +73,7 @@ impl Switch {
         }
     }
 
-    /// A copy of all counters. `nic` tells the name of a port's NIC while there is one.
+    /// A copy of all counters. `nic` returns the name of a port's NIC, if the NIC exists.
     pub fn counters(&self, nic: impl Fn(PortId) -> Option<String>) -> Counters {
         let enis = self.ports.iter().map(|(id, entry)| {
             let mut counters = self.tally.ports.get(&id).cloned().unwrap_or_default();

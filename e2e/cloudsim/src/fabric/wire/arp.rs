@@ -8,7 +8,7 @@ use super::{be16, ethernet::Mac};
 const LENGTH: usize = 28;
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
-/// Hardware type Ethernet, protocol IPv4, their address lengths.
+/// Hardware type Ethernet, protocol IPv4, and the lengths of their addresses (RFC 826).
 const PREAMBLE: [u8; 6] = [0, 1, 8, 0, 6, 4];
 
 /// A request "who has `target`".
@@ -19,16 +19,16 @@ pub struct ArpRequest {
     pub target: Ipv4Addr,
 }
 
-/// What an ARP body says.
+/// A parsed ARP body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arp {
     Request(ArpRequest),
-    /// A reply, which nobody in a VPC waits for but the gateway, and the gateway knows already.
+    /// A reply. The gateway ignores replies, because it knows all addresses.
     Other,
 }
 
 impl Arp {
-    /// `None` when this is not ARP for IPv4 over Ethernet, or is cut short.
+    /// Parses a body. Returns `None` when it is not ARP for IPv4 over Ethernet, or is too short.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let body: &[u8; LENGTH] = body.first_chunk()?;
         if body[..6] != PREAMBLE {
@@ -52,7 +52,7 @@ impl ArpRequest {
     }
 }
 
-/// Writes an ARP body; also for the requests of the tests.
+/// Writes an ARP body. The tests use it for requests.
 pub(in crate::fabric) fn write(
     operation: u16,
     sender: (Mac, Ipv4Addr),

@@ -5,14 +5,14 @@ use super::be16;
 /// A MAC address.
 pub type Mac = [u8; 6];
 
-/// The gateway's MAC, the same in every vSwitch.
+/// The gateway's MAC, the same in every vSwitch (unverified).
 pub const GATEWAY_MAC: Mac = [0xee, 0xff, 0xff, 0xff, 0xff, 0xff];
 
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
 pub const ETHERTYPE_ARP: u16 = 0x0806;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 
-/// Header with its tag, the longest the fabric writes.
+/// Length of a header with a tag in bytes: the longest header that the fabric writes.
 pub const MAX_HEADER: usize = 18;
 
 /// A parsed frame.
@@ -22,19 +22,19 @@ pub struct Ethernet<'f> {
     pub src: Mac,
     /// VLAN id of the outer tag.
     pub vlan: Option<u16>,
-    /// What the payload is; behind the tag when there is one.
+    /// Type of the payload; with a tag, the type after the tag.
     pub ethertype: u16,
     pub payload: &'f [u8],
 }
 
 impl<'f> Ethernet<'f> {
-    /// `None` when the frame ends before its header does.
+    /// Parses a frame. Returns `None` when the frame is shorter than its header.
     pub fn parse(frame: &'f [u8]) -> Option<Self> {
         let (dst, rest) = frame.split_first_chunk()?;
         let (src, _) = rest.split_first_chunk()?;
         let outer = be16(frame, 12)?;
         let (vlan, ethertype, start) = if outer == ETHERTYPE_VLAN {
-            // Priority and drop-eligible bits mean nothing to the fabric.
+            // The fabric ignores priority and the drop-eligible bit.
             (Some(be16(frame, 14)? & 0x0fff), be16(frame, 16)?, 18)
         } else {
             (None, outer, 14)
@@ -48,13 +48,13 @@ impl<'f> Ethernet<'f> {
         })
     }
 
-    /// Broadcast or multicast.
+    /// Whether the destination is a broadcast or multicast MAC.
     pub fn is_group(&self) -> bool {
         self.dst[0] & 1 == 1
     }
 }
 
-/// An Ethernet header ready to send before a payload.
+/// An encoded Ethernet header, to be written before a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkHeader {
     bytes: [u8; MAX_HEADER],

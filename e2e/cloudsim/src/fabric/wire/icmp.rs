@@ -8,7 +8,7 @@ use super::{
 const ECHO_REPLY: u8 = 0;
 const ECHO_REQUEST: u8 = 8;
 
-/// The whole packet that answers `packet`, when that is an intact, unfragmented echo request.
+/// The packet that answers `packet`. Returns `None` unless `packet` is an intact, unfragmented echo request.
 pub fn echo_answer(packet: &Ipv4<'_>) -> Option<Vec<u8>> {
     let request = packet.protocol == ICMP
         && !packet.is_fragment()

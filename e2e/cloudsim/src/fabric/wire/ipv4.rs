@@ -15,9 +15,9 @@ pub struct Ipv4<'f> {
     pub dst: Ipv4Addr,
     pub protocol: u8,
     pub id: u16,
-    /// More fragments follow.
+    /// Whether more fragments follow.
     pub more: bool,
-    /// Place of this fragment, in units of eight bytes.
+    /// Offset of this fragment, in units of eight bytes.
     pub offset: u16,
     /// Header and payload without the padding of short frames.
     pub packet: &'f [u8],
@@ -25,7 +25,7 @@ pub struct Ipv4<'f> {
 }
 
 impl<'f> Ipv4<'f> {
-    /// `None` when lengths contradict each other or the header checksum is wrong.
+    /// Parses a packet. Returns `None` when lengths contradict each other or the header checksum is wrong.
     pub fn parse(bytes: &'f [u8]) -> Option<Self> {
         let header_length = Self::header_length(bytes)?;
         let packet = bytes.get(..usize::from(be16(bytes, 2)?))?;
@@ -34,7 +34,7 @@ impl<'f> Ipv4<'f> {
         Self::fields(packet, payload)
     }
 
-    /// A packet quoted inside an ICMP error: cut short, its checksum possibly stale.
+    /// Parses a packet that an ICMP error quotes. It may be cut short, and its checksum is not checked.
     pub fn parse_quoted(bytes: &'f [u8]) -> Option<Self> {
         let header_length = Self::header_length(bytes)?;
         let (_, payload) = bytes.split_at_checked(header_length)?;
@@ -61,7 +61,7 @@ impl<'f> Ipv4<'f> {
         })
     }
 
-    /// Part of a larger packet.
+    /// Whether the packet is a fragment.
     pub fn is_fragment(&self) -> bool {
         self.more || self.offset != 0
     }

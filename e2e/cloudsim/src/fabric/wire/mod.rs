@@ -1,4 +1,4 @@
-//! Reading and writing the packet headers the fabric looks at.
+//! Reads and writes the packet headers that the fabric uses.
 
 pub mod arp;
 pub mod ethernet;
@@ -6,12 +6,12 @@ pub mod icmp;
 pub mod ipv4;
 pub mod transport;
 
-/// Two bytes at `at`, big endian; `None` beyond the end.
+/// The two bytes at offset `at`, big endian. `None` beyond the end.
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The Internet checksum over `bytes`; zero over a header that carries its own right one.
+/// The Internet checksum of `bytes` (RFC 1071). It is zero for a header that contains its own correct checksum.
 pub fn checksum(bytes: &[u8]) -> u16 {
     let (pairs, rest) = bytes.as_chunks::<2>();
     let mut sum: u32 = pairs

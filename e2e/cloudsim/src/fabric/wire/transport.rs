@@ -1,4 +1,4 @@
-//! Which flow a packet belongs to, and what it means for that flow.
+//! The flow of a packet, and the packet's effect on the flow's session.
 
 use std::net::Ipv4Addr;
 
@@ -7,13 +7,13 @@ use super::{
     ipv4::{ICMP, Ipv4, TCP, UDP},
 };
 
-/// Both ends of a packet.
+/// Addresses, ports and protocol of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
     pub protocol: u8,
     pub src: Ipv4Addr,
     pub dst: Ipv4Addr,
-    /// Zero for protocols without ports; the identifier for ICMP queries.
+    /// The source port; the identifier of an ICMP query; zero for protocols without ports.
     pub src_port: u16,
     /// As `src_port`.
     pub dst_port: u16,
@@ -51,16 +51,16 @@ impl Flow {
     }
 }
 
-/// What a packet does to the session of its flow.
+/// The effect of a packet on the session of its flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Carries on.
+    /// The flow goes on.
     Data,
     /// A TCP connection begins (again).
     Open,
-    /// One side of a TCP connection has no more to say.
+    /// One side of a TCP connection has sent its FIN.
     Finish,
-    /// A TCP connection is broken off.
+    /// A TCP connection is reset.
     Reset,
     /// An ICMP error about the quoted flow, in the direction of the quoted packet.
     Error(Flow),
@@ -102,20 +102,20 @@ fn icmp(packet: &Ipv4<'_>) -> Option<(Flow, Signal)> {
     let identifier = be16(packet.payload, 4)?;
     packet.payload.get(7)?;
     match packet.payload[0] {
-        // Unreachable, quench, redirect, time exceeded, parameter problem quote their packet.
+        // Unreachable, quench, redirect, time exceeded and parameter problem quote the packet that caused them.
         3 | 4 | 5 | 11 | 12 => {
             let signal = Ipv4::parse_quoted(&packet.payload[8..])
                 .and_then(|quoted| quoted_flow(&quoted))
                 .map_or(Signal::Data, Signal::Error);
             Some((flow(packet, 0, 0), signal))
         }
-        // Echo, timestamp, information, address mask: request and reply share the identifier.
+        // In echo, timestamp, information and address mask messages, request and reply have the same identifier.
         0 | 8 | 13..=18 => Some((flow(packet, identifier, identifier), Signal::Data)),
         _ => Some((flow(packet, 0, 0), Signal::Data)),
     }
 }
 
-/// The flow of a quoted packet, of which eight bytes beyond the header are certain.
+/// The flow of a quoted packet. Eight bytes after its header are always present (RFC 792).
 fn quoted_flow(quoted: &Ipv4<'_>) -> Option<Flow> {
     match quoted.protocol {
         _ if quoted.offset != 0 => None,

@@ -1,4 +1,4 @@
-//! Blocks of a vSwitch that are reserved for prefixes, and the prefixes out of them.
+//! Blocks of a vSwitch that are reserved for prefixes, and the prefixes from these blocks.
 
 use super::super::error::{self, ApiError};
 use super::super::family::{Address, Prefix};
@@ -9,13 +9,13 @@ use super::AddressSpace;
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     pub span: Span,
-    /// Whether prefixes can be had from it yet.
+    /// Whether prefixes are given from the block.
     open: bool,
-    /// Prefixes that ENIs have of it.
+    /// Number of prefixes of the block that ENIs have.
     given: u32,
 }
 
-/// How many prefixes of a reserved block ENIs have, and how many can still be had.
+/// Number of prefixes of a reserved block that ENIs have, and that are still available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockUse {
     pub given: u32,
@@ -79,7 +79,7 @@ impl<A: Address> AddressSpace<A> {
         (number <= block.span.last).then_some(block)
     }
 
-    /// The first part of the vSwitch, of `length` bits, that is free to become a block.
+    /// The first free part of the vSwitch with a prefix of `length` bits.
     pub fn room_for_block(&self, length: u8) -> Option<A> {
         let size = 1u128 << (A::BITS - length);
         let mut within = self.usable;
@@ -93,8 +93,8 @@ impl<A: Address> AddressSpace<A> {
         }
     }
 
-    /// Reserves a block for prefixes, closed at first. Addresses that somebody has in it stay
-    /// his; their prefixes cannot be had until he gives them back.
+    /// Reserves a closed block. Addresses of the block that an ENI has stay with the ENI. A prefix that contains such
+    /// an address is not given until the ENI gives the address back.
     pub fn reserve(&mut self, span: Span) -> Result<(), ApiError> {
         if !self.cidr.contains(&span) || self.cidr == span {
             return Err(error::RESERVATION_CIDR
@@ -118,21 +118,21 @@ impl<A: Address> AddressSpace<A> {
         Ok(())
     }
 
-    /// Opens or closes a block: only of an open one can prefixes be had.
+    /// Opens or closes a block. Prefixes are given only from open blocks.
     pub fn set_open(&mut self, first: A, open: bool) {
         if let Some(block) = self.blocks.get_mut(&first.number()) {
             block.open = open;
         }
     }
 
-    /// Ends a reservation; its free addresses are the vSwitch's again.
+    /// Ends a reservation. The vSwitch gives the block's free addresses again.
     pub fn unreserve(&mut self, first: A) {
         if let Some(block) = self.blocks.remove(&first.number()) {
             self.free += block.span.size() - self.taken.count_in(&block.span);
         }
     }
 
-    /// How a block is used.
+    /// The use of a block.
     pub fn block_use(&self, first: A) -> Option<BlockUse> {
         let block = self.blocks.get(&first.number())?;
         let size = A::prefix_size();
