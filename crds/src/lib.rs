@@ -11,6 +11,7 @@
 
 #[macro_use]
 mod text_enum;
+pub mod address;
 pub mod crd;
 mod fields;
 pub mod intent;
@@ -24,6 +25,7 @@ pub mod pod_networking;
 mod schema;
 pub mod shared;
 
+pub use address::{AddressError, Family};
 pub use intent::{CloudFailure, Creation, Operation, OperationKind, RequestParameters};
 pub use network_interface::{
     AttachTo, ManagePolicy, NetworkInterface, NetworkInterfaceSpec, NetworkInterfaceStatus,
