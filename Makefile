@@ -40,6 +40,7 @@ storms: build ## disturb agents, kubelets, control plane and nodes under a hundr
 .PHONY: lint
 lint: setup fmt-check ## check format, clippy, chart, generated files and prose
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@scripts/check-closures.sh
 	@scripts/check-chart.sh
 	@scripts/check-prose.sh
 

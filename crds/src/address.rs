@@ -29,6 +29,9 @@ impl Family {
     /// Both families, IPv4 first.
     pub const ALL: [Family; 2] = [Family::V4, Family::V6];
 
+    /// The families that pods get addresses of. IPv6 is refused wherever a user can ask for it.
+    pub const SERVED: [Family; 1] = [Family::V4];
+
     /// The family of an address.
     pub fn of(address: IpAddr) -> Family {
         match address {
@@ -183,9 +186,10 @@ macro_rules! cidr {
                 )
             }
 
-            /// The vSwitch's network of a family as text, to be written as the cloud told it.
-            pub fn cidr_mut(&mut self, family: Family) -> &mut String {
-                family.choose(&mut self.ipv4_cidr, &mut self.ipv6_cidr)
+            /// Writes the vSwitch's network into the field of its family.
+            pub fn set_cidr(&mut self, net: IpNet) {
+                let field = Family::of_net(net).choose(&mut self.ipv4_cidr, &mut self.ipv6_cidr);
+                *field = net.to_string();
             }
         }
     };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use terway_crds::Family;
+
 /// One action of the OpenAPI. A rate bucket and a metric label exist per action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
@@ -11,6 +13,8 @@ pub enum Action {
     DeleteNetworkInterface,
     AssignPrivateIpAddresses,
     UnassignPrivateIpAddresses,
+    AssignIpv6Addresses,
+    UnassignIpv6Addresses,
     DescribeNetworkInterfaces,
     DescribeInstanceTypes,
     DescribeInstances,
@@ -47,13 +51,15 @@ impl Product {
 
 impl Action {
     /// Every action, in the order of their declaration.
-    pub const ALL: [Action; 11] = [
+    pub const ALL: [Action; 13] = [
         Action::CreateNetworkInterface,
         Action::AttachNetworkInterface,
         Action::DetachNetworkInterface,
         Action::DeleteNetworkInterface,
         Action::AssignPrivateIpAddresses,
         Action::UnassignPrivateIpAddresses,
+        Action::AssignIpv6Addresses,
+        Action::UnassignIpv6Addresses,
         Action::DescribeNetworkInterfaces,
         Action::DescribeInstanceTypes,
         Action::DescribeInstances,
@@ -70,12 +76,24 @@ impl Action {
             Action::DeleteNetworkInterface => "DeleteNetworkInterface",
             Action::AssignPrivateIpAddresses => "AssignPrivateIpAddresses",
             Action::UnassignPrivateIpAddresses => "UnassignPrivateIpAddresses",
+            Action::AssignIpv6Addresses => "AssignIpv6Addresses",
+            Action::UnassignIpv6Addresses => "UnassignIpv6Addresses",
             Action::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
             Action::DescribeInstanceTypes => "DescribeInstanceTypes",
             Action::DescribeInstances => "DescribeInstances",
             Action::DescribeSecurityGroups => "DescribeSecurityGroups",
             Action::DescribeVSwitches => "DescribeVSwitches",
         }
+    }
+
+    /// The action that gives an ENI addresses of a family.
+    pub fn assign(family: Family) -> Action {
+        family.choose(Action::AssignPrivateIpAddresses, Action::AssignIpv6Addresses)
+    }
+
+    /// The action that takes addresses of a family from an ENI.
+    pub fn unassign(family: Family) -> Action {
+        family.choose(Action::UnassignPrivateIpAddresses, Action::UnassignIpv6Addresses)
     }
 
     /// The action of this name, without regard to case (configuration keys lose theirs).
@@ -95,6 +113,8 @@ impl Action {
                 | Action::DeleteNetworkInterface
                 | Action::AssignPrivateIpAddresses
                 | Action::UnassignPrivateIpAddresses
+                | Action::AssignIpv6Addresses
+                | Action::UnassignIpv6Addresses
         )
     }
 
@@ -116,6 +136,8 @@ impl Action {
             Action::DetachNetworkInterface
             | Action::AssignPrivateIpAddresses
             | Action::UnassignPrivateIpAddresses
+            | Action::AssignIpv6Addresses
+            | Action::UnassignIpv6Addresses
             | Action::DescribeInstanceTypes => 400,
             Action::DescribeNetworkInterfaces => 800,
             Action::DescribeVSwitches => 300,
@@ -131,6 +153,8 @@ impl Action {
             | Action::DeleteNetworkInterface
             | Action::AssignPrivateIpAddresses
             | Action::UnassignPrivateIpAddresses
+            | Action::AssignIpv6Addresses
+            | Action::UnassignIpv6Addresses
             | Action::DescribeNetworkInterfaces
             | Action::DescribeInstanceTypes
             | Action::DescribeInstances

@@ -40,7 +40,7 @@ pub use requests::{
 };
 pub use secret::Secret;
 pub use terway_core::cloud::{
-    CloudEni, EniKind, EniObservation, EniStatus, InstanceTypeLimits, PrivateIp, VSwitch,
+    Cidrs, CloudEni, EniKind, EniObservation, EniStatus, InstanceTypeLimits, PrivateIp, VSwitch,
 };
 pub use trace::TraceTarget;
 pub use watch::{EniWatch, Expect};

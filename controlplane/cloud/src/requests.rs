@@ -3,7 +3,6 @@
 mod addresses;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
 use terway_core::cloud::{EniKind, EniStatus};
 
@@ -27,10 +26,8 @@ pub struct CreateEni {
     pub traffic_mode: Option<String>,
     pub resource_group_id: Option<String>,
     pub description: String,
-    /// Secondary private IPv4 addresses to give the new ENI, beside its primary one.
-    pub secondary_ips: Option<Addresses<Ipv4Addr>>,
-    /// IPv6 addresses to give the new ENI.
-    pub ipv6_count: u32,
+    /// Addresses that the new ENI gets beside its primary one; one entry for each family.
+    pub addresses: Vec<Addresses>,
     /// Whether the cloud deletes the ENI with its instance; `None` leaves it to the cloud's default.
     pub delete_on_release: Option<bool>,
     /// At most 20, a limit of the API.
@@ -156,11 +153,8 @@ impl CreateEni {
         if self.traffic_mode.as_deref() == Some("HighPerformance") {
             params.set("NetworkInterfaceTrafficMode", "HighPerformance");
         }
-        if let Some(ips) = &self.secondary_ips {
-            ips.spell(&mut params, &addresses::IPV4);
-        }
-        if self.ipv6_count > 0 {
-            params.set("Ipv6AddressCount", self.ipv6_count.to_string());
+        for addresses in &self.addresses {
+            addresses.add_to(&mut params);
         }
         params
     }

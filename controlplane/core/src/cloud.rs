@@ -1,8 +1,11 @@
-//! What the cloud is seen to hold, as plain values: the common language of planners,
-//! the cloud client (which fills these) and tests (which make them up).
+//! What the cloud holds, as plain values: the common language of planners, of the cloud client, which reads
+//! them from answers, and of tests, which make them up.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use terway_crds::Family;
 
 /// State of an ENI as DescribeNetworkInterfaces tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,17 +29,17 @@ pub enum EniKind {
     Other(String),
 }
 
-/// One private IPv4 address of an ENI.
+/// One private address of an ENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PrivateIp {
-    pub address: Ipv4Addr,
-    /// The ENI's own address, which stays with it for life.
+    pub address: IpAddr,
+    /// The ENI's own IPv4 address, which stays with the ENI for life. No IPv6 address is primary.
     pub primary: bool,
 }
 
 impl PrivateIp {
     /// The address that an ENI keeps for life.
-    pub fn primary(address: impl Into<Ipv4Addr>) -> Self {
+    pub fn primary(address: impl Into<IpAddr>) -> Self {
         PrivateIp {
             address: address.into(),
             primary: true,
@@ -44,7 +47,7 @@ impl PrivateIp {
     }
 
     /// An address that can be assigned to an ENI and taken back.
-    pub fn secondary(address: impl Into<Ipv4Addr>) -> Self {
+    pub fn secondary(address: impl Into<IpAddr>) -> Self {
         PrivateIp {
             address: address.into(),
             primary: false,
@@ -71,8 +74,9 @@ pub struct CloudEni {
     /// VLAN id of a member (the cloud calls it DeviceIndex), 1–4094.
     pub device_index: Option<u16>,
     pub network_card_index: Option<i32>,
-    pub primary_ip: Option<Ipv4Addr>,
-    /// Every private IPv4 address, the primary included, in the cloud's order.
+    /// The ENI's own IPv4 address.
+    pub primary_ip: Option<IpAddr>,
+    /// The private addresses of both families, the primary included: IPv4 first, each family in the cloud's order.
     pub private_ips: Vec<PrivateIp>,
     pub tags: BTreeMap<String, String>,
     /// RFC 3339, as the cloud sends it.
@@ -80,8 +84,14 @@ pub struct CloudEni {
 }
 
 impl CloudEni {
-    /// The private IPv4 addresses that can be taken back, in the cloud's order.
-    pub fn secondary_ips(&self) -> impl Iterator<Item = Ipv4Addr> {
+    /// The private addresses of one family, in the cloud's order.
+    pub fn addresses(&self, family: Family) -> impl Iterator<Item = IpAddr> {
+        let addresses = self.private_ips.iter().map(|ip| ip.address);
+        addresses.filter(move |address| Family::of(*address) == family)
+    }
+
+    /// The private addresses of both families that can be taken back, in the cloud's order.
+    pub fn secondary_ips(&self) -> impl Iterator<Item = IpAddr> {
         self.private_ips
             .iter()
             .filter(|ip| !ip.primary)
@@ -89,7 +99,31 @@ impl CloudEni {
     }
 }
 
-/// What the poller saw last of an ENI somebody waits for.
+/// The networks of a vSwitch, at most one of each family.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cidrs {
+    v4: Option<IpNet>,
+    v6: Option<IpNet>,
+}
+
+impl Cidrs {
+    /// The network of a family.
+    pub fn of(&self, family: Family) -> Option<IpNet> {
+        family.choose(self.v4, self.v6)
+    }
+}
+
+impl FromIterator<IpNet> for Cidrs {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(nets: I) -> Self {
+        let mut cidrs = Cidrs::default();
+        for net in nets {
+            *Family::of_net(net).choose(&mut cidrs.v4, &mut cidrs.v6) = Some(net);
+        }
+        cidrs
+    }
+}
+
+/// The last observation of an ENI whose change the poller was asked to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EniObservation {
     Present(Box<CloudEni>),
@@ -103,9 +137,8 @@ pub struct VSwitch {
     pub id: String,
     pub zone_id: String,
     pub vpc_id: String,
-    /// IPv4 CIDR, for example `10.0.16.0/22`.
-    pub cidr: String,
-    pub ipv6_cidr: Option<String>,
+    /// For example `10.0.16.0/22` and `2001:db8:0:7::/64`.
+    pub cidrs: Cidrs,
     pub available_ips: i64,
 }
 
@@ -115,6 +148,7 @@ pub struct InstanceTypeLimits {
     pub instance_type: String,
     pub eni_quantity: i32,
     pub eni_total_quantity: i32,
+    /// IPv4 addresses of one ENI, the primary included.
     pub private_ips_per_eni: i32,
     pub ipv6_per_eni: i32,
     pub trunk_supported: bool,

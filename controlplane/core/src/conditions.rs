@@ -86,7 +86,7 @@ mod tests {
             &mut conditions,
             statement(false, "Waiting"),
             Some(2),
-            Timestamp::now()
+            Timestamp::MAX
         ));
         assert_eq!(conditions, before);
         assert_eq!(failing_reason(&conditions, "Ready"), Some("Waiting"));

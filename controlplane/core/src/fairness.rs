@@ -1,12 +1,12 @@
 //! A queue that serves its owners in turn: who asks for a thousand things delays the others by one at a
 //! time, not by a thousand.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Items in order of arrival within an owner (a node, say), and turn about between owners.
 #[derive(Debug)]
 pub struct FairQueue<T> {
-    of: HashMap<String, VecDeque<T>>,
+    of: BTreeMap<String, VecDeque<T>>,
     /// Owners that have items, in the order of their next turn.
     turns: VecDeque<String>,
 }
@@ -14,7 +14,7 @@ pub struct FairQueue<T> {
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         FairQueue {
-            of: HashMap::new(),
+            of: BTreeMap::new(),
             turns: VecDeque::new(),
         }
     }
@@ -44,7 +44,7 @@ impl<T> FairQueue<T> {
         item
     }
 
-    /// The first item of each owner, in no particular order.
+    /// The first item of each owner, in the order of their names.
     pub fn firsts(&self) -> impl Iterator<Item = &T> {
         self.of.values().filter_map(VecDeque::front)
     }

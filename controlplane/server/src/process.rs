@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use crate::apiserver::Connection;
 use crate::certificates::Keeper;
 use crate::cloud::TroubleMetrics;
-use crate::config::{Config, IpStack};
+use crate::config::Config;
 use crate::context::{ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::events;
@@ -354,7 +354,6 @@ fn controller_settings(config: &Config) -> ControllerSettings {
             cluster_id: settings.cluster_id.clone(),
             vpc_id: settings.vpc_id.clone(),
             enable_trunk: settings.enable_trunk,
-            ipv6_count: if settings.ip_stack == IpStack::Ipv4 { 0 } else { 1 },
         },
         node_white_list: settings.node_label_white_list.clone(),
         pod_workers: settings.pod_max_concurrent,

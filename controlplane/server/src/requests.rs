@@ -2,8 +2,8 @@
 
 use terway_cloud::{Addresses, CreateEni};
 use terway_core::intent::IntentId;
-use terway_crds::RequestParameters;
 use terway_crds::names::tag;
+use terway_crds::{Family, RequestParameters};
 
 /// The CreateNetworkInterface of one attempt: parameters as recorded, token and tag from the
 /// attempt's identity. Nothing of the running configuration goes in.
@@ -17,14 +17,18 @@ pub fn create(parameters: &RequestParameters, id: &IntentId, trunk: bool) -> Cre
         traffic_mode: Some(parameters.traffic_mode.clone()).filter(|mode| !mode.is_empty()),
         resource_group_id: Some(parameters.resource_group_id.clone()).filter(|id| !id.is_empty()),
         description: parameters.description.clone(),
-        // The primary address comes by itself.
-        secondary_ips: u32::try_from(parameters.ipv4_count - 1)
-            .ok()
-            .filter(|count| *count > 0)
-            .map(Addresses::Count),
-        ipv6_count: u32::try_from(parameters.ipv6_count).unwrap_or(0),
+        addresses: Family::ALL
+            .into_iter()
+            .map(|family| Addresses::count(family, beside_primary(parameters, family)))
+            .collect(),
         delete_on_release: Some(parameters.delete_on_release),
         tags,
         client_token: id.client_token(),
     }
+}
+
+/// Addresses to ask for. The cloud gives every ENI its primary IPv4 address unasked.
+fn beside_primary(parameters: &RequestParameters, family: Family) -> u32 {
+    let primary = family.choose(1, 0);
+    u32::try_from(parameters.address_count(family).saturating_sub(primary)).unwrap_or(0)
 }

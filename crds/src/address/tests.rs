@@ -20,7 +20,7 @@ fn each_family_has_its_own_field() {
         allocation.addresses(),
         Ok(vec![ip("10.0.16.7"), ip("2001:db8::7")])
     );
-    *allocation.cidr_mut(Family::V6) = "2001:db8::/64".into();
+    allocation.set_cidr("2001:db8::/64".parse().unwrap());
     assert_eq!(allocation.cidr(Family::V4), Ok(None));
     assert_eq!(
         allocation.cidr(Family::V6),

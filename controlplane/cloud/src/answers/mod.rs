@@ -6,10 +6,12 @@
 
 mod field;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde_json::Value;
-use terway_core::cloud::{CloudEni, EniKind, EniStatus, InstanceTypeLimits, PrivateIp, VSwitch};
+use terway_core::cloud::{Cidrs, CloudEni, EniKind, EniStatus, InstanceTypeLimits, PrivateIp, VSwitch};
+use terway_crds::Family;
+use terway_crds::address::{parse_address, parse_net};
 
 use self::field::{at, is_true, items, number, text, texts};
 
@@ -50,11 +52,11 @@ pub struct SecurityGroup {
     pub kind: String,
 }
 
-/// What an assignment of private IPv4 addresses gave.
+/// The addresses that an assignment gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssignedIps {
     pub eni_id: String,
-    pub addresses: Vec<Ipv4Addr>,
+    pub addresses: Vec<IpAddr>,
 }
 
 fn page<T>(
@@ -80,17 +82,22 @@ pub(crate) fn created_eni(body: &Value) -> Result<CloudEni, AnswerError> {
     eni(body, "CreateNetworkInterface")
 }
 
-/// The answer to AssignPrivateIpAddresses. Without addresses it is as good as none: some may have been
-/// assigned. An address that cannot be read would be lost to its pool, so it spoils the answer too.
-pub(crate) fn assigned_ips(body: &Value) -> Result<AssignedIps, AnswerError> {
-    const LIST: &str = "AssignedPrivateIpAddressesSet";
-    let set = at(body, &[LIST]).ok_or(AnswerError::NoList(LIST))?;
-    let unreadable = AnswerError::NoField {
-        list: LIST,
-        field: "PrivateIpAddress",
+/// The answer to AssignPrivateIpAddresses or AssignIpv6Addresses. An answer without addresses cannot be used:
+/// the cloud may have assigned some. The pool would lose an address that cannot be read, so one such address
+/// makes the whole answer unreadable. (IPv4 addresses stand in a set of their own, IPv6 addresses do not.)
+pub(crate) fn assigned_ips(family: Family, body: &Value) -> Result<AssignedIps, AnswerError> {
+    const SET: &str = "AssignedPrivateIpAddressesSet";
+    let (list, field) = family.choose(("PrivateIpSet", "PrivateIpAddress"), ("Ipv6Sets", "Ipv6Address"));
+    let set = match family {
+        Family::V4 => at(body, &[SET]).ok_or(AnswerError::NoList(SET))?,
+        Family::V6 => body,
     };
-    let listed = items(set, &["PrivateIpSet", "PrivateIpAddress"]).unwrap_or_default();
-    let addresses: Option<Vec<Ipv4Addr>> = listed.iter().map(|ip| ip.as_str()?.parse().ok()).collect();
+    let unreadable = AnswerError::NoField { list, field };
+    let listed = items(set, &[list, field]).unwrap_or_default();
+    let addresses: Option<Vec<IpAddr>> = listed
+        .iter()
+        .map(|ip| parse_address(field, family, ip.as_str()?).ok())
+        .collect();
     match addresses {
         Some(addresses) if !addresses.is_empty() => Ok(AssignedIps {
             eni_id: text(set, &["NetworkInterfaceId"]).unwrap_or_default(),
@@ -112,11 +119,25 @@ pub(crate) fn vswitches(body: &Value) -> Result<Page<VSwitch>, AnswerError> {
             id: id(value, LIST, "VSwitchId")?,
             zone_id: id(value, LIST, "ZoneId")?,
             vpc_id: text(value, &["VpcId"]).unwrap_or_default(),
-            cidr: id(value, LIST, "CidrBlock")?,
-            ipv6_cidr: text(value, &["Ipv6CidrBlock"]).filter(|cidr| !cidr.is_empty()),
+            cidrs: cidrs(value, LIST)?,
             available_ips: number(value, &["AvailableIpAddressCount"]).unwrap_or(0),
         })
     })
+}
+
+/// Every vSwitch has an IPv4 network. The IPv6 network is optional.
+fn cidrs(value: &Value, list: &'static str) -> Result<Cidrs, AnswerError> {
+    let read = |field, family| {
+        let cidr = text(value, &[field]).filter(|cidr| !cidr.is_empty());
+        let net = cidr.map(|cidr| parse_net(field, family, &cidr));
+        net.transpose().map_err(|_| AnswerError::NoField { list, field })
+    };
+    let (field, v4) = ("CidrBlock", read("CidrBlock", Family::V4)?);
+    let v4 = v4.ok_or(AnswerError::NoField { list, field })?;
+    Ok([v4]
+        .into_iter()
+        .chain(read("Ipv6CidrBlock", Family::V6)?)
+        .collect())
 }
 
 pub(crate) fn instance_types(body: &Value) -> Result<Page<InstanceTypeLimits>, AnswerError> {
@@ -173,7 +194,8 @@ fn eni(value: &Value, list: &'static str) -> Result<CloudEni, AnswerError> {
         list,
         field: "Status",
     })?;
-    let primary_ip: Option<Ipv4Addr> = some(&["PrivateIpAddress"]).and_then(|ip| ip.parse().ok());
+    let primary_ip =
+        some(&["PrivateIpAddress"]).and_then(|ip| parse_address("PrivateIpAddress", Family::V4, &ip).ok());
     let tags = items(value, &["Tags", "Tag"]).unwrap_or_default();
     Ok(CloudEni {
         id: id(value, list, "NetworkInterfaceId")?,
@@ -199,21 +221,25 @@ fn eni(value: &Value, list: &'static str) -> Result<CloudEni, AnswerError> {
     })
 }
 
-/// The addresses of an ENI. Its own one is known by the ENI's own field first: the flag beside each
-/// address may be missing, and a lone ENI may list none.
-fn private_ips(value: &Value, primary: Option<Ipv4Addr>) -> Vec<PrivateIp> {
-    let sets = items(value, &["PrivateIpSets", "PrivateIpSet"]).unwrap_or_default();
-    let mut ips: Vec<PrivateIp> = sets
-        .iter()
-        .filter_map(|set| {
-            let address = text(set, &["PrivateIpAddress"])?.parse().ok()?;
+/// The addresses of an ENI, of both families. The ENI's own field tells the primary address: the flag beside
+/// each address may be missing, and an ENI with one address may list none.
+fn private_ips(value: &Value, primary: Option<IpAddr>) -> Vec<PrivateIp> {
+    let listed = |path: [&str; 2], field: &'static str, family| {
+        let sets = items(value, &path).unwrap_or_default().iter();
+        sets.filter_map(move |set| Some((set, parse_address(field, family, &text(set, &[field])?).ok()?)))
+    };
+    let v4 = listed(["PrivateIpSets", "PrivateIpSet"], "PrivateIpAddress", Family::V4);
+    let mut ips: Vec<PrivateIp> = v4
+        .map(|(set, address)| {
             let flagged = at(set, &["Primary"]).is_some_and(is_true);
-            Some(PrivateIp {
+            PrivateIp {
                 address,
                 primary: primary.map_or(flagged, |primary| primary == address),
-            })
+            }
         })
         .collect();
+    let v6 = listed(["Ipv6Sets", "Ipv6Set"], "Ipv6Address", Family::V6);
+    ips.extend(v6.map(|(_, address)| PrivateIp::secondary(address)));
     if let Some(address) = primary.filter(|primary| ips.iter().all(|ip| ip.address != *primary)) {
         ips.insert(0, PrivateIp::primary(address));
     }

@@ -5,11 +5,14 @@ use serde_json::json;
 
 use super::*;
 
+const V6: [u16; 8] = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 7];
+
 fn member() -> Value {
     json!({
         "NetworkInterfaceId": "eni-1", "Status": "InUse", "Type": "Member", "MacAddress": "00:16:3e:00:00:01",
         "ZoneId": "cn-hangzhou-h", "VpcId": "vpc-1", "VSwitchId": "vsw-1", "PrivateIpAddress": "10.0.0.7",
         "PrivateIpSets": {"PrivateIpSet": [{"PrivateIpAddress": "10.0.0.7", "Primary": true}, {"PrivateIpAddress": "10.0.0.8"}]},
+        "Ipv6Sets": {"Ipv6Set": [{"Ipv6Address": "2001:db8::7"}]},
         "SecurityGroupIds": {"SecurityGroupId": ["sg-1", "sg-2"]}, "InstanceId": "i-1", "ResourceGroupId": "rg-1",
         "Attachment": {"InstanceId": "i-1", "TrunkNetworkInterfaceId": "eni-t", "DeviceIndex": 17, "NetworkCardIndex": 0},
         "Tags": {"Tag": [{"TagKey": "creator", "TagValue": "terway-controller"}, {"Key": "other", "Value": "x"}]},
@@ -33,13 +36,15 @@ fn a_member_is_read_whole() {
         eni.private_ips,
         [
             PrivateIp::primary([10, 0, 0, 7]),
-            PrivateIp::secondary([10, 0, 0, 8])
+            PrivateIp::secondary([10, 0, 0, 8]),
+            PrivateIp::secondary(V6)
         ]
     );
     assert_eq!(
         eni.secondary_ips().collect::<Vec<_>>(),
-        [Ipv4Addr::new(10, 0, 0, 8)]
+        [IpAddr::from([10, 0, 0, 8]), V6.into()]
     );
+    assert_eq!(eni.addresses(Family::V6).collect::<Vec<_>>(), [IpAddr::from(V6)]);
     assert_eq!(eni.security_group_ids, ["sg-1", "sg-2"]);
     assert_eq!(eni.tags["creator"], "terway-controller");
     assert_eq!(eni.tags["other"], "x");
@@ -52,6 +57,7 @@ fn new_values_and_other_spellings_are_taken() {
     value["Type"] = json!("Quantum");
     value["Attachment"]["DeviceIndex"] = json!("18");
     value["PrivateIpSets"] = json!("?");
+    value["Ipv6Sets"] = json!({});
     value["Tags"] = json!(null);
     value["SecurityGroupIds"] = json!(["sg-1"]);
     let eni = &enis(&json!({"NetworkInterfaceSets": [value]})).unwrap().items[0];
@@ -126,7 +132,16 @@ fn limits_vswitches_instances_and_groups_are_read() {
     let body = json!({"VSwitches": {"VSwitch": [{"VSwitchId": "vsw-1", "ZoneId": "z", "CidrBlock": "10.0.0.0/24",
         "AvailableIpAddressCount": 250, "Ipv6CidrBlock": ""}]}, "TotalCount": 1});
     let vswitch = &vswitches(&body).unwrap().items[0];
-    assert_eq!((vswitch.available_ips, &vswitch.ipv6_cidr), (250, &None));
+    assert_eq!(vswitch.available_ips, 250);
+    assert_eq!(vswitch.cidrs, [net("10.0.0.0/24")].into_iter().collect());
+    let mut both = body.clone();
+    both["VSwitches"]["VSwitch"][0]["Ipv6CidrBlock"] = json!("2001:db8:0:7::/64");
+    assert_eq!(
+        vswitches(&both).unwrap().items[0].cidrs.of(Family::V6),
+        Some(net("2001:db8:0:7::/64"))
+    );
+    both["VSwitches"]["VSwitch"][0]["CidrBlock"] = json!("2001:db8:0:7::/64");
+    assert!(vswitches(&both).is_err(), "an IPv6 network is no CidrBlock");
 
     let body = json!({"Instances": {"Instance": [{"InstanceId": "i-1", "Status": "Running",
         "VpcAttributes": {"VpcId": "vpc-1", "VSwitchId": "vsw-1"}}]}});
@@ -171,7 +186,8 @@ proptest! {
         let _ = instance_types(&body);
         let _ = instances(&body);
         let _ = security_groups(&body);
-        let _ = assigned_ips(&body);
+        let _ = assigned_ips(Family::V4, &body);
+        let _ = assigned_ips(Family::V6, &body);
     }
 
     #[test]
@@ -224,17 +240,34 @@ fn add_everywhere(value: &mut Value, extra: &[(String, Value)]) {
 #[test]
 fn assigned_addresses_are_read_whole_or_not_at_all() {
     let answer = |ips: Value| {
-        assigned_ips(&json!({"RequestId": "R", "AssignedPrivateIpAddressesSet": {
-            "NetworkInterfaceId": "eni-1", "PrivateIpSet": {"PrivateIpAddress": ips}, "Ipv4PrefixSet": {}}}))
+        assigned_ips(
+            Family::V4,
+            &json!({"RequestId": "R", "AssignedPrivateIpAddressesSet": {
+            "NetworkInterfaceId": "eni-1", "PrivateIpSet": {"PrivateIpAddress": ips}, "Ipv4PrefixSet": {}}}),
+        )
     };
     let assigned = answer(json!(["10.0.0.8", "10.0.0.9"])).unwrap();
     assert_eq!(assigned.eni_id, "eni-1");
     assert_eq!(
         assigned.addresses,
-        [Ipv4Addr::new(10, 0, 0, 8), Ipv4Addr::new(10, 0, 0, 9)]
+        [IpAddr::from([10, 0, 0, 8]), [10, 0, 0, 9].into()]
     );
     // An address that nobody knows of would be lost.
     assert!(answer(json!(["10.0.0.8", "fe80::1"])).is_err());
     assert!(answer(json!([])).is_err());
-    assert!(assigned_ips(&json!({"RequestId": "R"})).is_err());
+    assert!(assigned_ips(Family::V4, &json!({"RequestId": "R"})).is_err());
+    let answer = |ips: Value| {
+        let body = json!({"RequestId": "R", "NetworkInterfaceId": "eni-1", "Ipv6Sets": {"Ipv6Address": ips}});
+        assigned_ips(Family::V6, &body)
+    };
+    assert_eq!(
+        answer(json!(["2001:db8::7"])).unwrap().addresses,
+        [IpAddr::from(V6)]
+    );
+    assert!(answer(json!(["2001:db8::7", "10.0.0.8"])).is_err());
+    assert!(answer(json!([])).is_err());
+}
+
+fn net(text: &str) -> ipnet::IpNet {
+    text.parse().unwrap()
 }

@@ -1,69 +1,90 @@
-//! Addresses beside an ENI's own: how many or which, and how the API spells that.
+//! Addresses that an ENI gets beside its primary one: how many or which, and the names of the parameters.
 
-use std::fmt::Display;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
+
+use terway_crds::Family;
 
 use super::Params;
 
-/// Addresses of one family to be given to an ENI.
+/// Addresses of one family that an ENI gets or gives back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Addresses<A> {
-    /// So many, chosen by the cloud.
+pub struct Addresses {
+    pub(crate) family: Family,
+    choice: Choice,
+}
+
+/// Who chooses the addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Choice {
+    /// The cloud chooses this many.
     Count(u32),
-    /// These and no others; at most ten in one call, a limit of the API.
-    Listed(Vec<A>),
+    /// The caller chooses these. One call takes at most ten of them (ECS API page "AssignPrivateIpAddresses",
+    /// parameter `PrivateIpAddress.N`).
+    Listed(Vec<IpAddr>),
 }
 
-/// The parameters of one address family.
-pub(super) struct Spelling {
-    count: &'static str,
-    listed: &'static str,
-}
+impl Addresses {
+    /// This many addresses, chosen by the cloud.
+    pub fn count(family: Family, count: u32) -> Self {
+        Addresses {
+            family,
+            choice: Choice::Count(count),
+        }
+    }
 
-/// Secondary private IPv4 addresses.
-pub(super) const IPV4: Spelling = Spelling {
-    count: "SecondaryPrivateIpAddressCount",
-    listed: "PrivateIpAddress",
-};
+    /// The addresses of this family among `addresses`, and no others.
+    pub fn listed(family: Family, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let addresses = addresses.into_iter();
+        Addresses {
+            family,
+            choice: Choice::Listed(
+                addresses
+                    .filter(|address| Family::of(*address) == family)
+                    .collect(),
+            ),
+        }
+    }
 
-impl<A: Display> Addresses<A> {
-    /// Nothing is sent for none: the API refuses a zero.
-    pub(super) fn spell(&self, params: &mut Params, spelling: &Spelling) {
-        match self {
-            Addresses::Count(0) => {}
-            Addresses::Count(count) => {
-                params.set(spelling.count, count.to_string());
+    /// Adds the parameters. Nothing is sent for a count of zero, which the API refuses.
+    pub(super) fn add_to(&self, params: &mut Params) {
+        match &self.choice {
+            Choice::Count(0) => {}
+            Choice::Count(count) => {
+                let key = self
+                    .family
+                    .choose("SecondaryPrivateIpAddressCount", "Ipv6AddressCount");
+                params.set(key, count.to_string());
             }
-            Addresses::Listed(addresses) => {
-                let addresses: Vec<String> = addresses.iter().map(A::to_string).collect();
-                params.list(spelling.listed, &addresses);
+            Choice::Listed(addresses) => {
+                let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+                params.list(self.family.choose("PrivateIpAddress", "Ipv6Address"), &addresses);
             }
         }
     }
 }
 
-/// Parameters of one AssignPrivateIpAddresses, rebuilt from a recorded intent.
+/// Parameters of one AssignPrivateIpAddresses or AssignIpv6Addresses, rebuilt from a recorded intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssignIps {
     pub eni_id: String,
-    pub addresses: Addresses<Ipv4Addr>,
+    pub addresses: Addresses,
     /// At most 64 ASCII characters. The same token with the same parameters assigns nothing twice.
     pub client_token: String,
 }
 
-/// Parameters of one UnassignPrivateIpAddresses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Parameters of one UnassignPrivateIpAddresses or UnassignIpv6Addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnassignIps {
     pub eni_id: String,
-    /// Secondary addresses of this ENI; upstream sends at most ten in one call.
-    pub addresses: Vec<Ipv4Addr>,
+    /// Secondary addresses of this ENI. Upstream sends at most ten in one call; the API's limit is unverified.
+    pub addresses: Addresses,
 }
 
 impl AssignIps {
     pub(crate) fn params(&self) -> Params {
         let mut params = Params::default();
         params.set("NetworkInterfaceId", self.eni_id.as_str());
-        self.addresses.spell(&mut params, &IPV4);
+        self.addresses.add_to(&mut params);
         params.set("ClientToken", self.client_token.as_str());
         params
     }
@@ -73,7 +94,7 @@ impl UnassignIps {
     pub(crate) fn params(&self) -> Params {
         let mut params = Params::default();
         params.set("NetworkInterfaceId", self.eni_id.as_str());
-        Addresses::Listed(self.addresses.clone()).spell(&mut params, &IPV4);
+        self.addresses.add_to(&mut params);
         params
     }
 }
@@ -82,7 +103,7 @@ impl UnassignIps {
 mod tests {
     use super::*;
 
-    fn assign(addresses: Addresses<Ipv4Addr>) -> String {
+    fn assign(addresses: Addresses) -> String {
         let request = AssignIps {
             eni_id: "eni-1".into(),
             addresses,
@@ -94,19 +115,29 @@ mod tests {
     #[test]
     fn counts_and_lists_are_spelled_as_the_api_wants_them() {
         assert_eq!(
-            assign(Addresses::Count(9)),
+            assign(Addresses::count(Family::V4, 9)),
             "ClientToken=t&NetworkInterfaceId=eni-1&SecondaryPrivateIpAddressCount=9"
         );
         assert_eq!(
-            assign(Addresses::Listed(vec![
-                [10, 0, 0, 7].into(),
-                [10, 0, 0, 8].into()
-            ])),
+            assign(Addresses::count(Family::V6, 2)),
+            "ClientToken=t&Ipv6AddressCount=2&NetworkInterfaceId=eni-1"
+        );
+        let both: [IpAddr; 3] = [
+            [10, 0, 0, 7].into(),
+            [0x2001, 0xdb8, 0, 0, 0, 0, 0, 7].into(),
+            [10, 0, 0, 8].into(),
+        ];
+        assert_eq!(
+            assign(Addresses::listed(Family::V4, both)),
             "ClientToken=t&NetworkInterfaceId=eni-1&PrivateIpAddress.1=10.0.0.7&PrivateIpAddress.2=10.0.0.8"
+        );
+        assert_eq!(
+            assign(Addresses::listed(Family::V6, both)),
+            "ClientToken=t&Ipv6Address.1=2001%3Adb8%3A%3A7&NetworkInterfaceId=eni-1"
         );
         let request = UnassignIps {
             eni_id: "eni-1".into(),
-            addresses: vec![[10, 0, 0, 7].into()],
+            addresses: Addresses::listed(Family::V4, both[..1].iter().copied()),
         };
         assert_eq!(
             crate::signature::canonical_query(&request.params().0),

@@ -10,13 +10,13 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_crds::node::{Ip, IpStatus, Nic, NicStatus};
 use terway_crds::node_runtime::{RUNTIME_DELETED, RUNTIME_INITIAL, RuntimePod};
-use terway_crds::{EniKind, NodeRuntime, TerwayNodeStatus, TrafficMode};
+use terway_crds::{EniKind, Family, NodeRuntime, TerwayNodeStatus, TrafficMode};
 
 use crate::intent::elapsed;
 use crate::pod::PodFacts;
@@ -42,7 +42,7 @@ pub struct Outcome {
     /// Pods that need an address and have none, by `namespace/name`.
     pub waiting: Vec<String>,
     /// Pods that were given an address, by UID.
-    pub bound: BTreeMap<String, Ipv4Addr>,
+    pub bound: BTreeMap<String, IpAddr>,
     /// UIDs whose addresses were freed.
     pub freed: BTreeSet<String>,
     /// When a cooldown ends next.
@@ -101,7 +101,7 @@ pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
 
 /// Addresses that a pod can be given now, in the order they are given: ENIs with many pods first, so
 /// that others become empty and can be given back.
-pub fn free_addresses(status: &TerwayNodeStatus) -> Vec<Ipv4Addr> {
+pub fn free_addresses(status: &TerwayNodeStatus) -> Vec<IpAddr> {
     let mut nics: Vec<&Nic> = status
         .network_interfaces
         .values()
@@ -110,11 +110,10 @@ pub fn free_addresses(status: &TerwayNodeStatus) -> Vec<Ipv4Addr> {
     nics.sort_by_key(|nic| (Reverse(bound_count(nic)), nic.id.clone()));
     nics.into_iter()
         .flat_map(|nic| {
-            let mut free: Vec<Ipv4Addr> = nic
-                .ipv4
-                .values()
-                .filter(|ip| is_free(ip))
-                .filter_map(|ip| ip.ip.parse().ok())
+            let mut free: Vec<IpAddr> = nic
+                .all_addresses()
+                .filter(|(family, ip)| Family::SERVED.contains(family) && is_free(ip))
+                .filter_map(|(family, ip)| ip.address(family).ok())
                 .collect();
             free.sort_unstable();
             free
@@ -145,16 +144,16 @@ pub fn is_bound(ip: &Ip) -> bool {
 
 /// Addresses of an ENI that belong to pods.
 pub fn bound_count(nic: &Nic) -> usize {
-    nic.ipv4.values().filter(|ip| is_bound(ip)).count()
+    nic.all_addresses().filter(|(_, ip)| is_bound(ip)).count()
 }
 
 fn bound_uids(status: &TerwayNodeStatus) -> BTreeSet<String> {
     status
         .network_interfaces
         .values()
-        .flat_map(|nic| nic.ipv4.values())
-        .filter(|ip| !ip.pod_uid.is_empty())
-        .map(|ip| ip.pod_uid.clone())
+        .flat_map(|nic| nic.all_addresses())
+        .filter(|(_, ip)| !ip.pod_uid.is_empty())
+        .map(|(_, ip)| ip.pod_uid.clone())
         .collect()
 }
 
@@ -163,12 +162,11 @@ fn id_of(pod: &PodFacts) -> String {
 }
 
 /// Gives an address to a pod, if it is nobody's.
-fn take(status: &mut TerwayNodeStatus, address: Ipv4Addr, pod: &PodFacts) -> bool {
-    let key = address.to_string();
+fn take(status: &mut TerwayNodeStatus, address: IpAddr, pod: &PodFacts) -> bool {
     let found = status
         .network_interfaces
         .values_mut()
-        .find_map(|nic| nic.ipv4.get_mut(&key));
+        .find_map(|nic| nic.find_mut(address));
     match found {
         Some(ip) if is_free(ip) => {
             ip.pod_uid.clone_from(&pod.uid);
@@ -180,8 +178,20 @@ fn take(status: &mut TerwayNodeStatus, address: Ipv4Addr, pod: &PodFacts) -> boo
 }
 
 fn free(nic: &mut Nic, living: &BTreeMap<&str, &PodFacts>, around: &Around<'_>, outcome: &mut Outcome) {
+    for family in Family::ALL {
+        free_family(family, nic.addresses_mut(family), living, around, outcome);
+    }
+}
+
+fn free_family(
+    family: Family,
+    addresses: &mut BTreeMap<String, Ip>,
+    living: &BTreeMap<&str, &PodFacts>,
+    around: &Around<'_>,
+    outcome: &mut Outcome,
+) {
     let mut lost = Vec::new();
-    for (address, ip) in &mut nic.ipv4 {
+    for (key, ip) in addresses.iter_mut() {
         if !is_bound(ip) {
             continue;
         }
@@ -189,9 +199,10 @@ fn free(nic: &mut Nic, living: &BTreeMap<&str, &PodFacts>, around: &Around<'_>, 
             // Written by a version that knew no UIDs: the pod of that name has it, if it lives.
             if let Some(pod) = living.values().find(|pod| id_of(pod) == ip.pod_id) {
                 ip.pod_uid.clone_from(&pod.uid);
+                let address = ip.address(family).ok();
                 outcome
                     .bound
-                    .extend(address.parse().map(|address| (pod.uid.clone(), address)));
+                    .extend(address.map(|address| (pod.uid.clone(), address)));
             }
         }
         if living.contains_key(ip.pod_uid.as_str()) {
@@ -209,11 +220,11 @@ fn free(nic: &mut Nic, living: &BTreeMap<&str, &PodFacts>, around: &Around<'_>, 
         ip.pod_id.clear();
         // The cloud does not have it any more: nothing is left to be used again.
         if ip.status == IpStatus::Invalid {
-            lost.push(address.clone());
+            lost.push(key.clone());
         }
     }
-    for address in lost {
-        nic.ipv4.remove(&address);
+    for key in lost {
+        addresses.remove(&key);
     }
 }
 

@@ -242,7 +242,7 @@ fn only_enis_in_use_that_are_not_left_alone_serve() {
     let mut trunk = nic("eni-5", &["10.0.0.5"]);
     trunk.kind = Some(EniKind::Trunk);
     let status = status(vec![attaching, blocked, rdma, draining, trunk]);
-    assert_eq!(free_addresses(&status), [Ipv4Addr::from([10, 0, 0, 5])]);
+    assert_eq!(free_addresses(&status), [IpAddr::from([10, 0, 0, 5])]);
 }
 
 #[test]

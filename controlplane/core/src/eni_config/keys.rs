@@ -33,7 +33,6 @@ pub(super) fn read(keys: &Keys) -> Result<EniConfig, ConfigProblem> {
         pool_sync_period: duration(keys, "ip_pool_sync_period", "")?,
         reclaim: reclaim(keys)?,
         trunking: flag(keys, "enable_eni_trunking")?,
-        erdma: flag(keys, "enable_erdma")?.unwrap_or(false),
         patch_pod_ips: flag(keys, "enable_patch_pod_ips")?.unwrap_or(false),
         not_served: not_served(keys)?,
     };
@@ -264,13 +263,15 @@ fn fraction(keys: &Keys, key: &str, default: &str) -> Result<String, ConfigProbl
 fn not_served(keys: &Keys) -> Result<Vec<&'static str>, ConfigProblem> {
     let mut notes = Vec::new();
     let stack = text(keys, "ip_stack")?;
-    match stack.as_str() {
-        "" | "ipv4" => {}
-        "dual" => notes.push("ip_stack dual: pods get IPv4 addresses alone"),
-        "ipv6" => notes.push("ip_stack ipv6: pods get IPv4 addresses"),
-        _ => {
-            return Err(wrong("ip_stack", &Value::from(stack), "ipv4, dual or ipv6"));
-        }
+    if !matches!(stack.as_str(), "" | "ipv4") {
+        return Err(wrong(
+            "ip_stack",
+            &Value::from(stack),
+            "ipv4, the only family that pods get",
+        ));
+    }
+    if flag(keys, "enable_erdma")?.unwrap_or(false) {
+        notes.push("enable_erdma: no ENI for RDMA is made");
     }
     if flag(keys, "enable_ip_prefix")?.unwrap_or(false) {
         notes.push("enable_ip_prefix: addresses are taken one by one");

@@ -12,7 +12,7 @@ pub fn merged(default: &str, node: Option<&str>) -> Result<Map<String, Value>, C
     let mut value = Value::Object(object("the ConfigMap eni-config", default)?);
     if let Some(node) = node {
         let patch = object("the ConfigMap that the node's label terway-config names", node)?;
-        apply(&mut value, &Value::Object(patch));
+        json_patch::merge(&mut value, &Value::Object(patch));
     }
     match value {
         Value::Object(map) => Ok(map),
@@ -28,28 +28,9 @@ fn object(place: &'static str, text: &str) -> Result<Map<String, Value>, ConfigP
     })
 }
 
-fn apply(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(target) = target else { return };
-    for (key, value) in patch {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            apply(target.entry(key.clone()).or_insert(Value::Null), value);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -67,33 +48,5 @@ mod tests {
         let error = merged("{}", Some("[1]")).unwrap_err().to_string();
         assert!(error.contains("terway-config"), "{error}");
         assert!(merged("x", None).unwrap_err().to_string().contains("eni-config"));
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i8>().prop_map(Value::from)
-        ];
-        leaf.prop_recursive(3, 16, 4, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-                proptest::collection::btree_map("[a-c]", inner, 0..3)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-        /// The same as a well-known implementation of the RFC.
-        #[test]
-        fn merges_as_the_rfc_says(target in any_json(), patch in any_json()) {
-            let mut ours = target.clone();
-            apply(&mut ours, &patch);
-            let mut theirs = target;
-            json_patch::merge(&mut theirs, &patch);
-            prop_assert_eq!(ours, theirs);
-        }
     }
 }

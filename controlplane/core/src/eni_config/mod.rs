@@ -58,7 +58,6 @@ pub struct EniConfig {
     pub reclaim: Option<IdleReclaim>,
     /// `None`: as the control plane's own setting says.
     pub trunking: Option<bool>,
-    pub erdma: bool,
     /// Write the annotation with a pod's addresses.
     pub patch_pod_ips: bool,
     /// Keys with a value that this version reads and does not serve; each with a sentence.

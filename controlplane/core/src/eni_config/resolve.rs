@@ -1,8 +1,8 @@
 //! From eni-config to the spec of one Node object.
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use terway_crds::node::{Flavor, NodeCap, NodeEni, Pool, Reclaim};
-use terway_crds::{EniKind, TerwayNodeSpec, TrafficMode};
+use terway_crds::{EniKind, Family, TerwayNodeSpec, TrafficMode};
 
 use super::{ConfigProblem, EniConfig};
 use crate::cloud::VSwitch;
@@ -53,7 +53,6 @@ pub fn resolve(config: &EniConfig, place: &Place<'_>) -> Result<Wanted, ConfigPr
         && config.trunking.unwrap_or(true)
         && !place.eni_only
         && place.cap.member_adapter_limit > 0;
-    let erdma = config.erdma && place.cap.eri_quantity > 0;
     let mut tags = config.tags.clone();
     tags.extend(own_tags(place.cluster_id));
     Ok(Wanted {
@@ -66,12 +65,11 @@ pub fn resolve(config: &EniConfig, place: &Place<'_>) -> Result<Wanted, ConfigPr
             vswitch_select_policy: config.vswitch_policy.clone(),
             resource_group_id: config.resource_group_id.clone(),
             enable_ipv4: true,
-            enable_erdma: erdma,
             enable_trunk: trunk,
             ..NodeEni::default()
         },
         pool: pool(config, place.eni_only),
-        flavor: flavors(place, trunk, erdma),
+        flavor: flavors(place, trunk),
     })
 }
 
@@ -79,7 +77,7 @@ fn vswitch_options(config: &EniConfig, place: &Place<'_>) -> Result<Vec<String>,
     let zone = place.zone;
     let options = config.vswitches.get(zone).filter(|ids| !ids.is_empty());
     let options = options.ok_or_else(|| ConfigProblem::ZoneWithoutVSwitch { zone: zone.into() })?;
-    let mut before: Vec<(&VSwitch, Ipv4Net)> = Vec::new();
+    let mut before: Vec<(&VSwitch, IpNet)> = Vec::new();
     for id in options {
         let Some(known) = place.vswitches.iter().find(|vswitch| vswitch.id == *id) else {
             return Err(ConfigProblem::UnknownVSwitch {
@@ -94,21 +92,22 @@ fn vswitch_options(config: &EniConfig, place: &Place<'_>) -> Result<Vec<String>,
                 actual: known.zone_id.clone(),
             });
         }
-        // A CIDR this version cannot read overlaps with nothing it could name.
-        let Ok(net) = known.cidr.parse::<Ipv4Net>() else {
-            continue;
-        };
-        let shares = |other: &Ipv4Net| other.contains(&net.network()) || net.contains(&other.network());
-        if let Some((first, cidr)) = before.iter().find(|(_, other)| shares(other)) {
-            return Err(ConfigProblem::Overlap {
-                zone: zone.into(),
-                first: first.id.clone(),
-                first_cidr: cidr.to_string(),
-                second: id.clone(),
-                second_cidr: net.to_string(),
-            });
+        for net in Family::SERVED
+            .into_iter()
+            .filter_map(|family| known.cidrs.of(family))
+        {
+            let shares = |other: &IpNet| other.contains(&net.network()) || net.contains(&other.network());
+            if let Some((first, cidr)) = before.iter().find(|(_, other)| shares(other)) {
+                return Err(ConfigProblem::Overlap {
+                    zone: zone.into(),
+                    first: first.id.clone(),
+                    first_cidr: cidr.to_string(),
+                    second: id.clone(),
+                    second_cidr: net.to_string(),
+                });
+            }
+            before.push((known, net));
         }
-        before.push((known, net));
     }
     Ok(options.clone())
 }
@@ -131,27 +130,24 @@ fn pool(config: &EniConfig, eni_only: bool) -> Pool {
     }
 }
 
-/// One trunk, one ENI for RDMA, and plain ones in the places that are left beside the primary.
-fn flavors(place: &Place<'_>, trunk: bool, erdma: bool) -> Vec<Flavor> {
+/// One trunk, and plain ENIs in the places that are left beside the primary.
+fn flavors(place: &Place<'_>, trunk: bool) -> Vec<Flavor> {
     let mut left = (place.cap.adapters - 1).max(0);
     let mut flavors = Vec::new();
-    let mut add = |kind: EniKind, traffic_mode: TrafficMode, count: i32| {
+    let mut add = |kind: EniKind, count: i32| {
         let count = count.min(left);
         if count > 0 {
             left -= count;
             flavors.push(Flavor {
                 kind,
-                traffic_mode,
+                traffic_mode: TrafficMode::Standard,
                 count,
             });
         }
     };
     if trunk {
-        add(EniKind::Trunk, TrafficMode::Standard, 1);
+        add(EniKind::Trunk, 1);
     }
-    if erdma {
-        add(EniKind::Secondary, TrafficMode::HighPerformance, 1);
-    }
-    add(EniKind::Secondary, TrafficMode::Standard, i32::MAX);
+    add(EniKind::Secondary, i32::MAX);
     flavors
 }

@@ -25,8 +25,7 @@ fn vswitch(id: &str, zone: &str, cidr: &str) -> VSwitch {
         id: id.into(),
         zone_id: zone.into(),
         vpc_id: "vpc".into(),
-        cidr: cidr.into(),
-        ipv6_cidr: None,
+        cidrs: [cidr.parse().unwrap()].into_iter().collect(),
         available_ips: 100,
     }
 }
@@ -73,7 +72,7 @@ fn every_key_is_read() {
         "idle_ip_reclaim_after": "30m", "idle_ip_reclaim_batch_size": 3,
         "idle_ip_reclaim_interval": "5m", "idle_ip_reclaim_jitter_factor": 0.2,
         "enable_eni_trunking": false, "enable_erdma": true, "enable_patch_pod_ips": true,
-        "ip_pool_sync_period": "90s", "ip_stack": "dual", "eni_cap_ratio": 1, "backoff_override": {},
+        "ip_pool_sync_period": "90s", "ip_stack": "ipv4", "eni_cap_ratio": 1, "backoff_override": {},
     }))
     .unwrap();
     assert_eq!(config.security_groups, ["sg-a", "sg-b"]);
@@ -92,11 +91,8 @@ fn every_key_is_read() {
         ),
         ("30m", 3, "0.2")
     );
-    assert_eq!(
-        (config.trunking, config.erdma, config.patch_pod_ips),
-        (Some(false), true, true)
-    );
-    assert_eq!(config.not_served.len(), 1);
+    assert_eq!((config.trunking, config.patch_pod_ips), (Some(false), true));
+    assert_eq!(config.not_served, ["enable_erdma: no ENI for RDMA is made"]);
 }
 
 #[test]
@@ -138,7 +134,8 @@ fn what_is_wrong_is_named_with_key_and_value() {
             json!({"vswitch_selection_policy": "best"}),
             vec!["vswitch_selection_policy", "best"],
         ),
-        (json!({"ip_stack": "ipv5"}), vec!["ip_stack", "ipv5"]),
+        (json!({"ip_stack": "ipv6"}), vec!["ip_stack", "\"ipv6\"", "ipv4"]),
+        (json!({"ip_stack": "dual"}), vec!["ip_stack", "\"dual\"", "ipv4"]),
         (json!({"eni_tags": {"creator": "me"}}), vec!["creator", "me"]),
         (
             json!({"eni_tag_block_list": [{"key": "a"}]}),
@@ -174,7 +171,7 @@ fn a_node_gets_the_vswitches_of_its_zone_the_pool_and_the_flavors() {
 }
 
 #[test]
-fn rdma_takes_one_place_and_a_node_of_whole_enis_has_no_pool() {
+fn rdma_takes_no_place_and_a_node_of_whole_enis_has_no_pool() {
     let config = parse(json!({"enable_erdma": true, "enable_eni_trunking": false})).unwrap();
     let (cap, vswitches) = (cap(), both());
     let mut place = place(&cap, &vswitches);
@@ -184,10 +181,7 @@ fn rdma_takes_one_place_and_a_node_of_whole_enis_has_no_pool() {
         .iter()
         .map(|flavor| (flavor.traffic_mode.clone(), flavor.count))
         .collect();
-    assert_eq!(
-        modes,
-        [(TrafficMode::HighPerformance, 1), (TrafficMode::Standard, 2)]
-    );
+    assert_eq!(modes, [(TrafficMode::Standard, 3)]);
     place.eni_only = true;
     assert_eq!(resolve(&config, &place).unwrap().pool, Pool::default());
 }

@@ -1,6 +1,6 @@
 //! ENIs in the cloud that nothing in the cluster knows of.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ pub struct Known {
     /// ids in NetworkInterfaces, PodENIs and Node objects.
     pub eni_ids: BTreeSet<String>,
     /// Attempt of each open intent, by owner UID and index.
-    pub open_intents: HashMap<(String, String), i32>,
+    pub open_intents: BTreeMap<(String, String), i32>,
 }
 
 /// Those of `enis` that are ours and that nothing refers to. The caller has listed the ENIs
@@ -149,7 +149,7 @@ mod tests {
         let mut past = ours("past");
         past.tags.insert(tag::INTENT.into(), "uid/0/1".into());
         let known = Known {
-            open_intents: HashMap::from([(("uid".to_owned(), "0".to_owned()), 2)]),
+            open_intents: BTreeMap::from([(("uid".to_owned(), "0".to_owned()), 2)]),
             ..Known::default()
         };
         assert_eq!(ids(&[living, past], &known), ["past"]);

@@ -59,23 +59,22 @@ pub fn for_release(id: &str, eni: Option<&CloudEni>) -> NetworkInterface {
         resource_group_id: eni.resource_group_id.clone(),
         ..Eni::default()
     });
+    let mut spec = NetworkInterfaceSpec {
+        eni: Eni {
+            id: id.to_owned(),
+            ..identity
+        },
+        ..NetworkInterfaceSpec::default()
+    };
+    let address = eni.and_then(|eni| eni.primary_ip);
+    address.into_iter().for_each(|address| spec.set_address(address));
     NetworkInterface {
         metadata: ObjectMeta {
             name: Some(id.to_owned()),
             finalizers: Some(vec![finalizer::ENI.to_owned()]),
             ..ObjectMeta::default()
         },
-        spec: NetworkInterfaceSpec {
-            eni: Eni {
-                id: id.to_owned(),
-                ..identity
-            },
-            ipv4: eni
-                .and_then(|eni| eni.primary_ip)
-                .map(|ip| ip.to_string())
-                .unwrap_or_default(),
-            ..NetworkInterfaceSpec::default()
-        },
+        spec,
         status: None,
     }
 }

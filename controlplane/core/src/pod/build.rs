@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use terway_crds::names::{annotation, finalizer, label};
 use terway_crds::{
-    Allocation, AttachmentOptions, Creation, Eni, EniType, PodEni, PodEniSpec, PodNetwork, RequestParameters,
+    Allocation, AttachmentOptions, Creation, Eni, EniType, Family, PodEni, PodEniSpec, PodNetwork,
+    RequestParameters,
 };
 
 use super::PodFacts;
@@ -21,8 +22,6 @@ pub struct Settings {
     pub vpc_id: String,
     /// Members of the trunk are the default on nodes that are not for whole ENIs only.
     pub enable_trunk: bool,
-    /// IPv6 addresses of each ENI.
-    pub ipv6_count: i32,
 }
 
 /// Why no PodENI can be written for a pod.
@@ -103,14 +102,13 @@ fn allocation(
         security_group_ids: network.security_group_ids.clone(),
         resource_group_id: network.resource_group_id.clone(),
         traffic_mode: network.traffic_mode.clone(),
-        ipv6_count: settings.ipv6_count,
         // What must outlive its pod must outlive the pod's instance too.
         delete_on_release: !allocation_type.is_fixed(),
         tags: own_tags(&settings.cluster_id),
         description: "interface of a Kubernetes pod, made by terway".into(),
         ..RequestParameters::default()
     };
-    Ok(Allocation {
+    let mut allocation = Allocation {
         eni: Eni {
             vpc_id: settings.vpc_id.clone(),
             zone: node.zone.clone(),
@@ -120,7 +118,6 @@ fn allocation(
             attachment_options: AttachmentOptions { trunk: Some(trunk) },
             ..Eni::default()
         },
-        ipv4_cidr: vswitch.cidr.clone(),
         interface: network.interface.clone(),
         default_route: network.default_route,
         extra_routes: network.extra_routes.clone(),
@@ -132,7 +129,15 @@ fn allocation(
             last_error: None,
         }),
         ..Allocation::default()
-    })
+    };
+    for family in Family::SERVED {
+        vswitch
+            .cidrs
+            .of(family)
+            .into_iter()
+            .for_each(|net| allocation.set_cidr(net));
+    }
+    Ok(allocation)
 }
 
 /// Whether a network becomes a member of the node's trunk (or a whole ENI).

@@ -1,6 +1,6 @@
 //! What the controllers need of a pod.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Pod;
 use terway_crds::names::{annotation, label};
@@ -23,8 +23,8 @@ pub struct PodFacts {
     pub deleting: bool,
     /// Scheduled, and still without an address.
     pub waits_for_ip: bool,
-    /// The IPv4 address it says it has.
-    pub address: Option<Ipv4Addr>,
+    /// The first of the pod's addresses (`status.podIP`).
+    pub address: Option<IpAddr>,
     /// Annotation with its addresses.
     pub noted_addresses: Option<String>,
     /// Asks for ENIs of its own.

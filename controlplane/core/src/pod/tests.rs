@@ -40,7 +40,7 @@ fn vswitch() -> Candidate {
     Candidate {
         id: "vsw".into(),
         zone: "h".into(),
-        cidr: "10.0.0.0/24".into(),
+        cidrs: ["10.0.0.0/24".parse().unwrap()].into_iter().collect(),
         available: 1,
     }
 }
@@ -50,7 +50,6 @@ fn settings() -> Settings {
         cluster_id: "c".into(),
         vpc_id: "v".into(),
         enable_trunk: true,
-        ipv6_count: 0,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use terway_crds::{Allocation, CloudFailure, Creation, PodEni};
+use terway_crds::{Allocation, CloudFailure, Creation, Family, PodEni};
 
-use crate::cloud::CloudEni;
+use crate::cloud::{Cidrs, CloudEni};
 use crate::intent::{IntentId, Refusal};
 use crate::node::backoff;
 use crate::vswitch::Candidate;
@@ -19,8 +19,8 @@ pub fn intent_id(record: &PodEni, index: usize) -> Option<IntentId> {
     })
 }
 
-/// The allocation with the ENI that was made for it. `cidr` is that of the ENI's vSwitch.
-pub fn with_eni(allocation: &Allocation, eni: &CloudEni, cidr: Option<&str>) -> Allocation {
+/// The allocation with the ENI that was made for it. `cidrs` are those of the ENI's vSwitch.
+pub fn with_eni(allocation: &Allocation, eni: &CloudEni, cidrs: Option<&Cidrs>) -> Allocation {
     let mut changed = allocation.clone();
     changed.eni.id = eni.id.clone();
     changed.eni.mac = eni.mac.clone();
@@ -38,11 +38,25 @@ pub fn with_eni(allocation: &Allocation, eni: &CloudEni, cidr: Option<&str>) -> 
     if !eni.security_group_ids.is_empty() {
         changed.eni.security_group_ids.clone_from(&eni.security_group_ids);
     }
-    changed.ipv4 = eni.primary_ip.map(|ip| ip.to_string()).unwrap_or_default();
-    if let Some(cidr) = cidr {
-        changed.ipv4_cidr = cidr.to_owned();
+    changed.clear_addresses();
+    for family in Family::SERVED {
+        let address = match family {
+            Family::V4 => eni.primary_ip,
+            Family::V6 => eni.addresses(family).next(),
+        };
+        address
+            .into_iter()
+            .for_each(|address| changed.set_address(address));
     }
+    cidrs.into_iter().for_each(|cidrs| set_cidrs(&mut changed, cidrs));
     changed
+}
+
+fn set_cidrs(allocation: &mut Allocation, cidrs: &Cidrs) {
+    let served = Family::SERVED.into_iter();
+    served
+        .filter_map(|family| cidrs.of(family))
+        .for_each(|net| allocation.set_cidr(net));
 }
 
 /// What a new attempt takes from the networks as they are now; they may have been repaired.
@@ -70,7 +84,7 @@ pub fn next_attempt(
         tries_other = vswitch.id != creation.parameters.vswitch_id;
         creation.parameters.vswitch_id.clone_from(&vswitch.id);
         changed.eni.vswitch_id.clone_from(&vswitch.id);
-        changed.ipv4_cidr.clone_from(&vswitch.cidr);
+        set_cidrs(&mut changed, &vswitch.cidrs);
     }
     if !choice.security_group_ids.is_empty() {
         creation
@@ -97,8 +111,7 @@ pub fn replaced(allocation: &Allocation, now: Timestamp) -> Allocation {
     let mut changed = next_attempt(allocation, &Choice::default(), None, now);
     changed.eni.id.clear();
     changed.eni.mac.clear();
-    changed.ipv4.clear();
-    changed.ipv6.clear();
+    changed.clear_addresses();
     changed
 }
 

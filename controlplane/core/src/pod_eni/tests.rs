@@ -193,7 +193,7 @@ fn another_vswitch_is_tried_without_delay_and_with_a_new_token() {
     let vswitch = Candidate {
         id: "other".into(),
         zone: "h".into(),
-        cidr: "10.1.0.0/24".into(),
+        cidrs: ["10.1.0.0/24".parse().unwrap()].into_iter().collect(),
         available: 9,
     };
     let choice = Choice {

@@ -1,7 +1,7 @@
 //! What this process knows of one operation; nothing of it needs to survive the process.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use terway_crds::Operation;
@@ -23,7 +23,7 @@ pub struct Refused {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// These addresses were assigned, now or by an earlier request with the same token.
-    Assigned(Vec<Ipv4Addr>),
+    Assigned(Vec<IpAddr>),
     /// Accepted: an attach that shows in time, or addresses that are given back.
     Accepted,
     Refused(Refused),

@@ -1,13 +1,13 @@
 //! A plan in the making.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use terway_crds::node::{Ip, Nic, NicCondition, NicStatus};
-use terway_crds::{EniKind, Operation, TerwayNodeStatus, TrafficMode};
+use terway_crds::node::{Nic, NicCondition, NicStatus};
+use terway_crds::{EniKind, Family, Operation, TerwayNodeStatus, TrafficMode};
 
 use super::{Call, Known, Observed, Plan, attaches, creates, index};
 use crate::binding::{self, Around};
@@ -39,7 +39,7 @@ pub(super) struct Draft<'a> {
     pub(super) calls: Vec<Call>,
     pub(super) news: Vec<News>,
     pub(super) waiting: Vec<String>,
-    pub(super) bound: BTreeMap<String, Ipv4Addr>,
+    pub(super) bound: BTreeMap<String, IpAddr>,
     pub(super) adjusted: bool,
     pub(super) wake: Option<Duration>,
     /// vSwitches to choose from, less what this plan takes of them.
@@ -204,8 +204,11 @@ impl<'a> Draft<'a> {
     fn complete_cidrs(&mut self) {
         for nic in self.status.network_interfaces.values_mut() {
             let known = self.observed.vswitches.iter().find(|v| v.id == nic.vswitch_id);
-            if let Some(known) = known.filter(|_| nic.ipv4_cidr.is_empty()) {
-                nic.ipv4_cidr.clone_from(&known.cidr);
+            for family in Family::SERVED {
+                let net = known.and_then(|known| known.cidrs.of(family));
+                if let Some(net) = net.filter(|_| nic.cidr(family) == Ok(None)) {
+                    nic.set_cidr(net);
+                }
             }
         }
     }
@@ -213,7 +216,7 @@ impl<'a> Draft<'a> {
 
 /// The record of an ENI as the cloud describes it.
 pub(super) fn nic_of(eni: &CloudEni) -> Nic {
-    Nic {
+    let mut nic = Nic {
         id: eni.id.clone(),
         status: match &eni.status {
             EniStatus::InUse => NicStatus::InUse,
@@ -233,27 +236,18 @@ pub(super) fn nic_of(eni: &CloudEni) -> Nic {
             CloudKind::Other(word) => EniKind::Other(word.clone()),
         }),
         traffic_mode: Some(TrafficMode::Standard),
-        ipv4: addresses(eni)
-            .into_iter()
-            .map(|address| address_of(address, eni.primary_ip == Some(address)))
-            .collect(),
         ..Nic::default()
-    }
-}
-
-/// The record of an address that nobody has.
-pub(super) fn address_of(address: Ipv4Addr, primary: bool) -> (String, Ip) {
-    let ip = Ip {
-        ip: address.to_string(),
-        primary,
-        ..Ip::default()
     };
-    (address.to_string(), ip)
+    for address in addresses(eni) {
+        nic.find_or_add(address, eni.primary_ip == Some(address));
+    }
+    nic
 }
 
-/// Every IPv4 address of an ENI.
-pub(super) fn addresses(eni: &CloudEni) -> Vec<Ipv4Addr> {
-    eni.private_ips.iter().map(|ip| ip.address).collect()
+/// Every address of an ENI that pods could get.
+pub(super) fn addresses(eni: &CloudEni) -> Vec<IpAddr> {
+    let families = Family::SERVED.into_iter();
+    families.flat_map(|family| eni.addresses(family)).collect()
 }
 
 /// A time from now, shown in the record.

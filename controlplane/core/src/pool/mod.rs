@@ -135,7 +135,7 @@ pub struct Plan {
     /// Pods that wait for an address, by `namespace/name`.
     pub waiting: Vec<String>,
     /// Pods that were given an address, by UID.
-    pub bound: BTreeMap<String, std::net::Ipv4Addr>,
+    pub bound: BTreeMap<String, std::net::IpAddr>,
     /// Idle addresses were looked at.
     pub adjusted: bool,
     /// Look again after this time at the latest.

@@ -124,7 +124,7 @@ fn give_back(draft: &mut Draft<'_>, mut excess: usize) {
 
 /// Marks idle addresses, the highest first: pods are given the lowest.
 fn mark(nic: &mut Nic, most: usize) -> Vec<String> {
-    let mut idle: Vec<std::net::Ipv4Addr> = nic
+    let mut idle: Vec<std::net::IpAddr> = nic
         .ipv4
         .values()
         .filter(|ip| binding::is_free(ip) && !ip.primary)

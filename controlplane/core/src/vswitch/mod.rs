@@ -2,13 +2,14 @@
 
 use terway_crds::VSwitchSelectionPolicy;
 
+use crate::cloud::Cidrs;
+
 /// A candidate: what is known of a vSwitch now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub id: String,
     pub zone: String,
-    /// IPv4 CIDR.
-    pub cidr: String,
+    pub cidrs: Cidrs,
     /// Addresses left; 0 while the vSwitch is blocked because an allocation found it exhausted.
     pub available: i64,
 }
@@ -86,7 +87,7 @@ mod tests {
         Candidate {
             id: id.into(),
             zone: zone.into(),
-            cidr: "10.0.0.0/24".into(),
+            cidrs: Cidrs::default(),
             available,
         }
     }

@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::ResourceExt;
-use kube::core::{ParseExpressionError, Selector, SelectorExt};
+use kube_core::ResourceExt;
+use kube_core::{ParseExpressionError, Selector, SelectorExt};
 use terway_crds::PodNetworking;
 use terway_crds::pod_networking::PodNetworkingState;
 

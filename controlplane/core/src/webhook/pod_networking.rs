@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube::core::Selector;
+use kube_core::Selector;
 use serde_json::json;
 use terway_crds::{EniType, PodNetworking, PodNetworkingSpec};
 

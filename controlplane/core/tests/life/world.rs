@@ -4,7 +4,7 @@ mod enis;
 mod pods;
 mod records;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ pub struct World {
     /// Pod whose sandbox may use an ENI.
     used_by: BTreeMap<String, String>,
     lose_reply: bool,
-    evidence: HashMap<(String, String), Evidence>,
-    memory: HashMap<String, Memory>,
+    evidence: BTreeMap<(String, String), Evidence>,
+    memory: BTreeMap<String, Memory>,
     made_here: BTreeSet<String>,
     watched: BTreeSet<String>,
     pub calls: Vec<&'static str>,
@@ -88,8 +88,8 @@ impl World {
             made_for: BTreeMap::new(),
             used_by: BTreeMap::new(),
             lose_reply: false,
-            evidence: HashMap::new(),
-            memory: HashMap::new(),
+            evidence: BTreeMap::new(),
+            memory: BTreeMap::new(),
             made_here: BTreeSet::new(),
             watched: BTreeSet::new(),
             calls: Vec::new(),

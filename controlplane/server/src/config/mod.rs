@@ -18,7 +18,7 @@ pub use cloud_times::CloudTimes;
 pub use controllers::ControllerSwitch;
 pub use credential::Credential;
 pub use flags::{Flags, FlagsError};
-pub use settings::{IpStack, Lease, Settings, Shared};
+pub use settings::{Lease, Settings, Shared};
 
 /// Everything the process is told at its start.
 #[derive(Debug, Clone, PartialEq)]

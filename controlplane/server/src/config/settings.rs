@@ -12,14 +12,6 @@ use super::cloud_times::{self, CloudTimes};
 use super::controllers::ControllerSwitch;
 use super::file::File;
 
-/// Address families of pods with ENIs of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IpStack {
-    Ipv4,
-    Ipv6,
-    Dual,
-}
-
 /// Timing of the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
@@ -72,7 +64,6 @@ pub struct Settings {
     pub cluster_id: String,
     pub vpc_id: String,
     pub enable_trunk: bool,
-    pub ip_stack: IpStack,
     /// Write the extended resources into pods.
     pub enable_webhook_inject_resource: bool,
     pub vswitch_cache_ttl: Duration,
@@ -187,6 +178,8 @@ impl Settings {
             }
         }
         let (elects, lease) = (file.flag("leaderElection", false)?, lease(file)?);
+        // Pods get IPv4 addresses alone; another value must not start a control plane that serves it by half.
+        file.word("ipStack", "ipv4, the only family that pods get", &["ipv4"])?;
         Ok(Self {
             leader_election: elects,
             cloud_times: cloud_times::read(file, elects.then_some(&lease))?,
@@ -214,11 +207,6 @@ impl Settings {
             cluster_id: file.required("clusterID", "the id of the cluster; ENIs are tagged with it")?,
             vpc_id: file.required("vpcID", "the id of the cluster's VPC")?,
             enable_trunk: file.flag("enableTrunk", true)?,
-            ip_stack: match file.word("ipStack", "ipv4, ipv6 or dual", &["ipv4", "ipv6", "dual"])? {
-                "ipv6" => IpStack::Ipv6,
-                "dual" => IpStack::Dual,
-                _ => IpStack::Ipv4,
-            },
             enable_webhook_inject_resource: file.flag("enableWebhookInjectResource", true)?,
             enable_trace: file.flag("enableTrace", false)?,
             vswitch_cache_ttl: file.duration("vSwitchCacheTTL", Duration::from_secs(20 * 60))?,

@@ -36,7 +36,7 @@ fn keys_are_matched_without_regard_to_case_and_values_leniently() {
     let (settings, _) = settings(
         "LEADERELECTION: \"true\"\npodenimaxconcurrent: \"7\"\nleaseDuration: 1m\nminReleaseAfter: 5s\n\
          metricsBindAddress: :9090\ncontrollers: \"pod, -node\"\nrateLimit: {AttachNetworkInterface: 60}\n\
-         ipStack: Dual\nregionID:\nvSwitchCacheTTL: 60000000000\n",
+         ipStack: IPv4\nregionID:\nvSwitchCacheTTL: 60000000000\n",
     )
     .unwrap();
     assert!(settings.leader_election);
@@ -45,7 +45,6 @@ fn keys_are_matched_without_regard_to_case_and_values_leniently() {
     assert_eq!(settings.min_release_after, Duration::from_secs(5));
     assert_eq!(settings.metrics_bind_address.unwrap().port(), 9090);
     assert_eq!(settings.rate_limit["AttachNetworkInterface"], 60);
-    assert_eq!(settings.ip_stack, IpStack::Dual);
     assert_eq!(settings.region_id, None);
     assert_eq!(settings.vswitch_cache_ttl, Duration::from_secs(60));
     assert!(!settings.controllers.enabled("node") && settings.controllers.enabled("eni"));
@@ -77,7 +76,8 @@ fn every_complaint_names_the_key() {
             "\"cloudCallTimeout\"",
         ),
         ("cloudTokenLife: never", "\"cloudTokenLife\""),
-        ("ipStack: ipv5", "ipv4, ipv6 or dual"),
+        ("ipStack: ipv6", "\"ipStack\" has the value \"ipv6\": write ipv4"),
+        ("ipStack: dual", "\"ipStack\" has the value \"dual\": write ipv4"),
         ("controllers: [pods]", "\"pods\""),
         ("healthzBindAddress: localhost", "\"healthzBindAddress\""),
         ("rateLimit: {CreateNetworkInterface: many}", "\"rateLimit\""),

@@ -169,8 +169,8 @@ async fn record_eni(
     };
     let ids = [eni.vswitch_id.clone()];
     let known = slot.released_while(context.vswitches.resolve(&ids)).await?;
-    let cidr = known.first().map(|vswitch| vswitch.cidr.as_str());
-    let allocation = with_eni(allocation, eni, cidr);
+    let cidrs = known.first().map(|vswitch| &vswitch.cidrs);
+    let allocation = with_eni(allocation, eni, cidrs);
     context.backlog.rename(&seen.intent_name(index), &eni.id);
     let wanted = attach_to.is_some();
     make_interface(context, seen, &allocation, attach_to).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
-use terway_core::cloud::VSwitch;
+use terway_core::cloud::{Cidrs, VSwitch};
 use terway_crds::PodNetworking;
 use terway_crds::pod_networking::PodNetworkingState;
 
@@ -27,8 +27,7 @@ fn vswitch(id: &str, zone: &str) -> VSwitch {
         id: id.into(),
         zone_id: zone.into(),
         vpc_id: "vpc".into(),
-        cidr: "10.0.0.0/24".into(),
-        ipv6_cidr: None,
+        cidrs: Cidrs::default(),
         available_ips: 9,
     }
 }

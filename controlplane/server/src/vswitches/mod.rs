@@ -108,7 +108,7 @@ impl VSwitches {
             Candidate {
                 id: vswitch.id,
                 zone: vswitch.zone_id,
-                cidr: vswitch.cidr,
+                cidrs: vswitch.cidrs,
                 available,
             }
         };
@@ -128,7 +128,7 @@ impl VSwitches {
                     remembered.candidates.push(Candidate {
                         id: id.clone(),
                         zone: entry.vswitch.zone_id.clone(),
-                        cidr: entry.vswitch.cidr.clone(),
+                        cidrs: entry.vswitch.cidrs,
                         available: match entry.exhausted && !old {
                             true => 0,
                             false => entry.vswitch.available_ips - entry.taken,

@@ -1,6 +1,6 @@
 //! Addresses that an ENI gets.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use terway_crds::Operation;
@@ -8,7 +8,7 @@ use terway_crds::names::condition;
 
 use super::{again, must_wait};
 use crate::intent::elapsed;
-use crate::pool::draft::{Draft, News, address_of, addresses};
+use crate::pool::draft::{Draft, News, addresses};
 use crate::pool::{Call, Known, Refused, Reply, index};
 
 pub fn assign(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option<Operation> {
@@ -49,10 +49,9 @@ fn compare(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option
         draft.observed.settings.limits.consistency,
     );
     let recorded = draft.status.network_interfaces.get(&eni);
-    let recorded =
-        |address: &Ipv4Addr| recorded.is_some_and(|nic| nic.ipv4.contains_key(&address.to_string()));
+    let recorded = |address: &IpAddr| recorded.is_some_and(|nic| nic.find(*address).is_some());
     let lookups = &known.evidence.lookups;
-    let new: Vec<Ipv4Addr> = lookups
+    let new: Vec<IpAddr> = lookups
         .iter()
         .filter_map(|lookup| lookup.found.as_deref())
         .flat_map(addresses)
@@ -80,13 +79,12 @@ fn compare(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option
     Some(operation)
 }
 
-fn added(draft: &mut Draft<'_>, eni: &str, new: &[Ipv4Addr]) {
+fn added(draft: &mut Draft<'_>, eni: &str, new: &[IpAddr]) {
     if let Some(nic) = draft.status.network_interfaces.get_mut(eni) {
         nic.conditions.remove(condition::INSUFFICIENT_IP);
         nic.conditions.remove(condition::OPERATION_ERR);
         for address in new {
-            let (key, ip) = address_of(*address, false);
-            nic.ipv4.entry(key).or_insert(ip);
+            nic.find_or_add(*address, false);
         }
     }
 }

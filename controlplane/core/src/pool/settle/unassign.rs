@@ -1,6 +1,6 @@
 //! Addresses that an ENI gives back.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use terway_crds::Operation;
@@ -60,7 +60,7 @@ fn remains(draft: &mut Draft<'_>, operation: Operation, known: &Known, now: Time
         .map(addresses)
         .unwrap_or_default()
         .iter()
-        .map(Ipv4Addr::to_string)
+        .map(IpAddr::to_string)
         .filter(|address| operation.addresses.contains(address))
         .collect();
     forget(draft, &operation, |address| !still.contains(address));

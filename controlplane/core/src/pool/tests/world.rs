@@ -1,7 +1,7 @@
 //! A node, its pods, its agent and its cloud, as values; and a process that may lose its memory.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -44,7 +44,7 @@ pub struct Cloud {
     /// Free addresses by vSwitch.
     pub left: BTreeMap<String, i64>,
     made: BTreeMap<String, String>,
-    assigned: BTreeMap<String, Vec<Ipv4Addr>>,
+    assigned: BTreeMap<String, Vec<IpAddr>>,
     next: u32,
     pub calls: Vec<String>,
 }
@@ -245,7 +245,9 @@ impl World {
         let candidate = |(id, left): (&String, &i64)| Candidate {
             id: id.clone(),
             zone: "h".into(),
-            cidr: format!("10.{}.0.0/16", id.len()),
+            cidrs: [format!("10.{}.0.0/16", id.len()).parse().unwrap()]
+                .into_iter()
+                .collect(),
             available: *left,
         };
         let vswitches: Vec<Candidate> = self.cloud.left.iter().map(candidate).collect();
@@ -546,7 +548,7 @@ impl World {
 }
 
 impl Cloud {
-    fn act(&mut self, operation: &Operation, token: &str) -> Result<Vec<Ipv4Addr>, ()> {
+    fn act(&mut self, operation: &Operation, token: &str) -> Result<Vec<IpAddr>, ()> {
         self.calls
             .push(format!("{} {}", operation.kind, operation.eni_id));
         match operation.kind {
@@ -583,7 +585,7 @@ impl Cloud {
         }
     }
 
-    fn create(&mut self, operation: &Operation, token: &str) -> Result<Vec<Ipv4Addr>, ()> {
+    fn create(&mut self, operation: &Operation, token: &str) -> Result<Vec<IpAddr>, ()> {
         if self.made.contains_key(token) {
             return Ok(Vec::new());
         }
@@ -627,7 +629,7 @@ impl Cloud {
         self.enis.entry(id.into()).or_insert(eni)
     }
 
-    fn draw(&mut self, vswitch: &str, count: usize) -> Result<Vec<Ipv4Addr>, ()> {
+    fn draw(&mut self, vswitch: &str, count: usize) -> Result<Vec<IpAddr>, ()> {
         let left = self
             .left
             .get_mut(vswitch)
@@ -637,13 +639,13 @@ impl Cloud {
         Ok((0..count)
             .map(|_| {
                 self.next += 1;
-                Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + self.next)
+                IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + self.next))
             })
             .collect())
     }
 }
 
-fn private(ips: &[Ipv4Addr]) -> Vec<PrivateIp> {
+fn private(ips: &[IpAddr]) -> Vec<PrivateIp> {
     let primary = ips.iter().take(1).map(|ip| PrivateIp::primary(*ip));
     primary
         .chain(ips.iter().skip(1).map(|ip| PrivateIp::secondary(*ip)))

@@ -44,14 +44,13 @@ impl World {
         let vswitch = Candidate {
             id: "vsw".into(),
             zone: "h".into(),
-            cidr: "10.0.0.0/24".into(),
+            cidrs: terway_core::cloud::Cidrs::default(),
             available: 9,
         };
         let settings = Settings {
             cluster_id: "c".into(),
             vpc_id: "v".into(),
             enable_trunk: true,
-            ipv6_count: 0,
         };
         let mut record =
             pod::build(&pod, &node, &[network], &[vswitch], &settings, self.now).expect("a record");

@@ -1,7 +1,6 @@
 //! Calls for the operations of a node. Each runs beside the workers: first the token, then another look
 //! whether it is still wanted, then the call, then its answer into the memory.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,8 +10,9 @@ use terway_cloud::{
 use terway_core::cloud::CloudEni;
 use terway_core::intent::{Answer, Lookup};
 use terway_core::pool::{Call, Inventory, Known, Reply, attaches, creates, index, intent};
+use terway_crds::address::parse_any_address;
 use terway_crds::names::tag;
-use terway_crds::{Operation, OperationKind};
+use terway_crds::{Family, Operation, OperationKind};
 use tracing::warn;
 
 use super::answer::{not_sent, pause, reply_to};
@@ -207,21 +207,20 @@ impl Place {
             OperationKind::AssignIps => {
                 let request = AssignIps {
                     eni_id,
-                    addresses: Addresses::Count(u32::try_from(operation.count).unwrap_or(0)),
+                    addresses: Addresses::count(Family::V4, u32::try_from(operation.count).unwrap_or(0)),
                     client_token: intent(record, operation).client_token(),
                 };
-                let assigned = cloud.assign_private_ip_addresses(grant.permit, &request).await?;
+                let assigned = cloud.assign_addresses(grant.permit, &request).await?;
                 Ok(Reply::Assigned(assigned.addresses))
             }
             OperationKind::UnassignIps => {
                 let addresses = operation.addresses.iter();
+                let addresses = addresses.filter_map(|ip| parse_any_address("addresses", ip).ok());
                 let request = UnassignIps {
                     eni_id,
-                    addresses: addresses.filter_map(|ip| ip.parse::<Ipv4Addr>().ok()).collect(),
+                    addresses: Addresses::listed(Family::V4, addresses),
                 };
-                cloud
-                    .unassign_private_ip_addresses(grant.permit, &request)
-                    .await?;
+                cloud.unassign_addresses(grant.permit, &request).await?;
                 Ok(Reply::Accepted)
             }
             _ => {

@@ -10,7 +10,7 @@ use terway_core::intent::{Answer, Evidence, IntentId, Lookup};
 use terway_core::node::{NodeFacts, Step, TRUNK_INDEX, is_trunk_of};
 use terway_crds::names::{action, condition, event, tag};
 use terway_crds::node::Nic;
-use terway_crds::{Operation, OperationKind};
+use terway_crds::{Family, Operation, OperationKind};
 
 use super::look::Look;
 use crate::context::{Grant, answer};
@@ -211,7 +211,10 @@ impl Work<'_> {
         let ids = [nic.vswitch_id.clone()];
         let known = slot.released_while(context.vswitches.resolve(&ids)).await?;
         if let Some(vswitch) = known.first() {
-            nic.ipv4_cidr.clone_from(&vswitch.cidr);
+            let nets = Family::SERVED
+                .into_iter()
+                .filter_map(|family| vswitch.cidrs.of(family));
+            nets.for_each(|net| nic.set_cidr(net));
         }
         let mut status = self.record.status.clone().unwrap_or_default();
         status.operations.retain(|o| o.eni_id != nic.id);

@@ -1,7 +1,7 @@
 //! The control plane's client and the addresses of ENIs: given, shown, taken back.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::bench::{Bench, quick_world};
@@ -10,6 +10,7 @@ use terway_cloud::{
     Action, Addresses, AssignIps, AssignedIps, Cloud, CloudConfig, CloudError, CloudMetrics, CreateEni,
     CredentialSource, Endpoints, EniFilter, ErrorClass, Outcome, Priority, ProxyUse, UnassignIps, Unfenced,
 };
+use terway_crds::Family;
 
 async fn stage() -> (Bench, Cloud) {
     let bench = Bench::start(quick_world()).await;
@@ -28,14 +29,14 @@ async fn stage() -> (Bench, Cloud) {
 }
 
 /// An ENI with so many addresses beside its own.
-async fn eni(cloud: &Cloud, secondary_ips: Option<Addresses<Ipv4Addr>>) -> String {
+async fn eni(cloud: &Cloud, addresses: Vec<Addresses>) -> String {
     let permit = cloud
         .permit_for(Action::CreateNetworkInterface, Priority::Fill, "node1")
         .await;
     let request = CreateEni {
         vswitch_id: "vsw-pod-h".into(),
         security_group_ids: vec!["sg-web".into()],
-        secondary_ips,
+        addresses,
         client_token: "eni".into(),
         ..CreateEni::default()
     };
@@ -45,7 +46,7 @@ async fn eni(cloud: &Cloud, secondary_ips: Option<Addresses<Ipv4Addr>>) -> Strin
 async fn assign(
     cloud: &Cloud,
     eni_id: &str,
-    addresses: Addresses<Ipv4Addr>,
+    addresses: Addresses,
     token: &str,
 ) -> Result<AssignedIps, CloudError> {
     let permit = cloud
@@ -56,22 +57,22 @@ async fn assign(
         addresses,
         client_token: token.into(),
     };
-    cloud.assign_private_ip_addresses(permit, &request).await
+    cloud.assign_addresses(permit, &request).await
 }
 
-async fn unassign(cloud: &Cloud, eni_id: &str, addresses: Vec<Ipv4Addr>) -> Result<(), CloudError> {
+async fn unassign(cloud: &Cloud, eni_id: &str, addresses: Vec<IpAddr>) -> Result<(), CloudError> {
     let permit = cloud
         .permit_for(Action::UnassignPrivateIpAddresses, Priority::Release, "node1")
         .await;
     let request = UnassignIps {
         eni_id: eni_id.into(),
-        addresses,
+        addresses: Addresses::listed(Family::V4, addresses),
     };
-    cloud.unassign_private_ip_addresses(permit, &request).await
+    cloud.unassign_addresses(permit, &request).await
 }
 
 /// The addresses beside its own that the cloud shows.
-async fn shown(cloud: &Cloud, eni_id: &str) -> BTreeSet<Ipv4Addr> {
+async fn shown(cloud: &Cloud, eni_id: &str) -> BTreeSet<IpAddr> {
     let found = cloud
         .describe_network_interfaces(&EniFilter::ids([eni_id]))
         .await
@@ -91,14 +92,16 @@ async fn shown(cloud: &Cloud, eni_id: &str) -> BTreeSet<Ipv4Addr> {
 #[tokio::test]
 async fn addresses_are_given_by_number_and_by_name_and_taken_back() {
     let (_bench, cloud) = stage().await;
-    let eni = eni(&cloud, Some(Addresses::Count(3))).await;
+    let eni = eni(&cloud, vec![Addresses::count(Family::V4, 3)]).await;
     let made = shown(&cloud, &eni).await;
     assert_eq!(made.len(), 3);
 
-    let more = assign(&cloud, &eni, Addresses::Count(4), "a").await.unwrap();
+    let more = assign(&cloud, &eni, Addresses::count(Family::V4, 4), "a")
+        .await
+        .unwrap();
     assert_eq!((more.eni_id.as_str(), more.addresses.len()), (eni.as_str(), 4));
-    let named: Ipv4Addr = [10, 0, 18, 77].into();
-    let listed = assign(&cloud, &eni, Addresses::Listed(vec![named]), "b")
+    let named: IpAddr = [10, 0, 18, 77].into();
+    let listed = assign(&cloud, &eni, Addresses::listed(Family::V4, [named]), "b")
         .await
         .unwrap();
     assert_eq!(listed.addresses, [named]);
@@ -119,20 +122,22 @@ async fn addresses_are_given_by_number_and_by_name_and_taken_back() {
 #[tokio::test]
 async fn a_lost_reply_and_the_same_token_assign_nothing_twice() {
     let (bench, cloud) = stage().await;
-    let eni = eni(&cloud, None).await;
+    let eni = eni(&cloud, Vec::new()).await;
     bench.running.inject(Fault {
         action: Some("AssignPrivateIpAddresses".into()),
         reset: Some(Point::After),
         times: Some(1),
         ..Fault::default()
     });
-    let lost = Outcome::from(assign(&cloud, &eni, Addresses::Count(5), "token").await);
+    let lost = Outcome::from(assign(&cloud, &eni, Addresses::count(Family::V4, 5), "token").await);
     assert!(matches!(lost, Outcome::Unknown(_)), "{lost:?}");
-    let told = assign(&cloud, &eni, Addresses::Count(5), "token").await.unwrap();
-    let told: BTreeSet<Ipv4Addr> = told.addresses.into_iter().collect();
+    let told = assign(&cloud, &eni, Addresses::count(Family::V4, 5), "token")
+        .await
+        .unwrap();
+    let told: BTreeSet<IpAddr> = told.addresses.into_iter().collect();
     assert_eq!(told.len(), 5);
     assert_eq!(shown(&cloud, &eni).await, told);
-    let other = assign(&cloud, &eni, Addresses::Count(2), "token")
+    let other = assign(&cloud, &eni, Addresses::count(Family::V4, 2), "token")
         .await
         .unwrap_err();
     assert_eq!(other.class, ErrorClass::TokenReused, "{other}");
@@ -141,15 +146,15 @@ async fn a_lost_reply_and_the_same_token_assign_nothing_twice() {
 #[tokio::test]
 async fn what_does_not_fit_is_refused_in_the_class_that_says_why() {
     let (bench, cloud) = stage().await;
-    let eni = eni(&cloud, None).await;
+    let eni = eni(&cloud, Vec::new()).await;
     let parameters = [("NetworkInterfaceId", eni.as_str()), ("InstanceId", "i-node1")];
     let (status, answer) = bench.call("AttachNetworkInterface", &parameters).await;
     assert_eq!(status, 200, "{answer}");
-    let many = assign(&cloud, &eni, Addresses::Count(20), "many")
+    let many = assign(&cloud, &eni, Addresses::count(Family::V4, 20), "many")
         .await
         .unwrap_err();
     assert_eq!(many.class, ErrorClass::Limit, "{many}");
-    let nowhere = assign(&cloud, "eni-none", Addresses::Count(1), "nowhere")
+    let nowhere = assign(&cloud, "eni-none", Addresses::count(Family::V4, 1), "nowhere")
         .await
         .unwrap_err();
     assert_eq!(nowhere.class, ErrorClass::NotFound, "{nowhere}");
@@ -158,7 +163,7 @@ async fn what_does_not_fit_is_refused_in_the_class_that_says_why() {
         times: Some(1),
         ..Fault::default()
     });
-    let full = assign(&cloud, &eni, Addresses::Count(1), "full")
+    let full = assign(&cloud, &eni, Addresses::count(Family::V4, 1), "full")
         .await
         .unwrap_err();
     assert_eq!(full.class, ErrorClass::Exhausted, "{full}");

@@ -286,8 +286,8 @@ async fn a_role_of_the_instance_signs_as_well() {
     let cloud = connect(&simulator, config).await;
     assert_eq!(cloud.region_id(), "cn-hangzhou");
     assert_eq!(
-        cloud.describe_vswitches(&["vsw-pod-h".into()]).await.unwrap()[0].cidr,
-        "10.0.16.0/22"
+        cloud.describe_vswitches(&["vsw-pod-h".into()]).await.unwrap()[0].cidrs,
+        ["10.0.16.0/22".parse().unwrap()].into_iter().collect()
     );
 }
 
