@@ -4,6 +4,7 @@
 //! arguments, so every decision can be tested by comparing values.
 
 pub mod binding;
+pub mod carrier;
 pub mod cloud;
 pub mod conditions;
 pub mod degradation;

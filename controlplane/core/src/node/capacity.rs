@@ -73,24 +73,14 @@ pub fn plan_spec(node: &NodeFacts, record: &TerwayNode, limits: Option<&Instance
 
 /// Fewest addresses that a node of shared ENIs needs to serve a cluster.
 const MIN_ADDRESSES: i32 = 11;
-/// Fewest whole ENIs that a node of exclusive ENIs needs.
-const MIN_ENIS: i32 = 6;
 
 /// Addresses that pods on shared ENIs can have: the primary ENI belongs to the node itself.
 pub fn shared_addresses(cap: &NodeCap) -> i32 {
     (cap.adapters - 1).max(0) * cap.ipv4_per_adapter.max(0)
 }
 
-/// Pods that can have a whole ENI.
-pub fn whole_enis(cap: &NodeCap) -> i32 {
-    (cap.adapters - 1).max(0)
-}
-
-/// Addresses that pods of this node can have, as its flavors say; for a node of whole ENIs their number.
-pub fn max_available_ip(spec: &TerwayNodeSpec, eni_only: bool) -> i32 {
-    if eni_only {
-        return whole_enis(&spec.node_cap);
-    }
+/// Addresses that pods of this node can have, as its flavors say.
+pub fn max_available_ip(spec: &TerwayNodeSpec) -> i32 {
     let shared = spec
         .flavor
         .iter()
@@ -100,15 +90,13 @@ pub fn max_available_ip(spec: &TerwayNodeSpec, eni_only: bool) -> i32 {
     shared * spec.node_cap.ipv4_per_adapter
 }
 
-/// The sentence about an instance type that is too small for the node's mode, if it is.
-pub fn too_small(metadata: &NodeMetadata, cap: &NodeCap, eni_only: bool) -> Option<String> {
-    let (has, needs, what) = match eni_only {
-        true => (whole_enis(cap), MIN_ENIS, "ENIs of their own"),
-        false => (shared_addresses(cap), MIN_ADDRESSES, "addresses of shared ENIs"),
-    };
-    (has <= needs).then(|| {
+/// The sentence about an instance type that is too small, if it is.
+pub fn too_small(metadata: &NodeMetadata, cap: &NodeCap) -> Option<String> {
+    let has = shared_addresses(cap);
+    (has <= MIN_ADDRESSES).then(|| {
         format!(
-            "instance type {} gives pods {has} {what}, and more than {needs} are needed: use a larger type",
+            "instance type {} gives pods {has} addresses of shared ENIs, and more than {MIN_ADDRESSES} are \
+             needed: use a larger type",
             metadata.instance_type
         )
     })

@@ -7,9 +7,7 @@ mod publish;
 mod tests;
 mod trunk;
 
-pub use capacity::{
-    NodeSpecPlan, max_available_ip, node_cap, plan_spec, shared_addresses, too_small, whole_enis,
-};
+pub use capacity::{NodeSpecPlan, max_available_ip, node_cap, plan_spec, shared_addresses, too_small};
 pub use facts::{NodeFacts, SufficientIp, heartbeat_due};
 pub use publish::{Publication, Sufficiency, plan_publication};
 pub(crate) use trunk::backoff;

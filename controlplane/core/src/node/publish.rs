@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use terway_crds::TerwayNode;
 use terway_crds::names::{annotation, resource};
 
-use super::{NodeFacts, heartbeat_due, max_available_ip, trunk_nic, whole_enis};
+use super::{NodeFacts, heartbeat_due, max_available_ip, trunk_nic};
+use crate::carrier;
 
 /// Differences between what a node says and what it should say; empty where it is right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,6 +56,14 @@ impl Publication {
         }
     }
 
+    /// Takes back the whole ENIs that another version has advertised: no pod is to be scheduled for them.
+    fn withdraw_enis(&mut self, node: &NodeFacts) {
+        let known = [node.eni_capacity.as_ref(), node.eni_allocatable.as_ref()];
+        if known.iter().any(Option::is_some) {
+            self.advertise(resource::ENI, known, "0".to_owned());
+        }
+    }
+
     fn advertise(&mut self, name: &'static str, known: [Option<&String>; 2], value: String) {
         if known != [Some(&value), Some(&value)] {
             self.resources.insert(name, value);
@@ -74,18 +83,15 @@ pub fn plan_publication(node: &NodeFacts, record: &TerwayNode, shared: bool) -> 
         let known = [node.member_capacity.as_ref(), node.member_allocatable.as_ref()];
         publication.advertise(resource::MEMBER_ENI, known, members);
     }
-    if shared && record.spec.eni.is_some() {
-        let addresses = max_available_ip(&record.spec, node.eni_only).to_string();
+    if carrier::check_node(node).is_err() {
+        publication.withdraw_enis(node);
+    } else if shared && record.spec.eni.is_some() {
+        let addresses = max_available_ip(&record.spec).to_string();
         publication.annotate(
             annotation::MAX_AVAILABLE_IP,
             node.max_ip_annotation.as_ref(),
             addresses,
         );
-        if node.eni_only {
-            let known = [node.eni_capacity.as_ref(), node.eni_allocatable.as_ref()];
-            let enis = whole_enis(&record.spec.node_cap).to_string();
-            publication.advertise(resource::ENI, known, enis);
-        }
     }
     publication
 }

@@ -158,13 +158,22 @@ fn what_pods_can_have_follows_from_the_flavors_and_small_types_are_named() {
     ];
     let wanted = plan_publication(&facts(), &record, true);
     assert_eq!(wanted.annotations["k8s.aliyun.com/max-available-ip"], "45");
-    let whole = NodeFacts {
+    let mut whole = NodeFacts {
         eni_only: true,
         ..facts()
     };
+    let told = |node: &NodeFacts| {
+        plan_publication(node, &record, true)
+            .resources
+            .get("aliyun/eni")
+            .cloned()
+    };
+    assert_eq!(told(&whole), None, "no agent serves whole ENIs");
+    whole.eni_capacity = Some("3".into());
     assert_eq!(
-        plan_publication(&whole, &record, true).resources["aliyun/eni"],
-        "3"
+        told(&whole).as_deref(),
+        Some("0"),
+        "what another version advertised is taken back"
     );
 
     let metadata = &record.spec.node_metadata;
@@ -173,14 +182,12 @@ fn what_pods_can_have_follows_from_the_flavors_and_small_types_are_named() {
         ipv4_per_adapter,
         ..NodeCap::default()
     };
-    assert_eq!(too_small(metadata, &cap(3, 6), false), None);
-    let words = too_small(metadata, &cap(2, 11), false).unwrap();
+    assert_eq!(too_small(metadata, &cap(3, 6)), None);
+    let words = too_small(metadata, &cap(2, 11)).unwrap();
     assert!(
         words.contains("ecs.tiny") && words.contains("11 addresses"),
         "{words}"
     );
-    assert_eq!(too_small(metadata, &cap(8, 1), true), None);
-    assert!(too_small(metadata, &cap(7, 50), true).unwrap().contains("6 ENIs"));
 }
 
 /// A node, its cloud, and a process that may lose its memory.

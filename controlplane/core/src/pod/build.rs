@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use terway_crds::names::{annotation, finalizer, label};
 use terway_crds::{
-    Allocation, AttachmentOptions, Creation, Eni, EniType, Family, PodEni, PodEniSpec, PodNetwork,
-    RequestParameters,
+    Allocation, AttachmentOptions, Creation, Eni, Family, PodEni, PodEniSpec, PodNetwork, RequestParameters,
 };
 
 use super::PodFacts;
+use crate::carrier::{Carrier, NotServed};
 use crate::intent::own_tags;
 use crate::node::NodeFacts;
 use crate::vswitch::Candidate;
@@ -33,14 +33,8 @@ pub enum BuildError {
         "network {index} has no security group: set securityGroupIDs in the PodNetworking or security_groups in eni-config"
     )]
     NoSecurityGroup { index: usize },
-    #[error(
-        "network {index} asks for eniType ENI, but node {node} serves trunk members: use eniType Trunk or Default"
-    )]
-    WholeEniOnTrunkNode { index: usize, node: String },
-    #[error(
-        "network {index} asks for eniType Trunk, but node {node} serves whole ENIs only: use eniType ENI or Default"
-    )]
-    TrunkOnWholeEniNode { index: usize, node: String },
+    #[error("network {index}: {problem}")]
+    NotServed { index: usize, problem: NotServed },
 }
 
 /// Builds the PodENI. `chosen` holds the vSwitch of each network.
@@ -95,7 +89,9 @@ fn allocation(
     if network.security_group_ids.is_empty() {
         return Err(BuildError::NoSecurityGroup { index });
     }
-    let trunk = uses_trunk(index, &network.eni_options.eni_type, node, settings.enable_trunk)?;
+    let carrier = Carrier::on_node(&network.eni_options.eni_type, node, settings.enable_trunk)
+        .map_err(|problem| BuildError::NotServed { index, problem })?;
+    let trunk = carrier == Carrier::TrunkMember;
     let allocation_type = network.allocation_type.clone().unwrap_or_default();
     let parameters = RequestParameters {
         vswitch_id: vswitch.id.clone(),
@@ -138,26 +134,4 @@ fn allocation(
             .for_each(|net| allocation.set_cidr(net));
     }
     Ok(allocation)
-}
-
-/// Whether a network becomes a member of the node's trunk (or a whole ENI).
-///
-/// # Errors
-/// When the node does not serve the kind that is asked for; upstream attaches the other kind in
-/// silence, and the pod's bandwidth and limits are then not what its author meant.
-pub fn uses_trunk(index: usize, kind: &EniType, node: &NodeFacts, enabled: bool) -> Result<bool, BuildError> {
-    let possible = enabled && !node.eni_only;
-    match kind {
-        EniType::Eni if possible => Err(BuildError::WholeEniOnTrunkNode {
-            index,
-            node: node.name.clone(),
-        }),
-        EniType::Trunk if !possible => Err(BuildError::TrunkOnWholeEniNode {
-            index,
-            node: node.name.clone(),
-        }),
-        EniType::Eni => Ok(false),
-        EniType::Trunk => Ok(true),
-        EniType::Default | EniType::Other(_) => Ok(possible),
-    }
 }

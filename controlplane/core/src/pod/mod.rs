@@ -6,6 +6,6 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use build::{BuildError, Settings, build, uses_trunk};
+pub use build::{BuildError, Settings, build};
 pub use facts::PodFacts;
 pub use plan::{Action, Idle, is_fixed, node_name, plan, pod_uid};

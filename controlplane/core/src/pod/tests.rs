@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_crds::names::{annotation, label};
-use terway_crds::{AllocationTypeKind, EniType, Phase, PodEni, PodEniStatus, PodNetwork};
+use terway_crds::{AllocationTypeKind, Phase, PodEni, PodEniStatus, PodNetwork};
 
 use super::*;
 use crate::node::NodeFacts;
@@ -245,14 +245,18 @@ fn the_record_carries_the_whole_request_before_it_is_sent() {
 }
 
 #[test]
-fn a_kind_of_eni_that_the_node_does_not_serve_is_refused() {
+fn no_record_is_made_for_a_carrier_that_the_node_does_not_serve() {
     let whole_only = NodeFacts {
         eni_only: true,
         ..node()
     };
-    assert_eq!(uses_trunk(0, &EniType::Default, &node(), true), Ok(true));
-    assert_eq!(uses_trunk(0, &EniType::Default, &whole_only, true), Ok(false));
-    assert!(uses_trunk(0, &EniType::Eni, &node(), true).is_err());
-    assert!(uses_trunk(0, &EniType::Trunk, &whole_only, true).is_err());
-    assert!(uses_trunk(0, &EniType::Trunk, &node(), false).is_err());
+    let refused = build(
+        &pod("p"),
+        &whole_only,
+        &[network()],
+        &[vswitch()],
+        &settings(),
+        Timestamp::UNIX_EPOCH,
+    );
+    assert!(matches!(refused, Err(BuildError::NotServed { index: 0, .. })));
 }

@@ -6,6 +6,7 @@ use terway_crds::{Allocation, AttachTo, Phase, PodEni};
 
 use super::plan::{Observed, Plan, PodState, Step, Wait, interface, set_status, worse};
 use super::status;
+use crate::carrier::Carrier;
 use crate::conditions::failing_reason;
 use crate::intent::{self, elapsed};
 use crate::network_interface::ENI_NOT_FOUND;
@@ -22,12 +23,9 @@ pub(super) fn target(
     if node.instance_id.is_empty() {
         return Err(Wait::NoNode);
     }
-    let trunk = allocation.eni.attachment_options.trunk.unwrap_or(!node.eni_only);
-    let trunk_eni_id = match (trunk, &node.trunk_on) {
-        (true, Some(id)) => id.clone(),
-        (true, None) => return Err(Wait::NoTrunk),
-        (false, _) if node.eni_only => String::new(),
-        (false, _) => return Err(Wait::NotServed),
+    let trunk_eni_id = match Carrier::recorded(allocation, node) {
+        Carrier::TrunkMember => node.trunk_on.clone().ok_or(Wait::NoTrunk)?,
+        Carrier::WholeNic | Carrier::SharedNic => return Err(Wait::NotServed),
     };
     Ok(AttachTo {
         instance_id: node.instance_id.clone(),

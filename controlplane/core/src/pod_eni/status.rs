@@ -9,6 +9,7 @@ use terway_crds::names::condition;
 use terway_crds::{BindStatus, EniInfo, NetworkInterface, Phase, PodEni, PodEniStatus, PodEniSummary};
 
 use super::Wait;
+use crate::carrier::NotServed;
 use crate::conditions::{Statement, state};
 use crate::pod::is_fixed;
 
@@ -97,10 +98,7 @@ pub fn waiting(record: &PodEni, wait: &Wait, now: Timestamp) -> Option<PodEniSta
             "NoNode",
             "the pod's node is not known, or does not name its instance".to_owned(),
         ),
-        Wait::NotServed => (
-            "NotServed",
-            "the pod's node serves trunk members, not whole ENIs: use eniType Trunk or Default".to_owned(),
-        ),
+        Wait::NotServed => ("NotServed", NotServed::RecordedWholeEni.to_string()),
         Wait::Malformed => (
             "Malformed",
             "an allocation has neither an ENI nor a recorded request: delete this PodENI".to_owned(),

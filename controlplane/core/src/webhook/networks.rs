@@ -10,6 +10,7 @@ use terway_crds::names::annotation;
 use terway_crds::{EniType, NetworkRequest, PodNetwork, PodNetworking, PodNetworks, VSwitchSelectionPolicy};
 
 use super::{NetworkDefaults, Refusal, allocation, matching};
+use crate::carrier::Carrier;
 
 /// The interface every pod has; only it takes the cluster's defaults.
 pub(super) const FIRST_INTERFACE: &str = "eth0";
@@ -185,6 +186,20 @@ pub(super) fn complete(
         check(network, owner_without_names)?;
     }
     check_together(networks)
+}
+
+/// What carries the traffic of a pod's networks.
+pub(super) fn carrier(networks: &[PodNetwork], enable_trunk: bool) -> Result<Carrier, Refusal> {
+    let mut carrier = Carrier::SharedNic;
+    for network in networks {
+        carrier = Carrier::asked(&network.eni_options.eni_type, enable_trunk).map_err(|problem| {
+            Refusal::NotServed {
+                interface: network.interface.clone(),
+                problem,
+            }
+        })?;
+    }
+    Ok(carrier)
 }
 
 fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), Refusal> {

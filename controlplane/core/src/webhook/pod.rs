@@ -11,6 +11,7 @@ use terway_crds::{PodEni, PodNetwork, PodNetworking, PodNetworks};
 use super::networks::Asked;
 use super::patch::PatchOperation;
 use super::{NetworkDefaults, PassedOver, Refusal, matching, networks, placement, resources};
+use crate::carrier::Carrier;
 use crate::pod::PodFacts;
 
 /// Settings of the cluster that the review follows.
@@ -103,10 +104,13 @@ pub fn review<N: Borrow<PodNetworking>>(input: &PodReview<'_, N>) -> PodVerdict 
             passed_over,
         }) => {
             let owner = (!facts.fixed_name).then(|| owner_kind(input.pod));
-            match networks::complete(&mut asked.networks, input.defaults, owner.as_deref()) {
+            let networks = &mut asked.networks;
+            let complete = networks::complete(networks, input.defaults, owner.as_deref());
+            let carrier = complete.and_then(|()| networks::carrier(networks, input.settings.enable_trunk));
+            match carrier {
                 Err(refusal) => PodVerdict::Refused(refusal),
-                Ok(()) => {
-                    let patch = write(input, spec, &asked, networking);
+                Ok(carrier) => {
+                    let patch = write(input, spec, &asked, carrier, networking);
                     PodVerdict::Mutated(PodMutation {
                         networks: asked.networks,
                         patch,
@@ -187,15 +191,12 @@ fn write<N>(
     input: &PodReview<'_, N>,
     spec: &PodSpec,
     asked: &Asked,
+    carrier: Carrier,
     networking: Option<&str>,
 ) -> Vec<PatchOperation> {
     let mut patch = annotate(input.pod, &asked.networks, networking);
-    if let Some(container) = spec
-        .containers
-        .first()
-        .filter(|_| input.settings.inject_resources)
-    {
-        let resource = resources::resource_of(&asked.networks, input.settings.enable_trunk);
+    let resource = resources::resource_of(carrier).filter(|_| input.settings.inject_resources);
+    if let (Some(container), Some(resource)) = (spec.containers.first(), resource) {
         patch.extend(resources::inject(container, resource, asked.networks.len()));
     }
     // A DaemonSet's pod is bound to its node already.

@@ -9,6 +9,7 @@ use terway_crds::{EniType, PodNetworking, PodNetworkingSpec};
 use super::allocation::{self, AllocationProblem};
 use super::networks::MAX_SECURITY_GROUPS;
 use super::{NetworkDefaults, PatchOperation};
+use crate::carrier::{Carrier, NotServed};
 
 /// Settings of the cluster that the review follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum PodNetworkingProblem {
         "spec.eniOptions.eniType {eni_type} needs a selector here: this cluster does not write ENI resources into pods (enableWebhookInjectResource), so set eniType to Default or add a selector"
     )]
     EniTypeWithoutSelector { eni_type: String },
+    #[error("spec.eniOptions: {0}")]
+    NotServed(NotServed),
 }
 
 /// Fills in the cluster's vSwitches and security groups where the PodNetworking names none.
@@ -115,6 +118,10 @@ fn problems(spec: &PodNetworkingSpec, rules: &PodNetworkingRules) -> Vec<PodNetw
         }
     }
     let eni_type = &spec.eni_options.eni_type;
+    // The setting enableTrunk is not the PodNetworking's; pods are refused because of it.
+    if let Err(problem) = Carrier::asked(eni_type, true) {
+        found.push(PodNetworkingProblem::NotServed(problem));
+    }
     if !rules.inject_resources && spec.selector.is_empty() && *eni_type != EniType::Default {
         found.push(PodNetworkingProblem::EniTypeWithoutSelector {
             eni_type: eni_type.to_string(),

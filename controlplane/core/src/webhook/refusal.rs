@@ -4,6 +4,7 @@ use terway_crds::names::annotation;
 
 use super::allocation::AllocationProblem;
 use super::matching::Reason;
+use crate::carrier::NotServed;
 
 /// Why a pod is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,8 @@ pub enum Refusal {
         "interface {interface} has no security group: name one in securityGroupIDs, or set security_groups in the ConfigMap eni-config"
     )]
     NoSecurityGroup { interface: String },
+    #[error("interface {interface}: {problem}")]
+    NotServed { interface: String, problem: NotServed },
     #[error("interface {interface}: {problem}")]
     Allocation {
         interface: String,

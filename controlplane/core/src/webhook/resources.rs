@@ -3,19 +3,16 @@
 use k8s_openapi::api::core::v1::Container;
 use serde_json::{Map, Value, json};
 use terway_crds::names::resource;
-use terway_crds::{EniType, PodNetwork};
 
 use super::patch::PatchOperation;
+use crate::carrier::Carrier;
 
-/// The resource that a pod with these networks takes from its node.
-pub(super) fn resource_of(networks: &[PodNetwork], trunk: bool) -> &'static str {
-    let whole = networks
-        .iter()
-        .any(|network| network.eni_options.eni_type == EniType::Eni);
-    if trunk && !whole {
-        resource::MEMBER_ENI
-    } else {
-        resource::ENI
+/// The resource that a carrier takes from the pod's node; a shared ENI takes none.
+pub(super) fn resource_of(carrier: Carrier) -> Option<&'static str> {
+    match carrier {
+        Carrier::TrunkMember => Some(resource::MEMBER_ENI),
+        Carrier::WholeNic => Some(resource::ENI),
+        Carrier::SharedNic => None,
     }
 }
 

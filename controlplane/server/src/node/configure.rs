@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use terway_core::carrier::check_node;
 use terway_core::conditions::{Statement, state};
 use terway_core::eni_config::{EniConfig, Place, resolve};
 use terway_core::node::{NodeFacts, too_small};
@@ -190,8 +191,16 @@ impl NodeController {
 }
 
 fn capacity(record: &NodeRecord, node: &NodeFacts) -> Statement<'static> {
+    if let Err(problem) = check_node(node) {
+        return Statement {
+            kind: LARGE_ENOUGH,
+            holds: false,
+            reason: "NotServed",
+            message: problem.to_string(),
+        };
+    }
     let spec = &record.spec;
-    match too_small(&spec.node_metadata, &spec.node_cap, node.eni_only) {
+    match too_small(&spec.node_metadata, &spec.node_cap) {
         Some(message) => Statement {
             kind: LARGE_ENOUGH,
             holds: false,

@@ -338,16 +338,21 @@ fn what_the_author_wrote_beside_ours_is_kept() {
 }
 
 #[test]
-fn whole_enis_are_asked_for_by_type_and_where_there_is_no_trunk() {
-    let count = |case: &Case| case.stored()["spec"]["containers"][0]["resources"]["limits"].clone();
+fn whole_enis_are_refused_by_type_and_where_there_is_no_trunk() {
     let whole = networking("db", json!({ "spec": { "eniOptions": { "eniType": "ENI" } } }));
-    assert_eq!(
-        count(&Case::new(pod(json!({})), vec![whole])),
-        json!({ "aliyun/eni": "1" })
-    );
+    let refusal = Case::new(pod(json!({})), vec![whole]).refusal();
+    assert!(refusal.contains("set eniType to Trunk or Default"), "{refusal}");
     let mut case = Case::new(pod(json!({})), vec![networking("db", json!({}))]);
     case.settings.enable_trunk = false;
-    assert_eq!(count(&case), json!({ "aliyun/eni": "1" }));
+    let refusal = case.refusal();
+    assert!(refusal.contains("set enableTrunk to true"), "{refusal}");
+}
+
+#[test]
+fn members_are_counted_only_where_resources_are_injected() {
+    let count = |case: &Case| case.stored()["spec"]["containers"][0]["resources"]["limits"].clone();
+    let mut case = Case::new(pod(json!({})), vec![networking("db", json!({}))]);
+    assert_eq!(count(&case), json!({ "aliyun/member-eni": "1" }));
     case.settings.inject_resources = false;
     assert_eq!(count(&case), Value::Null);
 }

@@ -114,6 +114,19 @@ fn without_resource_injection_an_eni_type_needs_a_selector() {
 }
 
 #[test]
+fn a_whole_eni_is_refused_and_a_stored_one_can_still_be_changed() {
+    let whole = networking(json!({ "eniOptions": { "eniType": "ENI" } }));
+    let problems = validate(&whole, None, &RULES);
+    assert!(
+        problems[0]
+            .to_string()
+            .contains("set eniType to Trunk or Default"),
+        "{problems:?}"
+    );
+    assert_eq!(validate(&whole, Some(&whole), &RULES), []);
+}
+
+#[test]
 fn only_what_is_missing_is_filled_in() {
     let defaults =
         NetworkDefaults::parse(r#"{"vswitches":{"z":["vsw-9"]},"security_group":"sg-9"}"#).unwrap();
