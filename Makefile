@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/terway
-export PATH := $(CACHE)/k8s-1.34.2/bin:$(CACHE)/bpf-linker-0.13.0/bin:$(PATH)
+export PATH := $(CACHE)/k8s-1.34.2/bin:$(CACHE)/bpf-linker-0.13.0/bin:$(CACHE)/cargo-machete-0.9.2/bin:$(PATH)
 
 .PHONY: help
 help: ## list the targets
@@ -41,6 +41,8 @@ storms: build ## disturb agents, kubelets, control plane and nodes under a hundr
 lint: setup fmt-check ## check format, clippy, chart, generated files and prose
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/check-closures.sh
+	@scripts/check-sizes.sh
+	cargo machete
 	@scripts/check-chart.sh
 	@scripts/check-prose.sh
 

@@ -11,5 +11,6 @@ command -v cargo >/dev/null || {
 }
 ./install-packages.sh
 ./build-bpf-linker.sh
+./build-cargo-machete.sh
 ./build-kubernetes.sh
 ./build-coredns.sh

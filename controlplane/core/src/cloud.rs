@@ -7,6 +7,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use terway_crds::Family;
 
+/// Most security groups of one ENI (ECS user guide, page "Limits": security groups per ENI).
+pub const MAX_SECURITY_GROUPS: usize = 10;
+/// Most tags of one ENI (ECS API page "CreateNetworkInterface", parameter `Tag.N`).
+pub const MAX_TAGS: usize = 20;
+
 /// State of an ENI as DescribeNetworkInterfaces tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EniStatus {

@@ -7,7 +7,8 @@ use terway_crds::VSwitchSelectionPolicy;
 use terway_crds::names::tag;
 use terway_crds::node::Tag;
 
-use super::{ConfigProblem, EniConfig, IdleReclaim, MAX_SECURITY_GROUPS, MAX_TAGS};
+use super::{ConfigProblem, EniConfig, IdleReclaim, MAX_USER_TAGS};
+use crate::cloud::MAX_SECURITY_GROUPS;
 use crate::go_duration;
 
 /// ENIs with any of these tags belong to somebody else, whatever the configuration says.
@@ -184,7 +185,7 @@ fn pairs(keys: &Keys, key: &str) -> Result<BTreeMap<String, String>, ConfigProbl
 
 fn tags(keys: &Keys) -> Result<BTreeMap<String, String>, ConfigProblem> {
     let tags = pairs(keys, "eni_tags")?;
-    if tags.len() > MAX_TAGS {
+    if tags.len() > MAX_USER_TAGS {
         return Err(ConfigProblem::TooManyTags { count: tags.len() });
     }
     // The cluster's tag is set by many installations to its own id, which is what we write as well.

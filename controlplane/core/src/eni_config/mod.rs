@@ -16,14 +16,14 @@ use std::collections::BTreeMap;
 use terway_crds::VSwitchSelectionPolicy;
 use terway_crds::node::Tag;
 
+use crate::cloud::MAX_TAGS;
+
 pub use merge::merged;
 pub use problem::ConfigProblem;
 pub use resolve::{Place, Wanted, resolve};
 
-/// Most security groups of one ENI, a limit of the cloud.
-pub const MAX_SECURITY_GROUPS: usize = 10;
-/// Most tags of one ENI that a user can choose: the cloud takes 20, and ours are three.
-pub const MAX_TAGS: usize = 17;
+/// Most tags of one ENI that a user can choose: three are the product's own.
+pub const MAX_USER_TAGS: usize = MAX_TAGS - 3;
 
 /// How addresses that stay idle are given back; off without `after`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 //! What can be wrong with eni-config. Every sentence names the key, its value and what to do.
 
+use super::MAX_USER_TAGS;
+use crate::cloud::MAX_SECURITY_GROUPS;
+
 /// Why eni-config is not followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigProblem {
@@ -15,11 +18,13 @@ pub enum ConfigProblem {
         "min_pool_size is {min} and max_pool_size is {max}: make min_pool_size the smaller, or raise max_pool_size"
     )]
     MinAboveMax { min: i32, max: i32 },
-    #[error("security_groups names {count} groups ({groups}), and an ENI can have 10: remove some")]
+    #[error(
+        "security_groups names {count} groups ({groups}), and an ENI can have {MAX_SECURITY_GROUPS}: remove some"
+    )]
     TooManySecurityGroups { count: usize, groups: String },
     #[error("security_groups is empty: name at least one security group")]
     NoSecurityGroup,
-    #[error("eni_tags has {count} tags, and there is room for 17 beside our own: remove some")]
+    #[error("eni_tags has {count} tags, and there is room for {MAX_USER_TAGS} beside our own: remove some")]
     TooManyTags { count: usize },
     #[error("eni_tags sets {key} to {value:?}, which is the product's own tag: remove it")]
     OwnTag { key: String, value: String },

@@ -11,11 +11,10 @@ use terway_crds::{EniType, NetworkRequest, PodNetwork, PodNetworking, PodNetwork
 
 use super::{NetworkDefaults, Refusal, allocation, matching};
 use crate::carrier::Carrier;
+use crate::cloud::MAX_SECURITY_GROUPS;
 
 /// The interface every pod has; only it takes the cluster's defaults.
 pub(super) const FIRST_INTERFACE: &str = "eth0";
-/// The cloud's limit for one ENI.
-pub(super) const MAX_SECURITY_GROUPS: usize = 10;
 /// Longer names are refused by upstream's daemon too.
 const MAX_INTERFACE_NAME: usize = 5;
 

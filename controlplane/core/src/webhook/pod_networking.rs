@@ -7,9 +7,9 @@ use serde_json::json;
 use terway_crds::{EniType, PodNetworking, PodNetworkingSpec};
 
 use super::allocation::{self, AllocationProblem};
-use super::networks::MAX_SECURITY_GROUPS;
 use super::{NetworkDefaults, PatchOperation};
 use crate::carrier::{Carrier, NotServed};
+use crate::cloud::MAX_SECURITY_GROUPS;
 
 /// Settings of the cluster that the review follows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use terway_crds::names::annotation;
 use super::allocation::AllocationProblem;
 use super::matching::Reason;
 use crate::carrier::NotServed;
+use crate::cloud::MAX_SECURITY_GROUPS;
 
 /// Why a pod is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +46,7 @@ pub enum Refusal {
     #[error("interface {name} is asked for twice: give each network an interface name of its own")]
     DuplicateInterface { name: String },
     #[error(
-        "interface {interface}: an ENI can be in at most 10 security groups, and {count} are named: shorten securityGroupIDs"
+        "interface {interface}: an ENI can be in at most {MAX_SECURITY_GROUPS} security groups, and {count} are named: shorten securityGroupIDs"
     )]
     TooManySecurityGroups { interface: String, count: usize },
     #[error(

@@ -1,4 +1,5 @@
-//! JSON merge patches (RFC 7396) that say only what changed.
+//! JSON merge patches (RFC 7396) that say only what changed. (json-patch applies such patches, and computes JSON
+//! patches of RFC 6902 alone.)
 
 use serde_json::{Map, Value};
 

@@ -190,8 +190,15 @@ async fn what_cannot_be_assigned_is_refused_with_the_api_s_own_codes() {
     bench
         .refused(ASSIGN, &[odd, one], 400, "InvalidParams.EniId")
         .await;
+}
 
-    // The primary address stays, and a list is taken back whole or not at all.
+/// The primary address stays, and a list is taken back whole or not at all.
+#[tokio::test]
+async fn what_cannot_be_taken_back_is_refused_and_changes_nothing() {
+    let bench = Bench::start(quick_world()).await;
+    let eni = bench.create(&[]).await;
+    let own = shown(&bench, &eni).await.remove(0);
+    let id = ("NetworkInterfaceId", eni.as_str());
     for (more, code) in [
         (
             vec![("PrivateIpAddress.1", own.as_str())],

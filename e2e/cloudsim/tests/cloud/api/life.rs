@@ -280,7 +280,13 @@ async fn places_that_do_not_fit_are_refused_with_the_api_s_own_codes() {
     bench
         .refused(create, &[vswitch, group, taken], 403, "InvalidIp.IpAssigned")
         .await;
+}
 
+#[tokio::test]
+async fn too_many_groups_and_tags_are_refused() {
+    let bench = Bench::start(quick_world()).await;
+    let (group, vswitch) = (("SecurityGroupIds.1", "sg-web"), ("VSwitchId", "vsw-pod-h"));
+    let create = "CreateNetworkInterface";
     let many: Vec<(String, &str)> = (1..=11)
         .map(|n| (format!("SecurityGroupIds.{n}"), "sg-web"))
         .collect();
@@ -300,7 +306,12 @@ async fn places_that_do_not_fit_are_refused_with_the_api_s_own_codes() {
     bench
         .refused(create, &parameters, 400, "InvalidParameter.TagsLimitExceeded")
         .await;
+}
 
+#[tokio::test]
+async fn attachments_that_do_not_fit_are_refused_with_the_api_s_own_codes() {
+    let bench = Bench::start(quick_world()).await;
+    let (group, create) = (("SecurityGroupIds.1", "sg-web"), "CreateNetworkInterface");
     let far = [("VSwitchId", "vsw-pod-i"), group];
     let (_, answer) = bench.call(create, &far).await;
     let eni = answer["NetworkInterfaceId"].as_str().expect("an id").to_owned();
