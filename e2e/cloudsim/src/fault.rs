@@ -110,7 +110,7 @@ pub struct ActiveFault {
 
 /// The effects of all faults on one call.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Verdict {
+pub struct Effects {
     pub error: Option<(ApiError, Point)>,
     pub delay: Span,
     pub delay_reply: Span,
@@ -179,16 +179,16 @@ impl FaultTable {
     }
 
     /// Counts a call and decides which faults hit it.
-    pub fn judge(&mut self, call: u64, action: &str, enis: &[&str], random: &mut StdRng) -> Verdict {
-        let mut verdict = Verdict::default();
+    pub fn judge(&mut self, call: u64, action: &str, enis: &[&str], random: &mut StdRng) -> Effects {
+        let mut effects = Effects::default();
         for active in &mut self.faults {
             if active.matches(call, action, enis) && active.strikes(random) {
-                verdict.add(active.id, &active.fault);
+                effects.add(active.id, &active.fault);
             }
         }
         self.faults
             .retain(|active| active.fault.times.is_none_or(|times| active.hit < times));
-        verdict
+        effects
     }
 }
 
@@ -215,7 +215,7 @@ impl ActiveFault {
     }
 }
 
-impl Verdict {
+impl Effects {
     fn add(&mut self, id: u64, fault: &Fault) {
         self.faults.push(id);
         if let (None, Some(code)) = (&self.error, &fault.code) {

@@ -15,7 +15,7 @@ use crate::api::credentials::KeyRing;
 use crate::api::quota::QuotaTable;
 use crate::call_log::CallLog;
 use crate::clock::Clock;
-use crate::fault::{Fault, FaultTable, Verdict};
+use crate::fault::{Effects, Fault, FaultTable};
 use crate::gate::Gates;
 use crate::model::{Cloud, LookBack};
 use crate::world::{ActionTiming, Staleness, World, WorldError};
@@ -102,7 +102,7 @@ impl State {
     }
 
     /// The effects of the faults in force on a call.
-    pub fn judge(&self, call: u64, action: &str, enis: &[&str]) -> Verdict {
+    pub fn judge(&self, call: u64, action: &str, enis: &[&str]) -> Effects {
         self.faults
             .lock()
             .judge(call, action, enis, &mut self.random.lock())
@@ -119,8 +119,8 @@ impl State {
     }
 
     /// Which earlier moment a read shows, if not the present.
-    pub fn look_back(&self, verdict: &Verdict, now: Timestamp) -> LookBack {
-        let injected = verdict.stale.0;
+    pub fn look_back(&self, effects: &Effects, now: Timestamp) -> LookBack {
+        let injected = effects.stale.0;
         let enis = self.staleness.network_interfaces;
         let lag = match enis.longest().is_zero() {
             true => Duration::ZERO,

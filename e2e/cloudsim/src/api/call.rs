@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use super::signature::{Claim, Signed};
 use super::sts::{self, StsAction};
 use crate::call_log::CallRecord;
-use crate::fault::{Point, Verdict};
+use crate::fault::{Effects, Point};
 use crate::gate::{Arrival, Caller, HeldCall, Then};
 use crate::model::error;
 use crate::model::{ApiError, Completion, LookBack};
@@ -77,7 +77,7 @@ pub async fn answer(state: Arc<State>, request: HttpRequest) -> Reply {
     if hold(&state, &call.arrival.before, &held).await == Then::Drop {
         state
             .log
-            .append(call.record(&state, "dropped", None, &Verdict::default(), true));
+            .append(call.record(&state, "dropped", None, &Effects::default(), true));
         return Reply::Reset;
     }
     let reply = match admit(&state, &request, &query, &call) {
@@ -85,7 +85,7 @@ pub async fn answer(state: Arc<State>, request: HttpRequest) -> Reply {
         Err(refusal) => {
             state
                 .log
-                .append(call.record(&state, &refusal.code, None, &Verdict::default(), false));
+                .append(call.record(&state, &refusal.code, None, &Effects::default(), false));
             call.refuse(&refusal)
         }
     };
@@ -146,33 +146,33 @@ fn admit(state: &State, request: &HttpRequest, query: &Parameters, call: &Call) 
 }
 
 async fn carry_out(state: &State, service: &Service, call: &Call) -> Reply {
-    let verdict = state.judge(call.arrival.number, &call.action, &call.enis());
+    let effects = state.judge(call.arrival.number, &call.action, &call.enis());
     let (answer_after, done_after) = state.draw_timing(&call.action);
-    state.clock.sleep(answer_after + verdict.delay.0).await;
+    state.clock.sleep(answer_after + effects.delay.0).await;
     for (cut, outcome, reply) in [
-        (verdict.reset, "reset", Reply::Reset),
-        (verdict.silent, "silent", Reply::Silence),
+        (effects.reset, "reset", Reply::Reset),
+        (effects.silent, "silent", Reply::Silence),
     ] {
         if cut == Some(Point::Before) {
             state
                 .log
-                .append(call.record(state, outcome, None, &verdict, true));
+                .append(call.record(state, outcome, None, &effects, true));
             return reply;
         }
     }
-    if let Some((refusal, Point::Before)) = &verdict.error {
+    if let Some((refusal, Point::Before)) = &effects.error {
         state
             .log
-            .append(call.record(state, &refusal.code, None, &verdict, false));
+            .append(call.record(state, &refusal.code, None, &effects, false));
         return call.refuse(refusal);
     }
-    let completion = if verdict.stuck {
+    let completion = if effects.stuck {
         Completion::Never
     } else {
         Completion::After(done_after)
     };
-    let lost = verdict.reset.is_some() || verdict.silent.is_some() || verdict.half_reply;
-    let moment = state.look_back(&verdict, state.clock.now());
+    let lost = effects.reset.is_some() || effects.silent.is_some() || effects.half_reply;
+    let moment = state.look_back(&effects, state.clock.now());
     let outcome = state.with_cloud(|cloud, now| {
         let outcome = match service {
             Service::Cloud(action) => {
@@ -192,16 +192,16 @@ async fn carry_out(state: &State, service: &Service, call: &Call) -> Reply {
             Ok(answer) => ("OK", answer.eni_id()),
             Err(refusal) => (&*refusal.code, None),
         };
-        state.log.append(call.record(state, code, eni, &verdict, lost));
+        state.log.append(call.record(state, code, eni, &effects, lost));
         outcome
     });
     state.changed.notify_one();
-    state.clock.sleep(verdict.delay_reply.0).await;
-    match (verdict.reset, verdict.silent, &verdict.error) {
+    state.clock.sleep(effects.delay_reply.0).await;
+    match (effects.reset, effects.silent, &effects.error) {
         (Some(_), _, _) => Reply::Reset,
         (None, Some(_), _) => Reply::Silence,
         (None, None, Some((refusal, _))) => call.refuse(refusal),
-        (None, None, None) => call.reply(state, outcome, verdict.half_reply),
+        (None, None, None) => call.reply(state, outcome, effects.half_reply),
     }
 }
 
@@ -294,7 +294,7 @@ impl Call {
         state: &State,
         outcome: &str,
         eni: Option<&str>,
-        verdict: &Verdict,
+        effects: &Effects,
         reply_lost: bool,
     ) -> CallRecord {
         CallRecord {
@@ -312,8 +312,8 @@ impl Call {
                 .collect(),
             client_token: self.parameters.text("ClientToken"),
             outcome: outcome.to_owned(),
-            told: match &verdict.error {
-                Some((refusal, Point::After)) if verdict.reset.or(verdict.silent).is_none() => {
+            told: match &effects.error {
+                Some((refusal, Point::After)) if effects.reset.or(effects.silent).is_none() => {
                     Some(refusal.code.to_string())
                 }
                 Some(_) | None => None,
@@ -322,7 +322,7 @@ impl Call {
                 .map(str::to_owned)
                 .or_else(|| self.parameters.text("NetworkInterfaceId")),
             request_id: self.request_id.clone(),
-            faults: verdict.faults.clone(),
+            faults: effects.faults.clone(),
             reply_lost,
             reply_gates: self.arrival.after.clone(),
         }

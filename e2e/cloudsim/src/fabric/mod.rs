@@ -40,11 +40,11 @@ pub use self::{
 use self::{home::Home, pcap::Capture, ports::PortId, tap::TapError, worker::Shared};
 use crate::world::SecurityGroup;
 
-/// A running fabric. Clones are handles to the same one; it ends, and its TAPs vanish, with the
-/// last of them.
+/// A running fabric. Clones are handles of the same fabric. When the last handle is dropped, the fabric ends and its TAPs
+/// vanish.
 ///
-/// `plug`, `unplug` and `pcap` wait for the kernel, which takes some tens of milliseconds to move
-/// or remove a device: call them from a thread that may block.
+/// `plug`, `unplug` and `pcap` wait for the kernel, which takes some tens of milliseconds to move or remove a device. Call
+/// them from a thread that may block.
 #[derive(Debug, Clone)]
 pub struct Fabric {
     inner: Arc<Inner>,
@@ -83,8 +83,7 @@ impl Fabric {
         })
     }
 
-    /// Puts other subnets and security groups in place of all. Sessions go on where the new rules
-    /// would still let them begin.
+    /// Replaces all subnets and security groups. A session goes on if the new rules still allow it.
     pub fn set_topology(&self, vswitches: Vec<VSwitchNet>, groups: Vec<SecurityGroup>) {
         self.inner
             .shared
@@ -94,12 +93,12 @@ impl Fabric {
             .set_topology(vswitches, groups);
     }
 
-    /// Connects an ENI. A direct one appears as a TAP in its namespace: down, without addresses.
-    /// A member needs its trunk plugged before.
+    /// Connects an ENI. A direct ENI appears as a TAP in its namespace, down and without addresses. The trunk of a member
+    /// must be plugged before.
     pub fn plug(&self, port: Port) -> Result<(), FabricError> {
         let id = self.inner.shared.state.lock().switch.plug(&port)?;
         let eni_id = port.eni_id.clone();
-        // From here on a failure must give the addresses back.
+        // A failure from here on gives the addresses back.
         let connected = self.connect(id, port);
         if connected.is_err() {
             self.unplug(&eni_id);
@@ -130,8 +129,8 @@ impl Fabric {
             .map_err(|TapError { step, source }| FabricError::Tap { eni_id, step, source })
     }
 
-    /// Disconnects an ENI: its TAP vanishes, its sessions end, a trunk takes its members with it.
-    /// Nothing happens when it is not plugged.
+    /// Disconnects an ENI. Its TAP vanishes, its sessions end, and the members of a trunk are disconnected too. An ENI that
+    /// is not plugged is ignored.
     pub fn unplug(&self, eni_id: &str) {
         let nics = self.inner.shared.state.lock().unplug(eni_id);
         drop(nics);
@@ -152,7 +151,7 @@ impl Fabric {
             .update(eni_id, addresses, groups)
     }
 
-    /// What became of all frames so far.
+    /// The counters of all frames so far.
     pub fn counters(&self) -> Counters {
         let state = self.inner.shared.state.lock();
         state
@@ -160,8 +159,8 @@ impl Fabric {
             .counters(|id| Some(state.nics.get(&id)?.tap.as_ref()?.ifname().to_owned()))
     }
 
-    /// Records what an ENI's instance sends and is handed, or ends the recording. The capture of a
-    /// trunk shows its members' frames too; dropped frames show at their sender.
+    /// Starts to record the frames that an ENI's instance sends and receives, or ends the recording. The capture of a
+    /// trunk contains the frames of its members. A dropped frame is in the capture of its sender.
     pub fn pcap(&self, eni_id: &str, path: Option<PathBuf>) -> Result<(), FabricError> {
         let not_plugged = || FabricError::NotPlugged {
             eni_id: eni_id.to_owned(),

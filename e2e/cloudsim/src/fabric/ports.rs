@@ -22,12 +22,12 @@ pub struct Entry {
     pub addresses: Vec<Ipv4Addr>,
     pub vswitch_id: String,
     pub groups: Vec<String>,
-    pub place: Place,
+    pub wiring: Wiring,
 }
 
 /// How the frames of a port travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Wiring {
     /// On a TAP of its own.
     Direct,
     /// With a tag, on the TAP of the port `trunk`.
@@ -51,12 +51,12 @@ impl PortTable {
         if self.by_eni.contains_key(&eni_id) {
             return Err(FabricError::AlreadyPlugged { eni_id });
         }
-        let place = self.place(port)?;
+        let wiring = self.wiring(port)?;
         self.check_addresses(&eni_id, None, &port.addresses)?;
 
         self.last += 1;
         let id = self.last;
-        if let Place::Member { trunk, vlan } = place {
+        if let Wiring::Member { trunk, vlan } = wiring {
             self.members.insert((trunk, vlan), id);
         }
         self.by_address
@@ -68,19 +68,19 @@ impl PortTable {
             addresses: port.addresses.clone(),
             vswitch_id: port.vswitch_id.clone(),
             groups: port.security_groups.clone(),
-            place,
+            wiring,
         };
         self.entries.insert(id, entry);
         Ok(id)
     }
 
-    fn place(&self, port: &Port) -> Result<Place, FabricError> {
+    fn wiring(&self, port: &Port) -> Result<Wiring, FabricError> {
         let PortKind::Member {
             trunk: trunk_eni,
             vlan,
         } = &port.kind
         else {
-            return Ok(Place::Direct);
+            return Ok(Wiring::Direct);
         };
         let eni_id = port.eni_id.clone();
         if !(1..=4094).contains(vlan) {
@@ -89,7 +89,7 @@ impl PortTable {
         let trunk = self.by_eni.get(trunk_eni).filter(|id| {
             self.entries
                 .get(id)
-                .is_some_and(|entry| entry.place == Place::Direct)
+                .is_some_and(|entry| entry.wiring == Wiring::Direct)
         });
         let Some(&trunk) = trunk else {
             return Err(FabricError::UnknownTrunk {
@@ -106,7 +106,7 @@ impl PortTable {
                 owner,
             });
         }
-        Ok(Place::Member { trunk, vlan: *vlan })
+        Ok(Wiring::Member { trunk, vlan: *vlan })
     }
 
     fn check_addresses(
@@ -204,9 +204,9 @@ impl PortTable {
 
     /// The port whose TAP carries the frames of `id`.
     pub fn carrier(&self, id: PortId) -> PortId {
-        match self.get(id).map(|entry| entry.place) {
-            Some(Place::Member { trunk, .. }) => trunk,
-            Some(Place::Direct) | None => id,
+        match self.get(id).map(|entry| entry.wiring) {
+            Some(Wiring::Member { trunk, .. }) => trunk,
+            Some(Wiring::Direct) | None => id,
         }
     }
 }

@@ -22,7 +22,7 @@ use super::{
     model::FabricOptions,
     pcap::Capture,
     ports::PortId,
-    switch::{Outcome, Switch, Verdict},
+    switch::{Decision, Switch, Verdict},
     tap::Tap,
     wire::ethernet::LinkHeader,
 };
@@ -178,23 +178,23 @@ impl State {
             };
             let frame = &buffer[..length];
             self.record(id, &[frame]);
-            let outcome = self.switch.switch(now, id, frame);
-            let written = self.carry_out(id, &outcome);
-            if outcome.from != id {
-                self.record(outcome.from, &[frame]);
+            let decision = self.switch.switch(now, id, frame);
+            let written = self.carry_out(id, &decision);
+            if decision.from != id {
+                self.record(decision.from, &[frame]);
             }
-            self.switch.settle(&outcome, length, written);
+            self.switch.count(&decision, length, written);
         }
         true
     }
 
-    fn carry_out(&mut self, ingress: PortId, outcome: &Outcome<'_>) -> Result<(), Reason> {
-        match &outcome.verdict {
+    fn carry_out(&mut self, ingress: PortId, decision: &Decision<'_>) -> Result<(), Reason> {
+        match &decision.verdict {
             Verdict::Drop(_) => Ok(()),
             Verdict::Forward { to, header, payload } => {
                 self.deliver(self.switch.ports().carrier(*to), *to, header, payload)
             }
-            Verdict::Answer { header, payload } => self.deliver(ingress, outcome.from, header, payload),
+            Verdict::Answer { header, payload } => self.deliver(ingress, decision.from, header, payload),
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
     groups::Direction,
     guard::{Crossing, Guard},
     model::{FabricOptions, Port, VSwitchNet},
-    ports::{Entry, Place, PortId, PortTable},
+    ports::{Entry, PortId, PortTable, Wiring},
     wire::{
         arp::Arp,
         ethernet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, Ethernet, GATEWAY_MAC, LinkHeader, Mac},
@@ -44,7 +44,7 @@ pub struct Switch {
 
 /// The decision about a frame, and its sender.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome<'f> {
+pub struct Decision<'f> {
     /// The ENI that sent the frame. If the ENI is unknown, the NIC by which the frame came in.
     pub from: PortId,
     pub verdict: Verdict<'f>,
@@ -146,7 +146,7 @@ impl Switch {
     }
 
     /// Decides about a frame that came in by the TAP of the port `ingress`.
-    pub fn switch<'f>(&mut self, now: Instant, ingress: PortId, frame: &'f [u8]) -> Outcome<'f> {
+    pub fn switch<'f>(&mut self, now: Instant, ingress: PortId, frame: &'f [u8]) -> Decision<'f> {
         let Some(ethernet) = Ethernet::parse(frame) else {
             return dropped(ingress, Reason::Malformed);
         };
@@ -158,7 +158,7 @@ impl Switch {
             },
         };
         let verdict = self.judge(now, from, &ethernet).unwrap_or_else(Verdict::Drop);
-        Outcome { from, verdict }
+        Decision { from, verdict }
     }
 
     fn judge<'f>(
@@ -194,11 +194,11 @@ impl Switch {
     }
 
     fn may_send_as(&self, sender: &Entry, mac: Mac) -> bool {
-        match sender.place {
-            Place::Direct => mac == sender.mac,
+        match sender.wiring {
+            Wiring::Direct => mac == sender.mac,
             // With `memberMac: member` the trunk's MAC is accepted too, because a stack that pushes the tag below its
             // routing layer does not know the member's MAC.
-            Place::Member { trunk, .. } => {
+            Wiring::Member { trunk, .. } => {
                 let is_trunk = self.ports.get(trunk).is_some_and(|trunk| trunk.mac == mac);
                 is_trunk || (self.options.rules.member_mac == MemberMac::Member && mac == sender.mac)
             }
@@ -301,9 +301,9 @@ impl Switch {
 
     fn header_to(&self, to: PortId) -> Option<LinkHeader> {
         let receiver = self.ports.get(to)?;
-        let (mac, vlan) = match receiver.place {
-            Place::Direct => (receiver.mac, None),
-            Place::Member { trunk, vlan } => match self.options.rules.member_mac {
+        let (mac, vlan) = match receiver.wiring {
+            Wiring::Direct => (receiver.mac, None),
+            Wiring::Member { trunk, vlan } => match self.options.rules.member_mac {
                 MemberMac::Trunk => (self.ports.get(trunk)?.mac, Some(vlan)),
                 MemberMac::Member => (receiver.mac, Some(vlan)),
             },
@@ -312,8 +312,8 @@ impl Switch {
     }
 }
 
-fn dropped<'f>(at: PortId, reason: Reason) -> Outcome<'f> {
-    Outcome {
+fn dropped<'f>(at: PortId, reason: Reason) -> Decision<'f> {
+    Decision {
         from: at,
         verdict: Verdict::Drop(Dropped { reason, at }),
     }

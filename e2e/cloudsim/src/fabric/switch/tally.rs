@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Dropped, Outcome, Switch, Verdict};
+use super::{Decision, Dropped, Switch, Verdict};
 use crate::fabric::{
     counters::{Counters, EniCounters, Reason},
     ports::PortId,
@@ -46,15 +46,15 @@ impl Tally {
 impl Switch {
     /// Counts a frame of `length` bytes. `written` is the result of writing, for a verdict that writes; a failed write
     /// counts as a drop at the receiver.
-    pub fn settle(&mut self, outcome: &Outcome<'_>, length: usize, written: Result<(), Reason>) {
-        let from = outcome.from;
+    pub fn count(&mut self, decision: &Decision<'_>, length: usize, written: Result<(), Reason>) {
+        let from = decision.from;
         self.tally.received += 1;
         if self.ports.get(from).is_some() {
             let counters = self.tally.ports.entry(from).or_default();
             counters.sent += 1;
             counters.sent_bytes += length as u64;
         }
-        match (&outcome.verdict, written) {
+        match (&decision.verdict, written) {
             (Verdict::Drop(drop), _) => {
                 let known = self.ports.get(drop.at).is_some();
                 self.tally.drop(*drop, known);

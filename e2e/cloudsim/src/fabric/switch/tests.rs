@@ -118,15 +118,15 @@ impl World {
 
     /// Sends a frame into a NIC, counts it, and tells what came of it.
     fn send(&mut self, ingress: PortId, frame: &[u8]) -> Result<Delivered, Reason> {
-        let outcome = self.switch.switch(self.now, ingress, frame);
-        self.switch.settle(&outcome, frame.len(), Ok(()));
-        match outcome.verdict {
+        let decision = self.switch.switch(self.now, ingress, frame);
+        self.switch.count(&decision, frame.len(), Ok(()));
+        match decision.verdict {
             Verdict::Forward { to, header, payload } => Ok(Delivered {
                 to,
                 frame: [header.as_bytes(), payload].concat(),
             }),
             Verdict::Answer { header, payload } => Ok(Delivered {
-                to: outcome.from,
+                to: decision.from,
                 frame: [header.as_bytes(), &payload].concat(),
             }),
             Verdict::Drop(Dropped { reason, .. }) => Err(reason),
@@ -400,8 +400,8 @@ fn later_fragments_share_the_fate_of_the_first() {
 fn a_failed_write_counts_as_a_drop_at_the_receiver() {
     let mut world = World::new();
     let frame = udp(ONE, TWO).from(ONE_MAC, None);
-    let outcome = world.switch.switch(world.now, world.one, &frame);
-    world.switch.settle(&outcome, frame.len(), Err(Reason::LinkDown));
+    let decision = world.switch.switch(world.now, world.one, &frame);
+    world.switch.count(&decision, frame.len(), Err(Reason::LinkDown));
     let counters = world.counters();
     assert_eq!((counters.forwarded, counters.dropped[&Reason::LinkDown]), (0, 1));
     assert_eq!(counters.enis["eni-2"].dropped[&Reason::LinkDown], 1);

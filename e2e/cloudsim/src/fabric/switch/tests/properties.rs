@@ -88,11 +88,11 @@ proptest! {
         let mut world = World::with(options);
         for (number, (first, frame)) in frames.iter().enumerate() {
             let ingress = if *first { world.one } else { world.two };
-            let outcome = world.switch.switch(world.now, ingress, frame);
-            if let Verdict::Forward { to, header, payload } = &outcome.verdict {
-                check_delivery(&world, &rules, outcome.from, *to, frame, (header, payload))?;
+            let decision = world.switch.switch(world.now, ingress, frame);
+            if let Verdict::Forward { to, header, payload } = &decision.verdict {
+                check_delivery(&world, &rules, decision.from, *to, frame, (header, payload))?;
             }
-            world.switch.settle(&outcome, frame.len(), Ok(()));
+            world.switch.count(&decision, frame.len(), Ok(()));
             prop_assert_eq!(balance(&world.counters()), number as u64 + 1);
         }
     }
