@@ -1,12 +1,12 @@
-//! Where the programs that the lab starts are found: the Kubernetes parts and CoreDNS in the cache that
-//! `scripts/setup.sh` fills, our own binaries beside the running one, the rest in the usual folders.
+//! Finds the programs that the lab starts. The Kubernetes parts and CoreDNS are in the cache that `scripts/setup.sh`
+//! fills. The project's own programs are beside the running program. All others are in the usual folders.
 
 use std::path::{Path, PathBuf};
 
-/// The Kubernetes version of the cluster; `scripts/build-kubernetes.sh` builds the same.
+/// The Kubernetes version of the cluster. `scripts/build-kubernetes.sh` builds the same version.
 pub const KUBERNETES_VERSION: &str = "1.34.2";
 
-/// The CoreDNS version of the cluster; `e2e/lab/coredns` requires the same, and `scripts/build-coredns.sh` builds it.
+/// The CoreDNS version of the cluster. `e2e/lab/coredns` requires the same version.
 pub const COREDNS_VERSION: &str = "1.13.1";
 
 /// A program that the lab needs is not on this machine.
@@ -29,9 +29,9 @@ pub fn cache_dir() -> Result<PathBuf, NotFound> {
     xdg("XDG_CACHE_HOME", ".cache").map(|dir| dir.join("terway"))
 }
 
-/// An XDG base folder: the variable where it is set to an absolute path, else `under_home` in HOME.
+/// An XDG base folder: the value of `variable` if it is an absolute path, else `under_home` in HOME.
 pub(crate) fn xdg(variable: &str, under_home: &str) -> Result<PathBuf, NotFound> {
-    // The base-directory rules say that a relative value is to be ignored.
+    // The XDG Base Directory Specification says that a relative value is ignored.
     if let Some(dir) = std::env::var_os(variable)
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute())
@@ -71,8 +71,8 @@ fn built(dir: PathBuf, name: &str) -> Result<PathBuf, NotFound> {
     }
 }
 
-/// One of our own programs, beside the running one. Test programs run from a subfolder
-/// (`target/debug/deps`), the programs lie one above.
+/// A program of this project, beside the running program. Test programs run in a subfolder (`target/debug/deps`); for
+/// them the folder above is searched too.
 pub fn own(name: &str) -> Result<PathBuf, NotFound> {
     let exe = std::env::current_exe().map_err(NotFound::CurrentExe)?;
     let dir = exe.parent().unwrap_or(Path::new("/")).to_path_buf();
@@ -85,8 +85,8 @@ pub fn own(name: &str) -> Result<PathBuf, NotFound> {
     })
 }
 
-/// One of our own programs as it goes into an image: the statically linked one of
-/// `scripts/build-cni.sh` where there is one, else the one beside this program.
+/// A program of this project for an image: the statically linked one of `scripts/build-cni.sh` if it exists, else the
+/// one beside the running program.
 pub fn packaged(name: &str) -> Result<PathBuf, NotFound> {
     let exe = std::env::current_exe().map_err(NotFound::CurrentExe)?;
     let linked = exe
@@ -100,7 +100,7 @@ pub fn packaged(name: &str) -> Result<PathBuf, NotFound> {
     }
 }
 
-/// A program of the distribution. PATH alone would not do: a user's PATH often lacks the sbin folders.
+/// A program of the distribution. It is searched in PATH and in the sbin folders, which a user's PATH often lacks.
 pub fn system(name: &str) -> Result<PathBuf, NotFound> {
     [
         "/usr/local/sbin",

@@ -1,7 +1,7 @@
-//! The cgroups of the machines: found, made, entered and swept.
+//! The cgroups of the machines.
 //!
-//! Each machine has one directory of its own directly below the root of every hierarchy, and a cgroup
-//! namespace that begins there, so that its kubelet believes to own the whole tree.
+//! Each machine has a directory directly below the root of every hierarchy, and a cgroup namespace whose root is this
+//! directory. Its kubelet therefore sees the directory as the whole tree.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -36,7 +36,7 @@ pub enum CgroupError {
 /// One mounted hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hierarchy {
-    /// Where the host has it.
+    /// Mount point on the host.
     pub mount: PathBuf,
     /// The mount options of a v1 hierarchy; none for v2.
     pub v1: Option<String>,
@@ -65,8 +65,9 @@ const V1_CONTROLLERS: [&str; 13] = [
 ];
 const V1_NEEDED: [&str; 5] = ["cpu", "cpuset", "memory", "devices", "pids"];
 const V2_CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
-/// On v2 no process may sit in a cgroup whose children have controllers: a machine's own processes
-/// live in this leaf beside its kubepods.
+/// Name of the cgroup of a machine's own processes on v2, beside its kubepods. On v2 a cgroup whose children have
+/// controllers may contain no process ("no internal process constraint" in the kernel's
+/// Documentation/admin-guide/cgroup-v2.rst).
 const V2_LEAF: &str = "machine";
 
 impl Layout {
@@ -112,7 +113,7 @@ impl Layout {
                 (Some("cgroup"), Some(options)) => Some(v1_options(options)),
                 _ => continue,
             };
-            // One hierarchy may be mounted at several places; it is still one.
+            // A hierarchy that is mounted at several places counts once.
             if !hierarchies.iter().any(|known| known.v1 == v1) {
                 hierarchies.push(Hierarchy {
                     mount: PathBuf::from(mount),
@@ -123,12 +124,12 @@ impl Layout {
         Self { hierarchies }
     }
 
-    /// Whether there is nothing but cgroup v2.
+    /// Whether the host has cgroup v2 only.
     pub fn v2_only(&self) -> bool {
         self.hierarchies.iter().all(|hierarchy| hierarchy.v1.is_none())
     }
 
-    /// Makes the cgroup `name` in every hierarchy.
+    /// Creates the cgroup `name` in every hierarchy.
     pub fn create(&self, name: &str) -> Result<(), CgroupError> {
         for hierarchy in &self.hierarchies {
             let dir = hierarchy.mount.join(name);
@@ -142,7 +143,7 @@ impl Layout {
                 .as_deref()
                 .is_some_and(|options| options.split(',').any(|o| o == "cpuset"))
             {
-                // A new cpuset is empty, and no process can enter an empty one.
+                // A new cpuset is empty, and no process can enter an empty cpuset (man page cpuset(7)).
                 for file in ["cpuset.cpus", "cpuset.mems"] {
                     let from = hierarchy.mount.join(file);
                     let value = std::fs::read_to_string(&from).map_err(|source| CgroupError::Io {
@@ -168,9 +169,9 @@ impl Layout {
         Ok(())
     }
 
-    /// Moves this process into the cgroup `name` of every hierarchy and calls `at_root`, which is the
-    /// moment to begin a cgroup namespace; then, on v2, goes on into the leaf and turns the controllers
-    /// on: the kernel takes no process into a cgroup that hands them out. Once for each cgroup.
+    /// Moves this process into the cgroup `name` of every hierarchy and calls `at_root`, which may create a cgroup
+    /// namespace. On v2 the process then moves on into the leaf, and the controllers are turned on. This works once for
+    /// each cgroup, because a cgroup with enabled controllers accepts no process.
     pub fn enter<E: From<CgroupError>>(
         &self,
         name: &str,
@@ -190,7 +191,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Moves this process to where the own processes of the machine `name` are.
+    /// Moves this process to the cgroup of the machine's own processes.
     pub fn join(&self, name: &str) -> Result<(), CgroupError> {
         for hierarchy in &self.hierarchies {
             let mut dir = hierarchy.mount.join(name);
@@ -225,8 +226,8 @@ impl Layout {
         Ok(found)
     }
 
-    /// Kills every process in the cgroups of that prefix and removes them. What could not be removed
-    /// within `patience` is returned.
+    /// Kills every process in the cgroups with this prefix and removes the cgroups. Returns the directories that could
+    /// not be removed within `patience`.
     pub fn sweep(&self, prefix: &str, patience: Duration) -> Result<Vec<PathBuf>, CgroupError> {
         let deadline = Instant::now() + patience;
         loop {
@@ -236,7 +237,7 @@ impl Layout {
                 clear(top, &mut pids);
             }
             for pid in pids {
-                // It may have ended since.
+                // An error means that the process has ended.
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
             let left = self.find(prefix)?;
@@ -248,8 +249,8 @@ impl Layout {
     }
 }
 
-/// Removes a cgroup and all below it, deepest first; collects the processes that are in the way.
-/// Errors show as directories that stay, and the caller tries again.
+/// Removes a cgroup and all cgroups below it, deepest first, and collects the processes that prevent this. A directory
+/// that stays is an error; the caller tries again.
 fn clear(dir: &Path, pids: &mut BTreeSet<i32>) {
     if let Ok(entries) = std::fs::read_dir(dir) {
         for entry in entries.flatten() {

@@ -1,4 +1,4 @@
-//! A lab from Rust: tests bring one up, use it, and drop it.
+//! A lab, for Rust programs: a test brings a lab up, uses it and drops it.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -42,23 +42,23 @@ pub enum ClusterError {
     Silent { log: PathBuf },
 }
 
-/// A lab that is up. Unless detached or attached to, it goes when this is dropped, and also when the
-/// process that holds this dies in any way.
+/// A running lab. A lab of [`Cluster::up`] ends when this value is dropped and when this process dies, unless it was
+/// detached. A lab of [`Cluster::attach`] stays.
 pub struct Cluster {
     state: StateDir,
     running: Running,
     supervisor: Option<Supervised>,
 }
 
-/// The supervisor that this process started, with the lease on which it lives.
+/// The supervisor that this process started, and the pipe whose end ends the supervisor.
 struct Supervised {
     child: Child,
     lease: Option<ChildStdin>,
 }
 
 impl Cluster {
-    /// Brings a lab up and waits until its nodes are registered (not Ready: no network plugin yet).
-    /// Blocks for some ten seconds; `say` gets each step as a sentence.
+    /// Brings a lab up and waits until its nodes are registered. The nodes are not Ready, because there is no network
+    /// plugin yet. This call blocks for about ten seconds; `say` gets each step as a sentence.
     pub fn up(options: &Options, mut say: impl FnMut(&str)) -> Result<Self, ClusterError> {
         if !nix::unistd::geteuid().is_root() {
             return Err(ClusterError::NotRoot);
@@ -87,7 +87,7 @@ impl Cluster {
         })
     }
 
-    /// A lab that is up already; dropping the result does nothing to it.
+    /// Attaches to a lab that is up. Dropping the result does not end the lab.
     pub fn attach(options: &Options) -> Result<Self, ClusterError> {
         let state = open(options)?;
         let running = state.running()?.ok_or_else(|| StateError::NotUp {
@@ -100,7 +100,7 @@ impl Cluster {
         })
     }
 
-    /// Lets the lab live on without this process.
+    /// Lets the lab stay when this process ends.
     pub fn detach(mut self) -> Result<(), ClusterError> {
         if let Some(mut supervised) = self.supervisor.take()
             && let Some(mut lease) = supervised.lease.take()
@@ -110,7 +110,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes the lab down and tells if something stayed behind.
+    /// Takes the lab down.
+    ///
+    /// # Errors
+    /// When something of the lab is left.
     pub fn down(mut self) -> Result<(), ClusterError> {
         self.end()
     }
@@ -140,7 +143,7 @@ impl Cluster {
         &self.running.machines
     }
 
-    /// `https://127.0.0.1:PORT`.
+    /// URL of the API server: `https://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.running.port)
     }
@@ -175,12 +178,12 @@ impl Cluster {
     fn tool(&self, name: &str) -> Result<Command, ClusterError> {
         let mut command = Command::new(binaries::kubernetes(name)?);
         command.env("KUBECONFIG", self.kubeconfig());
-        // The user's discovery cache knows another cluster under the same address.
+        // The user's discovery cache may be of another cluster with the same address.
         command.env("KUBECACHEDIR", self.state.machines().join("kubectl-cache"));
         Ok(command)
     }
 
-    /// A command that will run in a machine, in all its namespaces.
+    /// A command that runs its program in a machine, in all its namespaces.
     pub fn exec(&self, machine: &str) -> Result<Command, ClusterError> {
         let mut command = Command::new(binaries::own("lab")?);
         command
@@ -190,7 +193,7 @@ impl Cluster {
         Ok(command)
     }
 
-    /// A client of the API server for simple questions.
+    /// A client of the API server for simple requests.
     pub fn client(&self) -> Result<Client, ClusterError> {
         let authority = self.authority()?;
         let admin = authority.issue(&Identity::admin(), &[], &[])?;
@@ -224,7 +227,7 @@ pub fn open(options: &Options) -> Result<StateDir, StateError> {
 }
 
 fn prepare(state: &StateDir, options: &Options) -> Result<(), StateError> {
-    // The logs of the last lab stay until the next begins.
+    // The logs of the previous lab stay until the next lab begins.
     let logs = state.logs();
     if logs.exists() {
         std::fs::remove_dir_all(&logs).map_err(|source| StateError::Io {
@@ -264,7 +267,7 @@ fn start_supervisor(state: &StateDir) -> Result<Supervised, ClusterError> {
     Ok(Supervised { child, lease })
 }
 
-/// Passes the supervisor's steps on until it is ready or gives up.
+/// Reports the supervisor's steps until the lab is ready or has failed.
 fn follow(
     state: &StateDir,
     supervised: &mut Supervised,
@@ -283,7 +286,7 @@ fn follow(
             None => break,
         }
     }
-    // Its output ended, so it has: collect it, and what it could not remove goes with the next `up`.
+    // The supervisor's output ended, so the supervisor has ended. The next `up` removes what it left.
     drop(supervised.lease.take());
     supervised.child.wait().map_err(ClusterError::Supervisor)?;
     result

@@ -1,4 +1,4 @@
-//! Taking a lab down, whatever state it is in.
+//! Takes a lab down, in any state.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::cgroup::{CgroupError, Layout};
 use crate::state::{StateDir, StateError};
 use crate::supervisor::SWEEP_PATIENCE;
 
-/// Something of the lab is still there.
+/// Why a lab could not be taken down completely.
 #[derive(Debug, thiserror::Error)]
 pub enum DownError {
     #[error(transparent)]
@@ -32,23 +32,22 @@ fn paths(list: &[PathBuf]) -> String {
         .join(", ")
 }
 
-/// How long a supervisor may take to go when asked: it sweeps the cgroups itself.
+/// How long a supervisor may take to end. It removes the cgroups itself.
 const GRACE: Duration = Duration::from_secs(20);
 const KILLED: Duration = Duration::from_secs(5);
 
-/// What there was to do.
+/// What was found of a lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// A living lab, which was told to go.
+    /// A running lab, whose supervisor was told to end.
     Running,
-    /// No supervisor, but cgroups of one that was killed.
+    /// Cgroups of a supervisor that was killed.
     Remains,
     Nothing,
 }
 
-/// Takes the lab of that folder down. Machines, simulator and relay die with the supervisor, and with
-/// them every process, mount, namespace and link; only cgroup directories outlive a supervisor that was
-/// killed, and they are found by name.
+/// Takes the lab of this state folder down. Machines, simulator and relay end with the supervisor, and with them every
+/// process, mount, namespace and link. Only cgroup directories outlive a killed supervisor; they are found by name.
 pub fn down(state: &StateDir) -> Result<Found, DownError> {
     let _exclusive = state.lock()?;
     down_locked(state)
@@ -76,7 +75,7 @@ pub(crate) fn down_locked(state: &StateDir) -> Result<Found, DownError> {
 
 fn end(state: &StateDir, pid: u32) -> Result<(), DownError> {
     for (signal, patience) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, KILLED)] {
-        // Its lock was held a moment ago, so the id is its own; if it has ended since, all the better.
+        // The supervisor held its lock a moment ago, so the process id is its own. An error means that it has ended.
         let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {

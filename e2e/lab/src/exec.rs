@@ -1,4 +1,4 @@
-//! Running a command inside a machine: all its namespaces and its cgroups.
+//! Runs a command inside a machine, in all its namespaces and in its cgroups.
 
 use std::fs::File;
 use std::io;
@@ -36,7 +36,7 @@ pub enum ExecError {
     },
 }
 
-/// The mount namespace last: after it, /proc is the machine's.
+/// The namespaces to enter. The mount namespace is last, because afterwards /proc is the machine's.
 const NAMESPACES: [(&str, CloneFlags); 6] = [
     ("cgroup", CloneFlags::CLONE_NEWCGROUP),
     ("ipc", CloneFlags::CLONE_NEWIPC),
@@ -46,8 +46,8 @@ const NAMESPACES: [(&str, CloneFlags); 6] = [
     ("mnt", CloneFlags::CLONE_NEWNS),
 ];
 
-/// Moves this process into the machine and runs a command there; for a process that has one thread and
-/// does nothing else afterwards. Returns the exit code as a shell would.
+/// Moves this process into the machine and runs a command there. The process must have one thread and does nothing else
+/// afterwards. Returns the exit code as a shell does.
 pub fn exec(state: &StateDir, machine: &str, program: &str, arguments: &[String]) -> Result<i32, ExecError> {
     let pid = state.machine_pid(machine)?;
     let enter = |kind, source| ExecError::Enter {
@@ -78,13 +78,13 @@ pub fn exec(state: &StateDir, machine: &str, program: &str, arguments: &[String]
     if let Some(term) = std::env::var_os("TERM") {
         command.env("TERM", term);
     }
-    // Killed, this process must not leave the command behind in the machine.
+    // The command must not outlive this process when this process is killed.
     die_with_thread(&mut command);
     Ok(exit_code(command.status().map_err(run)?))
 }
 
 fn exit_code(status: ExitStatus) -> i32 {
-    // A shell's custom for a command that a signal ended.
+    // The exit code of a command that a signal ended is 128 plus the signal's number, as in a shell.
     status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))

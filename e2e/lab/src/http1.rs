@@ -1,4 +1,4 @@
-//! The little of HTTP/1 that the lab speaks: one request, one answer, over any byte stream.
+//! A minimal HTTP/1.0 client: one request and one answer over any byte stream.
 
 use std::io::{self, Read, Write};
 
@@ -9,8 +9,8 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Sends one request and reads the answer to its end. HTTP/1.0, so that the body ends with the
-/// connection and is never sent in chunks.
+/// Sends one request and reads the answer to its end. The request is HTTP/1.0, so that the body ends with the
+/// connection and is not sent in chunks.
 pub fn exchange(
     stream: &mut (impl Read + Write),
     host: &str,
@@ -32,7 +32,7 @@ pub fn exchange(
     stream.flush()?;
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
-        // Go's server may close without TLS close_notify; what was read stands.
+        // Go's server may close without a TLS close_notify. The bytes that were read are complete.
         Err(err) if err.kind() == io::ErrorKind::UnexpectedEof && !bytes.is_empty() => {}
         other => {
             other?;

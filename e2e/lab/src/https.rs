@@ -1,4 +1,4 @@
-//! Blocking HTTPS GETs with a client certificate: enough to ask an apiserver whether it is ready.
+//! Blocking HTTPS GETs with a client certificate, to ask kube-apiserver whether it is ready.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::http1::{self, Answer};
 use crate::pki::Pair;
 
-/// A question to an apiserver failed.
+/// Why a request to kube-apiserver failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpsError {
     #[error("the client's certificates are not usable")]
@@ -28,14 +28,14 @@ pub enum HttpsError {
     },
 }
 
-/// A client of one apiserver.
+/// A client of one kube-apiserver.
 pub struct Client {
     address: SocketAddr,
     config: Arc<ClientConfig>,
 }
 
 impl Client {
-    /// `address` must be among the names of the server's certificate; `ca` is PEM.
+    /// A client of the server at `address`, which the server's certificate must name. `ca` is PEM.
     pub fn new(address: SocketAddr, ca: &str, client: &Pair) -> Result<Self, HttpsError> {
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_slice(ca.as_bytes()).map_err(HttpsError::Pem)?;
@@ -43,7 +43,7 @@ impl Client {
         let certificate =
             CertificateDer::from_pem_slice(client.certificate.as_bytes()).map_err(HttpsError::Pem)?;
         let key = PrivateKeyDer::from_pem_slice(client.key.as_bytes()).map_err(HttpsError::Pem)?;
-        // Named, not the process default: the caller may have installed none, or another.
+        // The provider is named here, because the process may have no default provider, or another one.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -57,7 +57,7 @@ impl Client {
         })
     }
 
-    /// A GET; each of its steps waits for at most `patience`.
+    /// Sends a GET. Each step (connect, write, read) waits at most `patience`.
     pub fn get(&self, path: &str, patience: Duration) -> Result<Answer, HttpsError> {
         let exchange = || -> io::Result<Answer> {
             let tcp = TcpStream::connect_timeout(&self.address, patience)?;
@@ -75,7 +75,7 @@ impl Client {
         })
     }
 
-    /// Whether `/readyz` says ok. It covers the bootstrap of RBAC, and refusals before it are normal.
+    /// Whether `/readyz` answers ok. `/readyz` includes the bootstrap of RBAC; before that, a refusal is normal.
     pub fn ready(&self) -> bool {
         self.get("/readyz", Duration::from_secs(5))
             .is_ok_and(|answer| answer.status == 200)

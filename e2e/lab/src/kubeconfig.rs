@@ -1,4 +1,4 @@
-//! Kubeconfig files with everything inside them, so that one can be copied anywhere.
+//! Kubeconfig files. They contain all certificates and keys, so that a file can be copied anywhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,7 +1,7 @@
 //! A real Kubernetes cluster of namespaces on one machine, and a bare API server for tests.
 //!
-//! [`Cluster`] is the whole: control plane, nodes with containerd and kubelet, and a simulated VPC
-//! between them. [`bare::Apiserver`] is etcd and kube-apiserver alone.
+//! [`Cluster`] has a control plane, nodes with containerd and kubelet, and a simulated VPC between them.
+//! [`bare::Apiserver`] has etcd and kube-apiserver alone.
 
 pub mod bare;
 pub mod binaries;

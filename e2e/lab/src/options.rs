@@ -1,4 +1,4 @@
-//! What a user can choose about a lab.
+//! The options of a lab.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The port on 127.0.0.1 that leads to the API server, unless chosen otherwise.
+/// Default of the port on 127.0.0.1 that leads to the API server.
 pub const DEFAULT_PORT: u16 = 16443;
 
-/// A lab to bring up. The default is the cluster of the demo.
+/// The options of a lab. The default is the cluster of the demo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
-    /// Where everything of the lab lies; two labs in two folders can run side by side.
+    /// Folder of the lab's files. Two labs in two folders can run side by side.
     pub state_dir: Option<PathBuf>,
     /// The loopback port of the API server; 0 takes a free one.
     pub port: u16,
     /// Kubernetes nodes by name; `node1` is the instance `i-node1` of the world.
     pub nodes: Vec<String>,
-    /// The simulator's world file; none is the documented example.
+    /// The simulator's world file; the documented example when absent.
     pub world: Option<PathBuf>,
     /// Flags for kube-apiserver by name, without dashes; they replace ours of the same name.
     pub apiserver_flags: BTreeMap<String, String>,
     /// An audit policy (YAML); events go to `logs/control/audit.log`, one JSON object a line.
     pub audit_policy: Option<String>,
-    /// After how many seconds without a heartbeat a node counts as lost.
+    /// Seconds without a heartbeat after which a node counts as lost.
     pub node_grace_seconds: u32,
-    /// How long bringing up may take.
+    /// How long `up` may take.
     pub patience: Duration,
 }
 

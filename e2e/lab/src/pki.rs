@@ -1,5 +1,5 @@
-//! The cluster's certificate authority and the certificates of its parts: P-256, made in a
-//! moment, valid for thirty days, which outlives any lab.
+//! The cluster's certificate authority and the certificates of its parts. The keys are P-256, which are generated
+//! quickly. Certificates are valid for thirty days, longer than any lab.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-/// Making a key or a certificate failed.
+/// Why a key or a certificate could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     #[error("cannot make a key")]
@@ -31,11 +31,11 @@ pub enum PkiError {
 }
 
 const CA_NAME: &str = "terway-lab";
-/// Clocks of a laptop that slept may differ; certificates begin an hour ago.
+/// Certificates are valid from this long ago, because the clock of a laptop that slept may be late.
 const BACKDATE: time::Duration = time::Duration::HOUR;
 const LIFE: time::Duration = time::Duration::days(30);
 
-/// Who a certificate is for: the user name and groups that the apiserver reads from it.
+/// The owner of a certificate: the user name and groups that kube-apiserver reads from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub user: String,
@@ -50,18 +50,18 @@ impl Identity {
         }
     }
 
-    /// The administrator: `system:masters` passes every authorizer.
+    /// The administrator. Members of `system:masters` may do everything (Kubernetes documentation, RBAC).
     pub fn admin() -> Self {
         Self::new("admin", &["system:masters"])
     }
 
-    /// A kubelet, as the Node authorizer and NodeRestriction want it.
+    /// A kubelet, with the name that the Node authorizer and the plugin NodeRestriction expect.
     pub fn node(name: &str) -> Self {
         Self::new(&format!("system:node:{name}"), &["system:nodes"])
     }
 }
 
-/// A certificate with its key, both PEM.
+/// A certificate and its key, both PEM.
 #[derive(Debug, Clone)]
 pub struct Pair {
     pub certificate: String,
@@ -87,8 +87,8 @@ impl Authority {
         })
     }
 
-    /// Takes up a saved authority. Its name and use are fixed and the key identifier follows from the
-    /// key, so the certificate need not be parsed to go on signing in its name.
+    /// Loads a saved authority. The certificate is not parsed, because its name and use are fixed and its key
+    /// identifier follows from the key.
     pub fn load(certificate: String, key: &str) -> Result<Self, PkiError> {
         let key = KeyPair::from_pem(key).map_err(PkiError::SavedKey)?;
         Ok(Self {
@@ -102,12 +102,13 @@ impl Authority {
         &self.certificate
     }
 
-    /// The authority's key, PEM; for saving it.
+    /// The authority's key, PEM, to be saved.
     pub fn key(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// A certificate for a server that is also a client (as a kubelet is). Without names it serves nobody.
+    /// Issues a certificate for a client that may also be a server, like a kubelet. Without `dns` and `ips` it is for a
+    /// client only.
     pub fn issue(&self, identity: &Identity, dns: &[&str], ips: &[IpAddr]) -> Result<Pair, PkiError> {
         let subject = &identity.user;
         let mut params = CertificateParams::default();

@@ -1,4 +1,5 @@
-//! Child processes that die with us: by Drop, and by the kernel's parent-death signal when we are killed.
+//! Child processes that end with this process: by Drop, and by the kernel's parent-death signal when this process is
+//! killed (man page PR_SET_PDEATHSIG(2const)).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -103,7 +104,7 @@ impl Drop for Tied {
     }
 }
 
-/// The last dozen lines of a log file; a sentence when it cannot be read.
+/// The last twelve lines of a log file, or a sentence if the file cannot be read.
 pub fn log_tail(path: &Path) -> String {
     match std::fs::read(path) {
         Ok(bytes) => {
@@ -117,8 +118,8 @@ pub fn log_tail(path: &Path) -> String {
 
 type Job = (Command, File, mpsc::Sender<io::Result<Child>>);
 
-/// The parent-death signal is sent when the *thread* that forked ends, not the process: a child that a
-/// pool thread started would die when the pool shrinks. So one thread, which never ends, forks them all.
+/// Forks on a thread that never ends. The kernel sends the parent-death signal when the *thread* that forked ends, not
+/// the process; a child of a pool thread would die when the pool shrinks.
 fn spawn_on_keeper(command: Command, netns: File) -> io::Result<Child> {
     static KEEPER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
     let keeper = KEEPER.get_or_init(|| {
@@ -136,17 +137,17 @@ fn spawn_on_keeper(command: Command, netns: File) -> io::Result<Child> {
     answer.recv().map_err(|_| gone())?
 }
 
-/// Forks on the calling thread; the child moves into `netns` if that is another one.
+/// Forks on the calling thread. The child enters `netns` if it is another network namespace.
 fn spawn_tied(mut command: Command, netns: &File) -> io::Result<Child> {
     let here = File::open("/proc/thread-self/ns/net")?;
-    // Entering a namespace needs privilege, staying does not.
+    // Entering a namespace needs privilege, so the child enters only another namespace.
     let enter = (here.metadata()?.ino() != netns.metadata()?.ino())
         .then(|| netns.try_clone())
         .transpose()?;
     let parent = nix::unistd::getpid();
     die_with_thread(&mut command);
     set_pre_exec(&mut command, move || {
-        // We may have died between fork and prctl; then no signal would ever come.
+        // If the parent died between fork and prctl, no signal would ever come.
         if nix::unistd::getppid() != parent {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -158,7 +159,7 @@ fn spawn_tied(mut command: Command, netns: &File) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Has the kernel kill the child when the thread that will start it ends; for programs of one thread.
+/// Lets the kernel kill the child when the thread that starts it ends. For programs with one thread.
 pub(crate) fn die_with_thread(command: &mut Command) {
     set_pre_exec(command, || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
 }

@@ -1,4 +1,4 @@
-//! The lab's state folder: what lies where, and the two locks that keep labs from colliding.
+//! The lab's state folder: the paths of its files, and the two locks that keep labs from colliding.
 
 mod files;
 
@@ -40,10 +40,11 @@ pub enum StateError {
     NoMachine { name: String, known: Vec<String> },
 }
 
-/// Whoever asks for the supervisor holds its lock for a moment; longer, and it is another supervisor.
+/// A process that asks for the supervisor holds its lock for a moment. A lock that is held longer than this belongs to
+/// another supervisor.
 const QUESTION: Duration = Duration::from_secs(1);
 
-/// What is known of a lab that is up.
+/// The facts about a running lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// The port on 127.0.0.1 that leads to the API server.
@@ -51,8 +52,8 @@ pub struct Running {
     pub machines: Vec<String>,
 }
 
-/// Paths below one state folder. Everything of a lab (cgroup names too) follows from this folder,
-/// so that `lab down` finds all of it even when nothing but the path is left.
+/// Paths below one state folder. The names of all parts of a lab, also of its cgroups, follow from this folder, so that
+/// `lab down` finds all parts even if the folder is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDir {
     root: PathBuf,
@@ -64,7 +65,7 @@ impl StateDir {
         Ok(binaries::xdg("XDG_STATE_HOME", ".local/state")?.join("terway-lab"))
     }
 
-    /// Opens (and makes) a state folder.
+    /// Opens a state folder, and creates it if it is missing.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let io = |act, source| StateError::Io {
             act,
@@ -72,7 +73,7 @@ impl StateDir {
             source,
         };
         std::fs::create_dir_all(path).map_err(|source| io("make", source))?;
-        // Two spellings of one folder must be one lab.
+        // Two spellings of one folder are one lab.
         let root = path.canonicalize().map_err(|source| io("resolve", source))?;
         Ok(Self { root })
     }
@@ -93,12 +94,12 @@ impl StateDir {
         self.root.join("world.yaml")
     }
 
-    /// The authority's certificate and key; with them kubeconfigs for other users are made.
+    /// Paths of the authority's certificate and key, which sign kubeconfigs for other users.
     pub fn authority(&self) -> (PathBuf, PathBuf) {
         (self.root.join("ca.crt"), self.root.join("ca.key"))
     }
 
-    /// The simulator's admin API, a unix socket.
+    /// Unix socket of the simulator's admin API.
     pub fn admin_socket(&self) -> PathBuf {
         self.root.join("cloudsim.sock")
     }
@@ -116,7 +117,7 @@ impl StateDir {
         self.root.join("logs")
     }
 
-    /// The logs of one machine; `lab supervise` has its own, named `lab`.
+    /// Folder of the logs of one machine. The logs of `lab supervise` are under the name `lab`.
     pub fn machine_logs(&self, machine: &str) -> PathBuf {
         self.logs().join(machine)
     }
@@ -129,12 +130,12 @@ impl StateDir {
         self.machines().join(format!("{machine}.json"))
     }
 
-    /// Holds the process id of the machine's first process, as the host counts.
+    /// File with the process id of the machine's first process, in the host's PID namespace.
     pub fn machine_pid_file(&self, machine: &str) -> PathBuf {
         self.machines().join(format!("{machine}.pid"))
     }
 
-    /// The prefix of this lab's cgroups. It names the folder, so labs in two folders never share one.
+    /// The prefix of this lab's cgroups. It depends on the folder, so labs in two folders have different cgroups.
     pub fn cgroup_prefix(&self) -> String {
         let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
         let id: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -159,7 +160,7 @@ impl StateDir {
         })
     }
 
-    /// Notes that the lab is up, for `status`, `exec` and the next `up`.
+    /// Records that the lab is up, for `status`, `exec` and the next `up`.
     pub fn set_running(&self, running: &Running) -> Result<(), StateError> {
         let text = serde_json::to_string_pretty(running).map_err(|source| StateError::Malformed {
             path: self.running_file(),
@@ -168,7 +169,7 @@ impl StateDir {
         write(&self.running_file(), &text)
     }
 
-    /// The lab that is up: there is one exactly if its supervisor lives and has finished bringing it up.
+    /// The running lab. There is one if and only if its supervisor lives and has brought the lab up.
     pub fn running(&self) -> Result<Option<Running>, StateError> {
         if self.supervisor()?.is_none() || !self.running_file().exists() {
             return Ok(None);
@@ -187,7 +188,7 @@ impl StateDir {
         self.root.join("supervisor.lock")
     }
 
-    /// Keeps other lab commands that change things away, until the result is dropped.
+    /// Locks out other `lab` commands that change the lab, until the result is dropped.
     pub fn lock(&self) -> Result<File, StateError> {
         let path = self.root.join("lock");
         try_lock(&path)?.ok_or_else(|| StateError::Busy {
@@ -195,7 +196,7 @@ impl StateDir {
         })
     }
 
-    /// Marks this process as the lab's supervisor for as long as the result lives.
+    /// Marks this process as the lab's supervisor until the result is dropped.
     pub fn become_supervisor(&self) -> Result<File, StateError> {
         let path = self.supervisor_file();
         let deadline = Instant::now() + QUESTION;
@@ -221,18 +222,18 @@ impl StateDir {
         Ok(file)
     }
 
-    /// The process id of the living supervisor. The lock is the proof that it lives; a process id alone
-    /// may long belong to somebody else.
+    /// The process id of the living supervisor. The lock proves that it lives; the process id alone may belong to
+    /// another process by now.
     pub fn supervisor(&self) -> Result<Option<u32>, StateError> {
         let path = self.supervisor_file();
         if !path.exists() || try_lock(&path)?.is_some() {
             return Ok(None);
         }
-        // Between taking the lock and writing, the file is empty: it lives, but cannot be named yet.
+        // The file is empty between taking the lock and writing. The supervisor lives, but its id is not known yet.
         Ok(read(&path)?.trim().parse().ok())
     }
 
-    /// Removes what a lab leaves in the folder: credentials, sockets, notes. Logs and images stay.
+    /// Removes the credentials, sockets and records of a lab. Logs and images stay.
     pub fn clear(&self) -> Result<(), StateError> {
         let (ca, key) = self.authority();
         let files = [

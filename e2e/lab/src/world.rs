@@ -1,4 +1,4 @@
-//! What the lab needs to know of the simulator's world file: the machines and their networks.
+//! Reads the machines and their networks from the simulator's world file.
 
 use std::net::Ipv4Addr;
 
@@ -6,13 +6,13 @@ use ipnet::Ipv4Net;
 use serde::Deserialize;
 use serde_yaml_ng::Value;
 
-/// The world that the lab uses unless told otherwise: the simulator's documented example.
+/// The default world of the lab: the simulator's documented example.
 pub const SMALL: &str = include_str!("../../cloudsim/worlds/small.yaml");
 
 /// The instance that carries the Kubernetes control plane.
 pub const CONTROL_INSTANCE: &str = "i-control";
 
-/// The world file does not suit a lab.
+/// Why a world file cannot be used for a lab.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     #[error("the world file is not YAML of a world")]
@@ -73,24 +73,24 @@ pub struct Machine {
     pub zone: String,
     /// Its own address with the prefix length of its vSwitch.
     pub address: Ipv4Net,
-    /// The third-last address of the vSwitch, as everywhere in this VPC.
+    /// The gateway: the third-last address of the vSwitch (VPC user guide, vSwitches).
     pub gateway: Ipv4Addr,
 }
 
-/// The machines of a lab, and the world that has them all.
+/// The machines of a lab, and the world that contains them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fleet {
     pub control: Machine,
     pub nodes: Vec<Machine>,
     /// Other hosts of the VPC by name, e.g. the OpenAPI endpoint.
     pub hosts: Vec<(String, Ipv4Addr)>,
-    /// The world file for the simulator, with the instances that had to be added.
+    /// The world file for the simulator, with added instances.
     pub world: String,
 }
 
 impl Fleet {
-    /// Finds the control machine and one instance `i-NAME` for each node; a node that the world does not
-    /// have is added as a copy of the first one at the next free address.
+    /// Finds the control machine and one instance `i-NAME` for each node. A node that the world does not have is added
+    /// as a copy of the first node with the next free address.
     pub fn plan(world: &str, nodes: &[String]) -> Result<Self, WorldError> {
         let first = nodes.first().ok_or(WorldError::NoNodes)?;
         let mut value: Value = serde_yaml_ng::from_str(world).map_err(WorldError::Parse)?;
@@ -129,7 +129,7 @@ pub fn gateway(cidr: Ipv4Net) -> Ipv4Addr {
 
 fn check_name(name: &str) -> Result<(), WorldError> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    // The longest name that still fits a host name with room for suffixes.
+    // A name of up to 40 characters fits into a host name with a suffix.
     if name.is_empty() || name.len() > 40 || name == "control" || !name.chars().all(good) {
         return Err(WorldError::NodeName {
             name: name.to_owned(),
@@ -157,7 +157,7 @@ fn v_switch_of<'a>(world: &'a World, instance: &Instance) -> Result<&'a VSwitch,
 fn machine(world: &World, name: &str, id: &str) -> Result<Machine, WorldError> {
     let instance = find(world, id)?;
     let v_switch = v_switch_of(world, instance)?;
-    // A prefix length comes from a CIDR that was parsed, so it is one.
+    // The prefix length is valid, because it comes from a parsed CIDR.
     let address = Ipv4Net::new_assert(instance.address, v_switch.cidr.prefix_len());
     Ok(Machine {
         name: name.to_owned(),

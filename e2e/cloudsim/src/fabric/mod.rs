@@ -40,11 +40,11 @@ pub use self::{
 use self::{home::Home, pcap::Capture, ports::PortId, tap::TapError, worker::Shared};
 use crate::world::SecurityGroup;
 
-/// A running fabric. Clones are handles of the same fabric. When the last handle is dropped, the fabric ends and its TAPs
-/// vanish.
+/// A running fabric. Clones are handles of the same fabric. When the last handle is dropped, the fabric ends and its
+/// TAPs vanish.
 ///
-/// `plug`, `unplug` and `pcap` wait for the kernel, which takes some tens of milliseconds to move or remove a device. Call
-/// them from a thread that may block.
+/// `plug`, `unplug` and `pcap` wait for the kernel, which takes some tens of milliseconds to move or remove a device.
+/// Call them from a thread that may block.
 #[derive(Debug, Clone)]
 pub struct Fabric {
     inner: Arc<Inner>,
@@ -93,8 +93,8 @@ impl Fabric {
             .set_topology(vswitches, groups);
     }
 
-    /// Connects an ENI. A direct ENI appears as a TAP in its namespace, down and without addresses. The trunk of a member
-    /// must be plugged before.
+    /// Connects an ENI. A direct ENI appears as a TAP in its namespace, down and without addresses. The trunk of a
+    /// member must be plugged before.
     pub fn plug(&self, port: Port) -> Result<(), FabricError> {
         let id = self.inner.shared.state.lock().switch.plug(&port)?;
         let eni_id = port.eni_id.clone();
@@ -129,8 +129,8 @@ impl Fabric {
             .map_err(|TapError { step, source }| FabricError::Tap { eni_id, step, source })
     }
 
-    /// Disconnects an ENI. Its TAP vanishes, its sessions end, and the members of a trunk are disconnected too. An ENI that
-    /// is not plugged is ignored.
+    /// Disconnects an ENI. Its TAP vanishes, its sessions end, and the members of a trunk are disconnected too. An ENI
+    /// that is not plugged is ignored.
     pub fn unplug(&self, eni_id: &str) {
         let nics = self.inner.shared.state.lock().unplug(eni_id);
         drop(nics);

@@ -1,6 +1,6 @@
-//! An API server on its own: etcd and kube-apiserver on loopback ports, for tests of controllers and
-//! for benchmarks. No kubelet, no scheduler, no controller-manager: what a test wants to happen to a
-//! pod it writes itself. Several can run at once; each dies with the process that started it.
+//! A bare API server: etcd and kube-apiserver on loopback ports, for tests of controllers and for benchmarks. There is
+//! no kubelet, no scheduler and no controller-manager; a test writes the status of pods itself. Several bare API
+//! servers can run at once. Each ends with the process that started it.
 
 mod ports;
 
@@ -18,7 +18,7 @@ use crate::pki::{Authority, Identity, Pair, PkiError, SigningKey};
 use crate::process::{SpawnError, Tied};
 use ports::ReservedPort;
 
-/// Starting a bare API server failed.
+/// Why a bare API server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BareError {
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        // It takes three seconds alone, far longer on a machine that compiles beside it.
+        // A start takes three seconds on a free machine, and far longer while the machine compiles.
         Self {
             flags: BTreeMap::new(),
             audit_policy: None,
@@ -84,24 +84,24 @@ impl Options {
     }
 }
 
-/// A running API server with its etcd; dropping it ends both.
+/// A running API server with its etcd. Dropping this ends both.
 pub struct Apiserver {
-    /// Of an administrator (`system:masters`); a path below the folder given to [`Apiserver::start`].
+    /// Path of the kubeconfig of an administrator (`system:masters`), in the folder of [`Apiserver::start`].
     pub kubeconfig: PathBuf,
-    /// `https://127.0.0.1:PORT`.
+    /// URL of the API server: `https://127.0.0.1:PORT`.
     pub url: String,
     dir: PathBuf,
     authority: Authority,
-    // Fields are dropped in order: the apiserver ends before its store.
+    // Fields are dropped in this order, so kube-apiserver ends before etcd.
     apiserver: Tied,
     etcd: Tied,
     _ports: [ReservedPort; 3],
 }
 
 impl Apiserver {
-    /// Starts both programs with their data, certificates and logs in `dir` (made if missing, better
-    /// empty), in the network namespace of the calling thread, and waits until `/readyz` says ok.
-    /// Blocks; from async code call it in `spawn_blocking`.
+    /// Starts both programs in the network namespace of the calling thread, and waits until `/readyz` answers ok. Data,
+    /// certificates and logs are in `dir`, which is created if it is missing and should be empty. This call blocks;
+    /// from async code, use `spawn_blocking`.
     pub fn start(dir: impl AsRef<Path>, options: Options) -> Result<Self, BareError> {
         let dir = dir.as_ref().to_path_buf();
         std::fs::create_dir_all(&dir).map_err(|source| BareError::Write {
@@ -147,7 +147,7 @@ impl Apiserver {
         write(&self.dir, &name, &kubeconfig(&self.url, &self.authority, &pair))
     }
 
-    /// Where audit events go, if a policy was given.
+    /// Path of the audit log, which exists if a policy was given.
     pub fn audit_log(&self) -> PathBuf {
         self.dir.join("audit.log")
     }
@@ -237,7 +237,7 @@ fn etcd_command(dir: &Path, client: u16, peer: u16) -> Result<Command, NotFound>
         &peer,
     ]);
     command.args(["--initial-cluster", &format!("default={peer}")]);
-    // The data need not survive a power cut.
+    // The data does not have to survive a power cut, so fsync is off.
     command.args(["--socket-reuse-port", "--unsafe-no-fsync", "--log-level", "warn"]);
     Ok(command)
 }
@@ -249,11 +249,11 @@ fn apiserver_command(dir: &Path, port: u16, etcd: u16, options: &Options) -> Res
         ("bind-address", "127.0.0.1".to_owned()),
         ("secure-port", port.to_string()),
         ("permit-port-sharing", "true".to_owned()),
-        // Nobody reaches the `kubernetes` Service here, and a loopback address may not be its endpoint.
+        // A loopback address may not be an endpoint of the `kubernetes` Service, and nobody here uses this Service.
         ("endpoint-reconciler-type", "none".to_owned()),
         ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
         ("authorization-mode", "Node,RBAC".to_owned()),
-        // No controller-manager makes the ServiceAccount `default` that the plugin would wait for.
+        // The plugin waits for the ServiceAccount `default`, which the controller-manager creates. There is none here.
         ("disable-admission-plugins", "ServiceAccount".to_owned()),
         ("client-ca-file", path("ca.crt")),
         ("tls-cert-file", path("apiserver.crt")),

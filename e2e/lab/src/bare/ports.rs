@@ -1,4 +1,4 @@
-//! Loopback ports that nobody else can take between our choice and the server's bind.
+//! Loopback ports that nobody else can take between the choice of the port and the server's bind.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -8,9 +8,9 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt,
 };
 
-/// A port of 127.0.0.1 that is bound, but not listened on, by us. A server that sets SO_REUSEPORT, as
-/// etcd and kube-apiserver can, binds it beside us and gets all connections; anybody else is refused.
-/// Choosing a free port and closing it again would let two servers that start together collide.
+/// A port of 127.0.0.1 that this process has bound without listening. A server that sets SO_REUSEPORT, as etcd and
+/// kube-apiserver can, binds the port too and gets all connections; other servers are refused (man page socket(7)).
+/// With a port that is chosen and closed again, two servers that start together could collide.
 #[derive(Debug)]
 pub struct ReservedPort {
     port: u16,

@@ -35,7 +35,7 @@ pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which ENI lost how many packets for which reason.
+/// Prints the number of dropped packets per ENI and reason.
 fn drops(counters: &Value) -> anyhow::Result<()> {
     let enis = counters["enis"]
         .as_object()

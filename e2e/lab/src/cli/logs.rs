@@ -1,4 +1,4 @@
-//! `lab logs`: which there are, and one of them.
+//! `lab logs`: lists the logs or prints one.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

@@ -95,7 +95,7 @@ struct UpArgs {
     /// The simulator's world file [default: its documented example]
     #[arg(long)]
     world: Option<PathBuf>,
-    /// Stay in the foreground; the lab goes when this command ends in any way
+    /// Stay in the foreground; the lab ends when this command ends, for any reason
     #[arg(long)]
     dies_with_caller: bool,
 }
@@ -175,7 +175,7 @@ fn up(options: &Options, dies_with_caller: bool) -> anyhow::Result<()> {
         cluster.kubeconfig().display()
     ));
     if dies_with_caller {
-        // The lease ends with this process, however it ends.
+        // The pipe closes when this process ends, for any reason.
         loop {
             std::thread::park();
         }
@@ -234,7 +234,7 @@ fn load_images(state: &StateDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Becomes kubectl or Helm, so that signals, terminal and exit code are its own.
+/// Replaces this process by kubectl or Helm, so that the tool gets signals and terminal and sets the exit code.
 fn become_tool(mut command: std::process::Command, arguments: &[OsString]) -> anyhow::Result<()> {
     let err = command.args(arguments).exec();
     Err(err).with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))

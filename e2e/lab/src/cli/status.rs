@@ -1,4 +1,4 @@
-//! `lab status`: what is there, for people.
+//! `lab status`: shows the machines, their programs and the nodes.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use lab::state::StateDir;
 use lab::{Cluster, Options};
 use serde_json::Value;
 
-/// Prints the lab's state; the exit code tells whether one is up and its API server ready.
+/// Prints the lab's state. The exit code is 0 if a lab is up and its API server is ready.
 pub fn show(state: &StateDir) -> anyhow::Result<ExitCode> {
     let Some(running) = state.running()? else {
         match state.supervisor()? {
@@ -61,7 +61,7 @@ pub fn show(state: &StateDir) -> anyhow::Result<ExitCode> {
 }
 
 fn tasks(state: &StateDir, machine: &str) -> BTreeMap<String, TaskState> {
-    // The machine reports below its log folder; one that has not reported yet has nothing to show.
+    // The machine writes its report into its log folder. Without a report there is nothing to show.
     let file = STATES_FILE.trim_start_matches("log/");
     let text = std::fs::read_to_string(state.machine_logs(machine).join(file)).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()

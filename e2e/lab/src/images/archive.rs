@@ -1,5 +1,5 @@
 //! A container image with one layer, as the archive that `docker save` writes and containerd imports.
-//! The same files give the same bytes.
+//! The same files make the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,7 +16,7 @@ use super::{ImageError, failed};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Image {
     pub(super) reference: String,
-    /// Path in the image to the file on this machine.
+    /// Files on this machine, by their path in the image.
     pub(super) files: BTreeMap<PathBuf, PathBuf>,
     links: BTreeMap<PathBuf, PathBuf>,
     directories: BTreeSet<PathBuf>,
@@ -25,7 +25,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// An image with nothing but what every program expects: a root user, /tmp and /etc.
+    /// An image with a root user, /tmp and /etc, which every program expects.
     pub(super) fn new(reference: &str) -> Self {
         Self {
             reference: reference.to_owned(),
@@ -79,7 +79,7 @@ impl Image {
     }
 }
 
-/// Writes the archive by rename, so that an interrupted run leaves the old one.
+/// Writes the archive and renames it into place, so that an interrupted run leaves the old archive.
 pub(super) fn write(image: &Image, path: &Path) -> Result<(), ImageError> {
     let layer_path = path.with_extension("layer");
     let digest = write_layer(image, &layer_path).map_err(failed("write", &layer_path))?;
@@ -182,7 +182,7 @@ fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_size(size);
-    // Owner root and no time: archives of the same files are equal.
+    // The owner is root and the time is zero, so that archives of the same files are equal.
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{ImageError, run};
 use crate::binaries;
 
-/// All libraries that `binary` loads at start, the loader included; none for a static one.
+/// All libraries that `binary` loads at its start, including the loader. A static binary has none.
 pub(super) fn of(binary: &Path) -> Result<Vec<PathBuf>, ImageError> {
     match run(Command::new(binaries::system("ldd")?).arg(binary)) {
         Ok(text) => parse(&text).map_err(|library| ImageError::NoLibrary {
@@ -31,7 +31,7 @@ fn parse(text: &str) -> Result<Vec<PathBuf>, String> {
         if path.starts_with("not found") {
             return Err(name.to_owned());
         }
-        // The kernel's own library has no file.
+        // The vDSO has no file (man page vdso(7)).
         if let Some(path) = path.split(' ').next().filter(|path| path.starts_with('/')) {
             found.push(PathBuf::from(path));
         }

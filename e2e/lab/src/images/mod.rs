@@ -1,4 +1,4 @@
-//! The images of the lab, packed from programs on this machine, with no registry and no Docker.
+//! The images of the lab. They are packed from programs on this machine, without a registry and without Docker.
 
 mod archive;
 mod libraries;
@@ -11,19 +11,19 @@ use std::process::Command;
 use crate::binaries::{self, NotFound};
 use archive::Image;
 
-/// Every pod's first container.
+/// Image of the sandbox container of every pod.
 pub const PAUSE: &str = "lab.local/pause:1";
 pub const AGNHOST: &str = "lab.local/agnhost:1";
 pub const COREDNS: &str = "lab.local/coredns:1";
 pub const BUSYBOX: &str = "lab.local/busybox:1";
-/// What a person types in a pod to look around: busybox, agnhost and kubectl.
+/// Image with tools for a person in a pod: busybox, agnhost and kubectl.
 pub const TOOLS: &str = "lab.local/tools:1";
-/// The traffic of the storms, whose losses are counted.
+/// Image of the program `traffic`, which counts losses in the storms.
 pub const TRAFFIC: &str = "lab.local/traffic:1";
 pub const CONTROLPLANE: &str = "terway.local/terway-controlplane:dev";
 pub const AGENT: &str = "terway.local/terway:dev";
 
-/// The authorities that TLS clients trust, where every distribution's images have them.
+/// Path of the certificate authorities that TLS clients trust.
 const CERTIFICATE_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Packing an image failed.
@@ -55,9 +55,9 @@ pub(crate) fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -
     move |source| ImageError::Io { act, path, source }
 }
 
-/// Packs all images whose programs are there into `dir`, those that changed only, and returns the file
-/// names of the archives, in the order of import. A program of ours that is not built is passed over
-/// and said: a lab without the product is useful too.
+/// Packs all images whose programs exist into `dir`, and returns the file names of the archives in the order of import.
+/// Unchanged archives are kept. An image of this project's programs is skipped, with a message, if they are not built:
+/// a lab without the product is useful too.
 pub fn pack_all(dir: &Path, say: impl Fn(&str)) -> Result<Vec<String>, ImageError> {
     std::fs::create_dir_all(dir).map_err(failed("make", dir))?;
     let mut archives = Vec::new();
@@ -85,7 +85,7 @@ pub fn pack_all(dir: &Path, say: impl Fn(&str)) -> Result<Vec<String>, ImageErro
     Ok(archives)
 }
 
-/// Writes the archive unless the one in place was made from the same files; tells whether it wrote.
+/// Writes the archive, unless the existing archive was made from the same files. Returns whether it was written.
 fn pack(dir: &Path, file: &str, image: &Image) -> Result<bool, ImageError> {
     let path = dir.join(file);
     let stamp_path = path.with_extension("stamp");
@@ -99,7 +99,7 @@ fn pack(dir: &Path, file: &str, image: &Image) -> Result<bool, ImageError> {
     Ok(true)
 }
 
-/// What an archive is made from: the plan of the image, and identity, size and time of each file.
+/// The identity of an archive's sources: the plan of the image, and inode, size and time of each file.
 fn stamp(image: &Image) -> Result<String, ImageError> {
     let mut stamp = format!("{image:?}\n");
     for source in image.files.values() {
@@ -155,7 +155,7 @@ fn busybox() -> Result<Image, ImageError> {
     Ok(applets(Image::new(BUSYBOX))?.directory("/var/www"))
 }
 
-/// busybox under the name of each of its applets.
+/// Adds a link to busybox for each of its applets.
 fn applets(image: Image) -> Result<Image, ImageError> {
     let binary = binaries::system("busybox")?;
     let list = run(Command::new(&binary).arg("--list"))?;
@@ -166,7 +166,7 @@ fn applets(image: Image) -> Result<Image, ImageError> {
     Ok(image)
 }
 
-/// An image of our own programs in /usr/bin, with the shared libraries that they need.
+/// An image with programs of this project in /usr/bin and their shared libraries. `None` if one is not built.
 fn ours(reference: &str, programs: &[&str], say: impl Fn(&str)) -> Result<Option<Image>, ImageError> {
     let mut image = Image::new(reference);
     for name in programs {

@@ -1,4 +1,4 @@
-//! From a plan to a machine's first process: cgroups, namespaces, and who dies with whom.
+//! Starts a machine from its plan: cgroups, namespaces and the first process. The first process ends with the launcher.
 
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
@@ -51,8 +51,9 @@ fn system(act: &'static str) -> impl Fn(nix::Error) -> LaunchError {
     }
 }
 
-/// The launcher: makes the namespaces, starts the first process in them and waits for its end. It has
-/// one thread only, because a process that began a PID namespace for its children can make none.
+/// Runs the launcher: creates the namespaces, starts the first process in them and waits for its end. The launcher has
+/// one thread only, because a process that has unshared its PID namespace cannot create threads (man page
+/// pid_namespaces(7)).
 pub fn launch(spec_path: &Path) -> Result<Infallible, LaunchError> {
     let spec = load(spec_path)?;
     spec.layout.create(&spec.cgroup)?;
@@ -65,7 +66,7 @@ pub fn launch(spec_path: &Path) -> Result<Infallible, LaunchError> {
             | CloneFlags::CLONE_NEWCGROUP;
         unshare(all).map_err(system("begin the namespaces of a machine"))
     })?;
-    // Nothing that the machine mounts may appear on the host.
+    // Private propagation keeps the machine's mounts off the host.
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
         .map_err(system("separate the machine's mounts from the host's"))?;
@@ -78,7 +79,7 @@ pub fn launch(spec_path: &Path) -> Result<Infallible, LaunchError> {
         .spawn()
         .map_err(io("start the first process of a machine"))?;
     state::write(&spec.pid_file, &child.id().to_string())?;
-    // `Child::wait` would close the pipe; it stays open for as long as we live.
+    // The pipe is taken out, because `Child::wait` would close it. It stays open while the launcher lives.
     let mut go = child.stdin.take();
     if let Some(pipe) = &mut go {
         pipe.write_all(b"g")
@@ -94,8 +95,8 @@ pub fn launch(spec_path: &Path) -> Result<Infallible, LaunchError> {
 
 /// The first process of a machine.
 pub fn init(spec_path: &Path) -> Result<Infallible, LaunchError> {
-    // The launcher's word that it has written the process id: it shares our mounts, which are about to
-    // become read-only. Without it, the launcher died before the parent-death signal was set.
+    // The launcher sends a byte when it has written the process id. It shares this process's mounts, which become
+    // read-only next. If no byte comes, the launcher died before the parent-death signal was set.
     let mut go = [0];
     match io::stdin().read(&mut go) {
         Ok(1) => {}

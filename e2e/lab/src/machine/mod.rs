@@ -1,9 +1,8 @@
 //! One machine of the lab: a set of namespaces whose first process is this program.
 //!
-//! The launcher makes cgroups and namespaces and starts the first process (`launch`), which arranges
-//! the file systems (`mounts`), waits for its NIC and configures it (`network`), and then runs and
-//! restarts what the machine is for (`tasks`). Killing the first process ends everything: processes,
-//! mounts and network go with their namespaces.
+//! The launcher creates cgroups and namespaces and starts the first process (`launch`). The first process mounts the
+//! file systems (`mounts`), waits for its NIC and configures it (`network`), and runs the machine's programs (`tasks`).
+//! Killing the first process ends the machine: processes, mounts and network end with their namespaces.
 
 pub mod launch;
 mod mounts;
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup::Layout;
 use tasks::Task;
 
-/// Where a machine sees what it got from the host, whatever the host's paths are.
+/// The folder of a machine that contains the files from the host, whatever their paths on the host are.
 pub const HOME: &str = "/mnt/lab";
 
 /// A folder of the host that the machine sees below [`HOME`].
@@ -31,21 +30,21 @@ pub struct Bind {
     pub writable: bool,
 }
 
-/// Everything about one machine; a value that the supervisor plans and the first process obeys.
+/// The plan of one machine. The supervisor makes it, and the machine's first process carries it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
-    /// Also its host name.
+    /// Name and host name of the machine.
     pub name: String,
     pub cgroup: String,
     pub layout: Layout,
-    /// Receives the process id of the first process, as the host counts.
+    /// File for the process id of the first process, in the host's PID namespace.
     pub pid_file: PathBuf,
     pub binds: Vec<Bind>,
     pub address: Ipv4Net,
     pub gateway: Ipv4Addr,
     pub directories: Vec<PathBuf>,
     pub files: BTreeMap<PathBuf, String>,
-    /// Link to target.
+    /// Symbolic links, each with its target.
     pub links: BTreeMap<PathBuf, PathBuf>,
     pub tasks: Vec<Task>,
 }

@@ -1,4 +1,4 @@
-//! The machine's file systems: the host's root read-only, and every tree that a node writes to private.
+//! The machine's file systems: the host's root is read-only, and every tree that a node writes is private.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use nix::mount::{MsFlags, mount};
 
 use super::{HOME, Spec};
 
-/// Arranging the machine's file systems failed.
+/// Why the machine's file systems could not be mounted.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
     #[error("cannot mount {kind} on {}", path.display())]
@@ -30,8 +30,8 @@ pub enum MountError {
 
 type Result<T> = std::result::Result<T, MountError>;
 
-/// Values that a kubelet insists on writing. They belong to the whole host, so the machine gets private
-/// files in their place; the boot id is one's own, or two nodes would pass for one machine.
+/// Values that a kubelet writes although they belong to the whole host. The machine gets private files instead. The
+/// boot id is the machine's own, so that two nodes do not look like one machine.
 const PRIVATE_SYSCTLS: [(&str, &str); 6] = [
     ("vm/overcommit_memory", "1"),
     ("vm/panic_on_oom", "0"),
@@ -48,8 +48,8 @@ pub(super) fn arrange(spec: &Spec) -> Result<()> {
     private_sysctls()?;
     let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
     raw("read-only root", None, "/", None, read_only, None)?;
-    // Within the machine mounts propagate, as kubelets with Bidirectional volumes need; the launcher
-    // has cut the tie to the host.
+    // Mounts propagate within the machine, as volumes with Bidirectional mountPropagation need. The launcher has
+    // stopped the propagation to the host.
     raw(
         "shared root",
         None,
@@ -60,9 +60,9 @@ pub(super) fn arrange(spec: &Spec) -> Result<()> {
     )
 }
 
-/// Binds the host's folders below [`HOME`], before anything covers them.
+/// Binds the host's folders below [`HOME`], before other mounts cover them.
 fn bring_in(spec: &Spec) -> Result<()> {
-    // Opened first: one of them may lie below /mnt itself.
+    // All folders are opened first, because one of them may be below /mnt itself.
     let folders: Vec<(File, &super::Bind)> = spec
         .binds
         .iter()
@@ -115,7 +115,7 @@ fn kernel_trees(spec: &Spec) -> Result<()> {
                 "cgroup2"
             };
             file_system(kind, &target.to_string_lossy(), hierarchy.v1.as_deref())?;
-            // `cpu,cpuacct` is found under either name.
+            // Programs look for the hierarchy `cpu,cpuacct` under either name.
             for controller in hierarchy.v1.iter().flat_map(|options| options.split(',')) {
                 let link = Path::new("/sys/fs/cgroup").join(controller);
                 if controller != "none" && !controller.starts_with("name=") && !link.exists() {

@@ -1,5 +1,5 @@
-//! The machine's primary NIC: it appears when the cloud powers the instance on; we give it its address,
-//! as the image's cloud-init would.
+//! The machine's primary NIC. It appears when the simulated cloud powers the instance on. The first process gives it
+//! its address, as cloud-init does on an ECS instance.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -42,7 +42,7 @@ pub(super) fn configure(address: Ipv4Net, gateway: Ipv4Addr) -> Result<(), Netwo
     ip(&format!("address add {address} dev eth0"))?;
     ip("link set eth0 up")?;
     ip(&format!("route add default via {gateway}"))?;
-    // A Kubernetes node forwards; the value is the namespace's own.
+    // A Kubernetes node forwards packets. The value belongs to the machine's network namespace.
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").map_err(NetworkError::Forwarding)
 }
 

@@ -1,5 +1,5 @@
-//! What a machine runs: started when their conditions hold, restarted when they end, and reaped, which
-//! is the first process's duty for everybody's orphans too.
+//! The programs of a machine. The first process starts a program when its conditions hold, restarts it when it ends,
+//! and reaps it and all orphans.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -37,16 +37,16 @@ pub enum TaskError {
 /// When a task may start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
-    /// Somebody listens on this unix socket.
+    /// A program listens on this unix socket.
     Listens(PathBuf),
-    /// The API server there says that it is ready; certificate files are PEM.
+    /// The API server at this address is ready. Certificate files are PEM.
     ApiserverReady {
         address: SocketAddr,
         ca: PathBuf,
         certificate: PathBuf,
         key: PathBuf,
     },
-    /// That task has succeeded.
+    /// The task of this name has succeeded.
     Done(String),
 }
 
@@ -56,11 +56,11 @@ pub struct Task {
     pub name: String,
     pub argv: Vec<String>,
     pub after: Vec<Condition>,
-    /// Whether it is to succeed once, instead of running for ever.
+    /// Whether the task succeeds once and is not restarted afterwards.
     pub once: bool,
 }
 
-/// What became of a task; `log/tasks.json` maps names to these.
+/// The state of a task. `log/tasks.json` maps names of tasks to states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskState {
     Waiting,
@@ -69,11 +69,11 @@ pub enum TaskState {
     Done,
 }
 
-/// Between an end and the next start: short, since tests kill kubelets and wait for them.
+/// Time between the end of a task and its next start. It is short, because tests kill kubelets and wait for them.
 const RESTART_AFTER: Duration = Duration::from_millis(200);
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// Where the states are reported, relative to [`HOME`].
+/// Path of the states, relative to [`HOME`].
 pub const STATES_FILE: &str = "log/tasks.json";
 
 struct Runner<'a> {
@@ -139,7 +139,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Wakes for signals alone, unless a task waits for something that sends none.
+    /// How long to wait for a signal: without limit, unless a task waits for a condition that sends no signal.
     fn patience(&self) -> PollTimeout {
         let pending = |state: &TaskState| matches!(state, TaskState::Waiting | TaskState::Restarting { .. });
         if self.states.values().any(pending) {
@@ -167,7 +167,7 @@ impl Runner<'_> {
                     }
                     _ => None,
                 });
-            // Everybody else is an orphan of some container, reaped by the call itself.
+            // A process that is no task is an orphan of a container. `waitpid` has reaped it.
             let Some((task, starts)) = ended else { continue };
             let state = if task.once && success {
                 TaskState::Done
@@ -189,7 +189,7 @@ impl Runner<'_> {
         self.states.insert(name.to_owned(), state);
         let path = Path::new(HOME).join(STATES_FILE);
         let text = serde_json::to_string_pretty(&self.states).unwrap_or_default();
-        // The report is for people; the machine goes on without it.
+        // The machine goes on without the report, which is for people only.
         if let Err(err) = state::write(&path, &text) {
             eprintln!("{err}");
         }
@@ -218,7 +218,7 @@ fn apiserver_ready(address: SocketAddr, ca: &Path, certificate: &Path, key: &Pat
     Ok(client.ready())
 }
 
-/// Starts a task and forgets the handle: ends are learnt from `waitpid` alone, which sees all children.
+/// Starts a task and returns its process id. The handle is dropped, because `waitpid` reports the ends of all children.
 fn start(task: &Task) -> io::Result<i32> {
     let log = Path::new(HOME).join("log").join(format!("{}.log", task.name));
     let out = OpenOptions::new().create(true).append(true).open(log)?;
@@ -237,7 +237,7 @@ fn start(task: &Task) -> io::Result<i32> {
     Ok(command.spawn()?.id().cast_signed())
 }
 
-/// The environment of everything that runs in a machine. The host's own (proxies, credentials) stays out.
+/// The environment of all programs of a machine. The host's environment (proxies, credentials) is not passed on.
 pub fn environment() -> [(&'static str, String); 2] {
     let path = format!("{HOME}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     [("PATH", path), ("HOME", "/var/tmp".to_owned())]

@@ -1,4 +1,4 @@
-//! Reading, writing and locking the files of the state folder.
+//! Reads, writes and locks files of the state folder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ pub(super) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The locked file, or None while somebody else holds it.
+/// The locked file, or `None` while another process holds the lock.
 pub(super) fn try_lock(path: &Path) -> Result<Option<File>, StateError> {
     let io = |act, source| StateError::Io {
         act,
@@ -44,7 +44,8 @@ pub(crate) fn read(path: &Path) -> Result<String, StateError> {
     std::fs::read_to_string(path).map_err(|source| io("read", source))
 }
 
-/// Writes a file that only its owner can read (many hold keys), by rename, so that no reader sees half of it.
+/// Writes a file that only its owner can read, because many files contain keys. The file is renamed into place, so that
+/// no reader sees half of it.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), StateError> {
     let io = |act, source| StateError::Io {
         act,

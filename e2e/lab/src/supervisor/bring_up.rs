@@ -1,4 +1,4 @@
-//! From nothing to a cluster whose nodes are registered, step by step.
+//! Brings the cluster up, step by step, until its nodes are registered.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ use crate::process::{SpawnError, Tied};
 use crate::state::{self, Running, StateDir, StateError};
 use crate::world::{Fleet, SMALL, WorldError};
 
-/// A step of bringing the lab up failed.
+/// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BringUpError {
     #[error(transparent)]
@@ -81,7 +81,7 @@ pub enum BringUpError {
 
 type Result<T> = std::result::Result<T, BringUpError>;
 
-/// Waits for conditions as long as nothing speaks against it.
+/// Waits for conditions until the deadline, an event, or the end of a part.
 struct Waiter<'a> {
     events: &'a Receiver<Event>,
     deadline: Instant,
@@ -119,7 +119,7 @@ impl Waiter<'_> {
     }
 }
 
-/// Brings the lab up; everything started goes into `parts`, also when a later step fails.
+/// Brings the lab up. All started programs are in `parts`, also when a later step fails.
 pub(super) fn bring_up(
     state: &StateDir,
     options: &Options,
@@ -199,7 +199,7 @@ pub(super) fn bring_up(
         })?;
         step(&format!("{} is registered", machine.name));
     }
-    // Made by the controller-manager; before, no pod can be created.
+    // The controller-manager creates the ServiceAccount `default`. No pod can be created before.
     waiter.until("the controller-manager", parts, || {
         exists("/api/v1/namespaces/default/serviceaccounts/default")
     })?;
@@ -232,7 +232,7 @@ fn write_credentials(state: &StateDir, credentials: &Credentials, port: u16) -> 
 
 fn start_machine(state: &StateDir, spec: &Spec) -> Result<Tied> {
     let path = state.machine_spec(&spec.name);
-    // A plan is a tree of plain values with string keys, so it has a JSON form.
+    // Serialisation cannot fail, because a plan has plain values and string keys.
     state::write(&path, &serde_json::to_string(spec).unwrap_or_default())?;
     let mut command = Command::new(std::env::current_exe().map_err(NotFound::CurrentExe)?);
     command.arg("machine").arg(&path).env("RUST_BACKTRACE", "0");
@@ -247,7 +247,7 @@ fn machine_pid(state: &StateDir, name: &str, waiter: &Waiter<'_>, parts: &mut Pa
         pid = state::read(&file).ok().and_then(|text| text.trim().parse().ok());
         pid.is_some()
     })?;
-    // `until` returns only once the pid was read.
+    // `until` returns only when the pid was read.
     pid.ok_or(BringUpError::Interrupted("a machine without a first process"))
 }
 

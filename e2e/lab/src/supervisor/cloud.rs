@@ -13,7 +13,7 @@ use crate::http1::{self, Answer};
 use crate::process::{SpawnError, Tied};
 use crate::state::{StateDir, StateError};
 
-/// The simulator did not do what the lab asked.
+/// Why a request to the simulator failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudError {
     #[error(transparent)]
@@ -48,12 +48,12 @@ impl Admin {
         Self { socket }
     }
 
-    /// The body of a GET, JSON.
+    /// The JSON body of a GET.
     pub fn get(&self, path: &str) -> Result<String, CloudError> {
         self.call("GET", path, None)
     }
 
-    /// Powers an instance on: its NICs appear in the network namespace of that process.
+    /// Powers an instance on. Its NICs appear in the network namespace of the process `pid`.
     pub(super) fn power_on(&self, instance: &str, pid: u32) -> Result<(), CloudError> {
         let body = json!({"path": format!("/proc/{pid}/ns/net")}).to_string();
         self.call("PUT", &format!("/instances/{instance}/netns"), Some(&body))
@@ -86,7 +86,7 @@ impl Admin {
 
 /// Starts the simulator on the world of the state folder.
 pub(super) fn start(state: &StateDir) -> Result<Tied, CloudError> {
-    // Our own subcommand makes the namespace and becomes the simulator in it.
+    // A subcommand of `lab` creates the namespace and then executes the simulator in it.
     let lab = std::env::current_exe().map_err(NotFound::CurrentExe)?;
     let mut command = Command::new(lab);
     command.arg("in-own-network").arg(binaries::own("cloudsim")?);
@@ -103,8 +103,7 @@ pub(super) fn log(state: &StateDir) -> PathBuf {
     state.machine_logs("lab").join("cloudsim.log")
 }
 
-/// Begins a network namespace, brings up its loopback and becomes `program`. The namespace lives as
-/// long as the program.
+/// Creates a network namespace, brings up its loopback and executes `program`. The namespace ends with the program.
 pub fn become_in_own_network(program: &Path, arguments: &[std::ffi::OsString]) -> io::Error {
     use std::os::unix::process::CommandExt;
     if let Err(err) = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET) {

@@ -9,7 +9,7 @@ use crate::machine::tasks::{Condition, Task};
 use crate::options::Options;
 use crate::world::Machine;
 
-/// Where the machine finds an audit policy, if there is one.
+/// Path of the audit policy in the machine.
 pub(super) const AUDIT_POLICY: &str = "/mnt/lab/audit-policy.yaml";
 
 /// The programs of the control machine.
@@ -31,7 +31,8 @@ pub(super) fn tasks(machine: &Machine, options: &Options) -> Vec<Task> {
     vec![
         task("etcd", etcd_flags(), vec![]),
         task("kube-apiserver", apiserver_flags(machine, options), vec![]),
-        // Both give up where the RBAC bootstrap is unfinished, and would wait long before the next try.
+        // Both programs wait for the API server, because they would fail during the bootstrap of RBAC and then wait
+        // long.
         task(
             "kube-controller-manager",
             controller_manager_flags(options),
@@ -59,7 +60,7 @@ fn etcd_flags() -> Flags {
         ("listen-client-urls", "http://127.0.0.1:2379"),
         ("advertise-client-urls", "http://127.0.0.1:2379"),
         ("listen-peer-urls", "http://127.0.0.1:2380"),
-        // The data lies in memory and ends with the machine.
+        // The data is in memory and ends with the machine, so fsync is off.
         ("unsafe-no-fsync", "true"),
         ("log-level", "warn"),
     ])
@@ -76,10 +77,11 @@ fn apiserver_flags(machine: &Machine, options: &Options) -> Flags {
         ("service-cluster-ip-range", SERVICE_CIDR),
         ("authorization-mode", "Node,RBAC"),
         ("enable-admission-plugins", "NodeRestriction"),
-        // Webhooks are dialled by endpoint: this machine has no kube-proxy, and the VPC no Service CIDR.
+        // kube-apiserver calls webhooks at their endpoints, because this machine has no kube-proxy and the VPC has no
+        // Service CIDR.
         ("enable-aggregator-routing", "true"),
         ("client-ca-file", &pki("ca.crt")),
-        // Nobody proxies for others here, but the controller-manager looks for this CA without end.
+        // No aggregated API server uses this CA, but the controller-manager waits for it without end.
         ("requestheader-client-ca-file", &pki("ca.crt")),
         ("requestheader-allowed-names", "front-proxy"),
         ("requestheader-username-headers", "X-Remote-User"),
@@ -114,7 +116,7 @@ fn controller_manager_flags(options: &Options) -> Flags {
         ("service-account-private-key-file", &pki("tokens.key")),
         ("root-ca-file", &pki("ca.crt")),
         ("use-service-account-credentials", "true"),
-        // There is one of each, and its defaults are for a cluster that others use too.
+        // There is only one replica, so it needs no leader election.
         ("leader-elect", "false"),
         ("kube-api-qps", "300"),
         ("kube-api-burst", "600"),
@@ -123,7 +125,7 @@ fn controller_manager_flags(options: &Options) -> Flags {
             &format!("{}s", options.node_grace_seconds),
         ),
         ("bind-address", "127.0.0.1"),
-        // The default lies below the read-only root.
+        // The default path is below the read-only root.
         ("flex-volume-plugin-dir", "/var/lib/flex-volumes"),
     ])
 }

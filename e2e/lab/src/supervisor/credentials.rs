@@ -1,4 +1,4 @@
-//! Certificates and kubeconfigs of all parts of the cluster, made anew each time a lab comes up.
+//! Certificates and kubeconfigs of all parts of the cluster. Each `up` makes new ones.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,16 +12,16 @@ use crate::world::Fleet;
 /// The port of kube-apiserver on the control machine.
 pub const APISERVER_PORT: u16 = 6443;
 
-/// The first address of the Service CIDR, which the `kubernetes` Service gets.
+/// The Service CIDR. The `kubernetes` Service gets its first address.
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 const KUBERNETES_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
-/// Where a credential lies in a machine.
+/// Path of a credential in a machine.
 pub fn in_machine(name: &str) -> PathBuf {
     Path::new(HOME).join("pki").join(name)
 }
 
-/// Files for a machine, by their path in it.
+/// Texts of a machine's files, by their path in the machine.
 pub type Files = BTreeMap<PathBuf, String>;
 
 /// All credentials of one lab.
@@ -29,7 +29,7 @@ pub struct Credentials {
     pub authority: Authority,
     pub admin: Pair,
     tokens: SigningKey,
-    /// How machines of the VPC reach the API server.
+    /// URL of the API server for machines of the VPC.
     url: String,
 }
 
@@ -46,7 +46,7 @@ impl Credentials {
         })
     }
 
-    /// What the control machine needs.
+    /// The files of the control machine.
     pub fn control(&self, fleet: &Fleet) -> Result<Files, PkiError> {
         let address = IpAddr::V4(fleet.control.address.addr());
         let serving = self.authority.issue(
@@ -85,7 +85,7 @@ impl Credentials {
         ]))
     }
 
-    /// What the node `name` needs: a kubelet with the rights of that node alone, and a kube-proxy.
+    /// The files of the node `name`: for its kubelet, which has the rights of this node alone, and for kube-proxy.
     pub fn node(&self, name: &str, address: Ipv4Addr) -> Result<Files, PkiError> {
         let identity = Identity::node(name);
         let kubelet = self.authority.issue(&identity, &[name], &[IpAddr::V4(address)])?;

@@ -1,8 +1,8 @@
-//! The process that holds a lab together: it starts the simulator and the machines, serves the relay to
-//! the API server, and takes everything down when it is told to, or when its caller is gone.
+//! The supervisor of a lab. It starts the simulator and the machines, serves the relay to the API server, and takes the
+//! lab down on a signal or when its caller is gone.
 //!
-//! Its standard input is a lease: while it is being brought up, the end of that pipe means that the
-//! caller died, and the lab goes. A byte on it means that the lab is to stay on its own.
+//! Its standard input is a pipe from the caller. The end of the pipe means that the caller died; then the lab ends. A
+//! byte on the pipe means that the lab stays without the caller.
 
 mod bring_up;
 mod cloud;
@@ -38,10 +38,10 @@ pub enum Progress {
     Failed(String),
 }
 
-/// The byte on the lease that lets the lab outlive its caller.
+/// The byte on the pipe that lets the lab outlive its caller.
 pub const KEEP: u8 = b'k';
 
-/// The supervisor cannot do its work at all.
+/// Why the supervisor cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
     #[error(transparent)]
@@ -63,30 +63,30 @@ pub enum SupervisorError {
 /// Why the supervisor stops waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
-    /// The caller closed the lease, or is dead.
+    /// The caller closed the pipe or died.
     CallerGone,
     /// SIGTERM or SIGINT.
     Told,
 }
 
-/// The names of machines among the parts begin so.
+/// Prefix of the names of machines among the parts.
 const MACHINE: &str = "machine ";
 
-/// How long the processes of a lab may take to vanish from their cgroups once they are killed.
+/// How long killed processes of a lab may take to leave their cgroups.
 pub(crate) const SWEEP_PATIENCE: Duration = Duration::from_secs(15);
 
-/// What runs, in the order in which it is to be dropped: machines before the cloud whose NICs they use.
+/// The running parts, in the order in which they are dropped: machines before the cloud whose NICs they use.
 #[derive(Default)]
 struct Parts {
     machines: Vec<Tied>,
     cloud: Option<Tied>,
 }
 
-/// Runs a lab in `root` until it is to go, and removes it. The options lie in the folder.
+/// Runs a lab in the state folder `root` until it has to end, and removes it. The folder contains the options.
 pub fn supervise(root: &Path) -> Result<(), SupervisorError> {
     let state = StateDir::open(root)?;
     let _living = state.become_supervisor()?;
-    // A session of its own: an interrupt in the caller's terminal is the caller's business.
+    // The supervisor has its own session, so that an interrupt in the caller's terminal does not reach it.
     let _ = nix::unistd::setsid();
     let path = state.options();
     let options: Options = serde_json::from_str(&state::read(&path)?)
@@ -112,7 +112,7 @@ pub fn supervise(root: &Path) -> Result<(), SupervisorError> {
     }
     state.clear()?;
     if let Err(err) = &outcome {
-        // Said last: whoever reads it may start a new lab at once.
+        // This is reported last, because the reader may start a new lab at once.
         tell(&Progress::Failed(chain(err)));
     }
     outcome?;
@@ -138,8 +138,8 @@ fn wait_for_end(parts: &mut Parts, events: &Receiver<Event>) {
     }
 }
 
-/// Kills the machines by their first processes, so that each launcher collects its own and ends; a
-/// launcher that is killed leaves its machine to the host's init, which may take its time to notice.
+/// Kills the first processes of the machines, so that each launcher reaps its machine and ends. If the launchers were
+/// killed instead, the host's init would have to reap the machines, which may take long.
 fn power_off(state: &StateDir, parts: &mut Parts) {
     for machine in &parts.machines {
         let name = machine.name().trim_start_matches(MACHINE);
@@ -147,7 +147,7 @@ fn power_off(state: &StateDir, parts: &mut Parts) {
             .ok()
             .and_then(|text| text.trim().parse().ok());
         if let Some(pid) = pid {
-            // It may have ended by itself.
+            // An error means that the process has ended.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
@@ -157,7 +157,7 @@ fn power_off(state: &StateDir, parts: &mut Parts) {
     }
 }
 
-/// Threads that turn signals and the lease into events. Signals are blocked here, before any other
+/// Starts threads that turn signals and the caller's pipe into events. Signals are blocked here, before any other
 /// thread starts, so that only the waiting thread gets them.
 fn watch_events() -> Result<Receiver<Event>, SupervisorError> {
     let (events, inbox) = mpsc::channel();
@@ -169,7 +169,7 @@ fn watch_events() -> Result<Receiver<Event>, SupervisorError> {
     let told = events.clone();
     std::thread::spawn(move || {
         while let Ok(signal) = mask.wait() {
-            // A terminal that closes is no reason to take a lab down.
+            // The lab stays when the terminal closes (SIGHUP).
             if signal != Signal::SIGHUP && told.send(Event::Told).is_err() {
                 return;
             }
@@ -188,7 +188,7 @@ fn watch_lease(events: &Sender<Event>) {
     }
 }
 
-/// Reports to the caller, if it still listens.
+/// Reports progress to the caller, if it still reads.
 fn tell(progress: &Progress) {
     tracing::info!(?progress);
     if let Ok(line) = serde_json::to_string(progress) {
@@ -197,7 +197,7 @@ fn tell(progress: &Progress) {
     }
 }
 
-/// An error with all its causes in one line.
+/// An error and all its causes in one line.
 pub fn chain(err: &dyn std::error::Error) -> String {
     let mut text = err.to_string();
     let mut source = err.source();

@@ -33,7 +33,7 @@ pub(super) fn directories() -> Vec<PathBuf> {
     .into()
 }
 
-/// The reference plugins by link: containerd wants `loopback`, and a user may try another.
+/// Links to the reference plugins. containerd needs `loopback`, and a user may try other plugins.
 pub(super) fn links(installed: &[String]) -> BTreeMap<PathBuf, PathBuf> {
     let pair = |name: &String| {
         (
@@ -44,7 +44,7 @@ pub(super) fn links(installed: &[String]) -> BTreeMap<PathBuf, PathBuf> {
     installed.iter().map(pair).collect()
 }
 
-/// The names of the reference plugins on this host; containerd brings none of its own.
+/// The names of the reference plugins on this host. containerd has no plugins of its own.
 pub(super) fn installed_plugins() -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(REFERENCE_PLUGINS)? {
@@ -54,7 +54,7 @@ pub(super) fn installed_plugins() -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The files of a node, credentials apart.
+/// The files of a node, without credentials.
 pub(super) fn files(machine: &Machine, fleet: &Fleet) -> Files {
     let mut hosts = "127.0.0.1 localhost\n".to_owned();
     for machine in fleet.machines() {
@@ -66,12 +66,12 @@ pub(super) fn files(machine: &Machine, fleet: &Fleet) -> Files {
     let texts = [
         ("/etc/hosts", hosts),
         ("/etc/hostname", format!("{}\n", machine.name)),
-        // A machine id is 32 hexadecimal digits; any will do that no other machine has.
+        // A machine id has 32 hexadecimal digits and is unique (man page machine-id(5)).
         (
             "/etc/machine-id",
             format!("{:032x}\n", machine.address.addr().to_bits()),
         ),
-        // No name server in this VPC; an empty file would make the kubelet complain for ever.
+        // The kubelet reports an empty file as an error for ever. This VPC has no name server of its own.
         ("/etc/resolv.conf", "nameserver 10.96.0.10\n".to_owned()),
         ("/etc/containerd/config.toml", containerd_config()),
         (KUBELET_CONFIG, kubelet_config(machine)),
@@ -83,7 +83,7 @@ pub(super) fn files(machine: &Machine, fleet: &Fleet) -> Files {
         .collect()
 }
 
-/// The programs of a node, given the archives to import.
+/// The programs of a node. `archives` are the image archives to import.
 pub(super) fn tasks(machine: &Machine, archives: &[String]) -> Vec<Task> {
     let strings = |list: &[&str]| -> Vec<String> { list.iter().map(|text| (*text).to_owned()).collect() };
     let task = |name: &str, argv: Vec<String>, after: Vec<Condition>, once: bool| Task {
@@ -148,7 +148,7 @@ fn kubelet_config(machine: &Machine) -> String {
         "healthzBindAddress": "127.0.0.1",
         "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
         "cgroupDriver": "cgroupfs",
-        // The machine's cgroup namespace begins at its own cgroup: this is the whole of it.
+        // The root of the machine's cgroup namespace is the machine's own cgroup.
         "cgroupRoot": "/",
         "cgroupsPerQOS": true,
         "enforceNodeAllocatable": ["pods"],
@@ -160,7 +160,7 @@ fn kubelet_config(machine: &Machine) -> String {
         "clusterDNS": ["10.96.0.10"],
         "clusterDomain": "cluster.local",
         "maxPods": 110,
-        // The machine shares its memory and disk with the host, whose fullness is not the node's fault.
+        // The machine shares memory and disk with the host, so a full host must not evict the node's pods.
         "evictionHard": {
             "memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%",
             "imagefs.available": "0%", "imagefs.inodesFree": "0%",
@@ -179,8 +179,8 @@ fn kubelet_config(machine: &Machine) -> String {
     format!("{config:#}\n")
 }
 
-/// No clusterCIDR: with one, kube-proxy would masquerade what VPC pods send to Services, and their
-/// packets would leave by the pod's ENI with the node's address.
+/// The configuration of kube-proxy. It has no clusterCIDR: with one, kube-proxy would masquerade the packets that pods
+/// send to Services, and these packets would leave by the pod's ENI with the node's address.
 fn proxy_config(machine: &Machine) -> String {
     let config = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -188,7 +188,7 @@ fn proxy_config(machine: &Machine) -> String {
         "mode": "nftables",
         "hostnameOverride": machine.name,
         "clientConnection": {"kubeconfig": in_machine("kube-proxy.kubeconfig")},
-        // The conntrack table belongs to the host's kernel.
+        // The size of the conntrack table belongs to the host's kernel, so kube-proxy must not set it.
         "conntrack": {
             "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s",
         },

@@ -14,7 +14,7 @@ use crate::pki::PkiError;
 use crate::state::StateDir;
 use crate::world::{Fleet, Machine};
 
-/// Planning the machines failed.
+/// Why the machines could not be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     #[error(transparent)]
@@ -25,7 +25,7 @@ pub enum PlanError {
     Plugins(#[source] io::Error),
 }
 
-/// What the plans are made from.
+/// The inputs of the plans.
 pub(super) struct Inputs<'a> {
     pub state: &'a StateDir,
     pub options: &'a Options,
@@ -69,7 +69,7 @@ pub(super) fn machines(inputs: &Inputs<'_>) -> Result<Vec<Spec>, PlanError> {
     Ok(specs)
 }
 
-/// A machine that runs nothing.
+/// The plan of a machine without programs.
 fn bare(inputs: &Inputs<'_>, machine: &Machine, programs: &Path) -> Spec {
     let bind = |host: PathBuf, name: &str, writable| Bind {
         host,

@@ -1,5 +1,5 @@
-//! The way from the host to the API server: a loopback port whose connections go on inside the control
-//! machine's network namespace. The host needs no route into the VPC, and the VPC none to the host.
+//! The relay from the host to the API server. It listens on a loopback port of the host and connects inside the control
+//! machine's network namespace, so that neither the host nor the VPC needs a route to the other.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::credentials::APISERVER_PORT;
 
-/// A listening relay. Until it has a target, connections are closed at once, as by a server that is not up.
+/// A listening relay. Until it has a target, it closes connections at once.
 pub(super) struct Relay {
     port: u16,
     target: Arc<OnceLock<File>>,
@@ -32,7 +32,7 @@ impl Relay {
                         let target = seen.clone();
                         std::thread::spawn(move || serve(client, &target));
                     }
-                    // Out of file descriptors, most likely; it passes when connections end.
+                    // Probably there are no file descriptors left. The error ends when other connections end.
                     Err(err) => {
                         tracing::warn!(%err, "the relay cannot accept a connection");
                         std::thread::sleep(Duration::from_millis(100));
@@ -47,10 +47,10 @@ impl Relay {
         self.port
     }
 
-    /// Tells it where the API server is: the network namespace of the control machine's first process.
+    /// Sets the target: the network namespace of the control machine's first process.
     pub(super) fn aim(&self, control_pid: u32) -> io::Result<()> {
         let netns = File::open(format!("/proc/{control_pid}/ns/net"))?;
-        // A lab has one control machine, which is aimed at once.
+        // An error means that the target is set already. A lab has only one control machine.
         let _ = self.target.set(netns);
         Ok(())
     }
@@ -64,8 +64,8 @@ fn serve(client: TcpStream, target: &OnceLock<File>) {
     }
 }
 
-/// A socket belongs to the namespace its thread was in when it was made; this thread serves one
-/// connection only, so it need not come back.
+/// Connects to the API server inside `netns`. A socket belongs to the namespace in which its thread created it. The
+/// thread serves one connection only, so it does not return to its old namespace.
 fn connect(netns: &File) -> io::Result<TcpStream> {
     setns(netns.as_fd(), CloneFlags::CLONE_NEWNET)?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, APISERVER_PORT));
@@ -74,7 +74,7 @@ fn connect(netns: &File) -> io::Result<TcpStream> {
 
 fn copy_both(client: &TcpStream, server: &TcpStream) {
     for stream in [client, server] {
-        // Many small writes of HTTP/2 would wait for each other's acknowledgement.
+        // Without TCP_NODELAY the small writes of HTTP/2 would wait for acknowledgements.
         let _ = stream.set_nodelay(true);
     }
     std::thread::scope(|scope| {
@@ -84,7 +84,7 @@ fn copy_both(client: &TcpStream, server: &TcpStream) {
 }
 
 fn copy(mut from: &TcpStream, mut to: &TcpStream) {
-    // However it ends, the other side is told that no more will come.
+    // The other side is shut down, whether copying succeeded or failed.
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);
     let _ = from.shutdown(Shutdown::Read);
