@@ -1,4 +1,4 @@
-//! Errors of cloud calls, sorted by what a caller can do about them.
+//! Errors of cloud calls, classified by what a caller can do about them.
 
 mod retry;
 
@@ -8,43 +8,43 @@ pub use self::retry::{Pace, Retry};
 
 use crate::action::Action;
 
-/// What a failed call means for the one who planned it.
+/// What a failed call means for its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// Nobody knows whether it was done: no answer, a 5xx, an answer that cannot be read, an answer without
-    /// the id it should carry. A create may be sent again only with the same token and parameters.
+    /// It is unknown whether the cloud acted: there was no answer, a 5xx, an unreadable answer, or an answer without the
+    /// expected id. A create may be sent again only with the same ClientToken and parameters.
     Unknown,
-    /// Not done, the cloud is too busy. The bucket of this action has already been slowed down.
+    /// The cloud did not act, because there were too many calls. The bucket of this action is slowed down already.
     Throttled,
-    /// Not done, the object is in the middle of something else. Look at it again before repeating.
+    /// The cloud did not act, because the object is in transition. Look at the object again before repeating the call.
     Conflict,
-    /// The object does not exist (or, for a vSwitch or group named in a create, the reference).
+    /// The object does not exist. In a create: the vSwitch or group does not exist.
     NotFound,
-    /// Not done, the vSwitch has no address left. Choose another one.
+    /// The cloud did not act, because the vSwitch has no free address. Choose another vSwitch.
     Exhausted,
-    /// Not done, a limit of the instance, group, or account is reached.
+    /// The cloud did not act, because a limit of the instance, group or account is reached.
     Limit,
-    /// Not done, and never will be with these parameters.
+    /// The cloud did not act, and never will with these parameters.
     Invalid,
-    /// Not done, keys or permissions are wrong, or the call was held back because calls like it cannot work
-    /// at the moment. Nothing will work until somebody repairs the cause.
+    /// The cloud did not act, because keys or permissions are wrong, or the gate held the call back. Such calls fail until
+    /// somebody repairs the cause.
     Forbidden,
-    /// The token was used with other parameters before. Look for the ENI by its tags.
+    /// The ClientToken was used with other parameters before. Look for the ENI by its tags.
     TokenReused,
-    /// Not sent: the lease of this process would not outlive the call.
+    /// The call was not sent, because the lease of this process might end before the call does.
     Fenced,
 }
 
-/// What is known of a call that changes something. There are three cases and never two: what may have been
-/// done must not be taken for undone.
+/// The outcome of a call that changes something. There are three cases, because a call that may have acted must not be
+/// taken for one that did not.
 #[derive(Debug)]
 pub enum Outcome<T> {
-    /// The cloud said so.
+    /// The cloud confirmed that it acted.
     Done(T),
-    /// It certainly had no effect, so that the intent may be planned anew.
+    /// The call had no effect. The intent may be planned again.
     NotDone(CloudError),
-    /// It, or an earlier call with the same token, may have been done. The same call may be sent again, with
-    /// the same token and parameters; nothing else may, until it is known.
+    /// The cloud may have acted on this call, or on an earlier call with the same ClientToken. Until the outcome is known,
+    /// only the same call with the same token and parameters may be sent.
     Unknown(CloudError),
 }
 
@@ -67,7 +67,7 @@ impl<T> From<Result<T, CloudError>> for Outcome<T> {
     }
 }
 
-/// Our own words where the cloud said none.
+/// Our own codes, for failures without a code of the cloud.
 pub(crate) mod code {
     pub(crate) const UNREACHABLE: &str = "Unreachable";
     pub(crate) const TIMEOUT: &str = "Timeout";
@@ -80,13 +80,13 @@ pub(crate) mod code {
 #[derive(Debug)]
 pub struct CloudError {
     pub action: Action,
-    /// What the call was about, for example `ENI eni-1` or `vSwitch vsw-1`.
+    /// The object of the call, for example `ENI eni-1` or `vSwitch vsw-1`.
     pub object: String,
-    /// The cloud's code, or our own word where the cloud said none.
+    /// The cloud's code, or one of our own codes.
     pub code: String,
-    /// The cloud's own sentence.
+    /// The cloud's message.
     pub message: String,
-    /// For a support ticket; absent when there was no answer.
+    /// The request id, for a support ticket; absent without an answer.
     pub request_id: Option<String>,
     pub http_status: Option<u16>,
     pub class: ErrorClass,
@@ -94,7 +94,7 @@ pub struct CloudError {
 }
 
 impl CloudError {
-    /// An error of our own making or of the transport, without an answer of the cloud.
+    /// An error of this process or of the transport, without an answer of the cloud.
     pub(crate) fn local(action: Action, object: &str, class: ErrorClass, code: &str, message: &str) -> Self {
         CloudError {
             action,
@@ -113,17 +113,17 @@ impl CloudError {
         self
     }
 
-    /// Whether nothing left this process: no lease, no keys, a request that cannot be made.
+    /// Whether the call was not sent: no lease, no keys, or a request that cannot be built.
     pub fn was_not_sent(&self) -> bool {
         self.http_status.is_none() && self.class != ErrorClass::Unknown
     }
 
-    /// Not sent because calls like it are known to fail at the moment; see [`crate::Cloud::troubles`].
+    /// Whether the gate held the call back; see [`crate::Cloud::troubles`].
     pub fn is_held_back(&self) -> bool {
         self.http_status.is_none() && self.code == code::HELD_BACK
     }
 
-    /// Whether the keys are good and merely may not do this.
+    /// Whether the keys are valid and only a permission is missing.
     pub(crate) fn is_about_permissions(&self) -> bool {
         let code = plain(&self.code);
         ["forbidden", "nopermission", "unauthorized"]
@@ -174,8 +174,8 @@ impl std::error::Error for CloudError {
     }
 }
 
-/// Sorts an answer of the cloud. Services spell the same code in different ways (with and without dots, in
-/// another case), so only letters and digits count.
+/// Classifies an answer of the cloud. Only letters and digits of a code count, because services spell the same code in
+/// different ways (with and without dots, in another case).
 pub(crate) fn classify(http_status: u16, code: &str) -> ErrorClass {
     let code = plain(code);
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| code.starts_with(prefix));
@@ -184,8 +184,8 @@ pub(crate) fn classify(http_status: u16, code: &str) -> ErrorClass {
     if http_status == 429 || starts(&["throttling", "requestlimitexceeded"]) || contains(&["flowcontrol"]) {
         return ErrorClass::Throttled;
     }
-    // A repeated nonce or a token still being worked on tell of an earlier copy of this very request,
-    // whose outcome is not in this answer.
+    // A repeated nonce, or a ClientToken that is still being processed, means that an earlier copy of this request exists.
+    // This answer does not contain its outcome.
     if http_status >= 500
         || http_status == 408
         || code.is_empty()
@@ -240,7 +240,7 @@ pub(crate) fn classify(http_status: u16, code: &str) -> ErrorClass {
     ErrorClass::Invalid
 }
 
-/// Letters and digits of a code, in lower case.
+/// The letters and digits of a code, in lower case.
 fn plain(code: &str) -> String {
     code.chars()
         .filter(char::is_ascii_alphanumeric)

@@ -1,42 +1,41 @@
-//! Holding calls back while none of them can work: plain values, time passed in.
+//! Holds calls back while none of them can work. The gate is a plain value; the caller passes the time.
 //!
-//! Wrong keys make every call fail, an endpoint that is not there every call of its product, a missing
-//! permission every call of its action. Sending them all, again and again, would cost the account's quota
-//! and help nobody. So calls are held back, and one at a time is let through, at growing intervals, to find
-//! out whether the cause is gone; the first that gets through opens the way for all.
+//! With wrong keys every call fails. Without its endpoint every call of a product fails. Without a permission every call
+//! of an action fails. Sending such calls again and again would use up the account's quota. The gate therefore holds them
+//! back and lets one trial call through, at growing intervals. The first call that succeeds opens the gate for all.
 
 use std::time::{Duration, Instant};
 
 use crate::action::{Action, Product};
 use crate::error::{CloudError, ErrorClass, code};
 
-/// Failures in a row that hold an action or a product back. One may be a policy about one object, or one
-/// lost connection.
+/// Number of failures in a row that shut an action or a product. A single failure may come from a policy about one
+/// object, or from a lost connection.
 const STRIKES: u32 = 3;
-/// Failed tries after which a trouble is more than a passing one: by then it has lasted three seconds.
+/// Number of failed trial calls after which a trouble counts as lasting. By then it has lasted for three seconds.
 const LASTING: u32 = 2;
-/// Time until the first call that tries again, doubled with each that fails.
+/// Time until the first trial call. Each failed trial call doubles it.
 const FIRST_TRY: Duration = Duration::from_secs(1);
 const MOST_TRY: Duration = Duration::from_secs(30);
 
-/// What keeps calls from working.
+/// Why calls cannot work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TroubleCause {
-    /// Keys are wrong, expired or not to be had, or the clock is. Concerns every call.
+    /// Keys are wrong, expired or unavailable, or the clock is wrong. Every call fails.
     Credentials,
-    /// A service does not answer. Concerns every call of that service.
+    /// A service does not answer. Every call of this service fails.
     Unreachable,
-    /// The keys may not do this. Concerns one action.
+    /// The keys have no permission for an action. Every call of this action fails.
     Permission,
 }
 
-/// Something that keeps calls from working, until one of them works.
+/// A reason why calls cannot work. It ends when a call succeeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     pub cause: TroubleCause,
-    /// The cause in a sentence, with the error that showed it first.
+    /// The cause as a sentence, with the first error.
     pub sentence: String,
-    /// It was seen again when it was tried again: worth telling a person who did not ask.
+    /// Whether trial calls failed too. A lasting trouble is reported by an event.
     pub lasting: bool,
 }
 
@@ -44,16 +43,16 @@ pub struct Trouble {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     Open,
-    /// One, to find out.
+    /// One call may be sent as a trial.
     OneTry,
     ShutUntil(Instant),
 }
 
-/// What an answer says about the way to the cloud.
+/// What the outcome of a call shows about the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
     Works,
-    /// The service is there, and nothing more is known.
+    /// The service answers; keys and permissions are unknown.
     Answers,
     NoAnswer,
     BadCredentials,
@@ -61,12 +60,12 @@ enum Sign {
     Nothing,
 }
 
-/// One way that can be shut.
+/// A set of calls that can be shut: all calls, the calls of a product, or the calls of an action.
 #[derive(Debug, Default)]
 struct Way {
-    /// Failures in a row.
+    /// Number of failures in a row.
     strikes: u32,
-    /// The error that came first.
+    /// The first error.
     first: String,
     shut: Option<Shut>,
 }
@@ -74,13 +73,13 @@ struct Way {
 #[derive(Debug)]
 struct Shut {
     next_try: Instant,
-    /// A call was let through to find out, and nothing was heard of it yet.
+    /// Whether a trial call is under way.
     trying: bool,
-    /// Calls that were let through and failed.
+    /// Number of failed trial calls.
     failed: u32,
 }
 
-/// The state of all ways to the cloud.
+/// The state of all sets of calls.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     account: Way,
@@ -89,7 +88,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Whether a call of this action may be sent.
+    /// Whether a call of this action may be sent now.
     pub(crate) fn admits(&self, action: Action, now: Instant) -> Admission {
         let ways = [
             &self.account,
@@ -104,7 +103,7 @@ impl Gate {
         }
     }
 
-    /// A call is let through to find out; the next one, if nothing is heard of it, after the usual time.
+    /// Notes that a trial call is sent. If no outcome is noted, the next trial call may follow after the usual time.
     pub(crate) fn trying(&mut self, action: Action, now: Instant) {
         for way in self.ways_of(action) {
             if let Some(shut) = &mut way.shut {
@@ -114,7 +113,7 @@ impl Gate {
         }
     }
 
-    /// The call that was let through was not sent; another may be.
+    /// Notes that the trial call was not sent. Another trial call may be sent at once.
     pub(crate) fn not_tried(&mut self, action: Action, now: Instant) {
         for way in self.ways_of(action) {
             if let Some(shut) = way.shut.as_mut().filter(|shut| shut.trying) {
@@ -124,7 +123,7 @@ impl Gate {
         }
     }
 
-    /// Takes in the outcome of a call. True when something changed that a person may want to know.
+    /// Notes the outcome of a call. Returns true when the list of troubles has changed.
     pub(crate) fn note(&mut self, action: Action, error: Option<&CloudError>, now: Instant) -> bool {
         let before = self.summary();
         let [account, product, own] = self.ways_of(action);
@@ -150,7 +149,7 @@ impl Gate {
         self.summary() != before
     }
 
-    /// What keeps calls from working at the moment.
+    /// The present troubles.
     pub(crate) fn troubles(&self) -> Vec<Trouble> {
         let mut found = Vec::new();
         let mut tell = |cause, way: &Way, what: String| {
@@ -208,7 +207,7 @@ impl Way {
         *self = Way::default();
     }
 
-    /// The service answered, unless it is our own keys that were not to be had.
+    /// Opens the set if the error is an answer of the service. An error about unavailable keys is not an answer.
     fn answered(&mut self, error: &CloudError) {
         if error.http_status.is_some() {
             self.open();
@@ -222,7 +221,7 @@ impl Way {
                 shut.failed = shut.failed.saturating_add(1);
                 shut.next_try = now + delay(shut.failed);
             }
-            // It was under way when the way was shut, and tells nothing new.
+            // This call was under way when the set was shut, so its failure shows nothing new.
             Some(_) => {}
             None => {
                 if self.strikes == 0 {
@@ -257,7 +256,8 @@ fn sign(error: Option<&CloudError>) -> Sign {
         ErrorClass::Unknown if matches!(error.code.as_str(), code::UNREACHABLE | code::TIMEOUT) => {
             Sign::NoAnswer
         }
-        // A lost connection was one; what answered with a fault may not have looked at the keys.
+        // A lost connection shows that there was a connection. A service that answers with a fault may not have checked
+        // the keys.
         ErrorClass::Unknown | ErrorClass::Throttled if error.http_status.is_some() => Sign::Answers,
         ErrorClass::Unknown | ErrorClass::Throttled => Sign::Nothing,
         ErrorClass::Conflict
@@ -267,13 +267,13 @@ fn sign(error: Option<&CloudError>) -> Sign {
         | ErrorClass::Invalid
         | ErrorClass::TokenReused => match error.http_status {
             Some(_) => Sign::Works,
-            // Of our own making: it was not sent.
+            // An error without a status is our own: the call was not sent.
             None => Sign::Nothing,
         },
     }
 }
 
-/// The error with what led to it: of keys that are not to be had, only the source says why.
+/// The error with its causes. Of unavailable keys, only the source says why.
 fn with_causes(error: &CloudError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

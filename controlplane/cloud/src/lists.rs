@@ -11,15 +11,15 @@ use crate::limits::{Priority, WhileShut};
 use crate::requests::Params;
 use crate::transport::{Transport, held_back, malformed};
 
-/// Instance types asked for in one call; the API documents no larger number.
+/// Number of instance types in one call. The ECS API page DescribeInstanceTypes documents no larger number.
 const MAX_NAMES_PER_CALL: usize = 10;
-/// Ids that DescribeInstances and DescribeSecurityGroups take.
+/// Number of ids in one call of DescribeInstances (100 on its ECS API page) or DescribeSecurityGroups (unverified).
 const MAX_IDS_PER_LIST: usize = 100;
-/// More pages than this of one list are taken for a loop: 2,000 pages of 500 are a million ENIs.
+/// Largest number of pages of one list. More pages count as an endless loop: 2,000 pages of 500 are a million ENIs.
 const MAX_PAGES: usize = 2_000;
 
 impl Cloud {
-    /// The limits of these instance types; unknown ones are missing from the answer.
+    /// The limits of these instance types. Unknown types are missing from the answer.
     pub async fn describe_instance_types(
         &self,
         types: &[String],
@@ -66,7 +66,7 @@ impl Cloud {
         Ok(found)
     }
 
-    /// These security groups; unknown ones are missing from the answer.
+    /// These security groups. Unknown groups are missing from the answer.
     pub async fn describe_security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>, CloudError> {
         let mut found = Vec::new();
         for chunk in ids.chunks(MAX_IDS_PER_LIST) {
@@ -89,8 +89,8 @@ impl Cloud {
         Ok(found)
     }
 
-    /// These vSwitches; unknown ones are missing from the answer. The API takes one id per call, so each
-    /// costs one.
+    /// These vSwitches. Unknown vSwitches are missing from the answer. The API takes one id per call (VPC API page
+    /// DescribeVSwitches), so each vSwitch costs one call.
     pub async fn describe_vswitches(&self, ids: &[String]) -> Result<Vec<VSwitch>, CloudError> {
         let mut found = Vec::new();
         for id in ids {
@@ -112,7 +112,7 @@ impl Cloud {
     }
 }
 
-/// One list to be read page by page.
+/// One list that is read page by page.
 pub(crate) struct Listing<'a> {
     pub action: Action,
     pub object: &'a str,
@@ -155,7 +155,7 @@ impl Transport {
             take(page.items);
             match page.next_token {
                 Some(token) if token != next_token => next_token = token,
-                // The same token again would be the same page for ever.
+                // A repeated token would return the same page for ever.
                 Some(_) => return Err(malformed(action, object, 200)),
                 None => return Ok(()),
             }
@@ -173,7 +173,7 @@ pub(crate) fn unreadable(action: Action, object: &str, body: &Value, error: Answ
     .because(error)
 }
 
-/// Some actions take their ids as one JSON text.
+/// The ids as one JSON text, the form that some actions take.
 fn json_list(ids: &[String]) -> String {
     Value::from(ids.to_vec()).to_string()
 }

@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use crate::secret::Secret;
 
-/// Address of the service inside every instance.
+/// Address of the service in every instance (ECS user guide, page "Instance metadata").
 pub(crate) const BASE: &str = "http://100.100.100.200";
-/// Life of a session token, the longest the service grants.
+/// Life of a session token in seconds: the longest life that the service grants (ECS user guide, "Instance metadata").
 const TOKEN_SECONDS: u64 = 21_600;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -29,18 +29,18 @@ pub enum MetadataError {
     NoRole,
 }
 
-/// Credentials as the service spells them.
+/// Credentials in the service's form.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RoleCredentials {
     pub(crate) access_key_id: String,
     pub(crate) access_key_secret: String,
     pub(crate) security_token: String,
-    /// RFC 3339.
+    /// End of validity, RFC 3339.
     pub(crate) expiration: String,
 }
 
-/// A client that moves to token mode by itself where the instance demands it.
+/// A client that uses token mode if the instance requires it.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     http: Client,
@@ -49,9 +49,9 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// Never through a proxy: the address means something else there.
+    /// A client that uses no proxy, because the address belongs to this instance.
     pub(crate) fn new(base: &str) -> Result<Self, reqwest::Error> {
-        // Every HTTP client needs it. It is chosen once per process; whoever chose before us chose well.
+        // Every HTTP client needs a crypto provider, which is chosen once per process. An error means that one is chosen.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         Ok(Metadata {
@@ -81,8 +81,8 @@ impl Metadata {
         serde_json::from_str(&text).map_err(|source| MetadataError::Answer { path, source })
     }
 
-    /// The token mode is tried first where it was needed before, and whenever the service says 401 or 403
-    /// to a request without a valid token.
+    /// Reads a path. Token mode is used if it was needed before, and when the service answers 401 or 403 to a request
+    /// without a valid token.
     async fn get(&self, path: &str) -> Result<String, MetadataError> {
         let known = self.session.lock().clone();
         let token = match known {
@@ -108,7 +108,7 @@ impl Metadata {
             .request(Method::PUT, format!("{}/latest/{path}", self.base))
             .header("X-aliyun-ecs-metadata-token-ttl-seconds", TOKEN_SECONDS);
         let token = Secret::from(send(request, path).await?.trim());
-        // Half its life, so that a slow caller never shows an expired one.
+        // A token is renewed at half its life, so that a slow caller never uses an expired token.
         let renew_at = Instant::now() + Duration::from_secs(TOKEN_SECONDS / 2);
         *self.session.lock() = Some((token.clone(), renew_at));
         Ok(token)

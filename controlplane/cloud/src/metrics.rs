@@ -20,7 +20,7 @@ struct WaitLabels {
     api: &'static str,
 }
 
-/// Latencies in milliseconds. Labels are the action's name and whether it failed: nothing unbounded.
+/// Latencies in milliseconds. The labels are the action's name and whether the call failed, so their number is bounded.
 #[derive(Debug, Clone)]
 pub struct CloudMetrics {
     calls: Family<CallLabels, Histogram, fn() -> Histogram>,
@@ -28,7 +28,7 @@ pub struct CloudMetrics {
 }
 
 impl CloudMetrics {
-    /// Registers both families; call it once per registry.
+    /// Registers both metrics. Call it once per registry.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         registry.register(
@@ -44,7 +44,7 @@ impl CloudMetrics {
         metrics
     }
 
-    /// Metrics that nobody reads, for tests and tools.
+    /// Metrics without a registry, for tests and tools.
     pub fn unregistered() -> Self {
         CloudMetrics {
             calls: Family::new_with_constructor(|| Histogram::new(exponential_buckets(10.0, 2.0, 12))),

@@ -1,4 +1,4 @@
-//! Sending one signed request and sorting what comes back.
+//! Sends one signed request and classifies the answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,10 +20,10 @@ use crate::requests::Params;
 use crate::signature::{authorization, canonical_query, percent_encode, sha256_hex};
 use crate::trace::{Call, Tracer};
 
-/// Longest message of the cloud that is passed on, in bytes.
+/// Length in bytes at which a message of the cloud is cut.
 const MAX_MESSAGE: usize = 300;
 
-/// Everything one call needs; shared by the client and the poller.
+/// The parts that a call needs. The client and the poller share them.
 pub(crate) struct Transport {
     pub(crate) http: Client,
     pub(crate) endpoints: Endpoints,
@@ -38,7 +38,7 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// One request, sent at most once.
+    /// Sends one request, at most once.
     pub(crate) async fn call(
         &self,
         action: Action,
@@ -69,7 +69,7 @@ impl Transport {
         permit: Permit,
         params: Params,
     ) -> Result<Value, CloudError> {
-        // It may have been shut since the permit was given, by a call that left before this one.
+        // An earlier call may have shut the gate after this permit was given.
         if let Some(shut) = self.limiter.shut(&permit) {
             return Err(held_back(action, object, &shut));
         }
@@ -87,7 +87,7 @@ impl Transport {
         let request = self
             .request(action, &keys, params)
             .map_err(|what| CloudError::local(action, object, ErrorClass::Invalid, "BadRequest", what))?;
-        // Last, so that neither waiting for the permit nor renewing keys can make it stale.
+        // The lease is checked last, so that neither the wait for the permit nor a renewal of keys makes the check stale.
         if action.mutates() && self.fence.remaining() <= self.deadline {
             let message = "this process no longer holds the lease for long enough";
             return Err(CloudError::local(
@@ -206,7 +206,7 @@ impl Transport {
     fn react(&self, error: &CloudError, keys: &Keys) {
         match error.class {
             ErrorClass::Throttled => self.limiter.throttled(error.action),
-            // Keys that merely may not do this would not do more if they were fetched again.
+            // New keys would not have the missing permission either.
             ErrorClass::Forbidden if !error.is_about_permissions() => self.credentials.distrust(keys),
             ErrorClass::Forbidden
             | ErrorClass::Unknown
@@ -229,7 +229,7 @@ fn request_id(answer: &Result<Value, CloudError>) -> &str {
     id.unwrap_or_default()
 }
 
-/// Calls like this cannot work at the moment, so it was not sent.
+/// The error of a call that the gate held back.
 pub(crate) fn held_back(action: Action, object: &str, shut: &Shut) -> CloudError {
     CloudError::local(
         action,
@@ -240,7 +240,7 @@ pub(crate) fn held_back(action: Action, object: &str, shut: &Shut) -> CloudError
     )
 }
 
-/// An answer of success that is none.
+/// The error of an answer with a status of success whose body is unreadable.
 pub(crate) fn malformed(action: Action, object: &str, status: u16) -> CloudError {
     CloudError {
         http_status: Some(status),
@@ -268,7 +268,7 @@ fn refusal(action: Action, object: &str, status: u16, body: &[u8]) -> CloudError
     CloudError {
         action,
         object: object.to_owned(),
-        // Something between us and the cloud may answer in its own way.
+        // A proxy between us and the cloud may answer in another form.
         code: if code.is_empty() {
             "NoCode".to_owned()
         } else {
@@ -282,7 +282,7 @@ fn refusal(action: Action, object: &str, status: u16, body: &[u8]) -> CloudError
     }
 }
 
-/// Some refusals repeat the whole request; a person needs their beginning.
+/// The beginning of a message. Some refusals repeat the whole request.
 fn shortened(mut message: String) -> String {
     if message.len() > MAX_MESSAGE {
         let end = (0..=MAX_MESSAGE).rev().find(|end| message.is_char_boundary(*end));

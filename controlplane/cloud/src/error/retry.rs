@@ -1,31 +1,30 @@
-//! How soon a failed call is worth another plan. The client never repeats a call by itself; whoever planned
-//! it looks again at this pace, and then sends what the new plan says.
+//! How soon to plan again after a failed call. The client never repeats a call by itself. The caller plans again at this
+//! pace and sends the calls of the new plan.
 
 use std::time::Duration;
 
 use super::{CloudError, ErrorClass};
 
-/// Kinds of failure by what helps against them.
+/// Kinds of failures, by what helps against them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Retry {
-    /// No answer came: the way to the cloud is disturbed.
+    /// There was no answer: the connection to the cloud is disturbed.
     Transport,
-    /// The cloud has a fault of its own, or its answer cannot be read.
+    /// The cloud has an internal error, or its answer is unreadable.
     Transient,
-    /// Too many calls. The bucket is slower already and makes the next call wait, so the plan need not.
+    /// There were too many calls. The slowed bucket delays the next call, so the plan does not have to wait.
     Throttle,
-    /// The object is in the middle of something else.
+    /// The object is in transition.
     Conflict,
-    /// Keys or permissions are wrong. Calls are held back until one of them gets through, so looking again
-    /// costs little, and repair is noticed soon.
+    /// Keys or permissions are wrong. The gate holds calls back, so planning again costs little and notices a repair soon.
     Barred,
-    /// It fails until somebody changes something.
+    /// The call fails until somebody changes something.
     Final,
-    /// The lease has to be renewed first; nothing is wrong with the call.
+    /// The lease has to be renewed first. Nothing is wrong with the call.
     Fenced,
 }
 
-/// Delays of repetitions: the first one, doubled each time (with jitter) up to the longest.
+/// The delays before repetitions: the first delay, doubled (with jitter) up to the longest delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     pub first: Duration,
@@ -33,7 +32,7 @@ pub struct Pace {
 }
 
 impl Retry {
-    /// The delays of this kind.
+    /// The delays of this kind of failure.
     pub fn pace(self) -> Pace {
         let (first, most) = match self {
             Retry::Transport => (500, 15_000),

@@ -1,4 +1,4 @@
-//! One token bucket with a queue per priority, fair between nodes: plain values, time passed in.
+//! One token bucket with a queue per priority, fair between nodes. It is a plain value; the caller passes the time.
 
 use std::time::{Duration, Instant};
 
@@ -6,42 +6,43 @@ use terway_core::fairness::FairQueue;
 
 use super::Priority;
 
-/// A class whose first waiter has waited this long gets a share even behind more urgent ones, so that a
-/// flood of urgent calls cannot keep the others out for good.
+/// A priority whose first waiter has waited this long gets a share of the tokens, even if more urgent waiters exist. A
+/// flood of urgent calls therefore cannot keep the others out for good.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// That share: one grant after so many to the most urgent class. Not more, or a long queue of creates would
-/// turn the order round.
+/// This share is one grant after this many grants to the most urgent priority. A larger share would let a long queue of
+/// creates reverse the order of priorities.
 const URGENT_IN_A_ROW: u32 = 4;
-/// Nothing is granted for this long after the cloud said it is too busy.
+/// Nothing is granted for this long after the cloud refused a call as too many.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Answers to calls that were under way together count as one sign of overload.
+/// Refusals within this time belong to calls that were under way together, and slow the bucket down only once.
 const SAME_BURST: Duration = Duration::from_secs(2);
-/// The cloud counts a call when it arrives. One that is quicker on its way than those before it finds less there
-/// than we count, by what comes in this time; so much is left in the bucket.
+/// We count a call when it is sent, the cloud when it arrives (unverified). The tokens of this much time stay in reserve,
+/// so that a call that overtakes earlier calls is not refused.
 const ON_THE_WAY: Duration = Duration::from_millis(250);
-/// The bucket is never slowed below this share of its nominal rate.
+/// The rate is never below this share of the nominal rate.
 const LEAST_SHARE: f64 = 1.0 / 16.0;
-/// Time from the least share back to the nominal rate when nothing is throttled.
+/// Time in which the rate grows from the least share to the nominal rate when the cloud refuses nothing.
 const RECOVERY: Duration = Duration::from_secs(60);
 
-/// A token bucket; `T` is how a waiter gets to know.
+/// A token bucket. `T` is the handle that tells a waiter about its token.
 #[derive(Debug)]
 pub(crate) struct Bucket<T> {
-    /// Tokens a second when all is well.
+    /// Tokens a second when the cloud refuses nothing.
     nominal: f64,
+    /// Largest number of tokens.
     burst: f64,
     tokens: f64,
-    /// Share of the nominal rate that the cloud seems to bear.
+    /// Share of the nominal rate that is used at present, after refusals of the cloud.
     share: f64,
     updated: Instant,
     throttled_at: Option<Instant>,
     waiting: [FairQueue<(Instant, T)>; Priority::ALL.len()],
-    /// Grants to the most urgent class since another one had its share.
+    /// Number of grants to the most urgent priority since a less urgent one had its share.
     urgent_in_a_row: u32,
 }
 
 impl<T> Bucket<T> {
-    /// A full bucket whose burst is one minute's worth, less what may be on its way.
+    /// A full bucket. It holds one minute's tokens less the reserve of [`ON_THE_WAY`].
     pub(crate) fn new(per_minute: u32, now: Instant) -> Self {
         let nominal = f64::from(per_minute.max(1)) / 60.0;
         let burst = (nominal * (60.0 - ON_THE_WAY.as_secs_f64())).max(1.0);
@@ -57,7 +58,7 @@ impl<T> Bucket<T> {
         }
     }
 
-    /// A token at once, unless somebody is already waiting for one.
+    /// Takes a token if one is free and nobody waits for one. Returns whether it did.
     pub(crate) fn try_take(&mut self, now: Instant) -> bool {
         self.refill(now);
         let free = self.tokens >= 1.0 && !self.paused(now) && !self.is_wanted();
@@ -67,18 +68,18 @@ impl<T> Bucket<T> {
         free
     }
 
-    /// Queues up. Waiters of one priority are served in turn of their owners.
+    /// Adds a waiter. Within a priority, owners (nodes) are served in turn.
     pub(crate) fn wait(&mut self, priority: Priority, owner: &str, now: Instant, waiter: T) {
         self.waiting[priority.index()].push(owner, (now, waiter));
     }
 
-    /// Whether anybody waits.
+    /// Whether there are waiters.
     pub(crate) fn is_wanted(&self) -> bool {
         self.waiting.iter().any(|queue| !queue.is_empty())
     }
 
-    /// Hands out the tokens there are, at most so many; gives the number. `give` answers false when the
-    /// waiter has gone away, which costs nothing.
+    /// Gives free tokens to waiters, at most `most`, and returns the number of given tokens. `give` returns false for a
+    /// waiter that has gone away; this costs no token.
     pub(crate) fn grant(&mut self, now: Instant, most: usize, mut give: impl FnMut(T) -> bool) -> usize {
         self.refill(now);
         let mut granted = 0;
@@ -92,30 +93,30 @@ impl<T> Bucket<T> {
         granted
     }
 
-    /// Takes out the waiters for whom `out` holds.
+    /// Removes and returns the waiters for whom `out` is true.
     pub(crate) fn dismiss(&mut self, out: impl Fn(&T) -> bool) -> Vec<T> {
         let queues = self.waiting.iter_mut();
         let taken = queues.flat_map(|queue| queue.extract(|(_, waiter)| out(waiter)));
         taken.map(|(_, waiter)| waiter).collect()
     }
 
-    /// When `grant` is worth calling again; `None` while nobody waits.
+    /// The earliest time at which `grant` can give a token; `None` while nobody waits.
     pub(crate) fn next_grant(&self) -> Option<Instant> {
         if !self.is_wanted() {
             return None;
         }
         let missing = (1.0 - self.tokens).max(0.0);
-        // A little late rather than a rounding error early, which would spin.
+        // The time is 50 µs late, because a rounding error that makes it early would make the driver spin.
         let ready = self.updated + Duration::from_secs_f64(missing / self.rate()) + Duration::from_micros(50);
         Some(self.throttled_at.map_or(ready, |at| ready.max(at + PAUSE)))
     }
 
-    /// A token that was not used comes back.
+    /// Takes back a token that was not used.
     pub(crate) fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(self.burst);
     }
 
-    /// The cloud refused a call of this kind as too many.
+    /// Slows the bucket down after the cloud refused a call as too many.
     pub(crate) fn throttled(&mut self, now: Instant) {
         self.refill(now);
         if self
@@ -126,7 +127,7 @@ impl<T> Bucket<T> {
         }
         self.throttled_at = Some(now);
         self.share = (self.share / 2.0).max(LEAST_SHARE);
-        // Whatever was saved up is not there in the account's own count.
+        // The refusal shows that the account's own bucket is empty.
         self.tokens = 0.0;
     }
 
@@ -142,7 +143,7 @@ impl<T> Bucket<T> {
         Some(waiter)
     }
 
-    /// The class, less urgent than this one, that has waited longest, if it has waited too long.
+    /// Of the priorities less urgent than `urgent`, the one that has waited longest, if it has waited for [`PATIENCE`].
     fn impatient(&self, urgent: usize, now: Instant) -> Option<usize> {
         let first = |queue: &FairQueue<(Instant, T)>| queue.firsts().map(|(since, _)| *since).min();
         let classes = self.waiting.iter().enumerate().skip(urgent + 1);
@@ -170,239 +171,4 @@ impl<T> Bucket<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn granted(bucket: &mut Bucket<u32>, now: Instant) -> Vec<u32> {
-        let mut got = Vec::new();
-        bucket.grant(now, usize::MAX, |waiter| {
-            got.push(waiter);
-            true
-        });
-        got
-    }
-
-    fn drained(per_minute: u32, now: Instant) -> Bucket<u32> {
-        let mut bucket = Bucket::new(per_minute, now);
-        while bucket.try_take(now) {}
-        bucket
-    }
-
-    #[test]
-    fn a_minutes_worth_goes_at_once_and_then_the_rate_holds() {
-        let start = Instant::now();
-        let mut bucket: Bucket<u32> = Bucket::new(240, start);
-        assert_eq!((0..300).filter(|_| bucket.try_take(start)).count(), 239);
-        bucket.wait(Priority::Create, "node", start, 1);
-        bucket.wait(Priority::Create, "node", start, 2);
-        let next = bucket.next_grant().unwrap();
-        assert!(next - start >= Duration::from_millis(249), "{:?}", next - start);
-        assert_eq!(granted(&mut bucket, next), [1]);
-    }
-
-    proptest! {
-        #[test]
-        fn calls_that_take_unequally_long_to_arrive_are_never_too_many(
-            per_minute in 2_u32..2_000,
-            delays in prop::collection::vec(0_u64..250, 1..1_500),
-        ) {
-            let start = Instant::now();
-            let mut bucket: Bucket<u32> = Bucket::new(per_minute, start);
-            let mut now = start;
-            let mut arrivals = Vec::new();
-            for delay in delays {
-                while !bucket.try_take(now) {
-                    now += Duration::from_millis(20);
-                }
-                arrivals.push(now + Duration::from_millis(delay));
-            }
-            arrivals.sort();
-            // The cloud's own count: full until the first call arrives.
-            let most = f64::from(per_minute);
-            let (mut tokens, mut updated) = (most, start);
-            for arrival in arrivals {
-                let passed = arrival.duration_since(updated).as_secs_f64();
-                tokens = (tokens + passed * most / 60.0).min(most) - 1.0;
-                updated = arrival;
-                prop_assert!(tokens > -1e-6, "{tokens}");
-            }
-        }
-    }
-
-    #[test]
-    fn urgent_calls_overtake_and_equals_queue_up() {
-        let start = Instant::now();
-        let mut bucket = drained(60, start);
-        for (waiter, priority) in [(1, Priority::Read), (2, Priority::Fill), (3, Priority::Release)] {
-            bucket.wait(priority, "node", start, waiter);
-        }
-        bucket.wait(Priority::Release, "node", start, 4);
-        assert_eq!(
-            granted(&mut bucket, start + Duration::from_millis(4001)),
-            [3, 4, 2, 1]
-        );
-    }
-
-    #[test]
-    fn nobody_waits_for_ever_behind_urgent_calls() {
-        let start = Instant::now();
-        let mut bucket = drained(60, start);
-        bucket.wait(Priority::Read, "node", start, 1);
-        let later = start + PATIENCE;
-        let mut bucket = Bucket {
-            tokens: 0.0,
-            updated: later,
-            ..bucket
-        };
-        bucket.wait(Priority::Release, "node", later, 2);
-        assert_eq!(granted(&mut bucket, later + Duration::from_millis(1001)), [1]);
-    }
-
-    #[test]
-    fn the_impatient_get_a_share_and_the_urgent_the_rest() {
-        let start = Instant::now();
-        let mut bucket = drained(60, start);
-        for waiter in 0..10 {
-            bucket.wait(Priority::Create, "node", start, waiter);
-        }
-        let later = start + PATIENCE;
-        bucket = Bucket {
-            tokens: 10.0,
-            updated: later,
-            ..bucket
-        };
-        for waiter in 100..110 {
-            bucket.wait(Priority::Release, "node", later, waiter);
-        }
-        assert_eq!(
-            granted(&mut bucket, later),
-            [0, 100, 101, 102, 103, 1, 104, 105, 106, 107]
-        );
-    }
-
-    #[test]
-    fn a_node_that_asks_for_a_thousand_does_not_delay_another() {
-        let start = Instant::now();
-        let mut bucket = drained(600, start);
-        for waiter in 0..1_000 {
-            bucket.wait(Priority::Create, "greedy", start, waiter);
-        }
-        bucket.wait(Priority::Create, "modest", start, 5_000);
-        bucket.wait(Priority::Create, "modest", start, 5_001);
-        let served = granted(&mut bucket, start + Duration::from_millis(410));
-        assert_eq!(served, [0, 5_000, 1, 5_001]);
-    }
-
-    #[test]
-    fn dismissed_waiters_are_gone_and_the_others_stay() {
-        let start = Instant::now();
-        let mut bucket = drained(600, start);
-        for waiter in 0..4 {
-            bucket.wait(Priority::Read, "node", start, waiter);
-        }
-        assert_eq!(bucket.dismiss(|waiter| waiter % 2 == 0), [0, 2]);
-        assert_eq!(granted(&mut bucket, start + Duration::from_secs(1)), [1, 3]);
-    }
-
-    #[test]
-    fn a_waiter_that_left_costs_no_token() {
-        let start = Instant::now();
-        let mut bucket = drained(60, start);
-        bucket.wait(Priority::Create, "node", start, 1);
-        bucket.wait(Priority::Create, "node", start, 2);
-        let mut got = Vec::new();
-        bucket.grant(start + Duration::from_millis(1001), usize::MAX, |waiter| {
-            got.push(waiter);
-            waiter != 1
-        });
-        assert_eq!(got, [1, 2]);
-    }
-
-    #[test]
-    fn throttling_halves_once_per_burst_and_heals() {
-        let start = Instant::now();
-        let mut bucket: Bucket<u32> = Bucket::new(600, start);
-        for _ in 0..50 {
-            bucket.throttled(start);
-        }
-        assert!((bucket.share - 0.5).abs() < 0.01);
-        assert!(!bucket.try_take(start + Duration::from_millis(900)));
-        assert!(bucket.try_take(start + Duration::from_millis(1100)));
-        bucket.refill(start + RECOVERY);
-        assert!((bucket.share - 1.0).abs() < 1e-9);
-    }
-
-    proptest! {
-        #[test]
-        fn never_more_than_burst_plus_rate(
-            per_minute in 1u32..1000,
-            steps in proptest::collection::vec((0u64..3000, 0usize..40, any::<bool>()), 1..40),
-        ) {
-            let start = Instant::now();
-            let mut bucket: Bucket<()> = Bucket::new(per_minute, start);
-            let (mut now, mut taken) = (start, 0u32);
-            for (millis, asks, throttle) in steps {
-                now += Duration::from_millis(millis);
-                if throttle {
-                    bucket.throttled(now);
-                }
-                taken += (0..asks).filter(|_| bucket.try_take(now)).count() as u32;
-                let bound = f64::from(per_minute) * (1.0 + (now - start).as_secs_f64() / 60.0);
-                prop_assert!(f64::from(taken) <= bound + 1.0);
-            }
-        }
-
-        /// However many nodes ask for however much, each is served once before any is served twice more
-        /// than another that is still waiting.
-        #[test]
-        fn nodes_of_one_class_are_served_evenly(asks in proptest::collection::vec(1u32..60, 2..12)) {
-            let start = Instant::now();
-            let mut bucket: Bucket<usize> = Bucket::new(6_000, start);
-            while bucket.try_take(start) {}
-            for (node, count) in asks.iter().enumerate() {
-                for _ in 0..*count {
-                    bucket.wait(Priority::Attach, &node.to_string(), start, node);
-                }
-            }
-            let mut served = vec![0u32; asks.len()];
-            let mut now = start;
-            while bucket.is_wanted() {
-                now += Duration::from_millis(11);
-                bucket.grant(now, 1, |node| {
-                    served[node] += 1;
-                    true
-                });
-                let most = served.iter().copied().max().unwrap_or(0);
-                for (node, count) in asks.iter().enumerate() {
-                    prop_assert!(served[node] == *count || served[node] + 1 >= most, "{:?}", served);
-                }
-            }
-            prop_assert_eq!(served, asks);
-        }
-
-        #[test]
-        fn at_the_announced_time_somebody_is_served(
-            per_minute in 1u32..2000,
-            throttle in any::<bool>(),
-            waiters in 1u32..20,
-        ) {
-            let start = Instant::now();
-            let mut bucket = drained(per_minute, start);
-            if throttle {
-                bucket.throttled(start);
-            }
-            for waiter in 0..waiters {
-                bucket.wait(Priority::Create, "node", start, waiter);
-            }
-            let mut served = 0;
-            while let Some(at) = bucket.next_grant() {
-                let got = granted(&mut bucket, at).len();
-                prop_assert!(got > 0);
-                served += got;
-            }
-            prop_assert_eq!(served as u32, waiters);
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! The limiter as callers see it, with a clock that jumps to the next thing to happen.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 const ACTION: Action = Action::DeleteNetworkInterface;

@@ -1,18 +1,17 @@
-//! How many small calls are affordable: the poller saves calls by waiting for company, unless calls have
-//! been rare lately.
+//! The allowance of small calls. The poller saves calls by waiting for more ENIs, unless calls have been rare lately.
 
 use std::time::{Duration, Instant};
 
-/// Small calls that may go out at once after a quiet time.
+/// Number of small calls that may be sent at once after a quiet time.
 const SAVED: f64 = 10.0;
-/// A call for so many ENIs is worth its price in any case.
+/// A call for this many ENIs never waits for more ENIs.
 const WORTHWHILE: f64 = 40.0;
 
-/// A small allowance that fills with time.
+/// An allowance of calls that fills with time.
 #[derive(Debug)]
 pub(super) struct Credit {
     per_second: f64,
-    /// Nobody waits longer than this for a call to be paid for.
+    /// The longest time that an ENI waits for the allowance.
     patience: Duration,
     saved: f64,
     updated: Option<Instant>,
@@ -28,14 +27,14 @@ impl Credit {
         }
     }
 
-    /// When the next small call is paid for, if it is wanted at `due`.
+    /// When the allowance suffices for a small call that is due at `due`.
     pub(super) fn pays_at(&mut self, now: Instant, due: Instant) -> Instant {
         self.refill(now);
         let ready = now + Duration::from_secs_f64((1.0 - self.saved).max(0.0) / self.per_second);
         ready.clamp(due, due + self.patience)
     }
 
-    /// Pays for a call that asks for this many ENIs.
+    /// Takes the price of a call for this many ENIs from the allowance.
     pub(super) fn pay(&mut self, enis: usize, now: Instant) {
         self.refill(now);
         let price = (1.0 - enis as f64 / WORTHWHILE).max(0.0);

@@ -1,8 +1,9 @@
-//! The poller: many callers wait for many ENIs, few calls tell them all.
+//! The poller. Many callers wait for many ENIs; few calls serve them all.
 //!
-//! `Schedule` decides when to ask for whom; the task here only keeps the clock, sends and passes news on.
+//! `Schedule` decides when to ask for which ENI. The task of this module keeps the clock, sends calls and passes on news.
 
 mod credit;
+mod expect;
 mod queue;
 mod schedule;
 mod typical;
@@ -19,22 +20,12 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use self::expect::Expect;
 use self::schedule::Schedule;
 use crate::error::CloudError;
 use crate::limits::Priority;
 use crate::requests::EniFilter;
 use crate::transport::Transport;
-
-/// What somebody waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Expect {
-    /// Attached: status InUse.
-    Attached,
-    /// Detached or just created: status Available.
-    Free,
-    /// Deleted: absent from a complete answer.
-    Gone,
-}
 
 #[derive(Default)]
 struct Shared {
@@ -43,7 +34,7 @@ struct Shared {
     changed: Notify,
 }
 
-/// A handle of the poller; its task ends with the last handle.
+/// A handle of the poller. The poller's task ends with the last handle.
 #[derive(Clone)]
 pub struct EniWatch {
     shared: Arc<Shared>,
@@ -61,39 +52,39 @@ impl EniWatch {
         }
     }
 
-    /// Waits for this ENI: call it right after the call that begins the change was accepted; the time until
-    /// the first question counts from here. Saying it again changes nothing, also after it was met; `forget`
-    /// first to wait anew. Saying something else replaces it. Polling stops by itself when it is met.
+    /// Waits for a change of this ENI. Call it right after the cloud accepted the call that begins the change; the time until
+    /// the first look counts from here. A repetition changes nothing, also when the change is done; call `forget` first to
+    /// wait again. Another `what` replaces the earlier one. Polling stops when the change is done.
     pub fn expect(&self, eni_id: &str, what: Expect) {
         self.shared.schedule.lock().expect(eni_id, what, clock());
         self.shared.changed.notify_one();
     }
 
-    /// Like `expect`, for an ENI of which nobody knows how far it is (after a restart, before the first
-    /// call): it is asked for at once. A later `expect` of the same tells that the change begins only then.
+    /// As `expect`, for an ENI whose progress is unknown, for example after a restart. The ENI is asked for at once. A later
+    /// `expect` with the same `what` means that the change begins only then.
     pub fn look(&self, eni_id: &str, what: Expect) {
         self.shared.schedule.lock().look(eni_id, what, clock());
         self.shared.changed.notify_one();
     }
 
-    /// Nobody waits for this ENI any more, and what was seen of it is dropped.
+    /// Ends the wait for this ENI and drops its last observation.
     pub fn forget(&self, eni_id: &str) {
         self.shared.schedule.lock().forget(eni_id);
         self.shared.changed.notify_one();
     }
 
-    /// What was seen last since the ENI is waited for, and when.
+    /// The last observation of this ENI since the wait began, and its time.
     pub fn latest(&self, eni_id: &str) -> Option<(EniObservation, Instant)> {
         self.shared.schedule.lock().latest(eni_id)
     }
 
-    /// ENIs that somebody waits for at the moment.
+    /// Number of ENIs that somebody waits for.
     pub fn waiting(&self) -> usize {
         self.shared.schedule.lock().waiting()
     }
 
-    /// Ids of ENIs whose observation changed, from now on. Each listener gets each id; progress that tells
-    /// nothing new (still attaching) is left out.
+    /// The ids of ENIs whose observation changes from now on. Each listener gets each id. An expected intermediate status
+    /// (for example Attaching) is no change.
     pub fn changed(&self) -> impl Stream<Item = String> + Send + use<> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.shared.listeners.lock().push(sender);
@@ -103,7 +94,7 @@ impl EniWatch {
 
 impl Shared {
     fn tell(&self, ids: &[String]) {
-        // A listener that is gone fails to take the first id and is dropped.
+        // A listener that is gone cannot receive, and is dropped.
         self.listeners
             .lock()
             .retain(|listener| ids.iter().all(|id| listener.send(id.clone()).is_ok()));
@@ -120,14 +111,14 @@ async fn poll(shared: Arc<Shared>, transport: Arc<Transport>, token: Cancellatio
     let mut calls: JoinSet<Answer> = JoinSet::new();
     loop {
         let next = shared.schedule.lock().next_poll(clock());
-        // Every branch may be dropped: a finished call stays in the set, a wake-up is stored.
+        // Cancel safe: a finished call stays in the set, and `Notify` stores a wake-up.
         tokio::select! {
             () = token.cancelled() => return,
             () = shared.changed.notified() => {}
             Some(joined) = calls.join_next() => match joined {
-                Ok(answer) => settle(&shared, answer),
-                // A call that panicked would leave its ENIs unasked for ever; losing the poller is worse
-                // still, so the panic goes on to whoever watches this process.
+                Ok(answer) => deliver(&shared, answer),
+                // The ENIs of a call that panicked would never be asked for again. The panic goes on, because a poller that
+                // silently loses ENIs would be worse than no poller.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
             () = sleep_until(next) => {
@@ -154,13 +145,13 @@ async fn ask(transport: Arc<Transport>, ids: Vec<String>) -> Answer {
     Answer { ids, sent, result }
 }
 
-fn settle(shared: &Shared, answer: Answer) {
+fn deliver(shared: &Shared, answer: Answer) {
     let Answer { ids, sent, result } = answer;
     match result {
         Ok(enis) => {
             let mut found: HashMap<String, CloudEni> =
                 enis.into_iter().map(|eni| (eni.id.clone(), eni)).collect();
-            // The answer is complete, so what is not in it does not exist.
+            // The answer is complete, so an ENI that is not in it does not exist.
             let seen = ids
                 .into_iter()
                 .map(|id| match found.remove(&id) {
@@ -181,7 +172,7 @@ fn settle(shared: &Shared, answer: Answer) {
     }
 }
 
-/// The runtime's clock, which tests can stop.
+/// The runtime's clock. Tests can stop it.
 fn clock() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,19 +1,19 @@
-//! Who waits for one kind of change, in order of being due.
+//! The ENIs that wait for one kind of change, in order of being due.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::typical::Typical;
 
-/// The waiting ENIs of one kind; those being asked for are not in it.
+/// The waiting ENIs of one kind, without those that a call under way asks for.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Not asked for yet, in order of beginning, which is the order of being due.
+    /// ENIs that were not asked for yet, in order of the beginning of the change, which is the order of being due.
     fresh: BTreeSet<(Instant, String)>,
-    /// Asked for and not met, in order of being due.
+    /// ENIs that were asked for and were not done, in order of being due.
     again: BTreeSet<(Instant, String)>,
     pub(super) typical: Typical,
-    /// Fresh ones wait until here after an answer of "not yet" to others like them.
+    /// After an answer "not yet", fresh ENIs wait until this time.
     pub(super) hold: Option<Instant>,
 }
 
@@ -36,10 +36,10 @@ impl Queue {
         self.again.remove(&(at, id.to_owned()));
     }
 
-    /// Everybody with the time of being due, earliest first.
+    /// All ENIs with the times at which they are due, earliest first.
     pub(super) fn due(&self) -> impl Iterator<Item = (Instant, &String)> {
         let fresh = self.fresh.iter().map(|(since, id)| (self.fresh_due(*since), id));
-        // At the same time, those asked before come first: one group probes for all.
+        // At the same time, ENIs that were asked for before come first, so that one group probes for all.
         merge(self.again.iter().map(|(at, id)| (*at, id)), fresh)
     }
 
@@ -58,7 +58,7 @@ impl Queue {
     }
 }
 
-/// Two sequences in order of time made into one.
+/// Merges two sequences in order of time.
 pub(super) fn merge<'a>(
     one: impl Iterator<Item = (Instant, &'a String)>,
     other: impl Iterator<Item = (Instant, &'a String)>,

@@ -1,78 +1,79 @@
-//! When to ask for which ENI: a plain value, time passed in.
+//! Decides when to ask for which ENI. `Schedule` is a plain value; the caller passes the time.
 //!
-//! Rules, and why:
-//! - an ENI is first asked for when its change is typically done, and again after a share of its age;
-//! - ENIs are asked for together, up to a full call, and small calls wait for company unless calls have
-//!   been rare or nobody else is on the way;
-//! - while answers say "not yet", one call at a time probes for all: a thousand ENIs attaching together
-//!   need no thousand answers to know that it is too early;
-//! - an answer that left before somebody began to wait is no answer to him.
+//! The rules and their reasons:
+//! - An ENI is first asked for when its change is typically done, and again after a share of its age.
+//! - ENIs are asked for together, up to a full call. A small call waits for more ENIs, unless calls have been rare or no
+//!   other ENI is expected soon.
+//! - While answers say "not yet", one call at a time probes for all. A thousand ENIs that attach together do not need a
+//!   thousand answers to show that it is too early.
+//! - An answer to a call that was sent before somebody began to wait does not count for this wait.
+
+mod flow;
+mod lesson;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use terway_core::cloud::{EniObservation, EniStatus};
+use terway_core::cloud::EniObservation;
 
-use super::Expect;
+use self::flow::Flow;
+use self::lesson::{Lesson, gap};
 use super::credit::Credit;
+use super::expect::Expect;
 use super::queue::{Queue, merge};
 use crate::requests::MAX_IDS_PER_DESCRIBE;
 
-/// ENIs due within this time of each other are asked for together in any case.
+/// ENIs that are due within this time of each other are always asked for together.
 const GATHER: Duration = Duration::from_millis(15);
-/// Small calls a second that a steady trickle of attachments, or of releases, may cost. Under the default
-/// quotas (500 creates, 400 detaches a minute) this keeps an ENI's share of Describe calls below a tenth of
-/// a call each way.
+/// Small calls a second for ENIs that attach. Under the default quotas (500 creates and 400 detaches a minute) this and
+/// the next value keep an ENI's share of Describe calls below a tenth of a call each way.
 const URGENT_PER_SECOND: f64 = 0.7;
+/// Small calls a second for ENIs that are released.
 const PATIENT_PER_SECOND: f64 = 0.3;
-/// Calls under way at once while answers are mostly good.
-const MOST_CALLS: usize = 4;
-/// Shortest and longest time until an ENI is asked for again.
-const LEAST_GAP: Duration = Duration::from_millis(50);
-const MOST_GAP: Duration = Duration::from_secs(15);
-/// Pause after a failed call, doubled with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const MOST_PAUSE: Duration = Duration::from_secs(10);
-/// An observation that nobody forgot is dropped after this time.
+/// An observation of an ENI that nobody waits for is dropped after this time.
 const KEEP_SEEN: Duration = Duration::from_secs(600);
-/// Kinds of `Expect`, in the order of its declaration.
+/// Number of variants of `Expect`.
 const KINDS: usize = 3;
 
+/// Somebody waits for a change of an ENI.
 #[derive(Debug)]
 struct Interest {
     what: Expect,
+    /// When the wait began.
     since: Instant,
-    /// When the change began, as far as that is known.
+    /// When the change began, if this is known.
     begun: Option<Instant>,
     /// When to ask again; `None` before the first answer.
     again: Option<Instant>,
-    /// Time of the last answer that said "not yet", as seen by the cloud.
+    /// When the cloud last looked and the change was not done.
     not_yet: Option<Instant>,
+    /// Whether a call that asks for the ENI is under way.
     asking: bool,
 }
 
+/// The last observation of an ENI.
 #[derive(Debug)]
-struct Seen {
+struct LastSeen {
     observation: EniObservation,
     at: Instant,
+    /// The change that the observation completed.
     met: Option<Expect>,
 }
 
-/// Who is waited for, what was seen, and what that teaches.
+/// The ENIs that somebody waits for, the last observations, and the pace of calls.
 #[derive(Debug)]
 pub(super) struct Schedule {
     interests: HashMap<String, Interest>,
-    /// By kind of change.
+    /// The waiting ENIs, by `Expect`.
     queues: [Queue; KINDS],
-    seen: HashMap<String, Seen>,
+    seen: HashMap<String, LastSeen>,
+    /// When old observations were last dropped.
     swept: Option<Instant>,
-    /// For calls about attachments, which pods wait for, and for calls about nothing but releases.
+    /// The allowance of calls with an ENI that attaches. Pods wait for these.
     urgent: Credit,
+    /// The allowance of calls with released ENIs only.
     patient: Credit,
-    calls: usize,
-    flowing: bool,
-    failures: u32,
-    paused_until: Option<Instant>,
+    flow: Flow,
 }
 
 impl Default for Schedule {
@@ -84,16 +85,13 @@ impl Default for Schedule {
             swept: None,
             urgent: Credit::new(URGENT_PER_SECOND, Duration::from_secs(2)),
             patient: Credit::new(PATIENT_PER_SECOND, Duration::from_secs(3)),
-            calls: 0,
-            flowing: false,
-            failures: 0,
-            paused_until: None,
+            flow: Flow::default(),
         }
     }
 }
 
 impl Schedule {
-    /// The change has just begun: it is asked for when it is typically done.
+    /// Waits for a change that has just begun. The ENI is asked for when the change is typically done.
     pub(super) fn expect(&mut self, id: &str, what: Expect, now: Instant) {
         let begun = self
             .interests
@@ -115,7 +113,7 @@ impl Schedule {
         self.queues[what as usize].add_fresh(now, id);
     }
 
-    /// Nobody knows how far the change is: it is asked for at once.
+    /// Waits for a change whose progress is unknown. The ENI is asked for at once.
     pub(super) fn look(&mut self, id: &str, what: Expect, now: Instant) {
         if self.interests.get(id).is_some_and(|now| now.what == what) || self.is_met(id, what) {
             return;
@@ -150,15 +148,14 @@ impl Schedule {
         self.interests.len()
     }
 
-    /// When the next call should go out; `None` while there is nothing to ask or an answer to wait for.
+    /// When to send the next call; `None` while there is nothing to ask, or while answers are due first.
     pub(super) fn next_poll(&mut self, now: Instant) -> Option<Instant> {
-        let allowed = if self.flowing { MOST_CALLS } else { 1 };
-        if self.calls >= allowed {
+        if !self.flow.may_send() {
             return None;
         }
         let first = self.due().next()?.0;
         let full = self.due().nth(MAX_IDS_PER_DESCRIBE - 1).map(|(at, _)| at);
-        // With nobody else on the way, waiting would gain no company.
+        // If all ENIs are due within GATHER, no other ENI would join the call later.
         let last = self.queues.iter().filter_map(Queue::last_due).max();
         let alone = last
             .filter(|last| *last <= first + GATHER)
@@ -170,11 +167,11 @@ impl Schedule {
             .map(|due| self.urgent.pays_at(now, due + GATHER));
         let patient = released.map(|due| self.patient.pays_at(now, due + GATHER));
         let at = [urgent, patient, full, alone].into_iter().flatten().min()?;
-        Some(self.paused_until.map_or(at, |until| at.max(until)))
+        Some(self.flow.not_before(at))
     }
 
-    /// The ENIs to ask for now, at most one call's worth; they count as asked until an answer or a failure
-    /// is reported.
+    /// Takes the ENIs to ask for now, at most as many as fit one call. They are not due again until `answered` or `failed`
+    /// is called.
     pub(super) fn take_batch(&mut self, now: Instant) -> Vec<String> {
         let due = self
             .due()
@@ -198,22 +195,20 @@ impl Schedule {
             &mut self.patient
         };
         credit.pay(ids.len(), now);
-        self.calls += 1;
+        self.flow.sent();
         ids
     }
 
-    /// Takes in a complete answer; gives the ids whose news somebody should hear.
+    /// Notes a complete answer. Returns the ids whose observation tells something new.
     pub(super) fn answered(
         &mut self,
         seen: Vec<(String, EniObservation)>,
         sent: Instant,
         now: Instant,
     ) -> Vec<String> {
-        self.calls = self.calls.saturating_sub(1);
-        self.failures = 0;
-        self.paused_until = None;
+        self.flow.answered();
         self.sweep(now);
-        // The cloud looked some time between; the middle errs least.
+        // The cloud looked at some moment between sending and answer. The middle has the smallest error.
         let looked = sent + now.saturating_duration_since(sent) / 2;
         let mut news = Vec::new();
         let mut lessons: [Lesson; KINDS] = Default::default();
@@ -221,20 +216,20 @@ impl Schedule {
             let Some(interest) = self.interests.get_mut(&id) else {
                 continue;
             };
-            // Asked by somebody who has since been replaced, and before this one began to wait.
+            // The call was sent for an earlier wait of this ENI.
             if !interest.asking || interest.since > sent {
                 continue;
             }
             interest.asking = false;
             let what = interest.what;
-            let met = is_met(what, &observation);
+            let met = what.is_met_by(&observation);
             lessons[what as usize].take(
                 interest,
                 met,
                 looked,
                 self.queues[what as usize].typical.estimate(),
             );
-            let expected = !met && is_under_way(what, &observation);
+            let expected = !met && what.is_under_way(&observation);
             let before = self.seen.get(&id).map(|seen| &seen.observation);
             if met || before.map_or(!expected, |before| *before != observation) {
                 news.push(id.clone());
@@ -246,8 +241,8 @@ impl Schedule {
                 let at = if expected {
                     looked + gap(looked.saturating_duration_since(interest.since), typical)
                 } else {
-                    // It has not begun, whatever was believed, so its time counts from here; of one that
-                    // was only looked at, the call that begins it will still tell.
+                    // The change has not begun yet, so its time counts from here. If its beginning was unknown, a later
+                    // `expect` tells it.
                     interest.begun = interest.begun.map(|_| looked);
                     let age = looked.saturating_duration_since(interest.since);
                     looked + gap(age, typical).max(typical / 8)
@@ -259,7 +254,7 @@ impl Schedule {
             }
             self.seen.insert(
                 id,
-                Seen {
+                LastSeen {
                     observation,
                     at: now,
                     met: met.then_some(what),
@@ -270,20 +265,14 @@ impl Schedule {
         news
     }
 
-    /// The call failed: nothing was seen of anybody. All are due again after a pause that grows.
+    /// Notes a failed call. All its ENIs are due again after a pause, which grows with each failure.
     pub(super) fn failed(&mut self, ids: Vec<String>, now: Instant) {
-        self.calls = self.calls.saturating_sub(1);
-        self.flowing = false;
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << self.failures.min(10))
-            .min(MOST_PAUSE);
-        self.failures += 1;
-        self.paused_until = Some(now + pause);
+        let resumes = self.flow.failed(now);
         for id in ids {
             if let Some(interest) = self.interests.get_mut(&id).filter(|interest| interest.asking) {
                 interest.asking = false;
-                interest.again = Some(now + pause);
-                self.queues[interest.what as usize].add_again(now + pause, &id);
+                interest.again = Some(resumes);
+                self.queues[interest.what as usize].add_again(resumes, &id);
             }
         }
     }
@@ -292,7 +281,7 @@ impl Schedule {
         let (mut done, mut early) = (0, 0);
         for (queue, lesson) in self.queues.iter_mut().zip(lessons) {
             let typical = &mut queue.typical;
-            // Those far beyond the usual say nothing about the others.
+            // An ENI that takes far longer than usual says nothing about the others.
             if let Some(age) = lesson
                 .early
                 .iter()
@@ -307,12 +296,10 @@ impl Schedule {
             done += lesson.done;
             typical.learn(lesson.done_at_first, lesson.early_at_first, lesson.measured);
         }
-        if done + early > 0 {
-            self.flowing = done >= early;
-        }
+        self.flow.judge(done, early);
     }
 
-    /// Everybody who is not being asked for, earliest first.
+    /// The waiting ENIs that no call asks for at present, in order of being due.
     fn due(&self) -> impl Iterator<Item = (Instant, &String)> {
         let [attached, free, gone] = &self.queues;
         merge(attached.due(), merge(free.due(), gone.due()))
@@ -333,7 +320,7 @@ impl Schedule {
         self.interests.remove(id);
     }
 
-    /// Drops what was seen long ago of ENIs nobody waits for; at most once in that time.
+    /// Drops observations older than [`KEEP_SEEN`] of ENIs that nobody waits for. Does so at most once per [`KEEP_SEEN`].
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|at| now < at + KEEP_SEEN) {
             return;
@@ -342,71 +329,6 @@ impl Schedule {
         let interests = &self.interests;
         self.seen
             .retain(|id, seen| interests.contains_key(id) || now < seen.at + KEEP_SEEN);
-    }
-}
-
-/// What one answer teaches about one kind.
-#[derive(Debug, Default)]
-struct Lesson {
-    done: usize,
-    done_at_first: usize,
-    early_at_first: usize,
-    measured: Vec<Duration>,
-    early: Vec<Duration>,
-}
-
-impl Lesson {
-    fn take(&mut self, interest: &Interest, met: bool, looked: Instant, typical: Duration) {
-        // Of a change whose beginning is not known, nothing can be learned about its duration.
-        let Some(begun) = interest.begun else { return };
-        let age = looked.saturating_duration_since(begun);
-        if !met {
-            self.early.push(age);
-            self.early_at_first += usize::from(interest.not_yet.is_none());
-            return;
-        }
-        self.done += 1;
-        match interest
-            .not_yet
-            .map(|before| before.saturating_duration_since(begun))
-        {
-            // A question that was late anyway does not show that an earlier one would have done.
-            None if age <= typical.mul_f64(1.1) + LEAST_GAP => self.done_at_first += 1,
-            // The end lies between two questions; far apart, they tell nothing.
-            Some(before) if age - before <= (age / 4).max(LEAST_GAP * 4) => {
-                self.measured.push((before + age) / 2);
-            }
-            None | Some(_) => {}
-        }
-    }
-}
-
-/// Time until the next question about an ENI of this age: a small share of it while it is in the usual
-/// range, a large one beyond.
-fn gap(age: Duration, typical: Duration) -> Duration {
-    let gap = if age <= typical * 3 { age / 20 } else { age / 4 };
-    gap.clamp(LEAST_GAP, MOST_GAP)
-}
-
-fn is_met(what: Expect, observation: &EniObservation) -> bool {
-    match (what, observation) {
-        (Expect::Attached, EniObservation::Present(eni)) => eni.status == EniStatus::InUse,
-        (Expect::Free, EniObservation::Present(eni)) => eni.status == EniStatus::Available,
-        (Expect::Gone, EniObservation::Absent) => true,
-        (Expect::Attached | Expect::Free, EniObservation::Absent)
-        | (Expect::Gone, EniObservation::Present(_)) => false,
-    }
-}
-
-/// Whether this is what one sees on the way there, and so no news.
-fn is_under_way(what: Expect, observation: &EniObservation) -> bool {
-    let EniObservation::Present(eni) = observation else {
-        return false;
-    };
-    match what {
-        Expect::Attached => eni.status == EniStatus::Attaching,
-        Expect::Free => eni.status == EniStatus::Detaching,
-        Expect::Gone => eni.status == EniStatus::Deleting,
     }
 }
 

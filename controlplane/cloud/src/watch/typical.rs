@@ -1,22 +1,21 @@
-//! How long a kind of change typically takes, learned from what the poller sees.
+//! How long a kind of change typically takes, learned from the poller's observations.
 //!
-//! The aim is a first poll just after the change is done. A first poll that finds it done says only "not
-//! longer than this", so the estimate creeps down; a first poll that comes too early gives, with the one
-//! that follows, a true measurement.
+//! The aim is a first poll just after the change is done. A first poll that finds the change done shows only an upper
+//! limit, so the estimate shrinks slowly. A first poll that comes too early gives, with the next poll, a measurement.
 
 use std::time::Duration;
 
-/// Before anything was measured.
+/// The estimate before anything was measured.
 const START: Duration = Duration::from_millis(1_000);
 const LEAST: Duration = Duration::from_millis(50);
 const MOST: Duration = Duration::from_secs(30);
-/// The estimate shrinks by this much after a first poll that found the change done, twice as much after the
-/// next in a row, and so on up to a bound …
+/// Share by which the estimate shrinks after a first poll that found the change done. Each further such poll in a row
+/// shrinks it by one share more, up to a bound.
 const CREEP: f64 = 0.03;
 const MOST_CREEP: f64 = 0.24;
-/// … and aims this much above a measurement, since asking a little late costs less than asking twice.
+/// The estimate is this factor above a measurement, because a poll that is a little late costs less than two polls.
 const MARGIN: f64 = 1.03;
-/// One measurement cannot raise the estimate further than this: an ENI that is stuck must not delay others.
+/// One measurement raises the estimate at most by this factor, because a stuck ENI must not delay others.
 const MOST_GROWTH: f64 = 1.25;
 
 /// The estimate for one kind of change.
@@ -42,12 +41,11 @@ impl Typical {
         self.estimate
     }
 
-    /// Takes in one answer: how many first polls found the change done and how many did not, and the
-    /// durations of changes that were seen shortly before and shortly after their end.
+    /// Learns from one answer: how many first polls found the change done, how many did not, and measured durations.
     pub(super) fn learn(&mut self, done_at_first: usize, early_at_first: usize, mut measured: Vec<Duration>) {
         if early_at_first > done_at_first {
             self.creep = CREEP;
-            // Without a measurement to come (questions may be far apart) the estimate still has to rise.
+            // The estimate rises even if no measurement follows, because polls may be far apart.
             self.set(self.estimate.mul_f64(1.0 + CREEP));
         }
         if measured.is_empty() {
@@ -62,7 +60,7 @@ impl Typical {
         let median = measured[measured.len() / 2];
         let target = median.mul_f64(MARGIN);
         let next = if self.measured {
-            // Half way, so that one odd value counts for half.
+            // The estimate moves half way, so that one unusual value counts only half.
             let half_way = (self.estimate + target) / 2;
             half_way
                 .max(target.min(self.estimate))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use terway_core::cloud::{CloudEni, EniKind};
+use terway_core::cloud::{CloudEni, EniKind, EniStatus};
 
 use super::*;
 
