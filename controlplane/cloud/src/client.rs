@@ -1,4 +1,4 @@
-//! The client itself: one transport, and the poller that shares it. Its calls are in `enis`, `addresses` and `lists`.
+//! The client: one transport, and the poller, which shares it. The calls are in `enis`, `addresses` and `lists`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,25 +18,25 @@ use crate::trace::{TraceTarget, Tracer};
 use crate::transport::Transport;
 use crate::watch::EniWatch;
 
-/// Longest time until a connection stands; shorter than a call's deadline, so that it is known that nothing
-/// was sent.
+/// Longest time to connect. It is shorter than a call's deadline, so that after a failed connect it is certain that
+/// nothing was sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How to reach the cloud.
+/// The configuration of a client.
 #[derive(Debug, Clone)]
 pub struct CloudConfig {
-    /// `None` asks the metadata service.
+    /// The region; `None`: the metadata service tells it.
     pub region_id: Option<String>,
     pub credentials: CredentialSource,
-    /// Finds the source again when keys are renewed or refused, so that a corrected file is noticed.
+    /// Finds the source of keys again when keys are renewed or refused, so that a corrected file is noticed.
     pub reread_credentials: Option<Reread>,
     /// Upstream's `rateLimit` map: action name to calls a minute.
     pub rate_limit: BTreeMap<String, u32>,
-    /// Longest time a call may take; a mutating call is sent only with more than this left on the lease.
+    /// Longest time of a call. A mutating call is sent only if the lease lasts longer than this.
     pub call_deadline: Duration,
-    /// `None` derives them from region and environment.
+    /// The endpoints; `None`: they follow from region and environment.
     pub endpoints: Option<Endpoints>,
-    /// Where the metadata service is, for tests; `None` is its fixed address.
+    /// Base URL of the metadata service, for tests; `None`: its fixed address.
     pub metadata_base: Option<String>,
     pub user_agent: String,
     /// Where a span of each call goes; `None` for nowhere.
@@ -44,7 +44,7 @@ pub struct CloudConfig {
 }
 
 impl CloudConfig {
-    /// Everything at its default but who we are.
+    /// A configuration with these credentials and defaults.
     pub fn new(credentials: CredentialSource) -> Self {
         CloudConfig {
             region_id: None,
@@ -75,7 +75,7 @@ pub enum ConnectError {
     Endpoint(#[source] EndpointError),
 }
 
-/// A client of the cloud. Clones share connections, buckets and the poller, which ends with the last.
+/// A client of the cloud. Clones share connections, buckets and the poller, which ends with the last clone.
 #[derive(Clone)]
 pub struct Cloud {
     pub(crate) transport: Arc<Transport>,
@@ -83,8 +83,8 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// Builds the client and starts its tasks. Nothing is sent to the OpenAPI yet; the metadata service is
-    /// asked only for a region that is not configured.
+    /// Builds the client and starts its tasks. It sends nothing to the OpenAPI. It asks the metadata service only for a
+    /// region that is not configured.
     pub async fn connect(
         config: CloudConfig,
         fence: Arc<dyn Fence>,
@@ -103,7 +103,7 @@ impl Cloud {
         let mut http = reqwest::Client::builder()
             .user_agent(config.user_agent)
             .connect_timeout(CONNECT_TIMEOUT.min(config.call_deadline / 2))
-            // A redirect would be another request than the one that was signed.
+            // The signature does not cover the request that would follow a redirect.
             .redirect(reqwest::redirect::Policy::none());
         if endpoints.proxy == ProxyUse::Never {
             http = http.no_proxy();
@@ -129,25 +129,24 @@ impl Cloud {
         Ok(Cloud { transport, watch })
     }
 
-    /// The region all calls go to.
+    /// The region of all calls.
     pub fn region_id(&self) -> &str {
         &self.transport.region_id
     }
 
-    /// What keeps calls from working (wrong keys, an endpoint that does not answer, a missing permission),
-    /// as far as calls have shown it: nothing is asked of the cloud to find out.
+    /// The causes that keep calls from working: wrong keys, an endpoint that does not answer, a missing permission.
+    /// They come from the outcomes of calls; no call is sent to find them.
     pub fn troubles(&self) -> watch::Receiver<Vec<Trouble>> {
         self.transport.limiter.troubles()
     }
 
-    /// Waits for the right to send one call of this action, on behalf of nobody in particular.
+    /// Waits for the right to send one call of this action, without an owner.
     pub async fn permit(&self, action: Action, priority: Priority) -> Permit {
         self.permit_for(action, priority, "").await
     }
 
-    /// Waits for the right to send one call of this action. Within a priority, owners (nodes) are served in
-    /// turn. While calls of this action cannot work it waits until they do, or until it is this call's turn
-    /// to find out.
+    /// Waits for the right to send one call of this action. Within a priority, owners (nodes) are served in turn. While
+    /// calls of this action cannot work, it waits until they work again or until this call is the trial call.
     pub async fn permit_for(&self, action: Action, priority: Priority, owner: &str) -> Permit {
         self.transport.limiter.permit(action, priority, owner).await
     }

@@ -1,8 +1,8 @@
-//! Where the services are, from region and environment.
+//! The addresses of the services, from region and environment.
 
 use crate::action::Product;
 
-/// Whether calls to the OpenAPI honour `HTTPS_PROXY` and its kin.
+/// Whether calls to the OpenAPI use the proxy of `HTTPS_PROXY` and similar variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProxyUse {
     #[default]
@@ -10,7 +10,8 @@ pub enum ProxyUse {
     Never,
 }
 
-/// Base addresses of the services, scheme included: `https://ecs-vpc.cn-hangzhou.aliyuncs.com`.
+/// Base addresses of the services with their scheme, for example `https://ecs-vpc.cn-hangzhou.aliyuncs.com` (host names
+/// of the form `ecs-vpc.REGION` are unverified).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
     pub ecs: String,
@@ -18,7 +19,7 @@ pub struct Endpoints {
     pub proxy: ProxyUse,
 }
 
-/// Why no address could be made.
+/// Why an address is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EndpointError {
     #[error("{variable} is {value:?}: set it to a host, a host:port or a http(s) URL without a path")]
@@ -28,14 +29,14 @@ pub enum EndpointError {
 }
 
 impl Endpoints {
-    /// The addresses for this region as the process environment says.
+    /// The addresses of this region under the process environment.
     pub fn from_env(region_id: &str) -> Result<Self, EndpointError> {
         Self::from_lookup(region_id, |name| std::env::var(name).ok())
     }
 
-    /// Upstream's rules: `ECS_ENDPOINT` and `VPC_ENDPOINT` replace the host (or the whole address when they
-    /// carry a scheme), `ALICLOUD_CLIENT_SCHEME` the scheme, and `ALICLOUD_ENDPOINT_TYPE=public` leaves the
-    /// address inside the VPC for the public one.
+    /// The addresses under upstream's rules. `ECS_ENDPOINT` and `VPC_ENDPOINT` replace the host, or the whole address
+    /// if they contain a scheme. `ALICLOUD_CLIENT_SCHEME` replaces the scheme. `ALICLOUD_ENDPOINT_TYPE=public` chooses
+    /// the public address instead of the address inside the VPC.
     pub fn from_lookup(
         region_id: &str,
         lookup: impl Fn(&str) -> Option<String>,
@@ -48,7 +49,7 @@ impl Endpoints {
         })
     }
 
-    /// Where temporary keys are exchanged, by the same rules: `STS_ENDPOINT` replaces the host.
+    /// The address of STS, under the same rules. `STS_ENDPOINT` replaces the host.
     pub(crate) fn sts(
         region_id: &str,
         lookup: impl Fn(&str) -> Option<String>,
@@ -64,7 +65,7 @@ impl Endpoints {
     }
 }
 
-/// What the environment says about all addresses.
+/// The rules that the environment sets for all addresses.
 struct Rules<'a, L> {
     region_id: &'a str,
     scheme: String,

@@ -12,7 +12,7 @@ use crate::requests::{AttachEni, CreateEni, DeleteEni, DetachEni, EniFilter, MAX
 use crate::transport::Transport;
 
 impl Cloud {
-    /// Creates an ENI; it is there when this returns.
+    /// Creates an ENI. The ENI exists when this returns (ECS API page CreateNetworkInterface: the call is synchronous).
     pub async fn create_network_interface(
         &self,
         permit: Permit,
@@ -27,7 +27,7 @@ impl Cloud {
         answers::created_eni(&body).map_err(|error| unreadable(action, &object, &body, error))
     }
 
-    /// Asks for an attachment; the poller tells when it is done.
+    /// Requests an attachment. The poller tells when it is done.
     pub async fn attach_network_interface(
         &self,
         permit: Permit,
@@ -40,7 +40,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// Asks for a detachment; the poller tells when it is done.
+    /// Requests a detachment. The poller tells when it is done.
     pub async fn detach_network_interface(
         &self,
         permit: Permit,
@@ -53,7 +53,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// Asks for a deletion; the poller tells when it is done.
+    /// Requests a deletion. The poller tells when it is done.
     pub async fn delete_network_interface(
         &self,
         permit: Permit,
@@ -66,13 +66,13 @@ impl Cloud {
         Ok(())
     }
 
-    /// Every ENI that fits, whatever the number of pages. Takes its own permits.
+    /// Lists every ENI that matches, over all pages. It takes its own permits.
     pub async fn describe_network_interfaces(&self, filter: &EniFilter) -> Result<Vec<CloudEni>, CloudError> {
         self.transport.describe_enis(filter, Priority::Read).await
     }
 
-    /// Like `describe_network_interfaces`, of a list too long to hold: only those that `keep` says are
-    /// kept beyond their page.
+    /// As `describe_network_interfaces`, for a list that is too long for memory. Only the ENIs for which `keep` is true
+    /// are kept after their page.
     pub async fn select_network_interfaces(
         &self,
         filter: &EniFilter,
@@ -83,7 +83,7 @@ impl Cloud {
 }
 
 impl Transport {
-    /// Every ENI that fits.
+    /// Lists every ENI that matches.
     pub(crate) async fn describe_enis(
         &self,
         filter: &EniFilter,
@@ -92,7 +92,7 @@ impl Transport {
         self.select_enis(filter, priority, |_| true).await
     }
 
-    /// Those of them that are to be kept. An error in any page is an error of the whole: a part is not an answer.
+    /// Lists the matching ENIs for which `keep` is true. An error in one page is an error of the whole list.
     async fn select_enis(
         &self,
         filter: &EniFilter,

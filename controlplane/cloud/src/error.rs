@@ -11,8 +11,8 @@ use crate::action::Action;
 /// What a failed call means for its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// It is unknown whether the cloud acted: there was no answer, a 5xx, an unreadable answer, or an answer without the
-    /// expected id. A create may be sent again only with the same ClientToken and parameters.
+    /// It is unknown whether the cloud acted: there was no answer, a 5xx, an unreadable answer, or an answer without
+    /// the expected id. A create may be sent again only with the same ClientToken and parameters.
     Unknown,
     /// The cloud did not act, because there were too many calls. The bucket of this action is slowed down already.
     Throttled,
@@ -26,8 +26,8 @@ pub enum ErrorClass {
     Limit,
     /// The cloud did not act, and never will with these parameters.
     Invalid,
-    /// The cloud did not act, because keys or permissions are wrong, or the gate held the call back. Such calls fail until
-    /// somebody repairs the cause.
+    /// The cloud did not act, because keys or permissions are wrong, or the gate held the call back. Such calls fail
+    /// until somebody repairs the cause.
     Forbidden,
     /// The ClientToken was used with other parameters before. Look for the ENI by its tags.
     TokenReused,
@@ -43,8 +43,8 @@ pub enum Outcome<T> {
     Done(T),
     /// The call had no effect. The intent may be planned again.
     NotDone(CloudError),
-    /// The cloud may have acted on this call, or on an earlier call with the same ClientToken. Until the outcome is known,
-    /// only the same call with the same token and parameters may be sent.
+    /// The cloud may have acted on this call, or on an earlier call with the same ClientToken. Until the outcome is
+    /// known, only the same call with the same token and parameters may be sent.
     Unknown(CloudError),
 }
 
@@ -184,8 +184,8 @@ pub(crate) fn classify(http_status: u16, code: &str) -> ErrorClass {
     if http_status == 429 || starts(&["throttling", "requestlimitexceeded"]) || contains(&["flowcontrol"]) {
         return ErrorClass::Throttled;
     }
-    // A repeated nonce, or a ClientToken that is still being processed, means that an earlier copy of this request exists.
-    // This answer does not contain its outcome.
+    // A repeated nonce, or a ClientToken that is still being processed, means that an earlier copy of this request
+    // exists. This answer does not contain its outcome.
     if http_status >= 500
         || http_status == 408
         || code.is_empty()

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Tells how long this process may still change the cloud.
 pub trait Fence: Send + Sync {
-    /// Time left on the leader's lease; zero without the lease. A mutating call is sent only while this is longer than the
-    /// call's deadline, so that the answer arrives before another replica may act.
+    /// Time left on the leader's lease; zero without the lease. A mutating call is sent only while this is longer than
+    /// the call's deadline, so that the answer arrives before another replica may act.
     fn remaining(&self) -> Duration;
 }
 

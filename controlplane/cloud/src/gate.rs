@@ -1,8 +1,9 @@
 //! Holds calls back while none of them can work. The gate is a plain value; the caller passes the time.
 //!
-//! With wrong keys every call fails. Without its endpoint every call of a product fails. Without a permission every call
-//! of an action fails. Sending such calls again and again would use up the account's quota. The gate therefore holds them
-//! back and lets one trial call through, at growing intervals. The first call that succeeds opens the gate for all.
+//! With wrong keys every call fails. Without its endpoint every call of a product fails. Without a permission every
+//! call of an action fails. Sending such calls again and again would use up the account's quota. The gate therefore
+//! holds them back and lets one trial call through, at growing intervals. The first call that succeeds opens the gate
+//! for all.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
-//! The control plane's way to the cloud: typed calls, each sent once, with a rate permit and a fence
-//! before it and a classified error after it; and a poller that waits for many ENIs in few calls.
+//! The control plane's client of the cloud: typed calls, and a poller that waits for many ENIs with few calls.
 //!
-//! The client never repeats a call and never sleeps behind a caller's back. Whoever plans the call decides
-//! what a failure means: each send needs a fresh permit, a fresh plan and a fresh look at the lease.
+//! Each call is sent once. It needs a rate permit and a lease, and its error is classified. The client never repeats a
+//! call. The caller decides what a failure means. Each send needs a new permit, a new plan and a new check of the
+//! lease.
 
 mod action;
 mod addresses;

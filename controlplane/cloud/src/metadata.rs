@@ -51,7 +51,8 @@ pub(crate) struct Metadata {
 impl Metadata {
     /// A client that uses no proxy, because the address belongs to this instance.
     pub(crate) fn new(base: &str) -> Result<Self, reqwest::Error> {
-        // Every HTTP client needs a crypto provider, which is chosen once per process. An error means that one is chosen.
+        // Every HTTP client needs a crypto provider, which is chosen once per process. An error means that one is
+        // chosen.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         Ok(Metadata {

@@ -1,4 +1,5 @@
-//! The ACS3-HMAC-SHA256 signature of the OpenAPI: canonical request, string to sign, header.
+//! The ACS3-HMAC-SHA256 signature of the OpenAPI (page "V3 request body & signature" of the Alibaba Cloud SDK
+//! documentation): canonical request, string to sign, header.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 /// Name of the algorithm, first word of the `Authorization` header.
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
-/// Percent-encodes as RFC 3986 says: everything but letters, digits, `-`, `_`, `.` and `~`.
+/// Percent-encodes all characters except the unreserved ones of RFC 3986: letters, digits, `-`, `_`, `.` and `~`.
 pub(crate) fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -21,7 +22,7 @@ pub(crate) fn percent_encode(text: &str) -> String {
     out
 }
 
-/// The query in the one order and spelling that both ends agree on. It is sent as it is signed.
+/// The query in canonical order and encoding. It is sent exactly as it is signed.
 pub(crate) fn canonical_query(params: &[(String, String)]) -> String {
     let mut pairs: Vec<(String, String)> = params
         .iter()
@@ -40,8 +41,8 @@ pub(crate) fn sha256_hex(data: &[u8]) -> String {
     hex(&Sha256::digest(data))
 }
 
-/// The value of the `Authorization` header for a request to `/` with these headers, all of which get
-/// signed. The body's hash must be among them as `x-acs-content-sha256`.
+/// The value of the `Authorization` header of a request to `/`. The signature covers all of `headers`, which must
+/// contain the body's hash as `x-acs-content-sha256`.
 pub(crate) fn authorization(
     access_key_id: &str,
     access_key_secret: &str,
@@ -76,7 +77,7 @@ pub(crate) fn authorization(
 }
 
 fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
-    // HMAC is defined for keys of any length, so there is no error to speak of.
+    // HMAC accepts keys of any length, so this error cannot happen.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return Vec::new();
     };

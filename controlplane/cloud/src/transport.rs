@@ -87,7 +87,8 @@ impl Transport {
         let request = self
             .request(action, &keys, params)
             .map_err(|what| CloudError::local(action, object, ErrorClass::Invalid, "BadRequest", what))?;
-        // The lease is checked last, so that neither the wait for the permit nor a renewal of keys makes the check stale.
+        // The lease is checked last, so that neither the wait for the permit nor a renewal of keys makes the check
+        // stale.
         if action.mutates() && self.fence.remaining() <= self.deadline {
             let message = "this process no longer holds the lease for long enough";
             return Err(CloudError::local(

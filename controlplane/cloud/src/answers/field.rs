@@ -1,4 +1,4 @@
-//! Reaching into an answer by path, without caring how a value is spelled.
+//! Reads values of an answer by path, in each spelling that the cloud uses.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ pub(super) fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
         .filter(|value| !value.is_null())
 }
 
-/// A text, or a number as one.
+/// A text, or a number as text.
 pub(super) fn text(value: &Value, path: &[&str]) -> Option<String> {
     match at(value, path)? {
         Value::String(text) => Some(text.clone()),
@@ -18,7 +18,7 @@ pub(super) fn text(value: &Value, path: &[&str]) -> Option<String> {
     }
 }
 
-/// A whole number, or a text that holds one.
+/// A whole number, or a text that contains one.
 pub(super) fn number(value: &Value, path: &[&str]) -> Option<i64> {
     match at(value, path)? {
         Value::Number(number) => number.as_i64(),
@@ -27,7 +27,7 @@ pub(super) fn number(value: &Value, path: &[&str]) -> Option<i64> {
     }
 }
 
-/// Whether a flag is set, as a truth value or as a text.
+/// Whether a flag is set, as a boolean or as a text.
 pub(super) fn is_true(value: &Value) -> bool {
     value.as_bool().unwrap_or(false)
         || value
@@ -35,8 +35,8 @@ pub(super) fn is_true(value: &Value) -> bool {
             .is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
-/// A list. The cloud wraps lists in an object with one key (`{"Tags": {"Tag": […]}}`); some services leave
-/// the wrapping out, and an empty list may come as an empty object.
+/// A list. The cloud wraps a list in an object with one key (`{"Tags": {"Tag": […]}}`). Some services do not wrap, and
+/// an empty list may come as an empty object.
 pub(super) fn items<'a>(value: &'a Value, path: &[&str; 2]) -> Option<&'a [Value]> {
     match at(value, &path[..1])? {
         Value::Array(list) => Some(list),
@@ -49,7 +49,7 @@ pub(super) fn items<'a>(value: &'a Value, path: &[&str; 2]) -> Option<&'a [Value
     }
 }
 
-/// A list of texts; anything else in it is passed over.
+/// A list of texts. Other entries are ignored.
 pub(super) fn texts(value: &Value, path: &[&str; 2]) -> Vec<String> {
     let list = items(value, path).unwrap_or_default();
     list.iter()

@@ -1,5 +1,5 @@
-//! Who we are to the cloud: keys from configuration, a token file, the service account's or the instance's
-//! RAM role, renewed before they expire.
+//! The keys that sign calls. They come from the configuration, a token file, the RAM role of the service account, or
+//! the RAM role of the instance. Keys are renewed before they expire.
 
 mod oidc;
 mod source;
@@ -18,12 +18,12 @@ pub use self::token_file::TokenFileError;
 use crate::metadata::{Metadata, MetadataError};
 use crate::secret::Secret;
 
-/// Keys that expire are renewed this long before: the cloud renews a role's keys half an hour ahead, and
-/// the last minutes belong to calls under way.
+/// Keys are renewed this long before they expire. The metadata service replaces a role's keys half an hour before their
+/// end (unverified), and the last minutes are left for calls under way.
 const AHEAD: SignedDuration = SignedDuration::from_mins(15);
-/// Files are read again at least this often; they are rewritten in place.
+/// Files are read again at least this often, because they are rewritten in place.
 const REREAD: SignedDuration = SignedDuration::from_mins(30);
-/// After a failed renewal with keys still valid, the next try waits this long.
+/// Time between a failed renewal and the next one, while the old keys are valid.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
 
 /// Why there are no keys to sign with.
@@ -39,7 +39,7 @@ pub enum CredentialError {
     Expired { at: Timestamp },
 }
 
-/// Keys good for signing now.
+/// Keys that are valid for signing now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Keys {
     pub(crate) id: String,
@@ -84,13 +84,13 @@ impl Credentials {
         }
     }
 
-    /// Looks for the source again at each renewal.
+    /// Finds the source again at each renewal.
     pub(crate) fn reread_by(mut self, reread: Option<Reread>) -> Self {
         self.reread = reread;
         self
     }
 
-    /// Keys to sign with now. Valid keys are used on while they are being renewed, and when that fails.
+    /// Keys to sign with. Valid keys stay in use while they are renewed, and when the renewal fails.
     pub(crate) async fn keys(&self) -> Result<Arc<Keys>, CredentialError> {
         if let Some(keys) = self.fresh(Timestamp::now()) {
             return Ok(keys);
@@ -120,7 +120,7 @@ impl Credentials {
         }
     }
 
-    /// Forgets the keys after the cloud called them expired or unknown, so that the next call gets new ones.
+    /// Drops keys that the cloud called expired or unknown, so that the next call gets new keys.
     pub(crate) fn distrust(&self, keys: &Keys) {
         let mut held = self.held.write();
         if held.as_ref().is_some_and(|held| *held.keys == *keys) {
@@ -135,15 +135,15 @@ impl Credentials {
             .map(|held| held.keys.clone())
     }
 
-    /// Keys that have not expired, due for renewal or not.
+    /// Keys that have not expired. They may be due for renewal.
     fn valid(&self, now: Timestamp) -> Option<Arc<Keys>> {
         let held = self.held.read();
         let keys = held.as_ref().map(|held| held.keys.clone());
         keys.filter(|keys| keys.expires_at.is_none_or(|at| now < at))
     }
 
-    /// The source as it is named now; the one that was named before while its file cannot be read, as in
-    /// the middle of being replaced.
+    /// The source that the configuration names now. While the file cannot be read, for example while it is replaced,
+    /// the source is the earlier one.
     async fn find_source(&self) -> CredentialSource {
         if let Some(reread) = self.reread.clone() {
             match tokio::task::spawn_blocking(move || reread.find()).await {
@@ -208,7 +208,7 @@ impl Credentials {
     }
 }
 
-/// When to look for new keys. Keys that live shorter than the margin are renewed after half their rest.
+/// When to renew keys. Keys that live shorter than the margin are renewed after half of their remaining life.
 fn renew_at(source: &CredentialSource, reread: bool, keys: &Keys, now: Timestamp) -> Option<Timestamp> {
     let before_expiry = keys.expires_at.map(|at| {
         let rest = at.duration_since(now);

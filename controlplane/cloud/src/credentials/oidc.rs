@@ -1,5 +1,5 @@
-//! Keys of a RAM role in exchange for a service account's token (RRSA): STS AssumeRoleWithOIDC. The call is
-//! not signed; the token is what it has to show.
+//! Keys of a RAM role in exchange for a service account's token (RRSA): STS AssumeRoleWithOIDC (STS API page of this
+//! name). The call is not signed, because the token proves the caller.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::endpoint::{EndpointError, Endpoints};
 use crate::secret::Secret;
 use crate::signature::canonical_query;
 
-/// Life of the keys that are asked for, in seconds; the longest that every role allows.
+/// Requested life of the keys in seconds: the longest life that every role allows (STS API page AssumeRoleWithOIDC).
 const LIFE: u32 = 3600;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -53,7 +53,7 @@ struct RoleKeys {
     access_key_id: String,
     access_key_secret: String,
     security_token: String,
-    /// RFC 3339.
+    /// End of validity, RFC 3339.
     expiration: String,
 }
 
@@ -64,7 +64,7 @@ struct Refusal {
     message: String,
 }
 
-/// Exchanges the token of the moment for keys.
+/// Exchanges the present token for keys.
 pub(super) async fn assume(role: &OidcRole, region_id: &str, http: &Client) -> Result<Keys, OidcError> {
     let endpoint = match &role.sts_endpoint {
         Some(endpoint) => endpoint.clone(),

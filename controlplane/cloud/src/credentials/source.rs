@@ -1,4 +1,4 @@
-//! Where keys come from, and which place is asked when several are configured.
+//! The sources of keys, and the choice when several are configured.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use crate::secret::Secret;
 
-/// Where the keys come from.
+/// A source of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSource {
     /// An access key pair that never expires.
     AccessKey { id: String, secret: Secret },
     /// The encrypted token file that the cluster's add-on manager mounts (`credentialPath`).
     TokenFile { path: PathBuf },
-    /// A RAM role for which the pod's service account vouches (RRSA).
+    /// A RAM role that trusts the pod's service account (RRSA).
     Oidc(OidcRole),
     /// The RAM role of the instance, through the metadata service.
     InstanceRole,
@@ -24,16 +24,16 @@ pub enum CredentialSource {
 pub struct OidcRole {
     pub role_arn: String,
     pub provider_arn: String,
-    /// The projected service account token; kubelet renews it in place.
+    /// File of the projected service account token. The kubelet renews the token in place.
     pub token_file: PathBuf,
-    /// Name under which the role's acts are audited.
+    /// Name of the session in the audit log of the cloud.
     pub session_name: String,
-    /// Base address of STS; `None` works it out from region and environment.
+    /// Base address of STS; `None`: the address follows from region and environment.
     pub sts_endpoint: Option<String>,
 }
 
 impl OidcRole {
-    /// The role that RRSA's webhook, or a manifest, writes into the environment.
+    /// The role in the environment variables that RRSA's webhook or a manifest sets.
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         Some(OidcRole {
@@ -48,7 +48,7 @@ impl OidcRole {
 }
 
 impl CredentialSource {
-    /// The first that is usable: key pair, token file, the service account's role, the instance's role.
+    /// The first configured source: key pair, token file, the service account's role, the instance's role.
     pub fn choose(access_key: &str, access_secret: &str, credential_path: &str) -> Self {
         Self::choose_from(access_key, access_secret, credential_path, |name| {
             std::env::var(name).ok()
@@ -78,12 +78,12 @@ impl CredentialSource {
 
 type Find = dyn Fn() -> Result<CredentialSource, Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
 
-/// Finds the source of keys anew, from the file that names it.
+/// Finds the source of keys again, from the file that names it.
 #[derive(Clone)]
 pub struct Reread(Arc<Find>);
 
 impl Reread {
-    /// Asks `find`, which may block for as long as reading a file takes.
+    /// `find` reads the file and may block.
     pub fn new(
         find: impl Fn() -> Result<CredentialSource, Box<dyn std::error::Error + Send + Sync>>
         + Send

@@ -1,5 +1,5 @@
-//! The token file of the cluster's add-on manager: JSON whose keys are AES-CBC encrypted with a key that
-//! lies beside them. It hides nothing from a reader of the file; the format is simply what is mounted.
+//! The token file of the cluster's add-on manager. It is JSON. Its keys are encrypted with AES-CBC, and the file also
+//! contains the key of the encryption, so the encryption protects nothing from a reader of the file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Keys;
 
-/// Bytes of an AES block, and of the initialisation vector that precedes each value.
+/// Length in bytes of an AES block, and of the initialisation vector before each value.
 const BLOCK: usize = 16;
 
 /// Why a token file gave no credentials.
@@ -80,7 +80,7 @@ fn parse(path: &Path, text: &[u8]) -> Result<Keys, TokenFileError> {
     })
 }
 
-/// The length of the key chooses the cipher.
+/// Decrypts a value. The length of the key chooses the cipher.
 fn decrypt(key: &[u8], value: &str) -> Option<String> {
     let data = STANDARD.decode(value.trim()).ok()?;
     let (iv, body) = data.split_at_checked(BLOCK)?;

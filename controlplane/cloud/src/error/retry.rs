@@ -1,5 +1,5 @@
-//! How soon to plan again after a failed call. The client never repeats a call by itself. The caller plans again at this
-//! pace and sends the calls of the new plan.
+//! How soon to plan again after a failed call. The client never repeats a call by itself. The caller plans again at
+//! this pace and sends the calls of the new plan.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ pub enum Retry {
     Throttle,
     /// The object is in transition.
     Conflict,
-    /// Keys or permissions are wrong. The gate holds calls back, so planning again costs little and notices a repair soon.
+    /// Keys or permissions are wrong. The gate holds calls back, so planning again costs little and notices a repair
+    /// soon.
     Barred,
     /// The call fails until somebody changes something.
     Final,

@@ -16,8 +16,8 @@ const URGENT_IN_A_ROW: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Refusals within this time belong to calls that were under way together, and slow the bucket down only once.
 const SAME_BURST: Duration = Duration::from_secs(2);
-/// We count a call when it is sent, the cloud when it arrives (unverified). The tokens of this much time stay in reserve,
-/// so that a call that overtakes earlier calls is not refused.
+/// We count a call when it is sent, the cloud when it arrives (unverified). The tokens of this much time stay in
+/// reserve, so that a call that overtakes earlier calls is not refused.
 const ON_THE_WAY: Duration = Duration::from_millis(250);
 /// The rate is never below this share of the nominal rate.
 const LEAST_SHARE: f64 = 1.0 / 16.0;

@@ -1,8 +1,8 @@
 //! Rate permits: who may call the cloud next.
 //!
-//! Each action has its own bucket. Waiters are served by priority; within a priority, nodes are served in turn. A gate lets
-//! only one call at a time through while calls cannot work. One driver task per limiter gives tokens to waiters. A caller
-//! holds a `Permit`. A permit that is dropped without a call goes back to its bucket.
+//! Each action has its own bucket. Waiters are served by priority; within a priority, nodes are served in turn. A gate
+//! lets only one call at a time through while calls cannot work. One driver task per limiter gives tokens to waiters. A
+//! caller holds a `Permit`. A permit that is dropped without a call goes back to its bucket.
 
 mod bucket;
 mod permit;

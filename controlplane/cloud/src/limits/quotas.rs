@@ -39,8 +39,8 @@ impl Default for Quotas {
 }
 
 impl Quotas {
-    /// The defaults, with the entries of a `rateLimit` map. Names of actions that this product does not call are ignored,
-    /// because the map is upstream's and may list more actions.
+    /// The defaults, with the entries of a `rateLimit` map. Names of actions that this product does not call are
+    /// ignored, because the map is upstream's and may list more actions.
     pub fn with_overrides(overrides: &BTreeMap<String, u32>) -> Self {
         let mut quotas = Quotas::default();
         for (name, per_minute) in overrides {

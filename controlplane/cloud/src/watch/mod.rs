@@ -1,6 +1,7 @@
 //! The poller. Many callers wait for many ENIs; few calls serve them all.
 //!
-//! `Schedule` decides when to ask for which ENI. The task of this module keeps the clock, sends calls and passes on news.
+//! `Schedule` decides when to ask for which ENI. The task of this module keeps the clock, sends calls and passes on
+//! news.
 
 mod credit;
 mod expect;
@@ -52,16 +53,16 @@ impl EniWatch {
         }
     }
 
-    /// Waits for a change of this ENI. Call it right after the cloud accepted the call that begins the change; the time until
-    /// the first look counts from here. A repetition changes nothing, also when the change is done; call `forget` first to
-    /// wait again. Another `what` replaces the earlier one. Polling stops when the change is done.
+    /// Waits for a change of this ENI. Call it right after the cloud accepted the call that begins the change; the time
+    /// until the first look counts from here. A repetition changes nothing, also when the change is done; call `forget`
+    /// first to wait again. Another `what` replaces the earlier one. Polling stops when the change is done.
     pub fn expect(&self, eni_id: &str, what: Expect) {
         self.shared.schedule.lock().expect(eni_id, what, clock());
         self.shared.changed.notify_one();
     }
 
-    /// As `expect`, for an ENI whose progress is unknown, for example after a restart. The ENI is asked for at once. A later
-    /// `expect` with the same `what` means that the change begins only then.
+    /// As `expect`, for an ENI whose progress is unknown, for example after a restart. The ENI is asked for at once. A
+    /// later `expect` with the same `what` means that the change begins only then.
     pub fn look(&self, eni_id: &str, what: Expect) {
         self.shared.schedule.lock().look(eni_id, what, clock());
         self.shared.changed.notify_one();
@@ -83,8 +84,8 @@ impl EniWatch {
         self.shared.schedule.lock().waiting()
     }
 
-    /// The ids of ENIs whose observation changes from now on. Each listener gets each id. An expected intermediate status
-    /// (for example Attaching) is no change.
+    /// The ids of ENIs whose observation changes from now on. Each listener gets each id. An expected intermediate
+    /// status (for example Attaching) is no change.
     pub fn changed(&self) -> impl Stream<Item = String> + Send + use<> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.shared.listeners.lock().push(sender);
@@ -117,8 +118,8 @@ async fn poll(shared: Arc<Shared>, transport: Arc<Transport>, token: Cancellatio
             () = shared.changed.notified() => {}
             Some(joined) = calls.join_next() => match joined {
                 Ok(answer) => deliver(&shared, answer),
-                // The ENIs of a call that panicked would never be asked for again. The panic goes on, because a poller that
-                // silently loses ENIs would be worse than no poller.
+                // The ENIs of a call that panicked would never be asked for again. The panic goes on, because a poller
+                // that silently loses ENIs would be worse than no poller.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
             () = sleep_until(next) => {

@@ -2,8 +2,8 @@
 //!
 //! The rules and their reasons:
 //! - An ENI is first asked for when its change is typically done, and again after a share of its age.
-//! - ENIs are asked for together, up to a full call. A small call waits for more ENIs, unless calls have been rare or no
-//!   other ENI is expected soon.
+//! - ENIs are asked for together, up to a full call. A small call waits for more ENIs, unless calls have been rare or
+//!   no other ENI is expected soon.
 //! - While answers say "not yet", one call at a time probes for all. A thousand ENIs that attach together do not need a
 //!   thousand answers to show that it is too early.
 //! - An answer to a call that was sent before somebody began to wait does not count for this wait.
@@ -170,8 +170,8 @@ impl Schedule {
         Some(self.flow.not_before(at))
     }
 
-    /// Takes the ENIs to ask for now, at most as many as fit one call. They are not due again until `answered` or `failed`
-    /// is called.
+    /// Takes the ENIs to ask for now, at most as many as fit one call. They are not due again until `answered` or
+    /// `failed` is called.
     pub(super) fn take_batch(&mut self, now: Instant) -> Vec<String> {
         let due = self
             .due()
@@ -320,7 +320,8 @@ impl Schedule {
         self.interests.remove(id);
     }
 
-    /// Drops observations older than [`KEEP_SEEN`] of ENIs that nobody waits for. Does so at most once per [`KEEP_SEEN`].
+    /// Drops observations older than [`KEEP_SEEN`] of ENIs that nobody waits for. Does so at most once per
+    /// [`KEEP_SEEN`].
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|at| now < at + KEEP_SEEN) {
             return;

@@ -51,7 +51,8 @@ impl Lesson {
     }
 }
 
-/// Time until the next look at an ENI of this age: a small share of the age within the usual range, a large share beyond.
+/// Time until the next look at an ENI of this age: a small share of the age within the usual range, a large share
+/// beyond.
 pub(super) fn gap(age: Duration, typical: Duration) -> Duration {
     let gap = if age <= typical * 3 { age / 20 } else { age / 4 };
     gap.clamp(LEAST_GAP, MOST_GAP)
