@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use terway_cni_protocol::SOCKET_PATH;
+use terway_process::address::listen_address;
 
 /// Terway's node agent: gives the pods of this node the network that the control plane decided on.
 #[derive(Debug, Parser)]
-#[command(name = "terway-agent", version)]
+#[command(name = "terway-agent", version = terway_process::build::version())]
 pub struct Cli {
     /// What to do; `run` when nothing is said.
     #[command(subcommand)]
@@ -65,17 +66,8 @@ pub struct RunArgs {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OptionalAddress(pub Option<SocketAddr>);
 
-/// Empty and "0" mean none; a port alone means all addresses, as Go programs have it.
 fn optional_address(text: &str) -> Result<OptionalAddress, std::net::AddrParseError> {
-    if matches!(text, "" | "0") {
-        return Ok(OptionalAddress(None));
-    }
-    let full = if text.starts_with(':') {
-        format!("0.0.0.0{text}")
-    } else {
-        text.to_owned()
-    };
-    Ok(OptionalAddress(Some(full.parse()?)))
+    listen_address(text).map(OptionalAddress)
 }
 
 /// Settings of `install-cni`.

@@ -1,142 +1,108 @@
-//! `/healthz`, `/readyz` and `/metrics`.
+//! The agent's answers to probes and to Prometheus.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::get;
-use parking_lot::Mutex;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use futures::FutureExt;
+use prometheus_client::registry::Registry;
+use terway_process::pages::{self, Alive, Refresh};
+use terway_process::readiness::Readiness;
 
 use crate::kernel::Kernel;
 use crate::metrics::Metrics;
 use crate::world::watches::Connection;
 
-/// The datapath answers within milliseconds; one that does not in this time hangs.
+/// The datapath answers within milliseconds. A datapath that does not answer in this time hangs.
 const DATAPATH_PATIENCE: Duration = Duration::from_secs(4);
 
-/// What is still to come before the agent is ready.
-#[derive(Clone, Default)]
-pub struct Readiness {
-    pending: Arc<Mutex<BTreeSet<&'static str>>>,
-}
+/// The datapath, once it has started.
+type Started = Arc<OnceLock<Arc<dyn Kernel>>>;
 
-/// Something that is still to come. Dropped when it is there.
-pub struct Pending {
-    readiness: Readiness,
-    what: &'static str,
-}
-
-impl Readiness {
-    /// Begin to wait for something.
-    #[must_use]
-    pub fn pending(&self, what: &'static str) -> Pending {
-        self.pending.lock().insert(what);
-        Pending {
-            readiness: self.clone(),
-            what,
-        }
-    }
-
-    fn list(&self) -> Vec<&'static str> {
-        self.pending.lock().iter().copied().collect()
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.readiness.pending.lock().remove(self.what);
-    }
-}
-
-/// What the probes look at.
+/// What the pages show.
 #[derive(Clone)]
 pub struct Probes {
-    /// What is still to come.
+    /// What the agent waits for.
     pub readiness: Readiness,
     /// Whether the API server answers.
     pub connection: Connection,
-    /// Metrics.
     pub metrics: Metrics,
     /// The datapath, once it has started.
-    pub kernel: Arc<OnceLock<Arc<dyn Kernel>>>,
+    pub kernel: Started,
+    registry: Arc<Registry>,
 }
 
-/// Serve probes and metrics until the agent stops.
-pub async fn serve(listener: TcpListener, probes: Probes, stop: CancellationToken) -> std::io::Result<()> {
-    let router = Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(probes);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+impl Default for Probes {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        terway_process::build::register(&mut registry);
+        let probes = Self {
+            readiness: Readiness::default(),
+            connection: Connection::default(),
+            metrics: Metrics::register(&mut registry),
+            kernel: Started::default(),
+            registry: Arc::new(registry),
+        };
+        let connection = probes.connection.clone();
+        probes.readiness.check(move || lost(&connection));
+        probes
+    }
 }
 
-/// Serve metrics alone.
-pub async fn serve_metrics(
-    listener: TcpListener,
-    probes: Probes,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let router = Router::new().route("/metrics", get(metrics)).with_state(probes);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+fn lost(connection: &Connection) -> Vec<String> {
+    let lost = connection.lost_for();
+    let words = |lost: Duration| format!("the API server, which has not answered for {} s", lost.as_secs());
+    lost.map(words).into_iter().collect()
 }
 
-/// Listen, with the address in the error.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    use anyhow::Context;
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; is another agent running?"))
+impl Probes {
+    /// `/healthz`, `/readyz` and `/metrics`.
+    pub fn all(&self) -> Router {
+        let kernel = self.kernel.clone();
+        let alive = move || alive(kernel.clone());
+        pages::health(self.readiness.clone(), alive).merge(self.metrics())
+    }
+
+    /// `/metrics` alone.
+    pub fn metrics(&self) -> Router {
+        let (kernel, metrics) = (self.kernel.clone(), self.metrics.clone());
+        let refresh: Refresh = Arc::new(move || count_packets(kernel.clone(), metrics.clone()).boxed());
+        pages::metrics(self.registry.clone(), Some(refresh))
+    }
 }
 
-/// Alive: the datapath's thread answers. A kernel that refuses is not cured by a restart of the
-/// agent, so its errors do not count.
-async fn healthz(State(probes): State<Probes>) -> (StatusCode, &'static str) {
-    let Some(kernel) = probes.kernel.get() else {
-        return (StatusCode::OK, "starting\n");
+/// The agent is alive while the thread of the datapath answers. Errors of the kernel do not count: a restart of the
+/// agent does not cure them.
+async fn alive(kernel: Started) -> Alive {
+    let Some(kernel) = kernel.get() else {
+        return Ok("starting");
     };
     match tokio::time::timeout(DATAPATH_PATIENCE, kernel.sandboxes()).await {
-        Ok(_) => (StatusCode::OK, "ok\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the datapath does not answer\n"),
+        Ok(_) => Ok("ok"),
+        Err(_) => Err("the datapath does not answer"),
     }
 }
 
-async fn readyz(State(probes): State<Probes>) -> (StatusCode, String) {
-    let mut waits: Vec<String> = probes.readiness.list().into_iter().map(str::to_owned).collect();
-    if let Some(lost) = probes.connection.lost_for() {
-        waits.push(format!(
-            "the API server, which has not answered for {} s",
-            lost.as_secs()
-        ));
-    }
-    if waits.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
-    }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        format!("waiting for: {}\n", waits.join(", ")),
-    )
-}
-
-async fn metrics(State(probes): State<Probes>) -> (StatusCode, String) {
-    if let Some(kernel) = probes.kernel.get()
+/// Takes over the kernel's packet counters. When they cannot be read, the last ones stand: a scrape that fails as a
+/// whole would hide the other metrics.
+async fn count_packets(kernel: Started, metrics: Metrics) {
+    if let Some(kernel) = kernel.get()
         && let Ok(Ok(counters)) = tokio::time::timeout(DATAPATH_PATIENCE, kernel.packets()).await
     {
-        // Otherwise the last ones stand: a scrape that fails as a whole would hide the rest.
-        probes.metrics.packets(&counters);
+        metrics.packets(&counters);
     }
-    match probes.metrics.text() {
-        Ok(text) => (StatusCode::OK, text),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Script;
+
+    #[tokio::test]
+    async fn the_agent_is_alive_before_the_datapath_has_started_and_while_it_answers() {
+        let probes = Probes::default();
+        assert_eq!(alive(probes.kernel.clone()).await, Ok("starting"));
+        assert!(probes.kernel.set(Arc::<Script>::default()).is_ok());
+        assert_eq!(alive(probes.kernel.clone()).await, Ok("ok"));
     }
 }

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
+use terway_process::error_chain;
 
 use crate::datapath::{Census, Datapath, PodInterface, Realised, Sandbox, Waiting};
 
@@ -79,7 +80,7 @@ impl Kernel for Datapath {
         let failed = report
             .failed
             .iter()
-            .map(|(step, error)| format!("{step}: {}", chain(error)));
+            .map(|(step, error)| format!("{step}: {}", error_chain(error)));
         let waiting = report.waiting.iter().map(|waiting| match waiting {
             Waiting::HostLink(sandbox) => {
                 format!("sandbox {} has lost its host interface", sandbox.container_id)
@@ -105,20 +106,4 @@ impl Kernel for Datapath {
             .map(|(counter, count)| (counter.name(), count))
             .collect())
     }
-}
-
-/// An error with all its causes, on one line.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        // A transparent error shows its cause's words already.
-        let words = cause.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
 }

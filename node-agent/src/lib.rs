@@ -8,7 +8,6 @@ pub mod events;
 pub mod health;
 pub mod install;
 pub mod kernel;
-pub mod lifecycle;
 pub mod lock;
 pub mod metrics;
 pub mod reconcile;

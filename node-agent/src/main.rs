@@ -1,11 +1,9 @@
 //! The binary `terway-agent`.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use terway_agent::args::{Cli, Command, InstallArgs, RunArgs};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -30,11 +28,8 @@ fn install(args: &InstallArgs) -> anyhow::Result<()> {
 }
 
 fn run(args: RunArgs) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&args.log_level)?)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    // The command line has already looked at RUST_LOG.
+    terway_process::logging::start(&args.log_level, None)?;
     // Another crate of the build may bring a second provider, and then none is the default.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // The agent waits most of the time; each thread costs memory on every node.

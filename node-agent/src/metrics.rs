@@ -1,16 +1,14 @@
 //! The agent's metrics. Labels are bounded: no names of pods or containers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use terway_process::latency::{Buckets, Latency};
 
 /// Labels of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,8 +32,7 @@ struct Outcome {
 /// All metrics of the agent.
 #[derive(Clone)]
 pub struct Metrics {
-    registry: Arc<Registry>,
-    latency: Family<Call, Histogram>,
+    latency: Latency<Call>,
     rounds: Family<Round, Counter>,
     packets: Family<Outcome, Counter<u64, AtomicU64>>,
     /// Interfaces that exist.
@@ -49,69 +46,61 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
+    /// Metrics that nobody reads.
     fn default() -> Self {
-        let mut registry = Registry::default();
-        // Milliseconds and this name: what upstream's dashboards expect.
-        let latency = Family::<Call, Histogram>::new_with_constructor(|| {
-            Histogram::new(std::iter::once(10.0).chain(exponential_buckets(50.0, 2.0, 12)))
-        });
-        registry.register(
-            "terway_rpc_latency",
-            "Latency of CNI calls in milliseconds",
-            latency.clone(),
-        );
-        let rounds = Family::<Round, Counter>::default();
-        registry.register("terway_reconcile", "Rounds of the reconciler", rounds.clone());
-        let packets = Family::<Outcome, Counter<u64, AtomicU64>>::default();
-        registry.register(
-            "terway_packets",
-            "Packets by what the eBPF programs did with them",
-            packets.clone(),
-        );
-        let metrics = Metrics {
-            latency,
-            rounds,
-            packets,
-            sandboxes: Gauge::default(),
-            in_flight: Gauge::default(),
-            repairs: Counter::default(),
-            events_dropped: Counter::default(),
-            registry: Arc::new(Registry::default()),
-        };
-        registry.register(
-            "terway_sandboxes",
-            "Pod interfaces on this node",
-            metrics.sandboxes.clone(),
-        );
-        registry.register(
-            "terway_adds_in_flight",
-            "CNI ADDs that wait or work",
-            metrics.in_flight.clone(),
-        );
-        registry.register(
-            "terway_repairs",
-            "Kernel objects repaired or removed",
-            metrics.repairs.clone(),
-        );
-        registry.register(
-            "terway_events_dropped",
-            "Events not sent because too many were due",
-            metrics.events_dropped.clone(),
-        );
-        Metrics {
-            registry: Arc::new(registry),
-            ..metrics
-        }
+        Self::register(&mut Registry::default())
     }
 }
 
 impl Metrics {
+    /// Registers everything; once per registry.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Metrics {
+            latency: Latency::new(Buckets::Acts),
+            rounds: Family::default(),
+            packets: Family::default(),
+            sandboxes: Gauge::default(),
+            in_flight: Gauge::default(),
+            repairs: Counter::default(),
+            events_dropped: Counter::default(),
+        };
+        let registry = registry.sub_registry_with_prefix("terway");
+        metrics
+            .latency
+            .register(registry, "rpc_latency", "Latency of CNI calls in milliseconds");
+        registry.register("reconcile", "Rounds of the reconciler", metrics.rounds.clone());
+        registry.register(
+            "packets",
+            "Packets by what the eBPF programs did with them",
+            metrics.packets.clone(),
+        );
+        registry.register(
+            "sandboxes",
+            "Pod interfaces on this node",
+            metrics.sandboxes.clone(),
+        );
+        registry.register(
+            "adds_in_flight",
+            "CNI ADDs that wait or work",
+            metrics.in_flight.clone(),
+        );
+        registry.register(
+            "repairs",
+            "Kernel objects repaired or removed",
+            metrics.repairs.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Events not sent because too many were due",
+            metrics.events_dropped.clone(),
+        );
+        metrics
+    }
+
     /// Record a call.
     pub fn called(&self, verb: &'static str, failed: bool, took: Duration) {
         let error = if failed { "true" } else { "false" };
-        self.latency
-            .get_or_create(&Call { rpc_api: verb, error })
-            .observe(took.as_secs_f64() * 1000.0);
+        self.latency.observe(&Call { rpc_api: verb, error }, took);
     }
 
     /// Record a round of the reconciler.
@@ -128,11 +117,31 @@ impl Metrics {
                 .store(*count, Ordering::Relaxed);
         }
     }
+}
 
-    /// The text that Prometheus reads.
-    pub fn text(&self) -> Result<String, std::fmt::Error> {
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_labels_are_those_of_upstreams_dashboards_and_ours() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.called("AllocIP", true, Duration::from_millis(250));
+        metrics.reconciled("success");
+        metrics.packets(&[("popped", 7)]);
         let mut text = String::new();
-        encode(&mut text, &self.registry)?;
-        Ok(text)
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "terway_rpc_latency_sum{rpc_api=\"AllocIP\",error=\"true\"} 250.0",
+            "terway_reconcile_total{result=\"success\"} 1",
+            "terway_packets_total{outcome=\"popped\"} 7",
+            "terway_sandboxes 0",
+            "terway_adds_in_flight 0",
+            "terway_repairs_total 0",
+            "terway_events_dropped_total 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in {text}");
+        }
     }
 }

@@ -6,31 +6,38 @@
 //! agent ends.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use kube::Client;
 use serde_json::Value;
+use terway_process::events::Writer;
+use terway_process::lifecycle::{AfterFailure, Failure, Lifecycle, Stage, stop_on_signals};
+use terway_process::pages;
+use terway_process::readiness::Pending;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::RunArgs;
 use crate::datapath::{Datapath, DatapathConfig};
-use crate::events::{self, Announcer};
-use crate::health::{self, Pending, Probes, Readiness};
+use crate::events::{Announcer, REPORTER};
+use crate::health::Probes;
 use crate::kernel::Kernel;
-use crate::lifecycle::Lifecycle;
 use crate::lock::{self, Lock};
-use crate::metrics::Metrics;
 use crate::server::{Agent, ApiPods, listen};
 use crate::settings::{self, Settings, conflist};
 use crate::world::World;
-use crate::world::watches::{self, Connection};
+use crate::world::watches;
 use crate::{reconcile, report};
 
 /// The node's own interface, whose MTU `auto_mtu` takes.
 const HOST_INTERFACE_MTU: &str = "/sys/class/net/eth0/mtu";
 
-/// Run the agent on the kernel of this node until a signal, or until one of its parts fails.
+/// How long everything may take to end. Shorter than the grace that the chart gives the pod (10 s).
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// Runs the agent on the kernel of this node until a signal, or until one of its parts fails.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     crate::datapath::set_sysctl_net(args.sysctl_dir.clone());
     let (node_ip, pin_directory) = (args.node_ip, args.bpf_dir.clone());
@@ -46,18 +53,18 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         };
         Ok(Arc::new(Datapath::start(config).await?) as Arc<dyn Kernel>)
     };
-    let life = Lifecycle::default();
-    life.stop_on_signals().context("cannot listen for signals")?;
+    let life = Lifecycle::new(AfterFailure::Drain);
+    stop_on_signals(life.stopping())?;
     run_with(args, client, datapath, life).await
 }
 
-/// The same with another API server and another datapath, which is started when this agent has the
-/// lock. Dropping it ends the agent at once, as a kill does.
+/// Runs the agent with another API server and another datapath, which is started when this agent has the lock.
+/// Dropping the future ends the agent at once, as a kill does.
 pub async fn run_with(
     args: RunArgs,
     client: Client,
     datapath: impl AsyncFnOnce(Settings) -> anyhow::Result<Arc<dyn Kernel>>,
-    mut life: Lifecycle,
+    life: Lifecycle,
 ) -> anyhow::Result<()> {
     ensure!(
         !args.node_name.is_empty(),
@@ -67,22 +74,38 @@ pub async fn run_with(
     for warning in &rendered.warnings {
         warn!("{warning}");
     }
-    let stopping = life.stopping.clone();
-    // A start can be dropped half-way: what it began is a task of `life`, or has changed nothing.
-    let started = tokio::select! {
-        started = start(&args, client, (settings, rendered.document), datapath, &mut life) => Some(started),
-        () = stopping.cancelled() => None,
-    };
-    let (_lock, start_error) = match started {
-        Some(Ok(lock)) => (Some(lock), None),
-        Some(Err(error)) => (None, Some(error)),
-        None => (None, None),
-    };
-    if start_error.is_some() {
-        stopping.cancel();
+    let began = life.run(async |life: &mut Lifecycle| {
+        let mut tasks = Tasks {
+            stage: life.stage("agent", STOP_WITHIN),
+            life,
+        };
+        start(&args, client, (settings, rendered.document), datapath, &mut tasks).await
+    });
+    Ok(began.await?)
+}
+
+/// All tasks of the agent end together.
+struct Tasks<'a> {
+    life: &'a mut Lifecycle,
+    stage: Stage,
+}
+
+impl Tasks<'_> {
+    fn stop(&self) -> CancellationToken {
+        self.life.stop_of(self.stage)
     }
-    let finished = life.finish().await;
-    start_error.map_or(finished, Err)
+
+    fn spawn<Work, Error>(&mut self, name: &'static str, task: impl FnOnce(CancellationToken) -> Work)
+    where
+        Work: Future<Output = Result<(), Error>> + Send + 'static,
+        Error: Into<Failure>,
+    {
+        self.life.spawn(self.stage, name, task);
+    }
+
+    fn spawn_endless(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.life.spawn_endless(self.stage, name, task);
+    }
 }
 
 async fn start(
@@ -90,9 +113,9 @@ async fn start(
     client: Client,
     (settings, document): (Settings, Value),
     datapath: impl AsyncFnOnce(Settings) -> anyhow::Result<Arc<dyn Kernel>>,
-    life: &mut Lifecycle,
+    tasks: &mut Tasks<'_>,
 ) -> anyhow::Result<Lock> {
-    let probes = start_probes(args, life).await?;
+    let probes = start_probes(args, tasks).await?;
     let pending = |what| probes.readiness.pending(what);
     let (locking, starting, listing, installing) = (
         pending("the agent before this one"),
@@ -114,47 +137,37 @@ async fn start(
     let _ = probes.kernel.set(kernel.clone());
     drop(starting);
 
-    let agent = start_agent(args, settings, kernel, client, &probes, life);
+    let agent = start_agent(args, settings, kernel, client, &probes, tasks);
     let listener =
         listen::bind(&args.socket).with_context(|| format!("cannot listen on {}", args.socket.display()))?;
     info!(node = args.node_name, socket = %args.socket.display(), "serving");
     let serving = agent.clone();
-    life.spawn("CNI server", async move {
+    tasks.spawn("the CNI server", |_| async move {
         listen::serve(serving, listener).await;
-        Ok(())
+        anyhow::Ok(())
     });
     let world = agent.world.clone();
     let dir = args.cni_conf_dir.clone();
-    let stopping = life.stopping.clone();
-    life.spawn("installation of the CNI configuration", async move {
-        tokio::select! {
-            installed = install(world, listing, installing, &dir, &document) => installed?,
-            () = stopping.cancelled() => {}
+    tasks.spawn("the installation of the CNI configuration", |stop| async move {
+        let installing = install(world, listing, installing, &dir, &document);
+        if let Some(installed) = stop.run_until_cancelled(installing).await {
+            installed?;
         }
-        stopping.cancelled().await;
-        Ok(())
+        stop.cancelled().await;
+        anyhow::Ok(())
     });
     Ok(lock)
 }
 
-async fn start_probes(args: &RunArgs, life: &mut Lifecycle) -> anyhow::Result<Probes> {
-    let probes = Probes {
-        readiness: Readiness::default(),
-        connection: Connection::default(),
-        metrics: Metrics::default(),
-        kernel: Arc::new(OnceLock::new()),
-    };
-    let listener = health::listen(args.health).await?;
-    let (served, stop) = (probes.clone(), life.stopping.clone());
-    life.spawn("health server", async move {
-        Ok(health::serve(listener, served, stop).await?)
-    });
+async fn start_probes(args: &RunArgs, tasks: &mut Tasks<'_>) -> anyhow::Result<Probes> {
+    let probes = Probes::default();
+    let listener = pages::listen("--health", args.health).await?;
+    let health = probes.all();
+    tasks.spawn("the health server", |stop| pages::serve(listener, health, stop));
     if let Some(address) = args.metrics.0 {
-        let listener = health::listen(address).await?;
-        let (served, stop) = (probes.clone(), life.stopping.clone());
-        life.spawn("metrics server", async move {
-            Ok(health::serve_metrics(listener, served, stop).await?)
-        });
+        let listener = pages::listen("--metrics", address).await?;
+        let metrics = probes.metrics();
+        tasks.spawn("the metrics server", |stop| pages::serve(listener, metrics, stop));
     }
     Ok(probes)
 }
@@ -165,39 +178,35 @@ fn start_agent(
     kernel: Arc<dyn Kernel>,
     client: Client,
     probes: &Probes,
-    life: &mut Lifecycle,
+    tasks: &mut Tasks<'_>,
 ) -> Arc<Agent> {
-    let (announcer, announcements) = Announcer::new(&probes.metrics);
-    let publishing = events::publish(
-        client.clone(),
-        args.node_name.clone(),
-        announcements,
-        probes.metrics.clone(),
-    );
-    life.spawn_endless("event publisher", publishing);
+    let (announcer, queue) = Announcer::new(&probes.metrics);
+    let writer = Writer::new(client.clone(), REPORTER, &args.node_name);
+    // At a stop the waiting events are dropped: the next agent must not wait for them.
+    tasks.spawn_endless("the event writer", writer.run(queue, CancellationToken::new()));
     let pods = Arc::new(ApiPods {
         client: client.clone(),
         node_name: args.node_name.clone(),
     });
-    let (metrics, stopping) = (probes.metrics.clone(), life.stopping.clone());
-    let agent = Arc::new(Agent::new(kernel, pods, settings, announcer, metrics, stopping));
+    let (metrics, stop) = (probes.metrics.clone(), tasks.stop());
+    let agent = Arc::new(Agent::new(kernel, pods, settings, announcer, metrics, stop));
     for (name, watch) in watches::all(&client, &args.node_name, &agent.world, &probes.connection) {
-        life.spawn_endless(name, watch);
+        tasks.spawn_endless(name, watch);
     }
     let reconciling = agent.clone();
-    life.spawn("reconciler", async move {
+    tasks.spawn("the reconciler", |_| async move {
         reconcile::run(reconciling).await;
-        Ok(())
+        anyhow::Ok(())
     });
     let (reporting, node) = (agent.clone(), args.node_name.clone());
-    life.spawn("runtime report", async move {
+    tasks.spawn("the runtime report", |_| async move {
         report::run(reporting, client, node).await;
-        Ok(())
+        anyhow::Ok(())
     });
     agent
 }
 
-/// Put the CNI configuration in place once an ADD can be answered.
+/// Puts the CNI configuration in place once an ADD can be answered.
 async fn install(
     world: World,
     listing: Pending,

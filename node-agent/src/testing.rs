@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use kube::runtime::watcher::Event;
 use parking_lot::Mutex;
 use terway_crds::Phase;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use terway_process::events::Queue;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::datapath::{Census, PodInterface, Realised, Sandbox};
-use crate::events::{Announcement, Announcer};
+use crate::events::Announcer;
 use crate::kernel::{Kernel, KernelError, Reconciled};
 use crate::metrics::Metrics;
 use crate::server::{Agent, PodReader};
@@ -129,7 +130,7 @@ pub struct Stage {
     pub agent: Arc<Agent>,
     pub kernel: Arc<Script>,
     pub pods: Arc<Pods>,
-    pub announced: mpsc::Receiver<Announcement>,
+    pub announced: Queue,
 }
 
 impl Stage {

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use terway_process::error_chain;
+
 use crate::action::{Action, Product};
 use crate::error::{CloudError, ErrorClass, code};
 
@@ -226,7 +228,7 @@ impl Way {
             Some(_) => {}
             None => {
                 if self.strikes == 0 {
-                    self.first = with_causes(error);
+                    self.first = error_chain(error);
                 }
                 self.strikes += 1;
                 if self.strikes >= shuts_at {
@@ -272,18 +274,6 @@ fn sign(error: Option<&CloudError>) -> Sign {
             None => Sign::Nothing,
         },
     }
-}
-
-/// The error with its causes. Of unavailable keys, only the source says why.
-fn with_causes(error: &CloudError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }
 
 #[cfg(test)]

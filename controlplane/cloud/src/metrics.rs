@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use terway_process::latency::{Buckets, Latency};
 
 use crate::action::Action;
 
@@ -23,23 +22,23 @@ struct WaitLabels {
 /// Latencies in milliseconds. The labels are the action's name and whether the call failed, so their number is bounded.
 #[derive(Debug, Clone)]
 pub struct CloudMetrics {
-    calls: Family<CallLabels, Histogram, fn() -> Histogram>,
-    waits: Family<WaitLabels, Histogram, fn() -> Histogram>,
+    calls: Latency<CallLabels>,
+    waits: Latency<WaitLabels>,
 }
 
 impl CloudMetrics {
     /// Registers both metrics. Call it once per registry.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
-        registry.register(
+        metrics.calls.register(
+            registry,
             "aliyun_openapi_latency",
             "Time a call to the cloud API took, in milliseconds",
-            metrics.calls.clone(),
         );
-        registry.register(
+        metrics.waits.register(
+            registry,
             "rate_limiter_latency",
             "Time a call to the cloud API waited for its rate permit, in milliseconds",
-            metrics.waits.clone(),
         );
         metrics
     }
@@ -47,8 +46,8 @@ impl CloudMetrics {
     /// Metrics without a registry, for tests and tools.
     pub fn unregistered() -> Self {
         CloudMetrics {
-            calls: Family::new_with_constructor(|| Histogram::new(exponential_buckets(10.0, 2.0, 12))),
-            waits: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 4.0, 9))),
+            calls: Latency::new(Buckets::Calls),
+            waits: Latency::new(Buckets::Waits),
         }
     }
 
@@ -57,15 +56,11 @@ impl CloudMetrics {
             api: action.name(),
             error: if failed { "true" } else { "false" },
         };
-        self.calls
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64() * 1_000.0);
+        self.calls.observe(&labels, took);
     }
 
     pub(crate) fn waited(&self, action: Action, took: Duration) {
-        self.waits
-            .get_or_create(&WaitLabels { api: action.name() })
-            .observe(took.as_secs_f64() * 1_000.0);
+        self.waits.observe(&WaitLabels { api: action.name() }, took);
     }
 }
 

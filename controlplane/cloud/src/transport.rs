@@ -286,8 +286,7 @@ fn refusal(action: Action, object: &str, status: u16, body: &[u8]) -> CloudError
 /// The beginning of a message. Some refusals repeat the whole request.
 fn shortened(mut message: String) -> String {
     if message.len() > MAX_MESSAGE {
-        let end = (0..=MAX_MESSAGE).rev().find(|end| message.is_char_boundary(*end));
-        message.truncate(end.unwrap_or(0));
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         message.push('…');
     }
     message

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::backlog::Backlog;
-use crate::config::Shared;
+use crate::config::{ControllerSwitch, Shared};
 use crate::degradation::DegradationSwitch;
 use crate::events::Events;
 use crate::leadership::Term;
@@ -48,15 +48,8 @@ pub struct ControllerSettings {
     pub shared: Option<Shared>,
     /// Time between two comparisons of cloud and cluster.
     pub sweep_period: std::time::Duration,
-    /// Controllers that run: `pod`, `pod-eni`, `eni`, `node`.
-    pub controllers: Vec<String>,
-}
-
-impl ControllerSettings {
-    /// Whether a controller is switched on.
-    pub fn runs(&self, controller: &str) -> bool {
-        self.controllers.iter().any(|name| name == controller)
-    }
+    /// Which controllers run.
+    pub controllers: ControllerSwitch,
 }
 
 /// What this process knows about intents; lost with it, on purpose.

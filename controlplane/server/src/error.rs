@@ -3,6 +3,7 @@
 use terway_cloud::CloudError;
 use terway_core::pod::BuildError;
 use terway_core::vswitch::NoVSwitch;
+pub use terway_process::error_chain as chain;
 
 use crate::runtime::Key;
 
@@ -86,19 +87,4 @@ pub fn status_code(error: &kube::Error) -> Option<u16> {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
     }
-}
-
-/// An error with all its causes, for an event.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text.push_str(": ");
-            text.push_str(&next_text);
-        }
-        cause = next.source();
-    }
-    text
 }

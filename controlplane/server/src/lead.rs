@@ -74,7 +74,7 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
         .shared
         .map_or(settings.node_workers, |shared| shared.workers);
     start.controller(NodeController::new, queues.nodes, node_workers);
-    if settings.runs(PodNetworkings::NAME) {
+    if settings.controllers.enabled(PodNetworkings::NAME) {
         tasks.spawn(podnetworking::run(context.clone(), client, stop.clone()));
     }
     stop.cancelled().await;
@@ -94,7 +94,7 @@ struct Start<'a> {
 
 impl Start<'_> {
     fn controller<R: Reconciler>(&self, make: fn(Arc<Context>) -> R, queue: Arc<Queue>, places: usize) {
-        if !self.context.settings.runs(R::NAME) {
+        if !self.context.settings.controllers.enabled(R::NAME) {
             info!(controller = R::NAME, "switched off");
             return;
         }

@@ -11,7 +11,6 @@ pub mod degradation;
 pub mod error;
 pub mod events;
 pub mod gc;
-pub mod health;
 pub mod lead;
 pub mod leadership;
 pub mod metrics;

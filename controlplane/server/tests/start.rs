@@ -59,6 +59,22 @@ fn an_unknown_flag_ends_the_start_with_its_name() {
 }
 
 #[test]
+fn the_version_is_told_before_any_file_is_read() {
+    for flag in ["-version", "--version"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_terway-controlplane"))
+            .args([flag, "-config", "/nonexistent"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && output.stderr.is_empty());
+        assert!(
+            said.starts_with(concat!("terway-controlplane ", env!("CARGO_PKG_VERSION"))),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_secret_is_not_repeated_in_a_complaint_about_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let output = start(

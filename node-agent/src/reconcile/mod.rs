@@ -130,7 +130,7 @@ impl Reconciler {
                 agent.metrics.repairs.inc_by(done.done.len() as u64);
                 done.failed.first().cloned()
             }
-            Err(error) => Some(crate::kernel::chain(error.as_ref())),
+            Err(error) => Some(terway_process::error_chain(error.as_ref())),
         };
         agent
             .metrics

@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use kube::Client;
 use tracing::{debug, warn};
 
-use crate::kernel::chain;
 use crate::server::Agent;
 
 pub use apply::ReportError;
@@ -48,7 +47,10 @@ pub async fn run(agent: Arc<Agent>, client: Client, node: String) {
                 false
             }
             Ok(Err(error)) => {
-                warn!(error = chain(&error), "sandboxes not reported, trying again");
+                warn!(
+                    error = terway_process::error_chain(&error),
+                    "sandboxes not reported, trying again"
+                );
                 true
             }
             Err(_) => {

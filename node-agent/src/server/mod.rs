@@ -19,12 +19,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use terway_cni_protocol::{Attachment, Failure, code};
+use terway_process::error_chain;
 use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
 
 use crate::datapath::{PodInterface, Sandbox};
 use crate::events::Announcer;
-use crate::kernel::{Kernel, KernelError, chain};
+use crate::kernel::{Kernel, KernelError};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::world::{PodKey, World};
@@ -115,11 +116,11 @@ fn belongs(sandbox: &Sandbox, attachment: &Attachment) -> bool {
 fn kernel_failure(act: &str, error: &KernelError) -> Failure {
     Failure::new(
         code::TRY_AGAIN_LATER,
-        format!("{act} failed: {}", chain(error.as_ref())),
+        format!("{act} failed: {}", error_chain(error.as_ref())),
     )
 }
 
 /// The chain of causes below an error.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    error.source().map(chain).unwrap_or_default()
+    error.source().map(error_chain).unwrap_or_default()
 }

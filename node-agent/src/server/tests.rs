@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 
 use super::listen;
 use crate::datapath::Sandbox;
-use crate::events::What;
 use crate::testing::{Stage, bound, sandbox, sharing, trunk, view};
 use crate::world::{NodeView, PodEniView};
 
@@ -140,8 +139,9 @@ async fn an_add_waits_for_the_binding_and_is_announced() {
     assert!(is_network(&adding.await.unwrap()));
     assert_eq!(server.stage.kernel.containers(), ["c1"]);
     let announcement = server.stage.announced.recv().await.unwrap();
-    assert_eq!(announcement.uid, "u-1");
-    assert!(matches!(announcement.what, What::Allocated { ips, .. } if ips == ["10.0.16.7"]));
+    assert_eq!(announcement.about.uid.as_deref(), Some("u-1"));
+    assert_eq!(announcement.news.reason, "AllocIPSucceed");
+    assert!(announcement.news.note.starts_with("Alloc IP 10.0.16.7 took "));
 }
 
 #[tokio::test]
@@ -209,7 +209,10 @@ async fn a_pod_without_a_network_to_come_fails_at_once_with_the_reason() {
     assert_eq!(failure.code, 101);
     assert!(failure.message.contains("has no room"), "{failure:?}");
     let announcement = server.stage.announced.recv().await.unwrap();
-    assert_eq!(announcement.what, What::Failed(failure.message));
+    assert_eq!(
+        (announcement.news.reason, announcement.news.note),
+        ("AllocIPFailed", failure.message)
+    );
 }
 
 #[tokio::test]
@@ -442,7 +445,10 @@ async fn check_reports_addresses_and_announces_repairs() {
     };
     assert_eq!(addresses[0].to_string(), "10.0.16.7/32");
     let announcement = server.stage.announced.recv().await.unwrap();
-    assert_eq!(announcement.what, What::Repaired(vec!["add rule 512".into()]));
+    assert_eq!(
+        (announcement.news.reason, announcement.news.note.as_str()),
+        ("ConfigCheck", "add rule 512")
+    );
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ mod tests {
 
     fn of(ours: Value) -> Result<Option<Symmetric>, String> {
         let Value::Object(ours) = ours else { panic!() };
-        read("10-terway.conf", &ours).map_err(|error| crate::kernel::chain(&error))
+        read("10-terway.conf", &ours).map_err(|error| terway_process::error_chain(&error))
     }
 
     #[test]

@@ -9,12 +9,12 @@ use parking_lot::Mutex;
 use terway_cloud::{
     Cloud, CloudConfig, CloudMetrics, ConnectError, CredentialSource, Endpoints, Reread, TraceTarget,
 };
+use terway_process::readiness::Readiness;
 use tracing::warn;
 
 pub use self::trouble::{TroubleMetrics, about, tell};
 use crate::config::{Config, Credential};
 use crate::error::chain;
-use crate::health::Readiness;
 use crate::leadership::Leadership;
 
 /// Time until the metadata service is asked again for the region; doubled each time.
@@ -35,7 +35,7 @@ pub async fn connect(
 ) -> Result<Cloud, ConnectError> {
     let unknown = Arc::new(Mutex::new(None::<String>));
     let pending = unknown.clone();
-    readiness.add(move || {
+    readiness.check(move || {
         let why = pending.lock().clone();
         why.into_iter().map(|why| format!("the cloud: {why}")).collect()
     });

@@ -6,7 +6,7 @@ use terway_core::intent::Limits;
 
 use super::ConfigError;
 use super::file::File;
-use super::settings::Lease;
+use super::lease::Lease;
 
 /// Keys of these times.
 pub(super) const KEYS: &[&str] = &[

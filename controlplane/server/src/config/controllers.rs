@@ -1,17 +1,25 @@
 //! Which controllers run: a list of `name`, `-name` and `*`, of which the first that speaks of a
 //! controller counts. What the list does not mention keeps its default.
 
-/// The list.
+/// Names of the controllers of this program, in settings, log and metrics.
+pub const POD: &str = "pod";
+pub const POD_ENI: &str = "pod-eni";
+pub const NETWORK_INTERFACE: &str = "eni";
+pub const POD_NETWORKING: &str = "pod-networking";
+pub const NODE: &str = "node";
+
+/// The list of the setting `controllers`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ControllerSwitch(Vec<String>);
 
-/// Controllers by name, with what they do when nothing is said of them.
+/// Names that the list may hold, each with the default of its controller. The last three are upstream's: what they do
+/// there is part of other controllers here.
 const KNOWN: &[(&str, bool)] = &[
-    ("pod", true),
-    ("pod-eni", true),
-    ("eni", true),
-    ("pod-networking", true),
-    ("node", true),
+    (POD, true),
+    (POD_ENI, true),
+    (NETWORK_INTERFACE, true),
+    (POD_NETWORKING, true),
+    (NODE, true),
     ("multi-ip-node", false),
     ("multi-ip-pod", false),
     ("preheating", false),

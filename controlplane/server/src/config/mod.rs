@@ -4,10 +4,11 @@
 //! matched without regard to case. Every complaint names the file and the key.
 
 mod cloud_times;
-mod controllers;
+pub mod controllers;
 mod credential;
 mod file;
 mod flags;
+mod lease;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,8 @@ pub use cloud_times::CloudTimes;
 pub use controllers::ControllerSwitch;
 pub use credential::Credential;
 pub use flags::{Flags, FlagsError};
-pub use settings::{Lease, Settings, Shared};
+pub use lease::Lease;
+pub use settings::{Settings, Shared};
 
 /// Everything the process is told at its start.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +85,7 @@ pub enum ConfigError {
 /// # Errors
 /// When a flag or a key is unknown or wrong, with its name.
 pub fn load(arguments: impl IntoIterator<Item = String>) -> Result<Config, ConfigError> {
-    let flags = Flags::parse(arguments).map_err(ConfigError::Flags)?;
+    let flags = Flags::parse_from_go(arguments).map_err(ConfigError::Flags)?;
     let mut warnings = flags.warnings();
     let settings = Settings::read(&flags.config, &mut warnings)?;
     let credential = Credential::read(&flags.credential, &mut warnings)?;

@@ -6,22 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use terway_core::degradation::Degradation;
+use terway_process::address::listen_address;
 
 use super::ConfigError;
 use super::cloud_times::{self, CloudTimes};
 use super::controllers::ControllerSwitch;
 use super::file::File;
-
-/// Timing of the Lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// How long a holder may be silent before others take over.
-    pub duration: Duration,
-    /// How long a holder tries to renew before it gives up; shorter than `duration`.
-    pub renew_deadline: Duration,
-    /// Time between two tries.
-    pub retry_period: Duration,
-}
+use super::lease::{self, Lease};
 
 /// Settings of shared ENIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +79,6 @@ pub struct Settings {
 /// Keys that this program follows.
 const KEYS: &[&str] = &[
     "leaderElection",
-    "leaseDuration",
-    "renewDeadline",
-    "retryPeriod",
     "controllerNamespace",
     "controllerName",
     "healthzBindAddress",
@@ -165,6 +153,7 @@ impl Settings {
     /// Every key that may be given.
     pub(super) fn known() -> Vec<&'static str> {
         KEYS.iter()
+            .chain(lease::KEYS)
             .chain(cloud_times::KEYS)
             .copied()
             .chain(WITHOUT_EFFECT.iter().map(|(key, _)| *key))
@@ -177,7 +166,7 @@ impl Settings {
                 warnings.push(format!("key {key} has no effect: {why}"));
             }
         }
-        let (elects, lease) = (file.flag("leaderElection", false)?, lease(file)?);
+        let (elects, lease) = (file.flag("leaderElection", false)?, Lease::read(file)?);
         // Pods get IPv4 addresses alone; another value must not start a control plane that serves it by half.
         file.word("ipStack", "ipv4, the only family that pods get", &["ipv4"])?;
         Ok(Self {
@@ -244,42 +233,9 @@ fn workers(file: &File, key: &'static str, default: usize) -> Result<usize, Conf
     })
 }
 
-fn lease(file: &File) -> Result<Lease, ConfigError> {
-    let seconds = Duration::from_secs;
-    let lease = Lease {
-        duration: file.duration("leaseDuration", seconds(15))?,
-        renew_deadline: file.duration("renewDeadline", seconds(10))?,
-        retry_period: file.duration("retryPeriod", seconds(2))?,
-    };
-    if lease.duration.as_secs() == 0 {
-        let expected = "a second or more: a Lease counts whole seconds";
-        return Err(file.bad("leaseDuration", format!("{:?}", lease.duration), expected));
-    }
-    if lease.renew_deadline >= lease.duration {
-        let expected = "a time shorter than leaseDuration";
-        return Err(file.bad("renewDeadline", format!("{:?}", lease.renew_deadline), expected));
-    }
-    if lease.retry_period >= lease.renew_deadline || lease.retry_period.is_zero() {
-        let expected = "a time above 0 and shorter than renewDeadline";
-        return Err(file.bad("retryPeriod", format!("{:?}", lease.retry_period), expected));
-    }
-    Ok(lease)
-}
-
-/// `host:port`, `:port` for every address, `0` for none.
+/// An address to listen on; `0` for none.
 fn address(file: &File, key: &'static str, default: &str) -> Result<Option<SocketAddr>, ConfigError> {
     let text = file.text(key, default)?;
-    if text.is_empty() || text == "0" {
-        return Ok(None);
-    }
-    let whole = if text.starts_with(':') {
-        format!("0.0.0.0{text}")
-    } else {
-        text.clone()
-    };
     let expected = "an address such as 0.0.0.0:8080, or 0 for none";
-    whole
-        .parse()
-        .map(Some)
-        .map_err(|_| file.bad(key, format!("{text:?}"), expected))
+    listen_address(&text).map_err(|_| file.bad(key, format!("{text:?}"), expected))
 }

@@ -15,10 +15,6 @@ fn settings(text: &str) -> Result<(Settings, Vec<String>), String> {
         .map_err(|error| error.to_string())
 }
 
-fn flags(arguments: &[&str]) -> Result<Flags, FlagsError> {
-    Flags::parse(arguments.iter().map(|argument| (*argument).to_owned()))
-}
-
 #[test]
 fn the_defaults_are_upstreams() {
     let (settings, warnings) = settings("").unwrap();
@@ -122,35 +118,6 @@ fn keys_without_an_effect_are_told() {
     let (_, warnings) = settings("leaseLockName: x\nbackoffOverride: {eni_create: {steps: 3}}\n").unwrap();
     assert_eq!(warnings.len(), 2);
     assert!(warnings[0].contains("leaseLockName") && warnings[1].contains("backoffOverride"));
-}
-
-#[test]
-fn flags_are_gos() {
-    let both = flags(&[
-        "-config",
-        "/a",
-        "--credential=/b",
-        "--v=4",
-        "-feature-gates",
-        "EFLO=false",
-    ])
-    .unwrap();
-    assert_eq!(
-        (both.config.to_str(), both.credential.to_str()),
-        (Some("/a"), Some("/b"))
-    );
-    assert_eq!((both.verbosity, both.feature_gates["EFLO"]), (4, false));
-    assert_eq!(flags(&[]).unwrap(), Flags::default());
-    assert_eq!(
-        flags(&["--confg", "x"]),
-        Err(FlagsError::Unknown("--confg".into()))
-    );
-    assert_eq!(flags(&["-config"]), Err(FlagsError::NoValue("config")));
-    assert!(matches!(
-        flags(&["-feature-gates=Warp=true"]),
-        Err(FlagsError::UnknownGate { .. })
-    ));
-    assert_eq!(flags(&["-h"]), Err(FlagsError::Help));
 }
 
 #[test]

@@ -19,27 +19,6 @@ use tracing::{info, warn};
 use crate::error::status_code;
 use plan::{Action, Seen};
 
-/// Times of the lease, upstream's keys and meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    /// A lease that was not renewed for this long may be taken.
-    pub lease_duration: Duration,
-    /// The holder gives up when it could not renew for this long.
-    pub renew_deadline: Duration,
-    /// Time between two looks.
-    pub retry_period: Duration,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self {
-            lease_duration: Duration::from_secs(15),
-            renew_deadline: Duration::from_secs(10),
-            retry_period: Duration::from_secs(2),
-        }
-    }
-}
-
 /// One period of leadership of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
@@ -82,7 +61,7 @@ pub struct Candidate {
     pub lease: String,
     /// Pod name and pod UID, so that a pod of the same name is another holder.
     pub identity: String,
-    pub times: Times,
+    pub times: crate::config::Lease,
 }
 
 /// The lease was lost while it was needed.
@@ -149,9 +128,7 @@ impl Leadership {
                 () = release.cancelled() => break,
                 in_time = step => if in_time.is_err() { warn!("the API server did not answer in time") }
             }
-            if self.leads()
-                && self.remaining() <= candidate.times.lease_duration - candidate.times.renew_deadline
-            {
+            if self.leads() && self.remaining() <= candidate.times.duration - candidate.times.renew_deadline {
                 return Err(LeaseLost {
                     lease: candidate.lease,
                 });
@@ -217,7 +194,7 @@ impl Leadership {
 
     /// The lease is ours for its duration from before the write was sent.
     fn renewed(&self, lease: &Lease, candidate: &Candidate, began: Instant) {
-        self.held.lock().until = Some(began + candidate.times.lease_duration);
+        self.held.lock().until = Some(began + candidate.times.duration);
         if !self.leads() {
             let number = record::transitions(lease);
             let term = Term {

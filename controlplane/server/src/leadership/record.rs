@@ -45,7 +45,7 @@ pub fn held(mut lease: Lease, candidate: &Candidate, number: i32, now: Timestamp
     let acquired = known.acquire_time.filter(|_| renewal);
     lease.spec = Some(LeaseSpec {
         holder_identity: Some(candidate.identity.clone()),
-        lease_duration_seconds: i32::try_from(candidate.times.lease_duration.as_secs().max(1)).ok(),
+        lease_duration_seconds: i32::try_from(candidate.times.duration.as_secs().max(1)).ok(),
         acquire_time: acquired.or(Some(MicroTime(now))),
         renew_time: Some(MicroTime(now)),
         lease_transitions: Some(number),

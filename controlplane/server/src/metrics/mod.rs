@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use terway_process::latency::{Buckets, Latency};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ControllerLabel {
@@ -38,28 +39,16 @@ struct AttachLabels {
 #[derive(Clone)]
 pub struct Metrics {
     reconciles: Family<ResultLabels, Counter>,
-    latency: Family<ControllerLabel, Histogram, fn() -> Histogram>,
+    latency: Latency<ControllerLabel>,
     active: Family<ControllerLabel, Gauge>,
     workers: Family<WorkersLabels, Gauge>,
     attach: Family<AttachLabels, Histogram, fn() -> Histogram>,
     /// ENIs and objects that the sweeps collected.
     pub collected: Counter,
-    events: EventMetrics,
+    /// Events that were not told because too many waited.
+    pub events_dropped: Counter,
     /// 1 while this process leads.
     pub leads: Gauge,
-}
-
-/// Counter of events that were not told.
-#[derive(Clone, Default)]
-pub struct EventMetrics {
-    dropped: Counter,
-}
-
-impl EventMetrics {
-    /// One event was dropped.
-    pub fn dropped(&self) {
-        self.dropped.inc();
-    }
 }
 
 impl Metrics {
@@ -67,12 +56,12 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             reconciles: Family::default(),
-            latency: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 4.0, 9))),
+            latency: Latency::new(Buckets::Waits),
             active: Family::default(),
             workers: Family::default(),
             attach: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.5, 2.0, 9))),
             collected: Counter::default(),
-            events: EventMetrics::default(),
+            events_dropped: Counter::default(),
             leads: Gauge::default(),
         };
         registry.register(
@@ -80,10 +69,10 @@ impl Metrics {
             "Reconciles by controller and result",
             metrics.reconciles.clone(),
         );
-        registry.register(
+        metrics.latency.register(
+            registry,
             "controlplane_reconcile_latency_ms",
             "Time of one reconcile in milliseconds, waits for permits included",
-            metrics.latency.clone(),
         );
         registry.register(
             "controller_runtime_active_workers",
@@ -108,7 +97,7 @@ impl Metrics {
         registry.register(
             "terway_events_dropped",
             "Events not told because too many waited",
-            metrics.events.dropped.clone(),
+            metrics.events_dropped.clone(),
         );
         registry.register(
             "terway_controlplane_leads",
@@ -116,11 +105,6 @@ impl Metrics {
             metrics.leads.clone(),
         );
         metrics
-    }
-
-    /// The part that belongs to events.
-    pub fn events(&self) -> EventMetrics {
-        self.events.clone()
     }
 
     /// The part of one controller with so many workers.
@@ -188,10 +172,7 @@ impl Timer {
             .get_or_create(&ResultLabels { controller, result })
             .inc();
         let label = ControllerLabel { controller };
-        metrics
-            .latency
-            .get_or_create(&label)
-            .observe(self.began.elapsed().as_secs_f64() * 1000.0);
+        metrics.latency.observe(&label, self.began.elapsed());
     }
 }
 

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use terway_cloud::{Action, Priority};
 use terway_core::network_interface::{Memory, Step, plan};
 
+use crate::config::controllers;
 use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
@@ -55,7 +56,7 @@ impl NetworkInterfaceController {
 }
 
 impl Reconciler for NetworkInterfaceController {
-    const NAME: &'static str = "eni";
+    const NAME: &'static str = controllers::NETWORK_INTERFACE;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         let mut grant: Option<(Action, Grant)> = None;

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use terway_core::cloud::{CloudEni, InstanceTypeLimits};
 use terway_core::node::NodeFacts;
 
+use crate::config::controllers;
 use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::objects::NodeRecord;
@@ -119,7 +120,7 @@ impl NodeController {
 }
 
 impl Reconciler for NodeController {
-    const NAME: &'static str = "node";
+    const NAME: &'static str = controllers::NODE;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         let seen = observe::observe(&self.context, key);

@@ -10,6 +10,7 @@ pub use apply::{candidates, seed};
 pub use networks::networks_of;
 use terway_core::pod::plan;
 
+use crate::config::controllers;
 use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
@@ -27,7 +28,7 @@ impl PodController {
 }
 
 impl Reconciler for PodController {
-    const NAME: &'static str = "pod";
+    const NAME: &'static str = controllers::POD;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         let seen = observe::observe(&self.context.caches, key);

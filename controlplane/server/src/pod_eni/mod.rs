@@ -13,6 +13,7 @@ use terway_core::pod_eni::{PodState, Step, node_name, plan};
 pub use apply::names_missing_eni;
 pub use observe::pod_of;
 
+use crate::config::controllers;
 use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
@@ -36,7 +37,7 @@ impl PodEniController {
 }
 
 impl Reconciler for PodEniController {
-    const NAME: &'static str = "pod-eni";
+    const NAME: &'static str = controllers::POD_ENI;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         if self.context.intents.is_being_created(key) {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::controllers;
 use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Queue, Reconciler, Slot, worker};
@@ -64,7 +65,7 @@ fn trigger(context: &Context, queue: &Arc<Queue>) {
 }
 
 impl Reconciler for PodNetworkings {
-    const NAME: &'static str = "pod-networking";
+    const NAME: &'static str = controllers::POD_NETWORKING;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         let Some(networking) = self.context.caches.networkings.get(key) else {

@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 use terway_agent::args::RunArgs;
 use terway_agent::datapath::{Census, PodInterface, Realised, Sandbox};
 use terway_agent::kernel::{Kernel, KernelError, Reconciled};
-use terway_agent::lifecycle::Lifecycle;
 use terway_agent::run::run_with;
 use terway_cni_protocol::{AddRequest, Attachment, DelRequest, PodRef, Reply, Request, call};
 use terway_crds::{NodeRuntime, PodEni, TerwayNode, crd};
+use terway_process::lifecycle::{AfterFailure, Lifecycle};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -354,8 +354,8 @@ impl World {
             metrics: Default::default(),
             log_level: "info".into(),
         };
-        let (life, kernel) = (Lifecycle::default(), kernel.clone() as Arc<dyn Kernel>);
-        let stop = life.stopping.clone();
+        let life = Lifecycle::new(AfterFailure::Drain);
+        let (stop, kernel) = (life.stopping(), kernel.clone() as Arc<dyn Kernel>);
         let (socket, conflist) = (args.socket.clone(), args.cni_conf_dir.join("10-terway.conflist"));
         let task = tokio::spawn(run_with(
             args,
