@@ -1,4 +1,4 @@
-//! The bare API server: it gets ready, obeys its options and dies with its owner.
+//! The bare API server becomes ready, obeys its options and ends with its owner.
 
 #![allow(
     clippy::unwrap_used,
@@ -57,7 +57,7 @@ fn two_start_at_once_take_objects_and_die_on_drop() {
     );
     assert_ne!(servers[0].url, servers[1].url);
 
-    // The threads that started them have ended; the servers must not.
+    // The threads that started the servers have ended. The servers must still run.
     for server in &servers {
         let (ok, text) = kubectl(&server.kubeconfig, &["create", "namespace", "probe"]);
         assert!(ok, "{text}");
@@ -107,7 +107,7 @@ fn another_identity_has_only_its_own_rights_and_the_audit_log_names_it() {
         let (ok, text) = kubectl(&server.kubeconfig, create);
         assert!(ok, "{text}");
     }
-    // The authorizer reads roles from a watch cache, a moment behind.
+    // The authorizer reads roles from a watch cache, which lags behind by a moment.
     wait_until("the reader may list pods", || {
         kubectl(&reader, &["get", "pods"]).0
     });
@@ -127,14 +127,14 @@ fn a_flag_that_the_apiserver_does_not_know_is_reported_with_its_log() {
     assert!(err.to_string().contains("unknown flag: --no-such-flag"), "{err}");
 }
 
-/// The owner half of the next test: starts a server, says its processes, and waits to be killed.
+/// The owner process of the next test. It starts a server, writes the ids of its processes, and waits to be killed.
 #[test]
 #[ignore = "run by dies_when_its_owner_is_killed in a process of its own"]
 fn owner() {
     let dir = std::env::var_os("LAB_TEST_DIR").expect("set by the other test");
     let server = Apiserver::start(Path::new(&dir), Options::default()).unwrap();
     let pids = format!("{} {}", server.apiserver_pid(), server.etcd_pid());
-    // Renamed into place, so that the reader never sees half of it.
+    // The file is renamed into place, so that the reader never sees half of it.
     std::fs::write(Path::new(&dir).join("pids.new"), pids).unwrap();
     std::fs::rename(Path::new(&dir).join("pids.new"), Path::new(&dir).join("pids")).unwrap();
     std::thread::park();

@@ -1,4 +1,4 @@
-//! A whole lab: it comes up, carries packets over the simulated VPC, runs pods, and leaves nothing.
+//! A whole lab comes up, carries packets over the simulated VPC, runs pods, and leaves nothing behind.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use lab::state::StateDir;
 use lab::{Cluster, ClusterError, Options};
 use remains::Footprint;
 
-/// One lab at a time: each wants both cores while it starts.
+/// Lets one lab start at a time, because a lab needs both cores while it starts.
 fn one_at_a_time() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,7 +122,7 @@ fn packets_cross_the_vpc(cluster: &Cluster) {
         forwarded.contains("eni-node1"),
         "the fabric has not seen node1: {forwarded}"
     );
-    // A machine is a host of its own: name, processes and root are not the outer one's.
+    // A machine has its own host name, processes and root.
     assert_eq!(exec(cluster, "node1", &["hostname"]).unwrap().trim(), "node1");
     assert!(
         exec(cluster, "node1", &["touch", "/usr/probe"]).is_err(),
@@ -139,7 +139,7 @@ fn a_host_network_pod_runs_before_there_is_a_network_plugin(cluster: &Cluster) {
         "readinessProbe":{"httpGet":{"path":"/healthz","port":8080},"periodSeconds":1}}]}}"#;
     apply(cluster, pod);
     kubectl(cluster, "wait --for=condition=Ready pod/host --timeout=60s").unwrap();
-    // These two go from the API server to the kubelet, over the fabric.
+    // These two requests go from the API server to the kubelet, over the fabric.
     assert!(
         kubectl(cluster, "logs host")
             .unwrap()
@@ -199,7 +199,7 @@ fn what_a_killed_supervisor_leaves_is_removed_by_down() {
     let cluster = Cluster::up(&options(dir.path()), |_| {}).unwrap();
     let footprint = Footprint::of(cluster.state(), cluster.machines());
     let state = cluster.state().clone();
-    // Detached, so that nobody but `down` cleans up.
+    // The lab is detached, so that only `down` removes it.
     cluster.detach().unwrap();
     let supervisor = state.supervisor().unwrap().expect("a living supervisor");
     kill(supervisor);

@@ -1,4 +1,4 @@
-//! A small client for tests: it signs in both families and reads the answer as JSON.
+//! A small client for tests. It signs in both families and reads answers as JSON.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ impl Bench {
 
     /// A simulator with a seed of its own.
     pub async fn start_with(world: World, seed: u64) -> Bench {
-        // Several tests of one process may come here first; one of them wins.
+        // Several tests of one process may do this at the same time. An error means that another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let running = Simulator::start(
             world,

@@ -1,5 +1,5 @@
-//! The simulated cloud as its callers meet it: the OpenAPI over HTTP with requests signed by hand, and the
-//! control plane's own client, which was written from the same papers and has to agree.
+//! Tests of the simulated cloud by its callers: requests over HTTP that the tests sign themselves, and the control
+//! plane's own client, which was written from the same documents.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What must hold after every step.
+//! The invariants after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -17,7 +17,7 @@ impl Play {
         self.check_fabric();
     }
 
-    /// Every address has one owner, lies where it may, and is counted.
+    /// Every address has one owner, is in an allowed place, and is counted.
     fn check_ipv4(&self) {
         let mut owned: BTreeMap<&str, BTreeSet<Ipv4Addr>> = BTreeMap::new();
         for eni in self.cloud.enis() {
@@ -150,7 +150,7 @@ impl Play {
         }
     }
 
-    /// Who follows the changes knows the addresses of everything that is plugged.
+    /// A fabric that applies all changes has the addresses of all plugged ENIs.
     fn check_fabric(&self) {
         let plugged = |eni: &&Eni| matches!(eni.status, EniStatus::InUse | EniStatus::Detaching);
         let there: BTreeMap<_, BTreeSet<_>> = self

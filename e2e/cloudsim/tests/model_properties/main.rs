@@ -62,7 +62,7 @@ fn a_token_is_forgotten_when_its_life_is_over() {
     };
     let first = cloud.create_network_interface(&request, start).expect("created");
     let later = start + Duration::from_secs(59);
-    // Also after the ENI has gone, and not longer than the token lives.
+    // The token answers also when the ENI is gone, but not after the token's life.
     cloud
         .delete_network_interface(
             &DeleteEni {

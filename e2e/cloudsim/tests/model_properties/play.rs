@@ -1,4 +1,4 @@
-//! Steps that anybody may take in the cloud, and what is remembered of them.
+//! Steps in the cloud, and the record of their results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -52,7 +52,7 @@ pub enum Step {
     Reserve {
         vswitch: usize,
         length: u8,
-        /// Which block of that length; a free one when absent.
+        /// Number of the block of this length; a free block when absent.
         at: Option<u32>,
     },
     Unreserve {
@@ -70,7 +70,7 @@ pub enum Step {
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Ipv4,
-    /// The address with this place in the vSwitch.
+    /// The address with this number in the vSwitch.
     Ipv4Named(u32),
     Ipv4Prefix,
     Ipv6,
@@ -79,7 +79,7 @@ pub enum Kind {
 
 pub const VSWITCHES: [&str; 3] = ["vsw-pod-h", "vsw-db-h", "vsw-pod-i"];
 pub const NODES: [&str; 2] = ["i-node1", "i-node2"];
-/// Addresses that sg-web takes.
+/// Number of addresses that sg-web takes.
 pub const WEB_LIMIT: usize = 40;
 const GROUPS: [&[&str]; 3] = [&["sg-web"], &["sg-db"], &["sg-web", "sg-db"]];
 
@@ -126,7 +126,7 @@ pub fn tight_world() -> World {
         let Some(index) = VSWITCHES.iter().position(|id| *id == vswitch.id) else {
             continue;
         };
-        // One has room for blocks, of which one is there from the start.
+        // The first vSwitch has room for blocks, and one block from the start.
         let length = if index == 0 { 25 } else { 28 };
         vswitch.cidr = format!("{}/{length}", vswitch.cidr.network())
             .parse()
@@ -155,13 +155,13 @@ pub fn tight_world() -> World {
     world
 }
 
-/// What a token first stood for, and what it answered.
+/// The first request and the first answer of each token.
 type Memory = BTreeMap<String, (String, String)>;
 
 pub struct Play {
     pub cloud: Cloud,
     pub world: World,
-    /// Which addresses each plugged ENI has, as a fabric would know it from the changes.
+    /// The addresses of each plugged ENI, as a fabric learns them from the changes.
     pub fabric: BTreeMap<Arc<str>, BTreeSet<Ipv4Addr>>,
     now: Timestamp,
     tokens: Memory,
@@ -190,7 +190,7 @@ impl Play {
         ids[index % ids.len()].clone()
     }
 
-    /// Takes a step. Most are refused; the invariants hold either way.
+    /// Takes a step. The cloud refuses most steps; the invariants hold in any case.
     pub fn take(&mut self, step: &Step) {
         let soon = Completion::After(Duration::from_millis(100));
         match *step {
@@ -235,7 +235,7 @@ impl Play {
                 let base = self.cloud.vswitch(VSWITCHES[vswitch]).expect("it is there");
                 let base = u32::from(base.spec.cidr.network());
                 let block = match at.map(|at| Ipv4Addr::from(base + (at << (32 - length)))) {
-                    // Also where somebody has an address.
+                    // An ENI may have an address of the block.
                     Some(first) => ReservationBlock::Cidr(IpNet::new(first.into(), length).expect("a cidr")),
                     None => ReservationBlock::Ipv4Length(length),
                 };
@@ -378,7 +378,7 @@ impl Play {
         let _ = self.cloud.unassign_addresses(&request);
     }
 
-    /// A token that comes again changes nothing, and answers what it answered first.
+    /// Checks that a repeated token changes nothing and gets the first answer.
     fn remember(&mut self, once: &Idempotency, told: String, before: &str) {
         let Some(token) = &once.client_token else { return };
         let Some((fingerprint, first)) = self.tokens.get(token) else {
@@ -404,7 +404,7 @@ impl Play {
         enis.collect::<Vec<_>>().join("\n")
     }
 
-    /// Does what a fabric does with the changes.
+    /// Applies the changes as a fabric does.
     fn follow(&mut self) {
         for change in self.cloud.take_changes() {
             match change {

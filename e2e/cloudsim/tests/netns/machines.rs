@@ -1,6 +1,5 @@
-//! Machines in real network namespaces: the binary with its fabric, an instance that is
-//! powered on, its NICs, its metadata and its way to the OpenAPI. Needs root, and fails
-//! where it cannot have it.
+//! Machines in real network namespaces: the program with its fabric, an instance that is powered on, its NICs, its
+//! metadata and its connection to the OpenAPI. The tests need root and fail without it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +14,7 @@ use nix::sched::{CloneFlags, unshare};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A network namespace: a thread that lives in it. It goes with the thread.
+/// A network namespace with a thread inside. It ends with the thread.
 struct Namespace {
     jobs: mpsc::Sender<Job>,
     path: PathBuf,
@@ -93,7 +92,7 @@ impl Cloudsim {
 
 impl Drop for Cloudsim {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // An error means that the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -146,7 +145,7 @@ fn until(what: &str, condition: impl Fn() -> bool) {
 fn a_machine_that_is_powered_on_has_its_nics_metadata_and_the_openapi() {
     let folder = tempfile::tempdir().expect("a folder");
     let world = folder.path().join("world.yaml");
-    // Unsigned calls keep this test to packets; signatures have tests of their own.
+    // Calls are unsigned here, because signatures have their own tests.
     let text = include_str!("../../worlds/small.yaml").to_owned() + "\nrules: {verifySignatures: false}\n";
     fs::write(&world, text).expect("a world");
     let (place, node) = (Namespace::new(), Namespace::new());
@@ -228,7 +227,7 @@ fn heard(from: &Namespace, at: &Namespace, address: Ipv4Addr) -> bool {
     let Ok((5, peer)) = pod.recv_from(&mut bytes) else {
         return false;
     };
-    // And the answer comes from that very address.
+    // The answer comes from the same address.
     pod.send_to(b"hello", peer).expect("sent");
     client
         .set_read_timeout(Some(Duration::from_millis(300)))

@@ -1,5 +1,5 @@
-//! What needs a kernel: the fabric and the machines of the simulated cloud in real network namespaces. These
-//! tests need root, /dev/net/tun and iproute2, and fail where one is missing.
+//! Tests with a kernel: the fabric and the machines of the simulated cloud in real network namespaces. They need root,
+//! /dev/net/tun and iproute2, and fail if one is missing.
 
 #![allow(
     clippy::unwrap_used,

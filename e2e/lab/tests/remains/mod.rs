@@ -1,11 +1,11 @@
-//! What a lab leaves on the machine, read from the kernel and not from the lab's own notes.
+//! The traces of a lab on the machine. They are read from the kernel and not from the lab's own files.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use lab::state::StateDir;
 
-/// What to look for when a lab should be gone.
+/// The names of a lab's parts, to be searched for after the lab is gone.
 pub struct Footprint {
     root: String,
     cgroup_prefix: String,
@@ -14,7 +14,7 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// Taken while the lab is up, or coming up; machines that are not there yet count nothing.
+    /// Takes the footprint of a lab that is up or coming up. Machines that do not exist yet are ignored.
     pub fn of(state: &StateDir, machines: &[String]) -> Self {
         let pid = |name: &String| std::fs::read_to_string(state.machine_pid_file(name)).ok();
         let namespaces = machines
@@ -30,7 +30,7 @@ impl Footprint {
         }
     }
 
-    /// Processes that are in its cgroups or namespaces, or were started with its folder.
+    /// Processes in the lab's cgroups or namespaces, or with the lab's folder in their command line.
     pub fn processes(&self) -> Vec<String> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -46,7 +46,7 @@ impl Footprint {
             let read = |name: &str| {
                 String::from_utf8_lossy(&std::fs::read(proc.join(name)).unwrap_or_default()).into_owned()
             };
-            // Dead, and only waiting for the host's init to take note.
+            // A zombie only waits for the host's init to reap it.
             if read("stat")
                 .rsplit(')')
                 .next()
@@ -97,7 +97,7 @@ impl Footprint {
         found
     }
 
-    /// The host's own links never name a lab: its NICs live in the machines' namespaces.
+    /// Links of the host with the lab's name. There must be none, because NICs are in the machines' namespaces.
     fn links() -> Vec<String> {
         let text = std::fs::read_to_string("/proc/self/net/dev").unwrap();
         let names = text.lines().skip(2).filter_map(|line| line.split(':').next());

@@ -1,4 +1,4 @@
-//! Rules as the cloud's book has them.
+//! Rules of security groups, as the ECS user guide documents them.
 
 use proptest::prelude::*;
 
@@ -140,7 +140,7 @@ fn members_of_a_basic_group_reach_each_other_whatever_its_rules() {
         &["sg"],
         &["sg"]
     ));
-    // Isolated members may be brought together again by a rule.
+    // A rule allows traffic between the members of a group that isolates its members.
     let again = GroupTable::new(vec![group(
         "sg",
         GroupKind::Basic,
@@ -151,7 +151,7 @@ fn members_of_a_basic_group_reach_each_other_whatever_its_rules() {
 }
 
 proptest! {
-    /// All rules of all groups in one list, sorted by the book: the first that matches decides.
+    /// All rules of all groups are in one list, sorted by priority. The first matching rule decides.
     #[test]
     fn the_groups_of_an_eni_are_merged_and_sorted(
         rules in proptest::collection::vec((any::<bool>(), 1u8..4, 0u8..2, any::<bool>()), 0..8),

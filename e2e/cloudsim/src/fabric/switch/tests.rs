@@ -1,4 +1,4 @@
-//! What becomes of a frame: one place of every rule of the simulated VPC.
+//! The decision about a frame, for every rule of the simulated VPC.
 
 mod ports;
 mod properties;
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    /// Sends a frame into a NIC, counts it, and tells what came of it.
+    /// Sends a frame into a NIC, counts it, and returns its delivery or the reason of its drop.
     fn send(&mut self, ingress: PortId, frame: &[u8]) -> Result<Delivered, Reason> {
         let decision = self.switch.switch(self.now, ingress, frame);
         self.switch.count(&decision, frame.len(), Ok(()));
@@ -208,7 +208,7 @@ fn the_gateway_answers_arp_for_all_but_the_askers_own_address() {
             framed(ONE_MAC, GATEWAY_MAC, None, ETHERTYPE_ARP, &body)
         );
     }
-    // A probe for the own address, an announcement of it, and a reply nobody asked for.
+    // A probe for the own address, an announcement of the own address, and an unrequested reply.
     assert_eq!(
         world.send(world.one, &arp_request(ONE_MAC, None, [0; 4], ONE)),
         Err(Reason::OwnArp)
@@ -365,7 +365,7 @@ fn only_ipv4_to_the_gateways_mac_is_carried() {
     ] {
         assert_eq!(world.send(world.one, &frame), Err(reason));
     }
-    // A NIC without members hears no tags at all.
+    // A NIC without members drops every tagged frame.
     let tagged = framed(GATEWAY_MAC, TWO_MAC, Some(VLAN), ETHERTYPE_IPV4, &packet);
     assert_eq!(world.send(world.two, &tagged), Err(Reason::UnknownVlan));
 }
@@ -385,7 +385,7 @@ fn later_fragments_share_the_fate_of_the_first() {
     };
     assert_eq!(world.one_says(&part(8080, 7, 185, true)), Err(Reason::Fragment));
     assert!(world.one_says(&part(8080, 7, 0, true)).is_ok());
-    // The ports of a later fragment are payload: they decide nothing.
+    // A later fragment has payload where the first one has ports, so these bytes decide nothing.
     assert!(world.one_says(&part(9999, 7, 185, true)).is_ok());
     assert!(world.one_says(&part(9999, 7, 370, false)).is_ok());
     assert_eq!(world.one_says(&part(9999, 7, 370, false)), Err(Reason::Fragment));

@@ -41,12 +41,12 @@ fn address(place: u32) -> Ipv4Addr {
     Ipv4Addr::from(BASE + place)
 }
 
-/// What somebody would write down about the space.
+/// The state of the space as plain sets.
 #[derive(Default)]
 struct Plain {
     taken: BTreeSet<u32>,
     prefixes: BTreeSet<u32>,
-    /// Length in addresses, and whether it is open, by first place.
+    /// Blocks by their first place: their length in addresses, and whether they are open.
     blocks: BTreeMap<u32, (u32, bool)>,
 }
 
@@ -101,7 +101,7 @@ impl Both {
                 Err(_) => assert_eq!(plain.free(), 0),
             },
             Step::Release(place) => {
-                // Only what was given singly is given back singly.
+                // Only addresses that were given singly are given back singly.
                 if plain.taken.remove(&place) {
                     space.release(address(place));
                 }

@@ -1,5 +1,5 @@
-//! Secondary addresses of ENIs over HTTP: given and taken back, by number and by name, as
-//! far as the ENI, its instance and its vSwitch allow.
+//! Secondary addresses of ENIs over HTTP: Assign and Unassign, by number and by name, within the limits of ENI,
+//! instance and vSwitch.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ async fn attach(bench: &Bench, eni: &str) {
 fn crowded(free: u32) -> World {
     let mut world = quick_world();
     let pods = world.v_switches.iter_mut().find(|v| v.id == "vsw-pod-h");
-    // 16 addresses, of which the system keeps six.
+    // The vSwitch has 16 addresses, and the system keeps six of them.
     let pods = pods.expect("it is there");
     pods.cidr = "10.0.16.0/28".parse().expect("a cidr");
     pods.withheld = 10 - free;
@@ -99,7 +99,7 @@ async fn addresses_are_given_by_number_and_by_name_and_taken_back() {
     let left = shown(&bench, &eni).await;
     assert_eq!(left.len(), 6);
     assert!(!left.contains(&"10.0.16.200".to_owned()) && !left.contains(&by_number[0]));
-    // What was given back can be had by somebody else.
+    // Another ENI can have an address that was given back.
     let other = bench.create(&[("PrimaryIpAddress", "10.0.16.200")]).await;
     assert_eq!(shown(&bench, &other).await, ["10.0.16.200"]);
     bench
@@ -192,7 +192,7 @@ async fn what_cannot_be_assigned_is_refused_with_the_api_s_own_codes() {
         .await;
 }
 
-/// The primary address stays, and a list is taken back whole or not at all.
+/// The primary address stays. A list is unassigned completely or not at all.
 #[tokio::test]
 async fn what_cannot_be_taken_back_is_refused_and_changes_nothing() {
     let bench = Bench::start(quick_world()).await;
@@ -289,7 +289,7 @@ async fn a_vswitch_without_room_gives_all_or_nothing() {
         ("SecondaryPrivateIpAddressCount", "1"),
     ];
     bench.refused("CreateNetworkInterface", &create, 403, empty).await;
-    // Extended, it gives again.
+    // With free addresses, the vSwitch gives addresses again.
     assert!(bench.running.with_cloud(|cloud| cloud.withhold("vsw-pod-h", 0)));
     assign(&bench, &eni, &[three]).await;
 }
@@ -307,13 +307,13 @@ async fn a_token_assigns_once_and_keeps_its_answer_when_the_eni_is_gone() {
     let three = ("SecondaryPrivateIpAddressCount", "3");
     let mismatch = "IdempotentParameterMismatch";
     bench.refused(ASSIGN, &[id, three, token], 400, mismatch).await;
-    // Two requests that differ in the token alone are two.
+    // Two requests that differ only in the token are two requests.
     assign(&bench, &eni, &[two, ("ClientToken", "t-2")]).await;
     assert_eq!(shown(&bench, &eni).await.len(), 5);
-    // A token says nothing to another action.
+    // A token of one action does not count for another action.
     bench.create(&[token]).await;
 
-    // A refusal is kept by its token, an error of the cloud is not.
+    // A token remembers a refusal. It does not remember an error of the cloud.
     let fourth = ("ClientToken", "t-4");
     let taken = ("PrivateIpAddress.1", "10.0.16.250");
     let other = bench.create(&[("PrimaryIpAddress", "10.0.16.250")]).await;

@@ -1,5 +1,4 @@
-//! What an ENI, a group and a vSwitch are, and how it is changed: Modify, the attributes,
-//! and tags.
+//! The attributes of an ENI, a group and a vSwitch, ModifyNetworkInterfaceAttribute, and tags.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +38,7 @@ async fn an_eni_s_name_groups_and_flags_change_at_once_and_the_rest_stays() {
         (&json!(true), &json!(4))
     );
     assert_eq!(seen["SourceDestCheck"], false);
-    // The way the documentation writes the list.
+    // The documentation writes the list in this form.
     let array = [id, ("SecurityGroupId", r#"["sg-web"]"#)];
     assert_eq!(bench.call(MODIFY, &array).await.0, 200);
     let seen = bench.describe(&eni).await;
@@ -115,7 +114,7 @@ async fn a_trunk_s_attribute_shows_its_members() {
     bench
         .refused(attribute, &nobody, 404, "InvalidEniId.NotFound")
         .await;
-    // One trunk an instance.
+    // An instance takes one trunk.
     let second = bench.create(&[("InstanceType", "Trunk")]).await;
     let attach = [("NetworkInterfaceId", second.as_str()), ("InstanceId", "i-node1")];
     bench

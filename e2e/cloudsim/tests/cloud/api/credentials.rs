@@ -248,7 +248,7 @@ async fn a_gateway_whose_clock_is_off_refuses_good_time_stamps() {
             assert_eq!(outcome(&bench, &signer).await.1, code, "{skew}");
         }
     }
-    // A caller whose clock is off as much is at home.
+    // A caller whose clock differs as much as the gateway's is accepted.
     assert_eq!(
         admin(&bench, Method::PUT, "/v1/clock", Some(json!({"skew": "40m"})))
             .await

@@ -1,4 +1,4 @@
-//! Gates hold a chosen call before its act or before its reply, whatever becomes of the caller.
+//! Gates hold a chosen call before its act or before its reply, also when the caller has gone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ async fn a_call_held_before_the_act_and_dropped_never_happens() {
         "nothing is done while it is held"
     );
     open(&bench, gate, "drop").await;
-    // Once the next call is through, the dropped one would be too.
+    // When the next call has been answered, the dropped call would have acted too.
     assert_eq!(bench.call("DescribeVpcs", &[]).await.0, 200);
     assert_eq!(bench.running.enis().len(), before);
     let expected = [(1, "OK"), (2, "dropped"), (3, "OK")].map(|(call, end)| (call, end.to_owned()));
@@ -138,7 +138,7 @@ async fn gates_that_can_hold_nothing_are_refused_and_a_stopping_simulator_drops_
     }
     assert_eq!(admin(&bench, Method::GET, "/v1/gates/7", None).await.0, 404);
     assert_eq!(admin(&bench, Method::DELETE, "/v1/gates/7", None).await.0, 404);
-    // Taken away before it was reached, it holds nothing.
+    // A gate that is removed before it is reached holds nothing.
     let gate = put_up(&bench, json!({"action": CREATE, "at": "after"})).await;
     open(&bench, gate, "drop").await;
     bench.create(&[]).await;

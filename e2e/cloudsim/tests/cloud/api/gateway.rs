@@ -330,7 +330,7 @@ async fn faults_answer_delay_reset_and_truncate() {
     bench.running.inject(half);
     let answer = bench.send(&signer, create, &parameters).await.expect("a head");
     answer.bytes().await.expect_err("the body ends too early");
-    // The token has answered all of them with one ENI.
+    // All these calls had the same token, so there is one ENI.
     let (_, answer) = bench.call(create, &parameters).await;
     assert_eq!(bench.running.enis().len(), before + 1);
     assert_eq!(

@@ -60,7 +60,7 @@ async fn a_member_gets_the_smallest_free_vlan_of_its_trunk_and_loses_it_on_detac
         bench.describe(&members[1]).await["Attachment"]["DeviceIndex"],
         json!(2)
     );
-    // A trunk with members stays where it is.
+    // A trunk with members is not detached.
     let detach = [("NetworkInterfaceId", trunk.as_str()), ("InstanceId", "i-node1")];
     bench
         .refused(
@@ -96,7 +96,7 @@ async fn limits_of_the_instance_type_hold_for_members_and_for_nics() {
                 .await;
         }
     }
-    // The primary ENI and the trunk are there; two more NICs fit.
+    // The instance has its primary ENI and the trunk. Two more NICs fit.
     for slot in 0..=2 {
         let eni = bench.create(&[]).await;
         let attach = [("NetworkInterfaceId", eni.as_str()), ("InstanceId", "i-node1")];

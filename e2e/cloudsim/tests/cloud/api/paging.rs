@@ -1,4 +1,4 @@
-//! Listings over HTTP: both styles of paging, filters, and the size of what is asked for.
+//! Listings over HTTP: both styles of paging, filters, and sizes of pages.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ async fn a_token_walk_sees_every_eni_once_though_others_come_and_go() {
         assert_eq!(status, 200, "{answer}");
         let page = ids(&answer);
         assert!(page.len() <= 10);
-        // One that was seen goes, a new one comes: neither may shift the pages.
+        // A listed ENI goes and a new one comes. Neither may shift the pages.
         if seen.len() == 30 {
             assert_eq!(
                 bench
@@ -62,7 +62,7 @@ async fn a_token_walk_sees_every_eni_once_though_others_come_and_go() {
     bench
         .refused(LIST, &[("NextToken", "odd")], 400, "InvalidParameter.NextToken")
         .await;
-    // A size beyond the limits is moved to the nearer one.
+    // A size beyond the limits is moved to the nearer limit.
     let (_, answer) = bench.call(LIST, &[("MaxResults", "9")]).await;
     assert_eq!((ids(&answer).len(), answer["PageSize"].as_u64()), (10, Some(10)));
     let (_, answer) = bench.call(LIST, &[("MaxResults", "501")]).await;

@@ -1,5 +1,5 @@
-//! Whatever comes from outside is answered or refused, and never a panic: requests of any bytes, world files
-//! of any text, and requests that are almost right.
+//! Input from outside is answered or refused and never causes a panic: requests of any bytes, world files of any text,
+//! and requests that are almost valid.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ const VALUES: [&str; 18] = [
     "999.1.1.1",
 ];
 
-/// Everything that an action's name can be: the simulator's own, and others.
+/// Names of actions: those that the simulator knows, and others.
 const ACTIONS: [&str; 22] = [
     "AssignIpv6Addresses",
     "AssignPrivateIpAddresses",
@@ -240,7 +240,7 @@ proptest! {
         lines[at] = instead;
         lines[also] = lines[also].replacen(&from, &to, 1);
         if let Ok(world) = World::from_yaml(&lines.join("\n")) {
-            // What is taken can also be started.
+            // A world that is accepted can also be started.
             let _ = State::new(&world, 1, false, None);
         }
     }

@@ -69,7 +69,7 @@ async fn prefixes_come_from_reserved_blocks_alone_and_go_back_to_them() {
     let bench = Bench::start(world()).await;
     assert_eq!(available(&bench).await, 250);
     let block = reserve(&bench, &[("VSwitchCidrReservationCidr", "10.0.16.64/27")]).await;
-    // What is reserved is nobody's to have singly.
+    // Nobody gets a single address of a reserved block.
     assert_eq!(available(&bench).await, 218);
     let create = [
         ("VSwitchId", "vsw-pod-h"),

@@ -9,10 +9,10 @@ use cloudsim::world::generate::{Size, generate};
 
 const LIST: &str = "DescribeNetworkInterfaces";
 
-/// Generous, for a busy machine: what must not happen is work that grows with the world.
+/// Time limit in seconds, long enough for a busy machine. Work that grows with the world would exceed it.
 const PATIENCE_SECS: u64 = 90;
 
-/// A few KiB for each ENI with its indexes, and what tests beside this one take.
+/// Memory limit: a few KiB for each ENI with its indexes, and the memory of other tests in this process.
 const MOST_MIB: u64 = 500;
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn waiting_costs_nothing_in_virtual_time() {
     let (begun, start) = (Instant::now(), bench.running.clock().now());
     let eni = bench.create(&[]).await;
     attach(&bench, &eni).await;
-    // The call has ended, and so has what it set off.
+    // The call has ended, and the attachment has completed.
     assert_eq!(bench.describe(&eni).await["Status"], "InUse");
     let passed = bench.running.clock().now().duration_since(start);
     assert_eq!(passed.as_hours(), 4, "three answers and an attach");
@@ -71,7 +71,7 @@ async fn calls_that_wait_together_act_in_the_order_of_their_times() {
         );
     }
     let bench = Bench::start(world).await;
-    // A held call keeps nobody from going on, and time does not wait for it either.
+    // A held call does not delay other calls, and time does not wait for it.
     let gate = Gate {
         call: None,
         action: Some("DescribeInstanceTypes".into()),
@@ -173,7 +173,7 @@ async fn reads_lag_behind_as_long_as_the_world_says() {
     bench.running.advance(Duration::from_secs(10));
     assert_eq!(available().await, room - 1);
 
-    // Filters see the past too: what has left a state is still listed in it.
+    // Filters use the past state too.
     let there = [("NetworkInterfaceId", eni.as_str()), ("InstanceId", "i-node1")];
     assert_eq!(bench.call("DetachNetworkInterface", &there).await.0, 200);
     assert_eq!(bench.call("DeleteNetworkInterface", &there[..1]).await.0, 200);
@@ -238,7 +238,7 @@ async fn a_fault_makes_one_read_stale() {
     assert_eq!(bench.describe(&eni).await["Status"], "Available");
 }
 
-/// One life with latencies, faults and draws of all kinds.
+/// The life of an ENI with latencies, faults and random draws.
 async fn play(seed: u64) -> String {
     let mut world = quick_world();
     world.clock.mode = ClockMode::Virtual;

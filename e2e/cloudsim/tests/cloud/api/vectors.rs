@@ -1,4 +1,4 @@
-//! Requests that official SDKs signed are taken, and not when a single byte of them is another.
+//! Requests that official SDKs signed are accepted. A request with one changed byte is refused.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ fn vectors() -> Vec<Vector> {
 }
 
 impl Vector {
-    /// Whether the simulator takes its signature.
+    /// Whether the simulator accepts the signature.
     fn holds(&self, secret: &str) -> bool {
         let pairs = |text: &str| -> Parameters {
             url::form_urlencoded::parse(text.as_bytes())

@@ -1,4 +1,4 @@
-//! World files: what is refused and with which words, and what a generated one looks like.
+//! World files: refusals and their words, and generated worlds.
 
 use cloudsim::World;
 use cloudsim::world::generate::{Size, generate};

@@ -1,4 +1,4 @@
-//! The control plane's client and the addresses of ENIs: given, shown, taken back.
+//! The control plane's client and the addresses of ENIs: Assign, Describe, Unassign.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -113,7 +113,7 @@ async fn addresses_are_given_by_number_and_by_name_and_taken_back() {
     let left = shown(&cloud, &eni).await;
     assert_eq!(left.len(), 4);
     assert!(more.addresses.iter().all(|ip| !left.contains(ip)));
-    // Taken back already: nothing to do, and no address of anybody is touched.
+    // The addresses are unassigned already. The call changes nothing.
     let again = unassign(&cloud, &eni, more.addresses).await.unwrap_err();
     assert_eq!(again.class, ErrorClass::NotFound, "{again}");
     assert_eq!(shown(&cloud, &eni).await, left);

@@ -1,4 +1,4 @@
-//! What the control plane's client may cost: budgets over the simulator's call log.
+//! Budgets of cloud calls of the control plane's client, counted in the simulator's call log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use terway_cloud::{
     Expect, Priority, ProxyUse, TroubleCause, Unfenced,
 };
 
-/// Far beyond anything that is waited for here, on a machine busy with other things.
+/// Time limit, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// ENIs that attach at once.
 const MANY: usize = 1_000;
@@ -121,7 +121,7 @@ async fn a_thousand_attachments_at_once_cost_forty_describe_calls_at_most() {
     assert_eq!(calls(&simulator, before, "CreateNetworkInterface").len(), 0);
     assert_eq!(calls(&simulator, before, "AttachNetworkInterface").len(), MANY);
     let describes = calls(&simulator, before, "DescribeNetworkInterfaces");
-    // It takes six seconds; where it takes longer, the poller may ask once a second more.
+    // The test takes six seconds. If it takes longer, the poller may send one more call a second.
     let late = begun.elapsed().as_secs().saturating_sub(10) as usize;
     assert!(
         describes.len() <= 40 + late,
@@ -148,7 +148,7 @@ async fn wrong_keys_cost_a_handful_of_calls_however_many_want_something() {
     let mut troubles = cloud.troubles();
     let waiting = futures::stream::iter(0..500).for_each_concurrent(500, |_| async {
         let ids = EniFilter::ids(["eni-node1"]);
-        // As controllers do: again and again, at a pace that would be hundreds of calls a second.
+        // Controllers repeat calls like this. The pace would be hundreds of calls a second.
         while cloud.describe_network_interfaces(&ids).await.is_err() {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -163,7 +163,7 @@ async fn wrong_keys_cost_a_handful_of_calls_however_many_want_something() {
         () = waiting => panic!("nobody can get through"),
         told = tokio::time::timeout(PATIENCE, told) => told.unwrap(),
     }
-    // All that had left before the first answer came, then one after 1 s and one after 2 s more.
+    // The calls that were sent before the first answer, one call after 1 s, and one after 2 s more.
     let sent = simulator.call_count();
     assert!(sent <= 500 + 2, "{sent} calls");
 }
@@ -199,7 +199,7 @@ async fn an_act_that_is_forbidden_is_tried_from_time_to_time_and_goes_on_when_it
     };
     tokio::time::timeout(PATIENCE, lasting).await.unwrap();
     assert_eq!(calls(&simulator, 0, "CreateNetworkInterface").len(), 3 + 2);
-    // Other calls go on as ever.
+    // Other actions work as before.
     let node = cloud
         .describe_network_interfaces(&EniFilter::ids(["eni-node1"]))
         .await;

@@ -1,5 +1,5 @@
-//! The control plane's client against the simulator: both were written from the same papers, and here they
-//! have to agree, in good times and bad.
+//! The control plane's client against the simulator. Both were written from the same documents, and must agree, with
+//! and without faults.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use terway_cloud::{
 };
 use terway_core::cloud::{CloudEni, EniKind, EniObservation, EniStatus};
 
-/// Far beyond anything that is waited for here, on a machine busy with other things.
+/// Time limit, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn simulator() -> Running {
@@ -349,13 +349,12 @@ async fn lists_longer_than_a_page_are_read_whole() {
     assert_eq!(cloud.describe_network_interfaces(&tags).await.unwrap().len(), 230);
 }
 
-/// The budget: one Describe call for each hundred, and a few to find out when.
+/// The budget is one Describe call for each hundred ENIs, and a few calls that come too early.
 #[tokio::test]
 async fn many_attachments_at_once_cost_few_describe_calls() {
     let (simulator, cloud) = lab().await;
     let trunk = trunk(&cloud).await;
-    // Fourteen member slots on the one trunk; the rest waits for something that never comes and is
-    // forgotten, which must not cost calls either.
+    // The trunk has fourteen member slots. The other ENIs wait in vain and are forgotten, which must not cost calls.
     let mut members = Vec::new();
     for n in 0..14 {
         members.push(create(&cloud, &request(&format!("burst-{n}"))).await.unwrap().id);
@@ -381,7 +380,7 @@ async fn many_attachments_at_once_cost_few_describe_calls() {
         .iter()
         .filter(|call| call.action == "DescribeNetworkInterfaces")
         .count();
-    // A slow machine spreads them, and the poller may ask once a second more.
+    // On a slow machine the attachments spread, and the poller may send one more call a second.
     let budget = 6 + start.elapsed().as_secs() as usize;
     assert!(describes <= budget, "{describes} calls for 14 at once");
     cloud.watch().expect("eni-nowhere", Expect::Attached);

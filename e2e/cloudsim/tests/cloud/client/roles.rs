@@ -1,5 +1,5 @@
-//! The control plane's client with temporary keys: a service account's role, keys that expire or are revoked
-//! while they are held, and what is told of it.
+//! The control plane's client with temporary keys: the role of a service account, keys that expire or are revoked while
+//! they are in use, and the reports about them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use terway_cloud::{
     Cloud, CloudConfig, CloudMetrics, CredentialSource, Endpoints, OidcRole, ProxyUse, TroubleCause, Unfenced,
 };
 
-/// Far beyond anything that is waited for here.
+/// Time limit, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes a service account's token that lives for so many seconds, as kubelet does.
@@ -101,7 +101,7 @@ async fn a_token_that_is_not_accepted_is_named_and_its_renewal_noticed() {
             .contains("AuthenticationFail.OIDCToken.Expired"),
         "{troubles:?}"
     );
-    // Hundreds of questions, and hardly an exchange.
+    // Hundreds of calls need only a few exchanges of the token.
     for _ in 0..200 {
         assert!(!works(&cloud).await);
     }

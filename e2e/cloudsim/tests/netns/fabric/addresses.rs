@@ -1,4 +1,4 @@
-//! Secondary addresses: packets go to the ENI that has the address, and come from no other.
+//! Secondary addresses. Packets to an address go to the ENI that has it, and only this ENI may send from it.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +12,7 @@ fn addresses(texts: &[&str]) -> Vec<Ipv4Addr> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-/// Gives a namespace an address beside that of its NIC, as a pod behind the NIC would have it.
+/// Gives a namespace a second address, which stands for a pod behind its NIC.
 fn own(namespace: &Namespace, address: &str) {
     namespace.ip(&format!("addr add {address}/32 dev lo"));
 }
@@ -25,7 +25,7 @@ fn a_secondary_address_is_reached_and_may_speak_while_its_eni_has_it() {
     let groups = || vec!["sg-web".to_owned()];
     let (client, pod) = (one.udp("10.0.0.11", 4000), two.udp(SECONDARY, 8080));
 
-    // Nobody has it yet, and who says he has it lies.
+    // No ENI has the address yet, so a frame from it is spoofed.
     pod.set_read_timeout(Some(SILENCE)).unwrap();
     client.send_to(b"anybody there?", (SECONDARY, 8080)).unwrap();
     assert!(pod.recv_from(&mut [0; 64]).is_err());
@@ -41,7 +41,7 @@ fn a_secondary_address_is_reached_and_may_speak_while_its_eni_has_it() {
     exchange(&client, &pod, 500);
     exchange(&pod, &client, 1472);
     transfer_to_open_port(&one, &two);
-    // The groups of the ENI guard all of its addresses.
+    // The ENI's groups apply to all of its addresses.
     let closed = two.udp(SECONDARY, 9090);
     closed.set_read_timeout(Some(SILENCE)).unwrap();
     client.send_to(b"let me in", (SECONDARY, 9090)).unwrap();
@@ -87,7 +87,7 @@ fn an_address_that_moves_to_another_eni_takes_its_traffic_along() {
         .update("eni-2", addresses(&["10.0.16.12", SECONDARY]), groups())
         .unwrap();
     exchange(&client, &before, 100);
-    // It has one owner at a time.
+    // An address has one owner at a time.
     let doubled = fabric.update("eni-3", addresses(&["10.0.16.13", SECONDARY]), groups());
     assert!(doubled.is_err());
     exchange(&client, &before, 100);

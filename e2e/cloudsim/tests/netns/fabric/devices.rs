@@ -40,7 +40,7 @@ fn a_plugged_nic_is_down_and_bare_with_its_mac_and_the_next_free_name() {
     fabric.unplug("eni-2");
     gone(&namespace, "eth1");
     assert!(namespace.ip("-br link").contains("eth2"));
-    // The place that became free is taken again.
+    // The free name is used again.
     fabric
         .plug(direct(4, "10.0.0.12", "vsw-a", "sg-open", &namespace))
         .unwrap();
@@ -74,7 +74,7 @@ fn a_refused_nic_leaves_nothing_behind() {
         fabric.plug(port(3, "10.0.0.11")),
         Err(FabricError::AddressTaken { .. })
     ));
-    // The address of the failures is free, and no half-made link lies about.
+    // The address of the failed plug is free, and no link is left.
     fabric.plug(port(2, "10.0.0.12")).unwrap();
     let links = || namespace.ip("-br link").matches("02:00:00:00:00").count();
     eventually("two links and no more", || links() == 2);

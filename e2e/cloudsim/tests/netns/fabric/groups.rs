@@ -15,7 +15,7 @@ fn only_the_open_port_answers_and_the_drop_is_counted_at_the_receiver() {
     let (allowed, refused) = (two.udp("10.0.16.12", 8080), two.udp("10.0.16.12", 9090));
     let client = one.udp("10.0.0.11", 4000);
     exchange(&client, &allowed, 100);
-    // The answer belongs to the session; a rule for it is not needed.
+    // The answer belongs to the session and needs no rule.
     exchange(&allowed, &client, 100);
 
     refused.set_read_timeout(Some(SILENCE)).unwrap();
@@ -62,13 +62,13 @@ fn a_connection_ends_with_the_group_that_allowed_it_and_resumes_with_it() {
         server.read_exact(&mut heard).map(|()| heard)
     };
     assert_eq!(&say(b"first", PATIENCE).unwrap(), b"first");
-    // Port 8080 alone is open now, and this connection is not on it.
+    // Only port 8080 is open now, and this connection uses another port.
     fabric
         .update("eni-2", address.clone(), vec!["sg-web".to_owned()])
         .unwrap();
     assert!(say(b"again", SILENCE).is_err());
     assert!(fabric.counters().enis["eni-2"].dropped[&Reason::SgIngress] >= 1);
-    // TCP sends again by itself as soon as it may.
+    // TCP retransmits by itself.
     fabric
         .update("eni-2", address, vec!["sg-open".to_owned()])
         .unwrap();

@@ -1,4 +1,4 @@
-//! Network namespaces for the fabric's tests: each is a thread, and is gone when the thread ends.
+//! Network namespaces for the fabric's tests. Each belongs to a thread and ends with it.
 
 use std::{
     io::{self, Read, Write},
@@ -24,14 +24,14 @@ use nix::{
     unistd::gettid,
 };
 
-/// Long enough for a loaded machine; nothing waits for it when all is well.
+/// Time limit, long enough for a busy machine. A test that succeeds does not wait for it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Long enough for a frame to arrive if it were let through.
+/// Time in which a frame that passes would arrive.
 pub const SILENCE: Duration = Duration::from_millis(300);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A network namespace with a thread inside that does what it is told.
+/// A network namespace with a thread that runs closures inside it.
 pub struct Namespace {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -66,7 +66,7 @@ impl Namespace {
         self.path.clone()
     }
 
-    /// Runs a closure inside; sockets it makes stay inside wherever they are used.
+    /// Runs a closure inside. Its sockets belong to the namespace, also when they are used elsewhere.
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (tell, told) = mpsc::channel();
         let job: Job = Box::new(move || drop(tell.send(job())));
@@ -121,7 +121,7 @@ impl Namespace {
         Ok(stream)
     }
 
-    /// Whether an echo request is answered by that very address.
+    /// Whether the target answers an echo request with its own address as the source.
     pub fn ping(&self, target: &str) -> bool {
         let target: Ipv4Addr = target.parse().unwrap();
         self.run(move || ping(target))
@@ -166,15 +166,15 @@ fn ping(target: Ipv4Addr) -> bool {
     false
 }
 
-/// Waits until a namespace has no link with `text` in its name. Not at once, because a descriptor
-/// of the TAP lives on for a moment in the processes that other tests are just starting.
+/// Waits until a namespace has no link with `text` in its name. This takes a moment, because processes that other tests
+/// start have a copy of the TAP's descriptor until they execute their program.
 pub fn gone(namespace: &Namespace, text: &str) {
     eventually(&format!("{text} is gone"), || {
         !namespace.ip("-br link").contains(text)
     });
 }
 
-/// Waits until something holds, and fails with its name when it never does.
+/// Waits until `holds` is true. Fails with the name `what` after [`PATIENCE`].
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {

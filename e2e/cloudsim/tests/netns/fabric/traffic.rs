@@ -63,8 +63,8 @@ fn a_datagram_in_fragments_arrives_whole() {
     exchange(&server, &client, 40_000);
 }
 
-/// A pod's packets reach the NIC over a veth with checksums left to the hardware and segments of
-/// up to 64 KiB: the kernel has to finish both before the fabric sees them.
+/// A pod's packets come over a veth without checksums and in segments of up to 64 KiB, because both are left to the
+/// hardware. The kernel has to finish both before the fabric sees the packets.
 #[test]
 fn packets_forwarded_from_a_veth_arrive_with_good_checksums() {
     let fabric = fabric(FabricOptions::default());

@@ -182,7 +182,7 @@ fn members_follow_their_trunk_and_move_between_trunks() {
     };
     assert!(matches!(fabric.plug(lost), Err(FabricError::UnknownTrunk { .. })));
 
-    // The member goes to the peer's node, and its traffic with it.
+    // The member moves to the peer's node, and its traffic follows.
     let second = Namespace::new();
     fabric.unplug("eni-m");
     fabric

@@ -1,4 +1,4 @@
-//! Frames written by hand, and a packet socket to send and hear them as a NIC's driver would.
+//! Frames byte by byte, and a packet socket that sends and receives them like the driver of a NIC.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ use super::lab::{Namespace, PATIENCE};
 
 pub const GATEWAY: [u8; 6] = [0xee, 0xff, 0xff, 0xff, 0xff, 0xff];
 
-/// Sends and hears whole frames on one NIC.
+/// Sends and receives whole frames on one NIC.
 pub struct Wire {
     socket: OwnedFd,
 }
@@ -58,8 +58,8 @@ impl Wire {
         );
     }
 
-    /// Waits for a frame from the gateway that `wanted` accepts. The kernel has taken the tag off
-    /// by then; a capture shows it.
+    /// Waits for a frame from the gateway that `wanted` accepts. The kernel has removed the tag by then; a capture
+    /// shows it.
     pub fn hear(&self, what: &str, wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
         let mut buffer = vec![0; 2048];

@@ -1,11 +1,11 @@
-//! What holds for every frame, sensible or not.
+//! Properties of every frame, valid or not.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::fabric::wire::ipv4::{ICMP, TCP, UDP};
 
-/// Frames near the truth: every field is right often enough for the others to matter.
+/// Frames that are almost valid. Every field is often valid, so that the other fields decide.
 fn plausible() -> impl Strategy<Value = Vec<u8>> {
     let address = || {
         prop_oneof![
@@ -132,7 +132,7 @@ fn check_delivery(
     Ok(())
 }
 
-/// All outcomes; an ENI's own counters must agree with the totals.
+/// The number of all counted frames. The counters of the ENIs must agree with the totals.
 fn balance(counters: &Counters) -> u64 {
     let dropped: u64 = counters.dropped.values().sum();
     let at_enis: u64 = counters.enis.values().flat_map(|eni| eni.dropped.values()).sum();

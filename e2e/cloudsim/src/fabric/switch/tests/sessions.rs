@@ -1,4 +1,4 @@
-//! Sessions: what was allowed to begin goes on, both ways, for as long as it may.
+//! Sessions: a flow that was allowed to begin goes on in both directions until it expires.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn a_session_ends_910_seconds_after_its_last_packet() {
     world.now += Duration::from_secs(910);
     assert_eq!(world.two_says(&reply()), Err(Reason::SgIngress));
     world.switch.expire(world.now);
-    // What is left is the egress session that the refused packet opened at its sender.
+    // The remaining session is the egress session that the refused packet opened at its sender.
     assert_eq!(world.counters().sessions, 1);
 }
 
@@ -59,7 +59,7 @@ fn an_icmp_error_passes_with_the_session_it_is_about() {
     assert!(world.two_says(&error).is_ok());
     let about_another = Packet::unreachable(TWO, ONE, &Packet::udp((ONE, 4001), (TWO, 53)));
     assert_eq!(world.two_says(&about_another), Err(Reason::SgIngress));
-    // An error is an answer, not the beginning of anything.
+    // An ICMP error opens no session.
     assert_eq!(world.counters().sessions, 2);
 }
 
@@ -101,8 +101,8 @@ fn a_change_that_still_allows_a_session_leaves_it_alone() {
     assert!(world.two_says(&reply()).is_ok());
 }
 
-/// The server goes on answering for a while. Its answers may leave, as anything may, but must not
-/// open the connection again from inside.
+/// The server still sends answers for a while. They may leave, because all egress is allowed, but they must not open
+/// the connection again from inside.
 #[test]
 fn a_change_that_forbids_a_session_cuts_it_for_good() {
     let mut world = World::new();
@@ -115,7 +115,7 @@ fn a_change_that_forbids_a_session_cuts_it_for_good() {
         assert_eq!(world.one_says(&inbound), Err(Reason::SgIngress));
         assert!(world.two_says(&outbound).is_ok());
     }
-    // The rules allow it again: TCP had not given up.
+    // The rules allow the connection again, and TCP still retransmits.
     world.set_groups("eni-2", TWO, &["open"]);
     assert!(world.one_says(&inbound).is_ok());
 }
@@ -129,7 +129,7 @@ fn a_closed_connection_is_forgotten_soon_and_may_be_opened_again() {
     world.two_says(&from_two(SYN | ACK)).unwrap();
     world.one_says(&from_one(FIN | ACK)).unwrap();
     world.now += Duration::from_secs(60);
-    // Half closed: the other side may go on.
+    // The connection is half closed. The other side may still send.
     world.two_says(&from_two(ACK)).unwrap();
     world.two_says(&from_two(FIN | ACK)).unwrap();
     world.now += Duration::from_secs(9);
