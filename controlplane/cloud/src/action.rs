@@ -1,4 +1,4 @@
-//! The actions of the cloud API this product calls, with what is known about each.
+//! The actions of the cloud API that this product calls, and the properties of each.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub enum Action {
     DescribeVSwitches,
 }
 
-/// The service that answers an action; each has an endpoint and a version of its own.
+/// The service of an action. Each service has its own endpoint and version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Product {
     Ecs,
@@ -32,7 +32,7 @@ pub(crate) enum Product {
 impl Product {
     pub(crate) const ALL: [Product; 2] = [Product::Ecs, Product::Vpc];
 
-    /// For people.
+    /// The name in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Product::Ecs => "ECS",
@@ -40,7 +40,7 @@ impl Product {
         }
     }
 
-    /// Version of the RPC interface, sent with every call.
+    /// Version of the API, which every call names.
     pub(crate) fn version(self) -> &'static str {
         match self {
             Product::Ecs => "2014-05-26",
@@ -96,14 +96,14 @@ impl Action {
         family.choose(Action::UnassignPrivateIpAddresses, Action::UnassignIpv6Addresses)
     }
 
-    /// The action of this name, without regard to case (configuration keys lose theirs).
+    /// The action of this name. The case does not matter, because configuration keys lose it.
     pub fn from_name(name: &str) -> Option<Action> {
         Action::ALL
             .into_iter()
             .find(|action| action.name().eq_ignore_ascii_case(name))
     }
 
-    /// Whether the call changes something and so needs the lease.
+    /// Whether the call changes something and therefore needs the lease.
     pub fn mutates(self) -> bool {
         matches!(
             self,
@@ -118,14 +118,14 @@ impl Action {
         )
     }
 
-    /// Whether pods go without ENIs when the keys may not do this. RAM policies written for upstream do not
-    /// allow the question about security groups, which only serves to find a wrong id sooner.
+    /// Whether pods get no ENIs without the permission for this action. RAM policies for upstream do not allow
+    /// DescribeSecurityGroups, which only finds a wrong id earlier.
     pub(crate) fn is_needed(self) -> bool {
         self != Action::DescribeSecurityGroups
     }
 
-    /// Calls a minute when the configuration says nothing: upstream's figures, which are the best
-    /// public proxy for the account limits nobody documents.
+    /// Calls a minute without a configured value. The numbers are upstream's defaults, because the cloud documents no
+    /// limits of an account (unverified).
     pub fn default_per_minute(self) -> u32 {
         match self {
             Action::CreateNetworkInterface

@@ -1,4 +1,4 @@
-//! What callers ask for, and how it is spelled as RPC parameters.
+//! The requests of callers, and their form as RPC parameters.
 
 mod addresses;
 
@@ -8,31 +8,32 @@ use terway_core::cloud::{EniKind, EniStatus};
 
 pub use self::addresses::{Addresses, AssignIps, UnassignIps};
 
-/// Ids that fit one DescribeNetworkInterfaces call (a limit of the API).
+/// Number of ids in one call (ECS API page DescribeNetworkInterfaces, NetworkInterfaceId.N).
 pub(crate) const MAX_IDS_PER_DESCRIBE: usize = 100;
-/// Page size when everything is listed (a limit of the API).
+/// Largest page (ECS API page DescribeNetworkInterfaces, MaxResults: 10 to 500).
 pub(crate) const MAX_PAGE: usize = 500;
-/// The smallest page the API takes.
+/// Smallest page (the same page).
 const MIN_PAGE: usize = 10;
 
-/// Parameters of one CreateNetworkInterface, rebuilt from a recorded intent.
+/// Parameters of one CreateNetworkInterface, built from a recorded intent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CreateEni {
     pub vswitch_id: String,
     pub security_group_ids: Vec<String>,
-    /// A trunk, the parent of member ENIs; otherwise a secondary ENI.
+    /// Whether the ENI is a trunk, which carries member ENIs; otherwise it is a secondary ENI.
     pub trunk: bool,
-    /// `HighPerformance` makes an eRDMA interface; nothing is sent for `None` and `Standard`.
+    /// `HighPerformance` makes an eRDMA interface. `None` and `Standard` send no parameter.
     pub traffic_mode: Option<String>,
     pub resource_group_id: Option<String>,
     pub description: String,
     /// Addresses that the new ENI gets beside its primary one; one entry for each family.
     pub addresses: Vec<Addresses>,
-    /// Whether the cloud deletes the ENI with its instance; `None` leaves it to the cloud's default.
+    /// Whether the cloud deletes the ENI with its instance; `None`: the cloud's default.
     pub delete_on_release: Option<bool>,
-    /// At most 20, a limit of the API.
+    /// At most 20 tags (ECS API page CreateNetworkInterface).
     pub tags: BTreeMap<String, String>,
-    /// At most 64 ASCII characters. The same token with the same parameters makes no second ENI.
+    /// At most 64 ASCII characters. A repeated token with the same parameters creates no second ENI (ECS API page
+    /// CreateNetworkInterface, ClientToken).
     pub client_token: String,
 }
 
@@ -41,7 +42,7 @@ pub struct CreateEni {
 pub struct AttachEni {
     pub eni_id: String,
     pub instance_id: String,
-    /// Attach as a member of this trunk; `None` attaches to the instance itself.
+    /// The trunk that carries the ENI as a member; `None`: the ENI is attached to the instance itself.
     pub trunk_eni_id: Option<String>,
     pub network_card_index: Option<i32>,
 }
@@ -60,17 +61,17 @@ pub struct DeleteEni {
     pub eni_id: String,
 }
 
-/// Which ENIs to list. Every condition that is set must hold.
+/// The ENIs to list. An ENI must meet every condition that is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EniFilter {
-    /// These ids; more than 100 are asked in several calls. Empty means any.
+    /// Ids of ENIs. More than 100 ids need several calls. Empty: every ENI.
     pub ids: Vec<String>,
     pub vpc_id: Option<String>,
     pub vswitch_id: Option<String>,
     pub instance_id: Option<String>,
     pub kind: Option<EniKind>,
     pub status: Option<EniStatus>,
-    /// Tags that an ENI must all carry.
+    /// Tags. An ENI must have all of them.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -83,7 +84,7 @@ impl EniFilter {
         }
     }
 
-    /// The ENIs that carry all of these tags.
+    /// The ENIs that have all of these tags.
     pub fn tags<I: IntoIterator<Item = (K, V)>, K: Into<String>, V: Into<String>>(tags: I) -> Self {
         let tags = tags
             .into_iter()
@@ -96,8 +97,8 @@ impl EniFilter {
     }
 }
 
-/// Query parameters under construction. Unset and empty ones are left out: an empty value is not the same
-/// as an absent one to the API.
+/// Query parameters. Unset and empty values are left out, because an empty value means something else to the API than
+/// an absent one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Params(pub(crate) Vec<(String, String)>);
 
@@ -117,7 +118,7 @@ impl Params {
         self
     }
 
-    /// Lists are numbered from one: `Key.1`, `Key.2`.
+    /// Adds a list, numbered from one: `Key.1`, `Key.2`.
     pub(crate) fn list(&mut self, key: &str, values: &[String]) -> &mut Self {
         for (index, value) in values.iter().enumerate() {
             self.set(&format!("{key}.{}", index + 1), value.as_str());
@@ -195,8 +196,8 @@ impl DeleteEni {
 }
 
 impl EniFilter {
-    /// Parameters of one page. The page holds all ids that were asked for, so that a batch is one call;
-    /// without ids it is as large as the API allows.
+    /// Parameters of one page. With ids, the page is large enough for all of them, so that a batch is one call. Without
+    /// ids, the page is as large as the API allows.
     pub(crate) fn params(&self, ids: &[String], next_token: &str) -> Params {
         let page = if ids.is_empty() {
             MAX_PAGE

@@ -1,4 +1,4 @@
-//! A string that must not reach a log.
+//! A text that must not appear in a log.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// The value itself, for the place that signs or decrypts.
+    /// The value, for signing and decrypting.
     pub(crate) fn reveal(&self) -> &str {
         self.0.expose_secret()
     }

@@ -1,8 +1,8 @@
-//! What the cloud answers, turned into plain values.
+//! Reads the cloud's answers into plain values.
 //!
-//! Reading is lenient where it is safe: unknown fields, new enum values, numbers sent as text and missing
-//! details never matter. It is strict where leniency would lie: a list that is not there, or an entry
-//! without its id, is an answer that cannot be read, not an empty one.
+//! Reading is lenient where it is safe: unknown fields, new enum values, numbers as text and missing details do not
+//! matter. It is strict where leniency would hide something: an answer without its list, or with an entry without its
+//! id, is unreadable and not empty.
 
 mod field;
 
@@ -15,7 +15,7 @@ use terway_crds::address::{parse_address, parse_net};
 
 use self::field::{at, is_true, items, number, text, texts};
 
-/// An answer that lacks what makes it one.
+/// Why an answer is unreadable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum AnswerError {
     #[error("the answer has no list {0}")]
@@ -24,14 +24,14 @@ pub(crate) enum AnswerError {
     NoField { list: &'static str, field: &'static str },
 }
 
-/// One page of a list, and where the next one starts.
+/// One page of a list, and the token of the next page.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
     pub(crate) next_token: Option<String>,
 }
 
-/// An ECS instance, as far as networking needs it.
+/// The properties of an ECS instance that networking needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     pub id: String,
@@ -43,7 +43,7 @@ pub struct Instance {
     pub vswitch_id: String,
 }
 
-/// A security group, as far as validation needs it.
+/// The properties of a security group that validation needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecurityGroup {
     pub id: String,
@@ -77,7 +77,7 @@ fn id(value: &Value, list: &'static str, field: &'static str) -> Result<String, 
         .ok_or(AnswerError::NoField { list, field })
 }
 
-/// The answer to CreateNetworkInterface. Without an id it is as good as none: the ENI may exist or not.
+/// Reads the answer to CreateNetworkInterface. An answer without an id is unreadable: the ENI may exist or not.
 pub(crate) fn created_eni(body: &Value) -> Result<CloudEni, AnswerError> {
     eni(body, "CreateNetworkInterface")
 }
@@ -246,7 +246,7 @@ fn private_ips(value: &Value, primary: Option<IpAddr>) -> Vec<PrivateIp> {
     ips
 }
 
-/// Services spell a tag's parts as `TagKey` or as `Key`.
+/// A tag. Services name its parts `TagKey` and `TagValue`, or `Key` and `Value`.
 fn tag(value: &Value) -> Option<(String, String)> {
     let key = text(value, &["TagKey"]).or_else(|| text(value, &["Key"]))?;
     let value = text(value, &["TagValue"])

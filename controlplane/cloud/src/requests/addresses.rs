@@ -68,7 +68,8 @@ impl Addresses {
 pub struct AssignIps {
     pub eni_id: String,
     pub addresses: Addresses,
-    /// At most 64 ASCII characters. The same token with the same parameters assigns nothing twice.
+    /// At most 64 ASCII characters. A repeated token with the same parameters assigns no further address (ECS API page
+    /// AssignPrivateIpAddresses, ClientToken).
     pub client_token: String,
 }
 
