@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the form of prose in every tracked file: the width of lines in *.md and of comments in *.rs (120 characters),
-# the first line of each *.rs file (//!), and names of files and folders that tell nothing.
+# Checks the form of prose in every file: the width of lines in *.md and of comments in *.rs (120 characters), and the
+# first line of each *.rs file (//!). scripts/check-sizes.sh checks names of files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,8 +8,6 @@ found=$(git ls-files -z --cached --others --exclude-standard -- '*.md' '*.rs' | 
     chomp;
     next unless -f;
     my ($file, $line, $code, $first) = ($_, 0, 0, 1);
-    my $vague = "utils?|helpers?|common|managers?|misc|stuff";
-    print "$file: the name \"$1\" tells nothing; name the subject\n" if m{(?:^|/)($vague)(?:/|\.rs$|\.md$)};
     open my $text, "<:encoding(UTF-8)", $file or die "$file: $!";
     local $/ = "\n";
     while (<$text>) {
