@@ -1,10 +1,10 @@
 //! The connections to the API server: one for all requests and one for all watches, both HTTP/2.
 //!
-//! kube's own client speaks HTTP/1.1 and opens a connection for each request under way; under a burst
-//! of pods their TLS buffers were most of this process's memory, at both ends. The watches have a connection of
-//! their own: beside the answers of a burst their events waited, and the API server ends a watch that does not take
-//! ten of them within a moment. With a thousand pods at once it ended the watch of pods every third of a second, and
-//! pods were seen 0.13 s late instead of 0.02 s.
+//! kube's own client speaks HTTP/1.1 and opens a connection for each request under way. In a burst of pods the TLS
+//! buffers of these connections were most of this process's memory. The watches have their own connection. On a shared
+//! connection watch events waited behind the answers of a burst, and the API server ends a watch whose client does not
+//! read ten events in time. With a thousand pods at once it ended the watch of pods every third of a second, and pods
+//! were seen 0.13 s late instead of 0.02 s (measured).
 
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-/// A connection over which nothing came for this time is asked whether it lives, as client-go does…
+/// A connection without traffic for this time gets a ping, as in client-go (`ReadIdleTimeout` in
+/// k8s.io/apimachinery/pkg/util/net/http.go).
 const PING_AFTER: Duration = Duration::from_secs(30);
-/// …and given up when it does not answer within this time; requests then go by another.
+/// A connection that does not answer the ping within this time is closed. Requests then use a new connection.
 const PING_ANSWER: Duration = Duration::from_secs(15);
 
-/// Ways to the API server.
+/// The connections to the API server.
 #[derive(Clone)]
 pub struct Connection {
     /// For watches.
@@ -31,7 +32,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The connections for what `config` says.
+    /// The connections for this configuration.
     ///
     /// # Errors
     /// When the configuration's certificates or credentials cannot be used.
@@ -43,8 +44,8 @@ impl Connection {
     }
 }
 
-/// One connection for all that is asked through it. What is rare (a proxy, a server without TLS or with another name
-/// in its certificate) is left to kube's own client; a server without HTTP/2 is spoken to in HTTP/1.1.
+/// A client with one connection for all its requests. kube's own client is used in rare cases: a proxy, a server
+/// without TLS, or a server with another name in its certificate. A server without HTTP/2 gets HTTP/1.1.
 fn over_http2(config: Config) -> Result<Client, kube::Error> {
     let plain = config.cluster_url.scheme_str() != Some("https");
     if plain || config.proxy_url.is_some() || config.tls_server_name.is_some() {

@@ -1,5 +1,5 @@
-//! The one setting that is followed while the process runs: what is left undone while the cloud or the
-//! cluster is in trouble. Whoever is in trouble must not have to restart the control plane.
+//! `degradation`, the one setting that is followed while the process runs. An operator in trouble must not have to
+//! restart the control plane.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,25 +10,26 @@ use tracing::{info, warn};
 
 use crate::config::{self, Flags};
 
-/// Time between two looks at the file. A mounted ConfigMap takes a minute itself.
+/// Time between two reads of the file. A change of a mounted ConfigMap takes about a minute itself (Kubernetes
+/// documentation, ConfigMaps).
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// The setting as it is now; clones share it.
+/// The present value of the setting. Clones share it.
 #[derive(Clone, Default)]
 pub struct DegradationSwitch(Arc<Mutex<Degradation>>);
 
 impl DegradationSwitch {
-    /// A switch in this position.
+    /// A switch with this value.
     pub fn new(first: Degradation) -> Self {
         Self(Arc::new(Mutex::new(first)))
     }
 
-    /// Its position now.
+    /// The present value.
     pub fn now(&self) -> Degradation {
         *self.0.lock()
     }
 
-    /// Follows the file for ever. What cannot be read changes nothing. Calls `changed` when it moved.
+    /// Follows the file for ever. A file that cannot be read changes nothing. Calls `changed` after each change.
     pub async fn follow(self, flags: Flags, changed: impl Fn()) {
         loop {
             tokio::time::sleep(PERIOD).await;

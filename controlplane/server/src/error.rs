@@ -19,7 +19,7 @@ pub enum ReconcileError {
         #[source]
         source: kube::Error,
     },
-    /// An object that exists is not in the cache yet; the watch brings it.
+    /// An object exists and is not in the cache yet. The watch will bring it.
     #[error("{kind} {key} exists, and the watch has not shown it yet")]
     Behind { kind: &'static str, key: Key },
     /// The cloud refused, or could not be reached.
@@ -54,11 +54,11 @@ pub enum NetworksError {
 /// How soon to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// At once: somebody else wrote the object, and the plan was made on its old state.
+    /// At once: somebody else wrote the object after the plan was made.
     Conflict,
     /// Soon, with a growing delay.
     Transient,
-    /// Later: it will go on failing until somebody changes something.
+    /// Later: the step fails until somebody changes something.
     Slow,
     /// At the pace of this kind of failure of the cloud.
     Cloud(terway_cloud::Retry),
@@ -75,7 +75,7 @@ impl ReconcileError {
             },
             Self::Behind { .. } => Retry::Transient,
             Self::Cloud(error) => Retry::Cloud(error.retry()),
-            // Repaired by somebody who is waiting for it: look again within half a minute.
+            // The person who repairs this waits for the pod, so the next try comes within half a minute.
             Self::Networks(_) => Retry::Transient,
         }
     }

@@ -1,4 +1,4 @@
-//! The trust of the API server: `caBundle` of every webhook in both configurations.
+//! The authority that the API server trusts: `caBundle` of every webhook in both configurations.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -44,8 +44,8 @@ impl Configuration for ValidatingWebhookConfiguration {
     }
 }
 
-/// The patch that puts `ca` wherever another bundle stands; `None` when there is nothing to repair.
-/// It holds only for the version that was read.
+/// The patch that replaces every other bundle by `ca`; `None` if all bundles are right. The patch applies only to the
+/// version that was read.
 pub(super) fn repair<C: Configuration>(configuration: &C, ca: &[u8]) -> Option<json_patch::Patch> {
     let wanted = ByteString(ca.to_vec());
     let mut operations = vec![json!({
@@ -63,7 +63,7 @@ pub(super) fn repair<C: Configuration>(configuration: &C, ca: &[u8]) -> Option<j
     serde_json::from_value(json!(operations)).ok()
 }
 
-/// Reads a configuration and repairs its bundles. One that does not exist (yet) needs no repair.
+/// Reads a configuration and repairs its bundles. A configuration that does not exist needs no repair.
 pub(super) async fn ensure<C: Configuration>(
     client: &Client,
     name: &str,

@@ -1,4 +1,4 @@
-//! Whether a certificate can be used, for all of its names, for long enough.
+//! Checks whether a certificate can be used for all its names, and for long enough.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use super::issue::Bundle;
 
-/// A certificate is renewed when it has less than this left: months before the end, and months after
-/// its beginning.
+/// A certificate is renewed when less than this is left: months before its end and months after its beginning.
 pub(super) const RENEW_BEFORE: SignedDuration = SignedDuration::from_hours(120 * 24);
 
 /// Why a certificate is not used.
@@ -40,8 +39,8 @@ pub enum Unusable {
     Key(#[source] rustls::Error),
 }
 
-/// Checks that a certificate holds for `names` at `at`, as the API server will, and makes the TLS
-/// settings of a server from it.
+/// Checks that a certificate is valid for `names` at `at`, as the API server does, and returns the TLS settings of a
+/// server with it.
 pub(super) fn usable(
     bundle: &Bundle,
     names: &[String],
@@ -85,7 +84,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unusable> {
         .map_err(Unusable::Pem)
 }
 
-/// The first certificate of a bundle, again as PEM: what is kept of an authority that goes.
+/// The first certificate of a bundle as PEM. A renewal keeps it of the old authority.
 pub(super) fn first_of(pem: &[u8]) -> Option<Vec<u8>> {
     const END: &[u8] = b"-----END CERTIFICATE-----";
     let end = pem.windows(END.len()).position(|window| window == END)? + END.len();

@@ -1,4 +1,4 @@
-//! Making an authority and a server certificate.
+//! Makes an authority and a server certificate.
 
 use jiff::civil::Date;
 use jiff::{Span, Timestamp, tz::TimeZone};
@@ -7,10 +7,10 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 
-/// Certificates are good for this many days. Renewal comes long before, see [`super::check`].
+/// Life of a certificate in days. Renewal comes long before its end, see [`super::check`].
 const LIFE_DAYS: i32 = 365;
 
-/// What goes into the Secret, as PEM.
+/// The content of the Secret, as PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Bundle {
     /// The authority, and the one before it.
@@ -25,7 +25,7 @@ pub(super) fn issue(
     now: Timestamp,
     previous_ca: Option<&[u8]>,
 ) -> Result<Bundle, rcgen::Error> {
-    // Clocks of other machines may be a little behind.
+    // The certificate begins a day ago, because clocks of other machines may be late.
     let (from, to) = (day(now, -1), day(now, LIFE_DAYS));
     let within = |params: &mut CertificateParams| {
         params.not_before = date_time_ymd(i32::from(from.year()), from.month() as u8, from.day() as u8);

@@ -1,7 +1,7 @@
-//! Keeps certificate and trust right for as long as the process runs.
+//! Keeps the certificate and the API server's trust valid while the process runs.
 //!
-//! Every replica does this, the leader or not: all of them serve the webhook, and each write is
-//! guarded by a version and changes nothing when another replica was first.
+//! Every replica does this, because every replica serves the webhook. Each write is guarded by a version, so it changes
+//! nothing when another replica was first.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use super::bundle;
 use super::secret::{self, Served};
 use super::{CertificateError, CertificateSettings};
 
-/// Time between two looks when nothing changes; renewal is months ahead of the end.
+/// Time between two checks without a change. A renewal is due months before the end of a certificate.
 const PERIOD: Duration = Duration::from_secs(3600);
-/// Time before another try after a failure.
+/// Time between a failure and the next try.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The certificate of this process and the means to keep it.
+/// The certificate of this process, and the task that keeps it valid.
 pub struct Keeper {
     client: Client,
     settings: CertificateSettings,
@@ -33,7 +33,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Reads or makes the certificate and sees to it that the API server trusts it.
+    /// Reads or makes the certificate, and lets the API server trust it.
     ///
     /// # Errors
     /// When Secret or configurations can neither be read nor written.
@@ -47,12 +47,12 @@ impl Keeper {
         })
     }
 
-    /// TLS settings of the webhook's server; they follow every renewal.
+    /// TLS settings of the webhook's server. They follow every renewal.
     pub fn tls(&self) -> RustlsConfig {
         self.tls.clone()
     }
 
-    /// Looks again whenever somebody changes the Secret or a configuration, and every hour, until `stop`.
+    /// Checks again when somebody changes the Secret or a configuration, and every hour, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let name = self.settings.name.clone();
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.settings.namespace);
@@ -65,7 +65,7 @@ impl Keeper {
         let mut validating = watcher::watch_object(validating, &name).default_backoff().boxed();
         let mut next = tokio::time::Instant::now() + PERIOD;
         loop {
-            // Cancel-safe: a lost item of a watch only means a look that the next arm makes as well.
+            // Cancel safe: a lost item of a watch would only cause a check, which the other arms cause too.
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = secrets.next() => {}
@@ -90,7 +90,7 @@ impl Keeper {
 
     async fn look(&self) -> Result<(), CertificateError> {
         let served = secret::ensure(&self.client, &self.settings).await?;
-        // Trust first: with the new bundle in place old and new certificates both hold.
+        // Trust comes first: with the new bundle, old and new certificates are both valid.
         trust(&self.client, &self.settings, &served).await?;
         self.tls.reload_from_config(served.tls);
         Ok(())

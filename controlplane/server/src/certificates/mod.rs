@@ -1,8 +1,9 @@
-//! The webhook's certificate: made here, kept in a Secret, renewed before it expires; and the bundle
-//! by which the API server trusts it, written into the webhook configurations whenever it is wrong.
+//! The webhook's certificate. It is made here, kept in a Secret and renewed before it expires. The bundle by which the
+//! API server trusts it is written into the webhook configurations whenever they have another bundle.
 //!
-//! Each renewal makes a new authority, whose key is thrown away at once, so that nobody can issue
-//! another certificate. The authority before it stays in the bundle: replicas change over one by one.
+//! Each renewal makes a new authority. The authority's key is dropped at once, so that nobody can issue another
+//! certificate. The earlier authority stays in the bundle, because replicas change their certificate one after the
+//! other.
 
 mod bundle;
 mod check;
@@ -16,7 +17,7 @@ use crate::config::Settings;
 
 pub use keeper::Keeper;
 
-/// Names and places of the certificate.
+/// The names in the certificate, and the names of its Secret and of the webhook configurations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateSettings {
     pub namespace: String,
@@ -40,7 +41,7 @@ impl CertificateSettings {
         format!("{}-webhook-cert", self.name)
     }
 
-    /// Every name the API server may call the webhook by; `localhost` is for one that runs beside it.
+    /// Every name by which the API server may call the webhook. `localhost` is for an API server on the same machine.
     fn dns_names(&self) -> Vec<String> {
         let Self {
             namespace,
@@ -57,7 +58,7 @@ impl CertificateSettings {
     }
 }
 
-/// Why there is no certificate, or no trust in it.
+/// Why there is no certificate, or why the API server does not trust it.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     #[error("{act} the Secret {name}: check the control plane's Role")]

@@ -1,4 +1,4 @@
-//! The Secret that all replicas share.
+//! The Secret with the certificate, which all replicas share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,16 +17,17 @@ use super::issue::{Bundle, issue};
 use super::{CertificateError, CertificateSettings};
 use crate::error::status_code;
 
-/// Replicas that start together race for the Secret; each loss means that another one has won.
+/// Number of tries to write the Secret. Replicas that start together compete; each failed try means that another
+/// replica has written it.
 const TRIES: usize = 5;
 
-/// A certificate to serve with, and the bundle to trust it by.
+/// A certificate for the server, and the bundle by which the API server trusts it.
 pub(super) struct Served {
     pub tls: Arc<ServerConfig>,
     pub ca: Vec<u8>,
 }
 
-/// Reads the certificate, or makes one when there is none that will hold for a while.
+/// Reads the certificate, or makes a new one if there is none or if it has to be renewed.
 pub(super) async fn ensure(
     client: &Client,
     settings: &CertificateSettings,

@@ -1,4 +1,4 @@
-//! The process's way to the cloud: made from the settings, and told about while it does not work.
+//! The process's client of the cloud, and the reports about calls that cannot work.
 
 mod trouble;
 
@@ -17,15 +17,15 @@ use crate::config::{Config, Credential};
 use crate::error::chain;
 use crate::leadership::Leadership;
 
-/// Time until the metadata service is asked again for the region; doubled each time.
+/// Time until the metadata service is asked again for the region. Each failure doubles it.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const MOST_RETRY: Duration = Duration::from_secs(30);
 
-/// Connects, and tries again while the region cannot be found out: without it there is nobody to ask.
-/// `/readyz` says so meanwhile; later on, troubles with the cloud are a note there and no more.
+/// Connects, and tries again while the region is unknown, because endpoints depend on the region. `/readyz` names this
+/// wait. Later troubles with the cloud are only a note of `/readyz`.
 ///
 /// # Errors
-/// When the settings are wrong, which no waiting cures.
+/// When the settings are wrong.
 pub async fn connect(
     config: &Config,
     endpoints: Option<Endpoints>,
@@ -71,9 +71,9 @@ fn settings(config: &Config, endpoints: Option<Endpoints>) -> CloudConfig {
         rate_limit: config.settings.rate_limit.clone(),
         call_deadline: config.settings.cloud_times.call_timeout,
         endpoints,
-        // A corrected Secret is mounted into the running pod; a process without that file has none.
+        // A corrected Secret is mounted into the running pod. A process without the file has no credentials in a file.
         reread_credentials: Some(reread),
-        // The cloud's own records then tell which replica made a call.
+        // The User-Agent names the replica, so the cloud's own records show which replica sent a call.
         trace: trace(config),
         user_agent: format!("{} ({})", defaults.user_agent, printable(&config.holder())),
         ..defaults
@@ -104,7 +104,7 @@ fn source(credential: &Credential) -> CredentialSource {
     )
 }
 
-/// Only what may stand in a header.
+/// The characters of a text that a header may contain.
 fn printable(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).collect()
 }

@@ -1,4 +1,4 @@
-//! Tells people when calls to the cloud cannot work, once, and when they work again.
+//! Reports by events when calls to the cloud cannot work, once, and when they work again.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ struct CauseLabel {
     cause: &'static str,
 }
 
-/// Which troubles there are at the moment, by cause.
+/// The present troubles, by cause.
 #[derive(Clone, Default)]
 pub struct TroubleMetrics(Family<CauseLabel, Gauge>);
 
 impl TroubleMetrics {
-    /// Registers the gauge; once per registry.
+    /// Registers the gauge. Call it once per registry.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register(
@@ -51,8 +51,8 @@ impl TroubleMetrics {
     }
 }
 
-/// Follows the troubles for as long as there is a client. An event is told when a trouble turns out to
-/// last, and one when the last of them is over, whatever the number of calls that failed.
+/// Follows the troubles while the client exists. One event is written when a trouble lasts, and one when the last
+/// trouble is over, whatever the number of failed calls.
 pub async fn tell(
     mut troubles: watch::Receiver<Vec<Trouble>>,
     about: ObjectReference,
@@ -93,7 +93,7 @@ fn tell_one(events: &Events, about: &ObjectReference, news: (Severity, &'static 
     events.tell(about.clone(), None, news);
 }
 
-/// What such events are about: this process's pod, or, outside a cluster, its Lease.
+/// The object of these events: this process's pod or, outside a cluster, the Lease.
 pub fn about(config: &Config) -> ObjectReference {
     let namespace = Some(config.settings.controller_namespace.clone());
     match config.identity.pod_uid.as_str() {

@@ -1,4 +1,5 @@
-//! Times that the controllers assume of the cloud. Our own keys: upstream's are fixed in its code.
+//! Times that the controllers assume of the cloud (unverified). The keys are our own; upstream has these times in its
+//! code.
 
 use std::time::Duration;
 
@@ -17,26 +18,26 @@ pub(super) const KEYS: &[&str] = &[
     "cloudSweepPeriod",
 ];
 
-/// The usual longest time of a call.
+/// Default of the longest time of a call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is assumed of the cloud. The defaults suit the real one; a simulated cloud whose latencies
-/// are short can do with less.
+/// The times that are assumed of the cloud. The defaults are for the real cloud. A simulated cloud with short latencies
+/// needs less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CloudTimes {
-    /// Longest time from sending a call to the last byte of its answer. A mutating call is sent
-    /// only while the lease lasts longer than this.
+    /// Longest time from sending a call to the last byte of its answer. A mutating call is sent only while the lease
+    /// lasts longer than this.
     pub call_timeout: Duration,
-    /// What the planners assume.
+    /// The times that planners assume.
     pub limits: Limits,
     /// Time between two comparisons of cloud and cluster.
     pub sweep_period: Duration,
 }
 
-/// Reads them; with leader election, a lease must outlast a call.
+/// Reads the times. With leader election, the lease must be longer than a call.
 pub(super) fn read(file: &File, lease: Option<&Lease>) -> Result<CloudTimes, ConfigError> {
     let usual = Limits::default();
-    // A short lease leaves room for short calls only.
+    // A short lease needs short calls.
     let longest = lease.map_or(CALL_TIMEOUT, |lease| CALL_TIMEOUT.min(lease.duration * 2 / 3));
     let times = CloudTimes {
         call_timeout: file.duration("cloudCallTimeout", longest)?,

@@ -1,5 +1,5 @@
-//! Which controllers run: a list of `name`, `-name` and `*`, of which the first that speaks of a
-//! controller counts. What the list does not mention keeps its default.
+//! Which controllers run. The setting is a list of `name`, `-name` and `*`. The first entry that covers a controller
+//! counts. A controller that no entry covers keeps its default.
 
 /// Names of the controllers of this program, in settings, log and metrics.
 pub const POD: &str = "pod";
@@ -12,8 +12,8 @@ pub const NODE: &str = "node";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ControllerSwitch(Vec<String>);
 
-/// Names that the list may hold, each with the default of its controller. The last three are upstream's: what they do
-/// there is part of other controllers here.
+/// Names that the list may contain, each with its default. The last three are controllers of upstream; other
+/// controllers do their work here.
 const KNOWN: &[(&str, bool)] = &[
     (POD, true),
     (POD_ENI, true),
@@ -26,7 +26,10 @@ const KNOWN: &[(&str, bool)] = &[
 ];
 
 impl ControllerSwitch {
-    /// Takes a list, or tells the first entry that names no controller.
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// The first entry that names no controller.
     pub(super) fn new(entries: Vec<String>) -> Result<Self, String> {
         let known = |entry: &String| {
             let name = entry.strip_prefix('-').unwrap_or(entry);

@@ -1,4 +1,4 @@
-//! ctrl-secret.yaml: keys to the cloud. Never printed.
+//! ctrl-secret.yaml: the keys to the cloud. They are never printed.
 
 use std::fmt;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::ConfigError;
 use super::file::File;
 
-/// Where the keys to the cloud come from: the first that is given, or else the instance's RAM role.
+/// The source of the keys to the cloud: the first one that is given, or else a RAM role.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credential {
     pub access_key: String,
@@ -27,7 +27,7 @@ const KEYS: &[&str] = &[
 ];
 
 impl Credential {
-    /// Reads the file; one that is not there means the role of the service account or the instance.
+    /// Reads the file. Without the file, the keys are those of the service account's or the instance's RAM role.
     ///
     /// # Errors
     /// When the file or a key is wrong, with its name.

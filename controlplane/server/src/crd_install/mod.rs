@@ -1,5 +1,5 @@
-//! Brings the installed definitions up to the version this program was built with, and never lowers
-//! one: a newer control plane may be running beside this one.
+//! Brings the installed definitions up to the version of this program. It never lowers a version, because a newer
+//! control plane may run at the same time.
 
 mod plan;
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Field manager of the definitions.
 const MANAGER: &str = "terway-controlplane";
 
-/// Why the definitions are not as they must be.
+/// Why the definitions could not be brought up to this version.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     #[error("print the definitions")]
@@ -41,7 +41,7 @@ pub enum InstallError {
     NotServed { name: String },
 }
 
-/// Installs what is missing, raises what is older, and waits until all of it is served.
+/// Installs missing definitions, raises older ones, and waits until the API server serves all of them.
 ///
 /// # Errors
 /// When a definition cannot be read, written or served.

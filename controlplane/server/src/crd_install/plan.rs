@@ -1,17 +1,17 @@
-//! Install, raise or keep: a comparison of versions.
+//! Compares versions of a definition: install, raise or keep.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use terway_crds::names::annotation;
 
-/// What to do about one definition.
+/// The decision about one definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// There is none.
+    /// The definition does not exist.
     Install,
-    /// There is an older one, or one without a version.
+    /// The installed definition is older, or has no version.
     Raise { from: String },
-    /// There is one of this version or of a newer one.
+    /// The installed definition has this version or a newer one.
     Keep { installed: String },
 }
 
@@ -34,7 +34,7 @@ pub fn decide(installed: Option<&CustomResourceDefinition>, ours: &CustomResourc
     }
 }
 
-/// `v1.2.3` as numbers; anything else is older than every version.
+/// `v1.2.3` as numbers. Any other text is older than every version.
 fn version(text: &str) -> Option<(u64, u64, u64)> {
     let text = text.strip_prefix('v').unwrap_or(text);
     let (release, _) = text.split_once(['-', '+']).unwrap_or((text, ""));

@@ -1,4 +1,4 @@
-//! The control plane's events: which are written, and what they are about.
+//! The control plane's events: which ones are written, and their objects.
 
 use std::time::Duration;
 

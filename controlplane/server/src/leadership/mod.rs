@@ -1,4 +1,4 @@
-//! Who decides: a Lease that gates writes, and the time left on it as a fence for cloud calls.
+//! Leader election by a Lease. Only the leader writes; the time left on the lease is the fence of cloud calls.
 
 mod plan;
 mod record;
@@ -22,17 +22,17 @@ use plan::{Action, Seen};
 /// One period of leadership of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
-    /// Holder and number of the period: different for every period there ever was.
+    /// Holder and number of the period. Every period has another id.
     pub id: String,
-    /// Since when no other process decides.
+    /// The time since which no other process decides.
     pub since: Timestamp,
 }
 
 #[derive(Debug, Default)]
 struct Held {
-    /// The lease is surely ours until then.
+    /// The lease is certainly ours until this time.
     until: Option<Instant>,
-    /// Nobody else competes: there is no lease.
+    /// There is no lease, because no other process competes.
     alone: bool,
 }
 
@@ -54,17 +54,17 @@ impl Fence for Leadership {
     }
 }
 
-/// The lease and who wants it.
+/// The names of the lease and of this candidate.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     pub namespace: String,
     pub lease: String,
-    /// Pod name and pod UID, so that a pod of the same name is another holder.
+    /// Pod name and pod UID, so that a new pod of the same name is another holder.
     pub identity: String,
     pub times: crate::config::Lease,
 }
 
-/// The lease was lost while it was needed.
+/// The lease was lost while this process led.
 #[derive(Debug, thiserror::Error)]
 #[error("the lease {lease} was not renewed in time: another process may decide now, so this one ends")]
 pub struct LeaseLost {
@@ -90,14 +90,14 @@ impl Leadership {
         }));
     }
 
-    /// Waits for this process's turn. Cancel-safe.
+    /// Waits until this process leads. Cancel safe.
     pub async fn wait_for_term(&self) -> Term {
         let mut receiver = self.term.subscribe();
         loop {
             if let Some(term) = receiver.borrow_and_update().clone() {
                 return term;
             }
-            // The sender lives as long as self.
+            // The sender lives as long as `self`, so this cannot fail.
             let _ = receiver.changed().await;
         }
     }
@@ -122,8 +122,7 @@ impl Leadership {
         loop {
             let step = self.step(&api, &candidate, &mut seen);
             let step = tokio::time::timeout(candidate.times.renew_deadline, step);
-            // Cancel-safe: a renewal that is cut off is followed by the release below, which reads
-            // the lease anew.
+            // Cancel safe: after an interrupted renewal, the release below reads the lease again.
             tokio::select! {
                 () = release.cancelled() => break,
                 in_time = step => if in_time.is_err() { warn!("the API server did not answer in time") }
@@ -142,8 +141,8 @@ impl Leadership {
         Ok(())
     }
 
-    /// One look at the lease, and one write if it is ours or free. The holder needs no look: its
-    /// own last write tells the version, and a conflict tells that somebody else wrote.
+    /// Reads the lease, and writes it if it is ours or free. The holder does not read it: its own last write has the
+    /// version, and a conflict shows that another process wrote.
     async fn step(&self, api: &Api<Lease>, candidate: &Candidate, seen: &mut Seen) {
         let began = Instant::now();
         let lease = match seen.own.take().filter(|_| self.leads()) {
@@ -192,7 +191,7 @@ impl Leadership {
         }
     }
 
-    /// The lease is ours for its duration from before the write was sent.
+    /// Notes a renewal. The lease is ours for its duration, counted from before the write was sent.
     fn renewed(&self, lease: &Lease, candidate: &Candidate, began: Instant) {
         self.held.lock().until = Some(began + candidate.times.duration);
         if !self.leads() {

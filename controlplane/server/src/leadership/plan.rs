@@ -1,4 +1,4 @@
-//! Whether to take, renew or leave the lease.
+//! Decides whether to take, renew or leave the lease.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,10 @@ use k8s_openapi::api::coordination::v1::Lease;
 
 use super::record::{holder, transitions};
 
-/// What was seen of the lease, in this process's own time: clocks of other machines are not
-/// compared with ours.
+/// The observations of the lease, in this process's own time. Clocks of other machines are not compared with ours.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {
-    /// Our own last write.
+    /// This process's last write.
     pub own: Option<Lease>,
     version: Option<String>,
     at: Option<Instant>,
@@ -27,8 +26,8 @@ pub enum Action {
     Write { transitions: i32 },
 }
 
-/// Decides. `leads` tells whether this process holds the lease; a holder of our name that is not
-/// us is an earlier process of the same pod, which is dead, but its period is not ours.
+/// Decides the next step. `leads`: this process holds the lease. Another holder with our identity is an earlier process
+/// of the same pod. That process is dead, but its period is not ours.
 pub fn plan(lease: Option<&Lease>, seen: &mut Seen, identity: &str, leads: bool, now: Instant) -> Action {
     let Some(lease) = lease else {
         return Action::Create;

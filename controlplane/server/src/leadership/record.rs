@@ -1,4 +1,5 @@
-//! The Lease object as the election writes it; the form is that of Kubernetes' own components.
+//! The Lease object of the election. Its form is that of Kubernetes' own components
+//! (k8s.io/client-go/tools/leaderelection).
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -6,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 
 use super::Candidate;
 
-/// Who holds it; empty when nobody does.
+/// The holder; empty when nobody holds the lease.
 pub fn holder(lease: &Lease) -> &str {
     lease
         .spec
@@ -15,7 +16,7 @@ pub fn holder(lease: &Lease) -> &str {
         .unwrap_or_default()
 }
 
-/// How often the holder changed.
+/// How often the holder has changed.
 pub fn transitions(lease: &Lease) -> i32 {
     lease
         .spec
@@ -24,7 +25,7 @@ pub fn transitions(lease: &Lease) -> i32 {
         .unwrap_or(0)
 }
 
-/// A lease that nobody had before.
+/// A new lease.
 pub fn new(candidate: &Candidate, now: Timestamp) -> Lease {
     let lease = Lease {
         metadata: ObjectMeta {
@@ -37,7 +38,7 @@ pub fn new(candidate: &Candidate, now: Timestamp) -> Lease {
     held(lease, candidate, 0, now)
 }
 
-/// The lease, taken or renewed by `candidate`.
+/// The lease after `candidate` has taken or renewed it.
 pub fn held(mut lease: Lease, candidate: &Candidate, number: i32, now: Timestamp) -> Lease {
     let known = lease.spec.take().unwrap_or_default();
     let renewal = known.holder_identity.as_deref() == Some(&candidate.identity)
@@ -54,7 +55,7 @@ pub fn held(mut lease: Lease, candidate: &Candidate, number: i32, now: Timestamp
     lease
 }
 
-/// The lease, held by nobody: the next candidate need not wait.
+/// The lease without a holder, so that the next candidate does not have to wait.
 pub fn free(mut lease: Lease, now: Timestamp) -> Lease {
     let known = lease.spec.take().unwrap_or_default();
     lease.spec = Some(LeaseSpec {

@@ -1,5 +1,5 @@
-//! Metrics of the controllers; those of cloud calls are the cloud client's own. Labels are
-//! bounded: names of controllers and results, never of objects.
+//! Metrics of the controllers. The cloud client has its own metrics. The values of labels are bounded: names of
+//! controllers and results, never names of objects.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,7 +35,7 @@ struct AttachLabels {
     eni_type: &'static str,
 }
 
-/// Everything the controllers count.
+/// The metrics of all controllers.
 #[derive(Clone)]
 pub struct Metrics {
     reconciles: Family<ResultLabels, Counter>,
@@ -43,16 +43,16 @@ pub struct Metrics {
     active: Family<ControllerLabel, Gauge>,
     workers: Family<WorkersLabels, Gauge>,
     attach: Family<AttachLabels, Histogram, fn() -> Histogram>,
-    /// ENIs and objects that the sweeps collected.
+    /// Number of ENIs and objects that the sweeps removed.
     pub collected: Counter,
-    /// Events that were not told because too many waited.
+    /// Number of events that were dropped because too many waited.
     pub events_dropped: Counter,
     /// 1 while this process leads.
     pub leads: Gauge,
 }
 
 impl Metrics {
-    /// Registers everything; once per registry.
+    /// Registers all metrics. Call it once per registry.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             reconciles: Family::default(),
@@ -107,7 +107,7 @@ impl Metrics {
         metrics
     }
 
-    /// The part of one controller with so many workers.
+    /// The metrics of one controller with this number of workers.
     pub fn worker(&self, controller: &'static str, places: usize) -> WorkerMetrics {
         let labels = WorkersLabels {
             controller,
@@ -120,7 +120,7 @@ impl Metrics {
         }))
     }
 
-    /// An ENI was attached (or given up) this long after the call.
+    /// Notes that an ENI was attached, or given up, this many seconds after the call.
     pub fn attached(&self, member: bool, seconds: f64) {
         let eni_type = if member { "Member" } else { "Secondary" };
         self.attach
@@ -142,7 +142,7 @@ struct Worker {
 pub struct WorkerMetrics(Arc<Worker>);
 
 impl WorkerMetrics {
-    /// A reconcile begins; it counts as active until the timer is gone.
+    /// Notes that a reconcile begins. It counts as active until the timer is dropped.
     pub fn start(&self) -> Timer {
         let Worker { controller, metrics } = &*self.0;
         metrics
@@ -163,7 +163,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// The reconcile is over.
+    /// Notes the end of the reconcile.
     pub fn finish(self, success: bool) {
         let Worker { controller, metrics } = &*self.worker;
         let result = if success { "success" } else { "error" };
