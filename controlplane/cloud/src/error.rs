@@ -4,68 +4,11 @@ mod retry;
 
 use std::fmt;
 
+pub use terway_core::cloud::ErrorClass;
+
 pub use self::retry::{Pace, Retry};
 
 use crate::action::Action;
-
-/// What a failed call means for its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorClass {
-    /// It is unknown whether the cloud acted: there was no answer, a 5xx, an unreadable answer, or an answer without
-    /// the expected id. A create may be sent again only with the same ClientToken and parameters.
-    Unknown,
-    /// The cloud did not act, because there were too many calls. The bucket of this action is slowed down already.
-    Throttled,
-    /// The cloud did not act, because the object is in transition. Look at the object again before repeating the call.
-    Conflict,
-    /// The object does not exist. In a create: the vSwitch or group does not exist.
-    NotFound,
-    /// The cloud did not act, because the vSwitch has no free address. Choose another vSwitch.
-    Exhausted,
-    /// The cloud did not act, because a limit of the instance, group or account is reached.
-    Limit,
-    /// The cloud did not act, and never will with these parameters.
-    Invalid,
-    /// The cloud did not act, because keys or permissions are wrong, or the gate held the call back. Such calls fail
-    /// until somebody repairs the cause.
-    Forbidden,
-    /// The ClientToken was used with other parameters before. Look for the ENI by its tags.
-    TokenReused,
-    /// The call was not sent, because the lease of this process might end before the call does.
-    Fenced,
-}
-
-/// The outcome of a call that changes something. There are three cases, because a call that may have acted must not be
-/// taken for one that did not.
-#[derive(Debug)]
-pub enum Outcome<T> {
-    /// The cloud confirmed that it acted.
-    Done(T),
-    /// The call had no effect. The intent may be planned again.
-    NotDone(CloudError),
-    /// The cloud may have acted on this call, or on an earlier call with the same ClientToken. Until the outcome is
-    /// known, only the same call with the same token and parameters may be sent.
-    Unknown(CloudError),
-}
-
-impl<T> From<Result<T, CloudError>> for Outcome<T> {
-    fn from(answer: Result<T, CloudError>) -> Self {
-        match answer {
-            Ok(done) => Outcome::Done(done),
-            Err(error) => match error.class {
-                ErrorClass::Unknown | ErrorClass::TokenReused => Outcome::Unknown(error),
-                ErrorClass::Throttled
-                | ErrorClass::Conflict
-                | ErrorClass::NotFound
-                | ErrorClass::Exhausted
-                | ErrorClass::Limit
-                | ErrorClass::Invalid
-                | ErrorClass::Forbidden
-                | ErrorClass::Fenced => Outcome::NotDone(error),
-            },
-        }
-    }
-}
 
 /// Our own codes, for failures without a code of the cloud.
 pub(crate) mod code {

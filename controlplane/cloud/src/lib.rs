@@ -30,7 +30,7 @@ pub use answers::{AssignedIps, Instance, SecurityGroup};
 pub use client::{Cloud, CloudConfig, ConnectError};
 pub use credentials::{CredentialSource, OidcRole, Reread};
 pub use endpoint::{EndpointError, Endpoints, ProxyUse};
-pub use error::{CloudError, ErrorClass, Outcome, Pace, Retry};
+pub use error::{CloudError, ErrorClass, Pace, Retry};
 pub use fence::{Fence, Unfenced};
 pub use gate::{Trouble, TroubleCause};
 pub use limits::{Permit, Priority, Quotas};

@@ -160,3 +160,30 @@ pub struct InstanceTypeLimits {
     pub eri_quantity: i32,
     pub network_cards: i32,
 }
+
+/// What a failed call means for its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// It is unknown whether the cloud acted: there was no answer, a 5xx, an unreadable answer, or an answer without
+    /// the expected id. A create may be sent again only with the same ClientToken and parameters.
+    Unknown,
+    /// The cloud did not act, because there were too many calls. The bucket of this action is slowed down already.
+    Throttled,
+    /// The cloud did not act, because the object is in transition. Look at the object again before repeating the call.
+    Conflict,
+    /// The object does not exist. In a create: the vSwitch or group does not exist.
+    NotFound,
+    /// The cloud did not act, because the vSwitch has no free address. Choose another vSwitch.
+    Exhausted,
+    /// The cloud did not act, because a limit of the instance, group or account is reached.
+    Limit,
+    /// The cloud did not act, and never will with these parameters.
+    Invalid,
+    /// The cloud did not act, because keys or permissions are wrong, or the gate held the call back. Such calls fail
+    /// until somebody repairs the cause.
+    Forbidden,
+    /// The ClientToken was used with other parameters before. Look for the ENI by its tags.
+    TokenReused,
+    /// The call was not sent, because the lease of this process might end before the call does.
+    Fenced,
+}

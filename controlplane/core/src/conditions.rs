@@ -51,6 +51,21 @@ pub fn state(
     true
 }
 
+/// Statements that do not hold, in words that do not stand there already.
+pub fn newly_wrong<'a, 'b>(
+    conditions: &'a [Condition],
+    statements: &'a [Statement<'b>],
+) -> impl Iterator<Item = &'a Statement<'b>> {
+    let stands = |statement: &Statement<'b>| {
+        conditions
+            .iter()
+            .any(|c| c.type_ == statement.kind && c.status == "False" && c.message == statement.message)
+    };
+    statements
+        .iter()
+        .filter(move |statement| !statement.holds && !stands(statement))
+}
+
 /// The reason of a condition that is there and does not hold.
 pub fn failing_reason<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a str> {
     conditions
@@ -90,6 +105,33 @@ mod tests {
         ));
         assert_eq!(conditions, before);
         assert_eq!(failing_reason(&conditions, "Ready"), Some("Waiting"));
+    }
+
+    #[test]
+    fn only_what_became_wrong_is_news() {
+        let with = |kind, holds, words: &str| Statement {
+            kind,
+            holds,
+            reason: "R",
+            message: words.to_owned(),
+        };
+        let mut conditions = Vec::new();
+        for known in [
+            with("A", false, "old"),
+            with("B", false, "old"),
+            with("C", true, ""),
+        ] {
+            state(&mut conditions, known, None, Timestamp::UNIX_EPOCH);
+        }
+        let now = [
+            with("A", false, "old"),
+            with("B", false, "new"),
+            with("C", false, "broken"),
+            with("D", false, "never said"),
+            with("E", true, "fine"),
+        ];
+        let news: Vec<&str> = newly_wrong(&conditions, &now).map(|s| s.kind).collect();
+        assert_eq!(news, ["B", "C", "D"]);
     }
 
     #[test]

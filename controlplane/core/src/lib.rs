@@ -14,10 +14,12 @@ pub mod gc;
 pub mod go_duration;
 pub mod intent;
 pub mod network_interface;
+pub mod news;
 pub mod node;
 pub mod pod;
 pub mod pod_eni;
 pub mod pool;
+pub mod room;
 #[cfg(test)]
 mod testing;
 pub mod vswitch;

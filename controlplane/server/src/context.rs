@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use terway_cloud::{Action, Cloud, CloudError, ErrorClass, Expect, Outcome, Permit, Priority};
+use terway_cloud::{Action, Cloud, Expect, Permit, Priority};
 use terway_core::cloud::EniObservation;
-use terway_core::intent::{Answer, Evidence, Limits, Refusal};
+use terway_core::intent::Limits;
 use terway_core::pod::Settings;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -18,6 +18,7 @@ use crate::backlog::Backlog;
 use crate::config::{ControllerSwitch, Shared};
 use crate::degradation::DegradationSwitch;
 use crate::events::Events;
+use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
 use crate::objects::{Caches, Writer};
@@ -41,74 +42,14 @@ pub struct ControllerSettings {
     pub pod_workers: usize,
     pub pod_eni_workers: usize,
     pub interface_workers: usize,
-    pub node_workers: usize,
     /// What the planners assume of the cloud's timing.
     pub limits: Limits,
-    /// Shared ENIs, where they are served.
-    pub shared: Option<Shared>,
+    /// Shared ENIs of nodes.
+    pub shared: Shared,
     /// Time between two comparisons of cloud and cluster.
     pub sweep_period: std::time::Duration,
     /// Which controllers run.
     pub controllers: ControllerSwitch,
-}
-
-/// What this process knows about intents; lost with it, on purpose.
-#[derive(Default)]
-pub struct IntentMemory {
-    known: Mutex<HashMap<(String, String), Evidence>>,
-    creating: Mutex<HashSet<Key>>,
-}
-
-/// While it lives, a record is being created.
-pub struct Creating<'a> {
-    memory: &'a IntentMemory,
-    key: Key,
-}
-
-impl Drop for Creating<'_> {
-    fn drop(&mut self) {
-        self.memory.creating.lock().remove(&self.key);
-    }
-}
-
-impl IntentMemory {
-    /// What is known of an attempt; nothing, if it is another one than was known.
-    pub fn of(&self, uid: &str, index: &str, attempt: i32) -> Evidence {
-        let known = self.known.lock();
-        let found = known
-            .get(&(uid.to_owned(), index.to_owned()))
-            .filter(|e| e.attempt == attempt);
-        found.cloned().unwrap_or_else(|| Evidence::inherited(attempt))
-    }
-
-    /// A record of this name is about to be created. The watch may show it before the answer comes, which alone tells
-    /// whether this process has written it.
-    pub fn creating(&self, key: Key) -> Creating<'_> {
-        self.creating.lock().insert(key.clone());
-        Creating { memory: self, key }
-    }
-
-    /// Whether it is not known yet who has written the record of this name.
-    pub fn is_being_created(&self, key: &Key) -> bool {
-        self.creating.lock().contains(key)
-    }
-
-    /// Notes what is known now.
-    pub fn note(&self, uid: &str, index: &str, evidence: Evidence) {
-        self.known
-            .lock()
-            .insert((uid.to_owned(), index.to_owned()), evidence);
-    }
-
-    /// The intent is resolved.
-    pub fn forget(&self, uid: &str, index: &str) {
-        self.known.lock().remove(&(uid.to_owned(), index.to_owned()));
-    }
-
-    /// Every intent of an object is resolved.
-    pub fn forget_all(&self, uid: &str) {
-        self.known.lock().retain(|(owner, _), _| owner != uid);
-    }
 }
 
 /// Shared by the controllers of one term of leadership.
@@ -121,14 +62,14 @@ pub struct Context {
     pub queues: Queues,
     pub vswitches: Arc<VSwitches>,
     pub settings: ControllerSettings,
-    pub intents: IntentMemory,
+    pub attempts: Attempts,
     pub backlog: Backlog,
     pub term: Term,
     pub limits: Limits,
     /// ENIs that this process made, until they are attached for the first time.
     pub made_here: Mutex<HashSet<String>>,
-    /// Node whose trunk is on its way, by the trunk's id.
-    pub trunks: Mutex<HashMap<String, Key>>,
+    /// Nodes whose shared ENIs are being attached, by the ENI's id.
+    pub attaching: Mutex<HashMap<String, Key>>,
     /// Calls that run beside the workers; the process waits for them at its end.
     pub background: TaskTracker,
     pub degradation: DegradationSwitch,
@@ -179,37 +120,4 @@ impl Context {
 fn to_timestamp(at: Instant) -> Timestamp {
     let age = at.elapsed();
     Timestamp::now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// What the answer to a Create means for its intent; an error that says nothing about the intent
-/// (it was not even sent) is given back.
-///
-/// # Errors
-/// When the call was not sent.
-pub fn answer(
-    result: Result<terway_core::cloud::CloudEni, CloudError>,
-) -> Result<(Answer, Option<CloudError>), CloudError> {
-    match Outcome::from(result) {
-        Outcome::Done(eni) => Ok((Answer::Created(Box::new(eni)), None)),
-        Outcome::Unknown(error) => {
-            let answer = match error.class {
-                ErrorClass::TokenReused => Answer::TokenReused,
-                _ => Answer::Unknown,
-            };
-            Ok((answer, Some(error)))
-        }
-        Outcome::NotDone(error) if error.was_not_sent() => Err(error),
-        Outcome::NotDone(error) if error.class == ErrorClass::Throttled => {
-            Ok((Answer::Throttled, Some(error)))
-        }
-        Outcome::NotDone(error) => {
-            let refusal = Refusal {
-                vswitch_exhausted: error.class == ErrorClass::Exhausted,
-                code: error.code.clone(),
-                message: error.message.clone(),
-                request_id: error.request_id.clone().unwrap_or_default(),
-            };
-            Ok((Answer::Refused(refusal), Some(error)))
-        }
-    }
 }

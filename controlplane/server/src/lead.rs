@@ -10,9 +10,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::backlog::Backlog;
-use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, IntentMemory, Queues};
+use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::Events;
+use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
 use crate::network_interface::NetworkInterfaceController;
@@ -69,11 +70,8 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
         queues.interfaces,
         settings.interface_workers,
     );
-    // With shared ENIs every pod wakes its node.
-    let node_workers = settings
-        .shared
-        .map_or(settings.node_workers, |shared| shared.workers);
-    start.controller(NodeController::new, queues.nodes, node_workers);
+    // Every pod wakes its node.
+    start.controller(NodeController::new, queues.nodes, settings.shared.workers);
     if settings.controllers.enabled(PodNetworkings::NAME) {
         tasks.spawn(podnetworking::run(context.clone(), client, stop.clone()));
     }
@@ -117,11 +115,11 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
         vswitches: parts.vswitches,
         backlog: Backlog::new(parts.settings.interface_workers),
         settings: parts.settings,
-        intents: IntentMemory::default(),
+        attempts: Attempts::default(),
         term,
         limits,
         made_here: parking_lot::Mutex::default(),
-        trunks: parking_lot::Mutex::default(),
+        attaching: parking_lot::Mutex::default(),
         background: TaskTracker::new(),
         degradation: parts.degradation,
         calls: Arc::new(tokio::sync::Semaphore::new(CALLS_AT_ONCE)),

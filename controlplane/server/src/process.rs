@@ -301,7 +301,6 @@ fn controller_settings(config: &Config) -> ControllerSettings {
         pod_workers: settings.pod_max_concurrent,
         pod_eni_workers: settings.pod_eni_max_concurrent,
         interface_workers: settings.eni_max_concurrent,
-        node_workers: settings.node_max_concurrent,
         shared: settings.shared,
         limits: settings.cloud_times.limits,
         sweep_period: settings.cloud_times.sweep_period,

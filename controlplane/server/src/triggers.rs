@@ -222,7 +222,7 @@ fn wake_pods_of(caches: &Caches, queues: &Queues, node: &str) {
 pub async fn forward_cloud_news(context: Arc<Context>) {
     let mut news = std::pin::pin!(context.cloud.watch().changed());
     while let Some(id) = news.next().await {
-        let node = context.trunks.lock().get(&id).cloned();
+        let node = context.attaching.lock().get(&id).cloned();
         if let Some(node) = node {
             context.queues.nodes.add(node);
         }

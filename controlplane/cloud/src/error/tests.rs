@@ -65,24 +65,6 @@ fn failed(class: ErrorClass, http_status: Option<u16>) -> CloudError {
 }
 
 #[test]
-fn what_may_have_been_done_is_never_taken_for_undone() {
-    assert!(matches!(Outcome::from(Ok(1)), Outcome::Done(1)));
-    for class in [ErrorClass::Unknown, ErrorClass::TokenReused] {
-        let outcome: Outcome<()> = Err(failed(class, None)).into();
-        assert!(matches!(outcome, Outcome::Unknown(_)), "{class:?}");
-    }
-    for class in [
-        ErrorClass::Throttled,
-        ErrorClass::Conflict,
-        ErrorClass::Exhausted,
-        ErrorClass::Fenced,
-    ] {
-        let outcome: Outcome<()> = Err(failed(class, None)).into();
-        assert!(matches!(outcome, Outcome::NotDone(_)), "{class:?}");
-    }
-}
-
-#[test]
 fn each_class_has_its_pace() {
     let cases = [
         (ErrorClass::Unknown, None, Retry::Transport),

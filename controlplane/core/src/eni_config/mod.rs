@@ -72,4 +72,9 @@ impl EniConfig {
     pub fn parse(default: &str, node: Option<&str>) -> Result<Self, ConfigProblem> {
         keys::read(&merged(default, node)?)
     }
+
+    /// Every vSwitch, zone by zone.
+    pub fn all_vswitches(&self) -> Vec<String> {
+        self.vswitches.values().flatten().cloned().collect()
+    }
 }

@@ -207,3 +207,12 @@ fn vswitches_that_cannot_serve_the_node_are_named() {
         .to_string();
     assert!(none.contains("zone h"), "{none}");
 }
+
+#[test]
+fn the_vswitches_of_all_zones_are_given_zone_by_zone() {
+    let conf = r#"{"security_group": "sg-b", "security_groups": ["sg-a", "sg-b"],
+        "vswitches": {"zone-b": ["vsw-3"], "zone-a": ["vsw-1", "vsw-2"]}}"#;
+    let config = EniConfig::parse(conf, None).unwrap();
+    assert_eq!(config.all_vswitches(), ["vsw-1", "vsw-2", "vsw-3"]);
+    assert_eq!(config.security_groups, ["sg-a", "sg-b"]);
+}

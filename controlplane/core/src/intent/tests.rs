@@ -1,6 +1,7 @@
 //! Intents, by behaviour and as a property over every order of answers.
 
 use super::*;
+use crate::cloud::ErrorClass;
 use crate::testing::cloud_eni;
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -36,7 +37,7 @@ fn a_fresh_intent_is_sent_and_its_first_answer_recorded() {
     let mut evidence = Evidence::fresh(1);
     assert_eq!(next(Some(at(0)), &evidence, at(0), &limits()), Step::Send);
     evidence.sending();
-    evidence.answered(Answer::Created(Box::new(cloud_eni("eni-1"))));
+    evidence.replied(Reply::Created(Box::new(cloud_eni("eni-1"))), at(0), None);
     assert_eq!(
         next(Some(at(0)), &evidence, at(1), &limits()),
         Step::Record(Box::new(cloud_eni("eni-1")))
@@ -47,7 +48,7 @@ fn a_fresh_intent_is_sent_and_its_first_answer_recorded() {
 fn a_lost_reply_is_asked_for_again_with_the_same_token() {
     let mut evidence = Evidence::fresh(1);
     evidence.sending();
-    evidence.answered(Answer::Unknown);
+    evidence.replied(Reply::Unknown, at(0), None);
     assert_eq!(next(Some(at(0)), &evidence, at(10), &limits()), Step::Send);
 }
 
@@ -55,7 +56,7 @@ fn a_lost_reply_is_asked_for_again_with_the_same_token() {
 fn the_id_of_a_replayed_request_is_looked_at_before_it_is_believed() {
     let mut evidence = Evidence::inherited(1);
     evidence.sending();
-    evidence.answered(Answer::Created(Box::new(cloud_eni("eni-1"))));
+    evidence.replied(Reply::Created(Box::new(cloud_eni("eni-1"))), at(0), None);
     assert_eq!(
         next(Some(at(0)), &evidence, at(1), &limits()),
         Step::LookUpById("eni-1".into())
@@ -80,15 +81,15 @@ fn the_id_of_a_replayed_request_is_looked_at_before_it_is_believed() {
 
 #[test]
 fn a_refusal_counts_the_attempt_on() {
-    let refusal = Refusal {
-        vswitch_exhausted: true,
+    let refusal = Refused {
+        class: ErrorClass::Exhausted,
         code: "InvalidVSwitchId.IpNotEnough".into(),
         message: String::new(),
         request_id: String::new(),
     };
     let mut evidence = Evidence::fresh(1);
     evidence.sending();
-    evidence.answered(Answer::Refused(refusal.clone()));
+    evidence.replied(Reply::Refused(refusal.clone()), at(0), None);
     assert_eq!(
         next(Some(at(0)), &evidence, at(1), &limits()),
         Step::NextAttempt(Some(refusal))
@@ -120,7 +121,7 @@ fn an_intent_older_than_its_token_is_searched_for_twice_before_it_is_sent_anew()
 fn a_token_used_with_other_parameters_leads_to_the_eni_it_made() {
     let mut evidence = Evidence::inherited(1);
     evidence.sending();
-    evidence.answered(Answer::TokenReused);
+    evidence.replied(Reply::TokenReused, at(0), None);
     assert_eq!(next(Some(at(0)), &evidence, at(0), &limits()), Step::LookUpByTag);
     evidence.lookups.push(Lookup {
         at: at(0),
@@ -204,21 +205,24 @@ proptest! {
                     match fate {
                         Fate::Done => {
                             let eni = make(&mut cloud);
-                            evidence.answered(Answer::Created(Box::new(cloud_eni(&eni))));
+                            evidence.replied(Reply::Created(Box::new(cloud_eni(&eni))), at(0), None);
                         }
                         Fate::DoneButReplyLost => {
                             make(&mut cloud);
-                            evidence.answered(Answer::Unknown);
+                            evidence.replied(Reply::Unknown, at(0), None);
                         }
-                        Fate::NotDoneAndReplyLost => evidence.answered(Answer::Unknown),
+                        Fate::NotDoneAndReplyLost => evidence.replied(Reply::Unknown, at(0), None),
                         // The cloud refuses only what it has not done under this token already.
-                        Fate::Refused if existing.is_none() => evidence.answered(Answer::Refused(Refusal {
-                            vswitch_exhausted: false,
-                            code: "X".into(),
-                            message: String::new(),
-                            request_id: String::new(),
-                        })),
-                        Fate::Refused | Fate::Throttled => evidence.answered(Answer::Throttled),
+                        Fate::Refused if existing.is_none() => {
+                            let refused = Refused {
+                                class: ErrorClass::Invalid,
+                                code: "X".into(),
+                                message: String::new(),
+                                request_id: String::new(),
+                            };
+                            evidence.replied(Reply::Refused(refused), at(0), None);
+                        }
+                        Fate::Refused | Fate::Throttled => evidence.replied(Reply::Busy, at(0), None),
                         Fate::Restart => {
                             make(&mut cloud);
                             evidence = Evidence::inherited(attempt);

@@ -1,10 +1,13 @@
 //! Limits of a node, from its instance type, and the spec of its Node object.
 
 use terway_crds::node::{NetworkCard, NodeCap, NodeMetadata};
-use terway_crds::{TerwayNode, TerwayNodeSpec, TrafficMode};
+use terway_crds::{Family, TerwayNode, TerwayNodeSpec};
 
 use super::NodeFacts;
+use crate::carrier::check_node;
 use crate::cloud::InstanceTypeLimits;
+use crate::conditions::Statement;
+use crate::room::{Capacity, beside_primary};
 
 /// What an instance type allows.
 pub fn node_cap(limits: &InstanceTypeLimits) -> NodeCap {
@@ -72,27 +75,45 @@ pub fn plan_spec(node: &NodeFacts, record: &TerwayNode, limits: Option<&Instance
 }
 
 /// Fewest addresses that a node of shared ENIs needs to serve a cluster.
-const MIN_ADDRESSES: i32 = 11;
-
-/// Addresses that pods on shared ENIs can have: the primary ENI belongs to the node itself.
-pub fn shared_addresses(cap: &NodeCap) -> i32 {
-    (cap.adapters - 1).max(0) * cap.ipv4_per_adapter.max(0)
-}
+const MIN_ADDRESSES: usize = 11;
 
 /// Addresses that pods of this node can have, as its flavors say.
-pub fn max_available_ip(spec: &TerwayNodeSpec) -> i32 {
-    let shared = spec
-        .flavor
-        .iter()
-        .filter(|flavor| flavor.traffic_mode == TrafficMode::Standard)
-        .map(|flavor| flavor.count)
-        .sum::<i32>();
-    shared * spec.node_cap.ipv4_per_adapter
+pub fn max_available_ip(spec: &TerwayNodeSpec) -> usize {
+    Capacity::of(spec, Family::V4).addresses()
+}
+
+/// Condition of a Node object: its instance type is large enough.
+pub const LARGE_ENOUGH: &str = "SufficientCapacity";
+
+/// Whether pods can run on a node: the node's mode is served, and the instance type is large enough.
+pub fn large_enough(node: &NodeFacts, spec: &TerwayNodeSpec) -> Statement<'static> {
+    let wrong = match check_node(node) {
+        Err(problem) => Some(("NotServed", problem.to_string())),
+        Ok(()) => too_small(&spec.node_metadata, &spec.node_cap).map(|words| ("InstanceTypeTooSmall", words)),
+    };
+    let holds = wrong.is_none();
+    let (reason, message) = wrong.unwrap_or(("InstanceTypeFits", String::new()));
+    Statement {
+        kind: LARGE_ENOUGH,
+        holds,
+        reason,
+        message,
+    }
+}
+
+/// The cloud does not know the instance type of a node, so nobody can say how large it is.
+pub fn unknown_instance_type(instance_type: &str) -> Statement<'static> {
+    Statement {
+        kind: LARGE_ENOUGH,
+        holds: false,
+        reason: "UnknownInstanceType",
+        message: format!("the cloud does not know instance type {instance_type:?} of the node"),
+    }
 }
 
 /// The sentence about an instance type that is too small, if it is.
-pub fn too_small(metadata: &NodeMetadata, cap: &NodeCap) -> Option<String> {
-    let has = shared_addresses(cap);
+fn too_small(metadata: &NodeMetadata, cap: &NodeCap) -> Option<String> {
+    let has = beside_primary(cap) * cap.per_adapter(Family::V4);
     (has <= MIN_ADDRESSES).then(|| {
         format!(
             "instance type {} gives pods {has} addresses of shared ENIs, and more than {MIN_ADDRESSES} are \

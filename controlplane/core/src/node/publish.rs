@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use terway_crds::TerwayNode;
 use terway_crds::names::{annotation, resource};
+use terway_crds::node::{Nic, NicStatus};
+use terway_crds::{EniKind, TerwayNode};
 
-use super::{NodeFacts, heartbeat_due, max_available_ip, trunk_nic};
+use super::{NodeFacts, heartbeat_due, max_available_ip};
 use crate::carrier;
 
 /// Differences between what a node says and what it should say; empty where it is right.
@@ -71,9 +72,16 @@ impl Publication {
     }
 }
 
+/// The trunk as the Node object records it, once the trunk is in use.
+pub fn trunk_nic(record: &TerwayNode) -> Option<&Nic> {
+    let status = record.status.as_ref()?;
+    let mut nics = status.network_interfaces.values();
+    nics.find(|nic| nic.kind == Some(EniKind::Trunk) && nic.status == NicStatus::InUse)
+}
+
 /// Compares a node with its Node object. Before the trunk is in use no members are published, so that
-/// no pod is scheduled to a node that cannot serve it. `shared` says whether shared ENIs are served.
-pub fn plan_publication(node: &NodeFacts, record: &TerwayNode, shared: bool) -> Publication {
+/// no pod is scheduled to a node that cannot serve it.
+pub fn plan_publication(node: &NodeFacts, record: &TerwayNode) -> Publication {
     let mut publication = Publication::default();
     if let Some(trunk) = trunk_nic(record) {
         let members = record.spec.node_cap.member_adapter_limit.to_string();
@@ -85,7 +93,7 @@ pub fn plan_publication(node: &NodeFacts, record: &TerwayNode, shared: bool) -> 
     }
     if carrier::check_node(node).is_err() {
         publication.withdraw_enis(node);
-    } else if shared && record.spec.eni.is_some() {
+    } else if record.spec.eni.is_some() {
         let addresses = max_available_ip(&record.spec).to_string();
         publication.annotate(
             annotation::MAX_AVAILABLE_IP,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use terway_crds::{Allocation, AttachTo, Phase, PodEni};
 
-use super::plan::{Observed, Plan, PodState, Step, Wait, interface, set_status, worse};
+use super::observed::{Observed, PodState, interface};
 use super::status;
+use super::step::{Plan, Step, Wait, set_status, worse};
 use crate::carrier::Carrier;
 use crate::conditions::failing_reason;
 use crate::intent::{self, elapsed};
@@ -141,7 +142,7 @@ fn make_one(
             eni,
             attach_to: Some(target),
         }),
-        intent::Step::NextAttempt(refusal) => Ok(Step::NextAttempt { index, refusal }),
+        intent::Step::NextAttempt(refused) => Ok(Step::NextAttempt { index, refused }),
         intent::Step::Wait(time) => Err(Wait::Later(time)),
     }
 }

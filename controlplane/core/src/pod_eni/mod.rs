@@ -1,14 +1,20 @@
 //! PodENIs: from recorded intents to attached ENIs, to release, without losing one.
 
 mod bind;
+mod news;
+mod observed;
 mod plan;
 mod record;
 mod status;
+mod step;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{Observed, Plan, PodState, Step, Wait, plan};
-pub use record::{Choice, failure, intent_id, next_attempt, replaced, with_eni};
+pub use news::{create_refused, created, held_up, phase_reached};
+pub use observed::{Observed, PodState};
+pub use plan::plan;
+pub use record::{Choice, intent_id, next_attempt, replaced, with_eni};
 pub use status::{bound, phase_only, unbound, waiting};
+pub use step::{Plan, Step, Wait};
 
 pub use crate::pod::{is_fixed, node_name, pod_uid};

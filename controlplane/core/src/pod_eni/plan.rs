@@ -1,150 +1,14 @@
 //! What to do about a PodENI, from the record, its NetworkInterfaces, its pod and its node.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use jiff::Timestamp;
 use terway_crds::names::finalizer;
-use terway_crds::{Allocation, AttachTo, NetworkInterface, Phase, PodEni, PodEniStatus};
+use terway_crds::{Allocation, Phase};
 
 use super::bind::{plan_binding, target};
+use super::observed::{Observed, PodState, interface};
 use super::record::open_intent;
 use super::status;
-use crate::cloud::CloudEni;
-use crate::degradation::Degradation;
-use crate::intent::{self, Evidence, Limits, Refusal, Resolution};
-use crate::node::NodeFacts;
-
-/// The pod that the record is for, told by its UID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PodState {
-    /// Its containers run, or may.
-    Living,
-    /// It is on its way out, but its containers may still run.
-    Leaving,
-    /// It does not exist any more, or its containers have ended.
-    Gone,
-}
-
-/// What is known of a PodENI.
-#[derive(Debug, Clone)]
-pub struct Observed<'a> {
-    pub record: &'a PodEni,
-    /// The NetworkInterface of each allocation that has an ENI id.
-    pub interfaces: &'a [Option<Arc<NetworkInterface>>],
-    pub pod: PodState,
-    /// The node that the record is for.
-    pub node: Option<&'a NodeFacts>,
-    /// What is known of each allocation's intent.
-    pub evidence: &'a [Evidence],
-    /// When the last request of a process before this one can have been under way.
-    pub quiet_since: Timestamp,
-    pub now: Timestamp,
-    pub limits: &'a Limits,
-    pub degradation: Degradation,
-}
-
-/// One step. Steps of different allocations do not depend on each other.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// Send CreateNetworkInterface for this allocation's intent.
-    Create {
-        index: usize,
-    },
-    LookUpByTag {
-        index: usize,
-    },
-    LookUpById {
-        index: usize,
-        id: String,
-    },
-    /// Make the NetworkInterface of this ENI (first: it owns the ENI), then write the ENI down.
-    Record {
-        index: usize,
-        eni: Box<CloudEni>,
-        attach_to: Option<AttachTo>,
-    },
-    /// Choose again and count the attempt on, in one write.
-    NextAttempt {
-        index: usize,
-        refusal: Option<Refusal>,
-    },
-    /// The cloud lost the ENI before it was ever used: forget it and make another.
-    Replace {
-        index: usize,
-    },
-    /// The record has an ENI that no NetworkInterface owns: make one.
-    MakeInterface {
-        index: usize,
-        attach_to: Option<AttachTo>,
-    },
-    /// Write where the ENI is to be attached; nowhere for `None`.
-    SetTarget {
-        index: usize,
-        attach_to: Option<AttachTo>,
-    },
-    DeleteInterface {
-        index: usize,
-    },
-    SetStatus(Box<PodEniStatus>),
-    /// Delete the object that was read, and no other.
-    DeleteRecord,
-    DropFinalizers,
-}
-
-/// Why there is nothing (more) to do now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wait {
-    /// Everything is as wanted.
-    Done,
-    /// NetworkInterfaces are on their way; each change wakes us.
-    Interfaces,
-    /// Look again after this time.
-    Later(Duration),
-    /// The next attempt begins after this time.
-    Refused {
-        delay: Duration,
-        code: String,
-        message: String,
-    },
-    /// The node has no trunk yet.
-    NoTrunk,
-    /// The node is not known.
-    NoNode,
-    /// Whole ENIs are not served on this node.
-    NotServed,
-    /// A record without allocations, or one with neither ENI nor intent.
-    Malformed,
-    /// The pod is not the one the record is for, or is leaving: the pod controller decides.
-    Pod,
-    /// Deleted by somebody while the pod lives: kept until the pod is gone.
-    PodLives,
-    /// Held back by the setting `degradation`.
-    Degraded,
-}
-
-/// Steps to take now, and what is waited for after them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    pub steps: Vec<Step>,
-    pub wait: Wait,
-}
-
-impl Plan {
-    pub(super) fn wait(wait: Wait) -> Self {
-        Self {
-            steps: Vec::new(),
-            wait,
-        }
-    }
-
-    pub(super) fn step(step: Step, wait: Wait) -> Self {
-        Self {
-            steps: vec![step],
-            wait,
-        }
-    }
-}
+use super::step::{Plan, Step, Wait, set_status, worse};
+use crate::intent::{self, Resolution};
 
 /// Decides.
 pub fn plan(observed: &Observed<'_>) -> Plan {
@@ -317,41 +181,5 @@ fn release_one(observed: &Observed<'_>, index: usize, allocation: &Allocation) -
         })),
         Some(interface) if interface.metadata.deletion_timestamp.is_some() => Ok(None),
         Some(_) => Ok(Some(Step::DeleteInterface { index })),
-    }
-}
-
-pub(super) fn interface<'a>(observed: &'a Observed<'_>, index: usize) -> Option<&'a NetworkInterface> {
-    observed.interfaces.get(index)?.as_deref()
-}
-
-/// Makes the status of a state from the record and its NetworkInterfaces.
-type MakeStatus = fn(&PodEni, &[Option<Arc<NetworkInterface>>], Timestamp) -> PodEniStatus;
-
-/// Writes the status of a state, where it is not what stands there.
-pub(super) fn set_status(observed: &Observed<'_>, make: MakeStatus) -> Vec<Step> {
-    let status = make(observed.record, observed.interfaces, observed.now);
-    if observed.record.status.as_ref() == Some(&status) {
-        return Vec::new();
-    }
-    vec![Step::SetStatus(Box::new(status))]
-}
-
-/// Of two reasons the one a person should be told.
-pub(super) fn worse(one: Wait, other: Wait) -> Wait {
-    if rank(&other) > rank(&one) { other } else { one }
-}
-
-fn rank(wait: &Wait) -> u8 {
-    match wait {
-        Wait::Done => 0,
-        Wait::Interfaces => 1,
-        Wait::Later(_) => 2,
-        Wait::Pod => 3,
-        Wait::Refused { .. } => 4,
-        Wait::NoNode => 5,
-        Wait::NoTrunk => 6,
-        Wait::NotServed => 7,
-        Wait::Malformed => 8,
-        Wait::PodLives | Wait::Degraded => 9,
     }
 }

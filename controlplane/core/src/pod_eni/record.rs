@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use terway_crds::{Allocation, CloudFailure, Creation, Family, PodEni};
+use terway_crds::{Allocation, Creation, Family, PodEni};
 
 use crate::cloud::{Cidrs, CloudEni};
-use crate::intent::{IntentId, Refusal};
-use crate::node::backoff;
+use crate::intent::{IntentId, Refused, backoff, failure};
 use crate::vswitch::Candidate;
 
 /// Identity of the intent of allocation `index`, as it is recorded.
@@ -68,12 +67,12 @@ pub struct Choice {
     pub security_group_ids: Vec<String>,
 }
 
-/// The allocation with the next attempt of its intent. An attempt after a refusal begins later,
+/// The allocation with the next attempt of its intent. An attempt after a refused begins later,
 /// unless another vSwitch is tried: its begin is written down, so that no restart forgets to wait.
 pub fn next_attempt(
     allocation: &Allocation,
     choice: &Choice,
-    refusal: Option<&Refusal>,
+    refused: Option<&Refused>,
     now: Timestamp,
 ) -> Allocation {
     let mut changed = allocation.clone();
@@ -96,12 +95,12 @@ pub fn next_attempt(
             .security_group_ids
             .clone_from(&choice.security_group_ids);
     }
-    let begin = match refusal {
+    let begin = match refused {
         Some(_) if !tries_other => now + backoff(creation.attempt),
         _ => now,
     };
     creation.started_at = Some(Time(begin));
-    creation.last_error = refusal.map(|refusal| failure(refusal, now));
+    creation.last_error = refused.map(|refused| failure(refused, now));
     changed.creation = Some(creation);
     changed
 }
@@ -113,16 +112,6 @@ pub fn replaced(allocation: &Allocation, now: Timestamp) -> Allocation {
     changed.eni.mac.clear();
     changed.clear_addresses();
     changed
-}
-
-/// A refusal as it is recorded.
-pub fn failure(refusal: &Refusal, now: Timestamp) -> CloudFailure {
-    CloudFailure {
-        code: refusal.code.clone(),
-        message: refusal.message.clone(),
-        request_id: refusal.request_id.clone(),
-        at: Some(Time(now)),
-    }
 }
 
 /// The intent of an allocation that has no ENI yet.

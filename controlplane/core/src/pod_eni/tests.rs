@@ -9,11 +9,15 @@ use terway_crds::names::finalizer;
 use terway_crds::{Allocation, AttachTo, Creation, NetworkInterface, Phase, PodEni};
 
 use super::*;
+use crate::cloud::ErrorClass;
 use crate::degradation::Degradation;
-use crate::intent::{Answer, Evidence, Limits, Refusal};
+use crate::intent::{Evidence, Limits, Refused, Reply};
 use crate::node::NodeFacts;
 use crate::testing::cloud_eni;
 use crate::vswitch::Candidate;
+
+mod table;
+mod words;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -135,7 +139,7 @@ fn a_made_eni_is_recorded_with_its_target() {
     given.evidence.sending();
     given
         .evidence
-        .answered(Answer::Created(Box::new(cloud_eni("eni-1"))));
+        .replied(Reply::Created(Box::new(cloud_eni("eni-1"))), NOW, None);
     let eni = Box::new(cloud_eni("eni-1"));
     assert_eq!(
         given.plan().steps,
@@ -149,8 +153,8 @@ fn a_made_eni_is_recorded_with_its_target() {
 
 #[test]
 fn an_attempt_that_begins_later_is_waited_for_with_the_clouds_words() {
-    let refusal = Refusal {
-        vswitch_exhausted: false,
+    let refused = Refused {
+        class: ErrorClass::Invalid,
         code: "Nope".into(),
         message: "no".into(),
         request_id: "r".into(),
@@ -159,7 +163,7 @@ fn an_attempt_that_begins_later_is_waited_for_with_the_clouds_words() {
     given.record.spec.allocations[0] = next_attempt(
         &given.record.spec.allocations[0],
         &Choice::default(),
-        Some(&refusal),
+        Some(&refused),
         NOW,
     );
     given.evidence = Evidence::fresh(2);
@@ -184,8 +188,8 @@ fn an_attempt_that_begins_later_is_waited_for_with_the_clouds_words() {
 
 #[test]
 fn another_vswitch_is_tried_without_delay_and_with_a_new_token() {
-    let refusal = Refusal {
-        vswitch_exhausted: true,
+    let refused = Refused {
+        class: ErrorClass::Exhausted,
         code: "InvalidVSwitchId.IpNotEnough".into(),
         message: String::new(),
         request_id: String::new(),
@@ -202,7 +206,7 @@ fn another_vswitch_is_tried_without_delay_and_with_a_new_token() {
     };
     let mut before = record();
     let first = intent_id(&before, 0).unwrap().client_token();
-    before.spec.allocations[0] = next_attempt(&before.spec.allocations[0], &choice, Some(&refusal), NOW);
+    before.spec.allocations[0] = next_attempt(&before.spec.allocations[0], &choice, Some(&refused), NOW);
     let creation = before.spec.allocations[0].creation.clone().unwrap();
     assert_eq!(creation.started_at, Some(Time(NOW)));
     assert_eq!(creation.parameters.vswitch_id, "other");
@@ -248,13 +252,6 @@ fn a_record_with_an_eni_that_nobody_owns_gives_it_an_owner_first() {
 }
 
 #[test]
-fn upstreams_phase_deleting_ends_in_a_delete() {
-    let mut given = Given::new(record());
-    given.record.status = Some(phase_only(&given.record, Phase::Deleting, None));
-    assert_eq!(given.plan().steps, [Step::DeleteRecord]);
-}
-
-#[test]
 fn a_bound_record_without_its_interface_gets_it_back() {
     let mut given = Given::new(record());
     given.record.spec.allocations[0].eni.id = "eni-1".into();
@@ -281,6 +278,6 @@ fn in_degradation_l0_no_eni_is_made_and_what_was_made_is_recorded() {
     given.evidence.sending();
     given
         .evidence
-        .answered(Answer::Created(Box::new(cloud_eni("eni-1"))));
+        .replied(Reply::Created(Box::new(cloud_eni("eni-1"))), NOW, None);
     assert!(matches!(&given.plan().steps[..], [Step::Record { .. }]));
 }

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use terway_crds::node::{IpStatus, Nic, NicStatus, NodeEni};
-use terway_crds::{Operation, OperationKind};
+use terway_crds::{Family, Operation, OperationKind};
 
-use super::draft::{Draft, News, addresses, at, nic_of};
-use super::{Call, Inventory};
+use super::draft::{Draft, addresses, at, nic_of};
+use super::{Call, Inventory, news};
 use crate::binding;
 use crate::cloud::{CloudEni, EniKind, EniStatus};
 use crate::intent::elapsed;
@@ -53,6 +53,14 @@ pub(super) fn adopt(draft: &mut Draft<'_>) {
     }
 }
 
+/// Whether this process has compared the node with the cloud, and nothing has changed there since. Only then is a
+/// trunk that the record does not show surely no trunk of the instance.
+pub(super) fn is_fresh(draft: &Draft<'_>) -> bool {
+    let quiet = draft.observed.quiet_since + draft.observed.settings.limits.consistency;
+    let inventory = draft.observed.inventory;
+    inventory.is_some_and(|inventory| inventory.asked >= quiet)
+}
+
 /// Whether a comparison is due; then nothing is begun until it is made.
 pub(super) fn is_due(draft: &Draft<'_>) -> bool {
     if draft.observed.settings.degradation.keeps_everything() {
@@ -87,7 +95,7 @@ fn compare(draft: &mut Draft<'_>, inventory: &Inventory) {
     let spread = 1.0 + (draft.observed.seed % 1000) as f64 / 1000.0;
     draft.status.last_sync_openapi_time = at(now);
     draft.status.next_sync_openapi_time = at(now + draft.observed.settings.sync_period.mul_f64(spread));
-    draft.news.push(News::Synced);
+    draft.news.push(news::synced());
 }
 
 /// ENIs that carry a tag of the block list, or lack one of the filter, are not ours to use. They take up
@@ -103,7 +111,9 @@ fn unknown(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
     let mut nic = nic_of(eni);
     nic.unschedulable = left_alone;
     if left_alone {
-        nic.ipv4.clear();
+        for family in Family::SERVED {
+            nic.addresses_mut(family).clear();
+        }
     } else if nic.status == NicStatus::Attaching && !draft.is_busy(&eni.id) {
         // Somebody began to attach it; its end is to be seen.
         let id = draft.new_id();
@@ -138,20 +148,23 @@ fn known(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
     nic.security_group_ids.clone_from(&fresh.security_group_ids);
     if left_alone {
         // What pods have stays theirs; the rest is not ours.
-        nic.ipv4.retain(|_, ip| binding::is_bound(ip));
+        for family in Family::SERVED {
+            nic.addresses_mut(family).retain(|_, ip| binding::is_bound(ip));
+        }
         return;
     }
     let there = addresses(eni);
     let lost = lose(nic, |address| there.iter().any(|ip| ip.to_string() == *address));
-    for (address, ip) in fresh.ipv4 {
-        let known = nic.ipv4.entry(address).or_insert(ip);
+    for (family, ip) in fresh.all_addresses() {
+        let known = nic.addresses_mut(family).entry(ip.ip.clone());
+        let known = known.or_insert_with(|| ip.clone());
         // It is there again.
         if known.status == IpStatus::Invalid {
             known.status = IpStatus::Valid;
         }
     }
     if !lost.is_empty() {
-        draft.news.push(News::Invalid(format!(
+        draft.news.push(news::invalid(format!(
             "ENI {} does not have {} any more; the record says it has",
             eni.id,
             lost.join(", ")
@@ -162,14 +175,16 @@ fn known(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
 /// Addresses that the cloud does not show: those of pods are marked, the rest is forgotten.
 fn lose(nic: &mut Nic, is_there: impl Fn(&String) -> bool) -> Vec<String> {
     let mut lost = Vec::new();
-    nic.ipv4.retain(|address, ip| {
-        if is_there(address) || ip.status == IpStatus::Invalid && binding::is_bound(ip) {
-            return true;
-        }
-        lost.push(address.clone());
-        ip.status = IpStatus::Invalid;
-        binding::is_bound(ip)
-    });
+    for family in Family::SERVED {
+        nic.addresses_mut(family).retain(|address, ip| {
+            if is_there(address) || ip.status == IpStatus::Invalid && binding::is_bound(ip) {
+                return true;
+            }
+            lost.push(address.clone());
+            ip.status = IpStatus::Invalid;
+            binding::is_bound(ip)
+        });
+    }
     lost
 }
 
@@ -199,7 +214,7 @@ fn missing(draft: &mut Draft<'_>, inventory: &Inventory) {
             // Shown, and given to nobody, until its pods are gone.
             NicStatus::Detaching
         };
-        draft.news.push(News::Invalid(format!(
+        draft.news.push(news::invalid(format!(
             "ENI {id} is not attached to this node any more; the record says it is"
         )));
     }
@@ -210,11 +225,11 @@ fn missing(draft: &mut Draft<'_>, inventory: &Inventory) {
 fn strangers(draft: &mut Draft<'_>) {
     let observed = draft.observed;
     for pod in observed.pods.iter().filter(|pod| pod.needs_shared_address()) {
-        let Some(address) = pod.address.map(|address| address.to_string()) else {
+        let Some(address) = pod.address else {
             continue;
         };
-        let nics = draft.status.network_interfaces.values();
-        let ip = nics.filter_map(|nic| nic.ipv4.get(&address)).next();
+        let mut nics = draft.status.network_interfaces.values();
+        let ip = nics.find_map(|nic| nic.find(address));
         let trouble = match ip {
             None => "which no shared ENI of this node has".to_owned(),
             Some(ip) if binding::is_bound(ip) && ip.pod_uid != pod.uid && !ip.pod_uid.is_empty() => {
@@ -222,7 +237,7 @@ fn strangers(draft: &mut Draft<'_>) {
             }
             Some(_) => continue,
         };
-        draft.news.push(News::Invalid(format!(
+        draft.news.push(news::invalid(format!(
             "pod {}/{} runs with {address}, {trouble}: delete the pod, so that its next one gets an address",
             pod.namespace, pod.name
         )));
@@ -235,7 +250,7 @@ fn check_groups(draft: &mut Draft<'_>, eni: &CloudEni, options: &NodeEni) {
     has.sort();
     wanted.sort();
     if has != wanted {
-        draft.news.push(News::SecurityGroups(format!(
+        draft.news.push(news::invalid(format!(
             "ENI {} has security groups {}, and security_groups of eni-config says {}; it is left as it is",
             eni.id,
             has.join(", "),

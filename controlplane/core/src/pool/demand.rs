@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use terway_crds::names::condition;
-use terway_crds::node::{Nic, NicStatus};
-use terway_crds::{EniKind, Operation, OperationKind, RequestParameters, TrafficMode};
+use terway_crds::node::NicStatus;
+use terway_crds::{Family, Operation, OperationKind, RequestParameters};
 
 use super::draft::{Draft, at};
-use super::{BATCH, MAX_CREATE, MAX_OPERATIONS, adopt, creates, room};
+use super::{BATCH, MAX_CREATE, MAX_OPERATIONS, adopt, creates, forecast, trunk};
 use crate::binding;
-use crate::vswitch::{Candidate, choose};
+use crate::room::size;
 
 /// Time after which a node that lacks addresses is looked at again, whatever happens.
 const SHORT: Duration = Duration::from_secs(30);
@@ -34,9 +34,11 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
         let drop = |o: &Operation| o.kind == OperationKind::CreateEni && waits(o);
         draft.status.operations.retain(|operation| !drop(operation));
     }
-    if wants_trunk(draft) {
-        let count = begin_create(draft, OperationKind::CreateTrunk, missing.max(1));
-        missing = missing.saturating_sub(count);
+    if trunk::is_missing(draft) {
+        match trunk::begin(draft, missing) {
+            Some(count) => missing = missing.saturating_sub(count),
+            None => return,
+        }
     }
     missing = grow(draft, missing);
     let waits = draft
@@ -45,7 +47,7 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
         .iter()
         .any(|o| creates(o) && o.last_error.is_some());
     // What there will be room for in a moment is not worth an ENI.
-    let (soon, patience) = room::soon(draft);
+    let (soon, patience) = forecast::soon(draft);
     if let Some(patience) = patience.filter(|_| missing > 0) {
         draft.wake_after(patience);
     }
@@ -69,8 +71,7 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
 /// Addresses that are wanted, not there, and not on their way.
 fn missing(draft: &mut Draft<'_>) -> usize {
     let pool = draft.observed.record.spec.pool.clone().unwrap_or_default();
-    let size = |count: i32| usize::try_from(count).unwrap_or(0);
-    let there = binding::free_addresses(&draft.status).len() + draft.coming();
+    let there = binding::free_addresses(&draft.status).len() + forecast::coming(draft);
     let min = size(pool.min_pool_size);
     let mut missing = (draft.waiting.len() + min).saturating_sub(there);
     let calm = draft.unchanged_for();
@@ -84,11 +85,12 @@ fn missing(draft: &mut Draft<'_>) -> usize {
 
 /// What the one-time warm-up still lacks. It never asks for more than the node can have, and is over
 /// for good when it has been reached once.
-fn warm_up(draft: &mut Draft<'_>, size: usize) -> usize {
+fn warm_up(draft: &mut Draft<'_>, wanted: usize) -> usize {
     if draft.status.warm_up_completed {
         return 0;
     }
-    let target = size.min(draft.per_adapter() * shared_places(draft));
+    let capacity = draft.capacity();
+    let target = wanted.min(capacity.addresses());
     let nics = draft
         .status
         .network_interfaces
@@ -96,22 +98,12 @@ fn warm_up(draft: &mut Draft<'_>, size: usize) -> usize {
         .filter(|nic| binding::is_shared(nic));
     let have: usize = nics
         .filter(|nic| nic.status == NicStatus::InUse)
-        .map(|nic| nic.ipv4.len())
+        .map(|nic| capacity.room(nic).used)
         .sum();
     draft.status.warm_up_target = i32::try_from(target).unwrap_or(i32::MAX);
     draft.status.warm_up_allocated_count = i32::try_from(have.min(target)).unwrap_or(i32::MAX);
     draft.status.warm_up_completed = have >= target;
-    target.saturating_sub(have + draft.coming())
-}
-
-/// ENIs that pods may share on this node.
-pub(super) fn shared_places(draft: &Draft<'_>) -> usize {
-    let flavors = draft.observed.record.spec.flavor.iter();
-    flavors
-        .filter(|flavor| flavor.traffic_mode == TrafficMode::Standard)
-        .filter(|flavor| matches!(flavor.kind, EniKind::Secondary | EniKind::Trunk))
-        .map(|flavor| usize::try_from(flavor.count).unwrap_or(0))
-        .sum()
+    target.saturating_sub(have + forecast::coming(draft))
 }
 
 fn may_begin(draft: &Draft<'_>) -> bool {
@@ -128,60 +120,36 @@ pub(super) fn has_place(draft: &Draft<'_>) -> bool {
         .filter(|nic| !nic.unschedulable)
         .count();
     let beginning = draft.status.operations.iter().filter(|o| creates(o)).count();
-    let of_instance = usize::try_from(draft.observed.record.spec.node_cap.adapters - 1).unwrap_or(0);
-    let reserved = usize::from(wants_trunk(draft));
-    shared + beginning + reserved < shared_places(draft) && draft.places_taken() + reserved < of_instance
-}
-
-fn wants_trunk(draft: &Draft<'_>) -> bool {
-    let wanted = draft
-        .observed
-        .record
-        .spec
-        .eni
-        .as_ref()
-        .is_some_and(|eni| eni.enable_trunk);
-    let is_trunk = |nic: &Nic| nic.kind == Some(EniKind::Trunk) && nic.status != NicStatus::Deleting;
-    let there = draft.status.network_interfaces.values().any(is_trunk);
-    let coming = draft
-        .status
-        .operations
-        .iter()
-        .any(|o| matches!(o.kind, OperationKind::CreateTrunk | OperationKind::AttachTrunk));
-    let of_instance = usize::try_from(draft.observed.record.spec.node_cap.adapters - 1).unwrap_or(0);
-    wanted && !there && !coming && draft.places_taken() < of_instance
+    let capacity = draft.capacity();
+    let reserved = usize::from(trunk::is_missing(draft));
+    shared + beginning + reserved < capacity.shared_enis()
+        && draft.places_taken() + reserved < capacity.enis()
 }
 
 /// Assigns to ENIs that have room.
 fn grow(draft: &mut Draft<'_>, mut missing: usize) -> usize {
-    let per_adapter = draft.per_adapter();
+    let capacity = draft.capacity();
     let mut rooms: Vec<(String, String, usize)> = draft
         .status
         .network_interfaces
         .values()
-        .filter(|nic| binding::serves(nic) && nic.ipv4.len() < per_adapter)
-        .filter(|nic| !draft.is_busy(&nic.id))
-        .map(|nic| {
-            (
-                nic.id.clone(),
-                nic.vswitch_id.clone(),
-                per_adapter - nic.ipv4.len(),
-            )
-        })
+        .filter(|nic| binding::serves(nic) && !draft.is_busy(&nic.id))
+        .map(|nic| (nic.id.clone(), nic.vswitch_id.clone(), capacity.room(nic).left()))
+        .filter(|(_, _, room)| *room > 0)
         .collect();
     rooms.sort_by_key(|(id, _, room)| (Reverse(*room), id.clone()));
     for (eni, vswitch, room) in rooms {
         if missing == 0 || !may_begin(draft) {
             break;
         }
-        let Some(left) = left_in(draft, &vswitch) else {
-            if is_exhausted(draft, &vswitch) {
+        let Some(left) = draft.stock.left_in(&vswitch) else {
+            if draft.stock.is_exhausted(&vswitch) {
                 draft.note(&eni, condition::INSUFFICIENT_IP, exhausted_words(&vswitch));
             }
             continue;
         };
         let count = missing.min(room).min(BATCH).min(left);
-        use_up(draft, &vswitch, count);
+        draft.stock.take(&vswitch, count);
         let id = draft.new_id();
         draft.status.operations.push(Operation {
             id,
@@ -203,35 +171,14 @@ pub(super) fn exhausted_words(vswitch: &str) -> String {
     format!("vSwitch {vswitch} has no free address left")
 }
 
-/// Addresses left in a vSwitch; `None` when there are none. One that is not among the node's own any more
-/// is still asked as long as it has some.
-pub(super) fn left_in(draft: &Draft<'_>, vswitch: &str) -> Option<usize> {
-    let known = draft.vswitches.iter().find(|v| v.id == vswitch);
-    let known = known.or_else(|| draft.observed.vswitches.iter().find(|v| v.id == vswitch))?;
-    usize::try_from(known.available).ok().filter(|left| *left > 0)
-}
-
-/// Whether a vSwitch is known to have no address left. Of one that is not known nothing is said.
-pub(super) fn is_exhausted(draft: &Draft<'_>, vswitch: &str) -> bool {
-    let known = draft.observed.vswitches.iter().find(|v| v.id == vswitch);
-    known.is_some_and(|known| known.available <= 0)
-}
-
-fn use_up(draft: &mut Draft<'_>, vswitch: &str, count: usize) {
-    let count = i64::try_from(count).unwrap_or(0);
-    if let Some(known) = draft.vswitches.iter_mut().find(|v| v.id == vswitch) {
-        known.available -= count;
-    }
-}
-
 /// Begins a new ENI with up to `wanted` addresses, all of them in the one call; gives how many.
-fn begin_create(draft: &mut Draft<'_>, kind: OperationKind, wanted: usize) -> usize {
+pub(super) fn begin_create(draft: &mut Draft<'_>, kind: OperationKind, wanted: usize) -> usize {
     let Some(parameters) = parameters(draft, wanted) else {
         return 0;
     };
-    let count = usize::try_from(parameters.ipv4_count).unwrap_or(0);
+    let count = parameters.address_count(Family::V4);
     let vswitch_id = parameters.vswitch_id.clone();
-    use_up(draft, &vswitch_id, count);
+    draft.stock.take(&vswitch_id, count);
     let id = draft.new_id();
     draft.status.operations.push(Operation {
         id,
@@ -254,18 +201,10 @@ pub(super) fn parameters(draft: &Draft<'_>, wanted: usize) -> Option<RequestPara
         .observed
         .seed
         .wrapping_add(draft.status.operations.len() as u64);
-    let count = wanted.min(draft.per_adapter()).clamp(1, MAX_CREATE);
-    // One with too few for the whole ENI is taken only where no other is left: an ENI cannot move.
-    let enough: Vec<Candidate> = draft
-        .vswitches
-        .iter()
-        .filter(|vswitch| vswitch.available >= i64::try_from(count).unwrap_or(1))
-        .cloned()
-        .collect();
-    let policy = &options.vswitch_select_policy;
-    let chosen =
-        choose(policy, zone, &enough, seed).or_else(|_| choose(policy, zone, &draft.vswitches, seed));
-    let chosen = chosen.ok()?;
+    let count = wanted.min(draft.capacity().per_eni()).clamp(1, MAX_CREATE);
+    let chosen = draft
+        .stock
+        .choose(&options.vswitch_select_policy, zone, count, seed)?;
     let count = count.min(usize::try_from(chosen.available).unwrap_or(1)).max(1);
     Some(RequestParameters {
         vswitch_id: chosen.id.clone(),

@@ -9,29 +9,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_crds::node::{Nic, NicCondition, NicStatus};
 use terway_crds::{EniKind, Family, Operation, TerwayNodeStatus, TrafficMode};
 
-use super::{Call, Known, Observed, Plan, attaches, creates, index};
+use super::vswitches::Stock;
+use super::{Call, Observed, Plan, creates, index};
 use crate::binding::{self, Around};
 use crate::cloud::{CloudEni, EniKind as CloudKind, EniStatus};
-use crate::intent::elapsed;
-use crate::vswitch::Candidate;
-
-/// What people are told. The reason of the event follows from it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    Created(String),
-    CreateRefused(String),
-    Attached(String),
-    AttachRefused(String),
-    /// More addresses were not to be had.
-    AllocRefused(String),
-    /// The cloud and the record disagree.
-    Invalid(String),
-    /// An ENI has other security groups than the configuration says; nobody repairs that.
-    SecurityGroups(String),
-    Synced,
-    /// An ENI is to be replaced.
-    Draining(String),
-}
+use crate::intent::{Evidence, elapsed};
+use crate::news::News;
+use crate::room::Capacity;
 
 pub(super) struct Draft<'a> {
     pub(super) observed: &'a Observed<'a>,
@@ -42,8 +26,7 @@ pub(super) struct Draft<'a> {
     pub(super) bound: BTreeMap<String, IpAddr>,
     pub(super) adjusted: bool,
     pub(super) wake: Option<Duration>,
-    /// vSwitches to choose from, less what this plan takes of them.
-    pub(super) vswitches: Vec<Candidate>,
+    pub(super) stock: Stock<'a>,
     /// Addresses that could not be found a place.
     pub(super) unmet: usize,
     begun: usize,
@@ -53,7 +36,6 @@ impl<'a> Draft<'a> {
     pub(super) fn new(observed: &'a Observed<'a>) -> Self {
         let eni = observed.record.spec.eni.as_ref();
         let options = eni.map(|eni| eni.vswitch_options.as_slice()).unwrap_or_default();
-        let option = |id: &String| observed.vswitches.iter().find(|vswitch| vswitch.id == *id);
         Self {
             observed,
             status: observed.record.status.clone().unwrap_or_default(),
@@ -63,7 +45,7 @@ impl<'a> Draft<'a> {
             bound: BTreeMap::new(),
             adjusted: false,
             wake: None,
-            vswitches: options.iter().filter_map(option).cloned().collect(),
+            stock: Stock::new(options, observed.vswitches),
             unmet: 0,
             begun: 0,
         }
@@ -110,12 +92,12 @@ impl<'a> Draft<'a> {
         self.wake = Some(self.wake.map_or(time, |known| known.min(time)));
     }
 
-    pub(super) fn known(&self, operation: &Operation) -> Known {
+    pub(super) fn evidence(&self, operation: &Operation) -> Evidence {
         let known = self.observed.known.get(index(operation));
         known
-            .filter(|known| known.evidence.attempt == operation.attempt)
+            .filter(|evidence| evidence.attempt == operation.attempt)
             .cloned()
-            .unwrap_or_else(|| Known::inherited(operation.attempt))
+            .unwrap_or_else(|| Evidence::inherited(operation.attempt))
     }
 
     /// Whether some operation of this ENI is under way.
@@ -145,39 +127,15 @@ impl<'a> Draft<'a> {
         format!("{:x}-{}", self.observed.now.as_microsecond(), self.begun)
     }
 
+    /// What the ENIs of the node can hold.
+    pub(super) fn capacity(&self) -> Capacity<'a> {
+        Capacity::of(&self.observed.record.spec, Family::V4)
+    }
+
     /// ENIs that take up places of the instance, or are about to.
     pub(super) fn places_taken(&self) -> usize {
         let beginning = self.status.operations.iter().filter(|o| creates(o)).count();
         self.status.network_interfaces.len() + beginning
-    }
-
-    pub(super) fn per_adapter(&self) -> usize {
-        usize::try_from(self.observed.record.spec.node_cap.ipv4_per_adapter).unwrap_or(0)
-    }
-
-    /// Addresses that operations under way will bring.
-    pub(super) fn coming(&self) -> usize {
-        // One that was refused and waits for its next attempt may be refused again.
-        let waits = |o: &Operation| {
-            o.started_at
-                .as_ref()
-                .is_some_and(|time| time.0 > self.observed.now)
-        };
-        let operations = self.status.operations.iter().filter(|o| !waits(o));
-        let asked: i32 = operations
-            .map(|operation| match &operation.parameters {
-                Some(parameters) if creates(operation) => parameters.ipv4_count.max(1),
-                _ if attaches(operation) => 0,
-                _ if operation.addresses.is_empty() => operation.count,
-                _ => 0,
-            })
-            .sum();
-        let attaching = self.status.network_interfaces.values();
-        let attaching: usize = attaching
-            .filter(|nic| nic.status == NicStatus::Attaching && binding::is_shared(nic))
-            .map(|nic| nic.ipv4.values().filter(|ip| binding::is_free(ip)).count())
-            .sum();
-        attaching + usize::try_from(asked).unwrap_or(0)
     }
 
     pub(super) fn note(&mut self, eni: &str, condition: &str, message: String) {
@@ -203,9 +161,9 @@ impl<'a> Draft<'a> {
 
     fn complete_cidrs(&mut self) {
         for nic in self.status.network_interfaces.values_mut() {
-            let known = self.observed.vswitches.iter().find(|v| v.id == nic.vswitch_id);
+            let cidrs = self.stock.cidrs_of(&nic.vswitch_id);
             for family in Family::SERVED {
-                let net = known.and_then(|known| known.cidrs.of(family));
+                let net = cidrs.and_then(|cidrs| cidrs.of(family));
                 if let Some(net) = net.filter(|_| nic.cidr(family) == Ok(None)) {
                     nic.set_cidr(net);
                 }

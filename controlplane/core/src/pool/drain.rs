@@ -6,8 +6,8 @@ use terway_crds::EniKind;
 use terway_crds::names::condition;
 use terway_crds::node::{Nic, NicCondition, NicStatus};
 
-use super::draft::{Draft, News};
-use super::{demand, places_are_full};
+use super::draft::Draft;
+use super::{demand, news};
 use crate::binding::{self, DRAINING};
 
 /// A vSwitch that has addresses again ends the draining, and the trouble of its ENIs.
@@ -19,7 +19,7 @@ pub(super) fn recover(draft: &mut Draft<'_>) {
         .filter(|nic| {
             nic.conditions.contains_key(DRAINING) || nic.conditions.contains_key(condition::INSUFFICIENT_IP)
         })
-        .filter(|nic| nic.status == NicStatus::InUse && demand::left_in(draft, &nic.vswitch_id).is_some())
+        .filter(|nic| nic.status == NicStatus::InUse && draft.stock.left_in(&nic.vswitch_id).is_some())
         .map(|nic| nic.id.clone())
         .collect();
     for id in recovered {
@@ -36,7 +36,7 @@ pub(super) fn drain(draft: &mut Draft<'_>) {
     if draft.observed.settings.degradation.keeps_everything() {
         return;
     }
-    if draft.unmet > 0 && places_are_full(draft) && draft.status.operations.is_empty() {
+    if draft.unmet > 0 && !demand::has_place(draft) && draft.status.operations.is_empty() {
         choose(draft);
     }
     let empty: Vec<String> = draft
@@ -44,7 +44,7 @@ pub(super) fn drain(draft: &mut Draft<'_>) {
         .network_interfaces
         .values()
         .filter(|nic| nic.conditions.contains_key(DRAINING) && nic.status == NicStatus::InUse)
-        .filter(|nic| binding::bound_count(nic) == 0 && !draft.is_busy(&nic.id))
+        .filter(|nic| draft.capacity().room(nic).bound == 0 && !draft.is_busy(&nic.id))
         .map(|nic| nic.id.clone())
         .collect();
     for id in empty {
@@ -60,21 +60,21 @@ fn choose(draft: &mut Draft<'_>) {
     if draft.status.network_interfaces.values().any(already) || demand::parameters(draft, 1).is_none() {
         return;
     }
-    let per_adapter = draft.per_adapter();
+    let capacity = draft.capacity();
     let stuck = draft
         .status
         .network_interfaces
         .values()
         .filter(|nic| binding::serves(nic) && nic.kind != Some(EniKind::Trunk))
-        .filter(|nic| nic.ipv4.len() < per_adapter && demand::is_exhausted(draft, &nic.vswitch_id))
-        .min_by_key(|nic| (binding::bound_count(nic), nic.id.clone()))
+        .filter(|nic| capacity.room(nic).left() > 0 && draft.stock.is_exhausted(&nic.vswitch_id))
+        .min_by_key(|nic| (capacity.room(nic).bound, nic.id.clone()))
         .map(|nic| (nic.id.clone(), nic.vswitch_id.clone()));
     let Some((id, vswitch)) = stuck else { return };
     let message = format!(
         "{}: this ENI takes no new pods and is replaced when its last one is gone",
         demand::exhausted_words(&vswitch)
     );
-    draft.news.push(News::Draining(format!("ENI {id}: {message}")));
+    draft.news.push(news::draining(format!("ENI {id}: {message}")));
     let now = draft.observed.now;
     if let Some(nic) = draft.status.network_interfaces.get_mut(&id) {
         nic.conditions.insert(

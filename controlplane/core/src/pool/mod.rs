@@ -7,33 +7,34 @@
 //! of one ENI never overlap; those of different ENIs do.
 
 mod adopt;
-mod answer;
 mod demand;
 mod draft;
 mod drain;
-mod room;
+mod forecast;
+mod news;
+mod operation;
 mod settle;
 mod shrink;
-mod sufficient;
 #[cfg(test)]
 mod tests;
+mod trunk;
+mod vswitches;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use terway_crds::{NodeRuntime, Operation, OperationKind, TerwayNode, TerwayNodeStatus};
+use terway_crds::{NodeRuntime, TerwayNode, TerwayNodeStatus};
 
 use crate::cloud::{CloudEni, EniObservation};
 use crate::degradation::Degradation;
-use crate::intent::{IntentId, Limits};
-use crate::node::TRUNK_INDEX;
+use crate::intent::{Evidence, Limits};
+use crate::news::News;
 use crate::pod::PodFacts;
 use crate::vswitch::Candidate;
 
-pub use answer::{Known, Refused, Reply, remember};
-pub use draft::News;
-pub use sufficient::is_sufficient;
+pub use operation::{attaches, creates, index, intent, note_written};
+pub use trunk::TRUNK_READY;
 
 /// Most addresses that one AssignPrivateIpAddresses asks for, and one Unassign gives back.
 pub const BATCH: usize = 10;
@@ -78,7 +79,7 @@ pub struct Observed<'a> {
     /// `None` when no agent ever reported.
     pub runtime: Option<&'a NodeRuntime>,
     /// What this process knows of operations, by [`index`].
-    pub known: &'a BTreeMap<String, Known>,
+    pub known: &'a BTreeMap<String, Evidence>,
     /// What the poller saw last of ENIs that are being attached, and when.
     pub seen: &'a BTreeMap<String, (EniObservation, Timestamp)>,
     /// ENIs that NetworkInterfaces have: those of pods, and those on their way out.
@@ -142,45 +143,6 @@ pub struct Plan {
     pub wake: Option<Duration>,
 }
 
-/// Name of an operation among those of its node: part of its token and of its tag.
-pub fn index(operation: &Operation) -> &str {
-    // The trunk's operations had no id in the first version.
-    match operation.id.as_str() {
-        "" => TRUNK_INDEX,
-        id => id,
-    }
-}
-
-/// Identity of the attempt of an operation.
-pub fn intent(record: &TerwayNode, operation: &Operation) -> IntentId {
-    IntentId {
-        owner_uid: record.metadata.uid.clone().unwrap_or_default(),
-        index: index(operation).to_owned(),
-        attempt: operation.attempt,
-    }
-}
-
-/// Whether an operation makes an ENI.
-pub fn creates(operation: &Operation) -> bool {
-    matches!(
-        operation.kind,
-        OperationKind::CreateEni | OperationKind::CreateTrunk
-    )
-}
-
-/// Whether an operation attaches an ENI.
-pub fn attaches(operation: &Operation) -> bool {
-    matches!(
-        operation.kind,
-        OperationKind::AttachEni | OperationKind::AttachTrunk
-    )
-}
-
-/// Whether the node can have no further ENI.
-fn places_are_full(draft: &draft::Draft<'_>) -> bool {
-    !demand::has_place(draft)
-}
-
 /// Plans for one node.
 pub fn plan(observed: &Observed<'_>) -> Plan {
     let mut draft = draft::Draft::new(observed);
@@ -199,5 +161,6 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
     demand::begin(&mut draft);
     drain::drain(&mut draft);
     shrink::shrink(&mut draft);
+    trunk::tell(&mut draft);
     draft.finish()
 }

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use terway_crds::node::{IpStatus, Nic, NicStatus};
-use terway_crds::{EniKind, Operation, OperationKind};
+use terway_crds::{EniKind, Family, Operation, OperationKind};
 
 use super::draft::{Draft, at};
-use super::{BATCH, MAX_OPERATIONS, adopt};
+use super::{BATCH, MAX_OPERATIONS, adopt, forecast};
 use crate::binding;
 use crate::go_duration;
 use crate::intent::elapsed;
+use crate::room::{Room, size};
 
 /// Gives back what is too much. Nothing is while pods wait, while addresses are on their way, or
 /// before the time between two looks has passed.
 pub(super) fn shrink(draft: &mut Draft<'_>) {
-    let calm = draft.waiting.is_empty() && draft.unmet == 0 && draft.coming() == 0;
+    let calm = draft.waiting.is_empty() && draft.unmet == 0 && forecast::coming(draft) == 0;
     if !calm || adopt::is_due(draft) || draft.observed.settings.degradation.keeps_everything() {
         return;
     }
@@ -22,7 +23,6 @@ pub(super) fn shrink(draft: &mut Draft<'_>) {
     let period = go_duration::parse(&pool.pool_sync_period)
         .filter(|period| !period.is_zero())
         .unwrap_or(draft.observed.settings.pool_period);
-    let size = |count: i32| usize::try_from(count).unwrap_or(0);
     let idle = binding::free_addresses(&draft.status).len();
     let surplus = idle.saturating_sub(size(pool.max_pool_size.max(pool.min_pool_size)));
     let left = period.saturating_sub(elapsed(draft.observed.adjusted, draft.observed.now));
@@ -70,30 +70,31 @@ fn reclaim(draft: &mut Draft<'_>, idle: usize, min: usize) -> usize {
     let share = (draft.observed.seed % 1000) as f64 / 1000.0;
     let interval = interval.mul_f64(1.0 + jitter.clamp(0.0, 1.0) * share);
     draft.status.next_idle_ip_reclaim_time = at(now + interval);
-    spare.min(usize::try_from(reclaim.batch_size).unwrap_or(0))
+    spare.min(size(reclaim.batch_size))
 }
 
 /// Takes `excess` idle addresses, from the emptiest ENIs first: a whole ENI where all of it is idle,
 /// single addresses otherwise. The primary address goes only with its ENI.
 fn give_back(draft: &mut Draft<'_>, mut excess: usize) {
-    let mut nics: Vec<(usize, usize, String)> = draft
+    let capacity = draft.capacity();
+    let mut nics: Vec<(Room, String)> = draft
         .status
         .network_interfaces
         .values()
         .filter(|nic| nic.status == NicStatus::InUse && binding::is_shared(nic))
         .filter(|nic| !draft.is_busy(&nic.id))
-        .map(|nic| (binding::bound_count(nic), nic.ipv4.len(), nic.id.clone()))
+        .map(|nic| (capacity.room(nic), nic.id.clone()))
         .collect();
-    nics.sort();
-    for (bound, _, id) in nics {
+    nics.sort_by_key(|(room, id)| (room.bound, room.used, id.clone()));
+    for (room, id) in nics {
         if excess == 0 {
             return;
         }
         let Some(nic) = draft.status.network_interfaces.get_mut(&id) else {
             continue;
         };
-        if bound == 0 && nic.kind == Some(EniKind::Secondary) && nic.ipv4.len() <= excess {
-            excess -= nic.ipv4.len();
+        if room.bound == 0 && nic.kind == Some(EniKind::Secondary) && room.used <= excess {
+            excess -= room.used;
             nic.status = NicStatus::Deleting;
             continue;
         }
@@ -125,15 +126,15 @@ fn give_back(draft: &mut Draft<'_>, mut excess: usize) {
 /// Marks idle addresses, the highest first: pods are given the lowest.
 fn mark(nic: &mut Nic, most: usize) -> Vec<String> {
     let mut idle: Vec<std::net::IpAddr> = nic
-        .ipv4
+        .addresses(Family::V4)
         .values()
         .filter(|ip| binding::is_free(ip) && !ip.primary)
-        .filter_map(|ip| ip.ip.parse().ok())
+        .filter_map(|ip| ip.address(Family::V4).ok())
         .collect();
     idle.sort_unstable();
     let chosen: Vec<String> = idle.iter().rev().take(most).map(ToString::to_string).collect();
     for address in &chosen {
-        if let Some(ip) = nic.ipv4.get_mut(address) {
+        if let Some(ip) = nic.addresses_mut(Family::V4).get_mut(address) {
             ip.status = IpStatus::Deleting;
         }
     }

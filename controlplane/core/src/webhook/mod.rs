@@ -4,7 +4,6 @@
 //! patch, warnings, or a refusal whose sentence says what to change.
 
 mod allocation;
-mod defaults;
 mod matching;
 mod networks;
 mod patch;
@@ -15,7 +14,6 @@ mod refusal;
 mod resources;
 
 pub use allocation::AllocationProblem;
-pub use defaults::{DefaultsError, NetworkDefaults};
 pub use matching::{PassedOver, Reason, Selection, select, selects};
 pub use patch::PatchOperation;
 pub use pod::{PodMutation, PodReview, PodSettings, PodVerdict, Untouched, review};

@@ -9,9 +9,10 @@ use kube_core::ResourceExt;
 use terway_crds::names::annotation;
 use terway_crds::{EniType, NetworkRequest, PodNetwork, PodNetworking, PodNetworks, VSwitchSelectionPolicy};
 
-use super::{NetworkDefaults, Refusal, allocation, matching};
+use super::{Refusal, allocation, matching};
 use crate::carrier::Carrier;
 use crate::cloud::MAX_SECURITY_GROUPS;
+use crate::eni_config::{ConfigProblem, EniConfig};
 
 /// The interface every pod has; only it takes the cluster's defaults.
 pub(super) const FIRST_INTERFACE: &str = "eth0";
@@ -169,18 +170,14 @@ fn named_or_first(name: String) -> String {
 /// Fills in what the cluster has a default for, and checks the rest.
 pub(super) fn complete(
     networks: &mut [PodNetwork],
-    defaults: Option<&NetworkDefaults>,
+    defaults: Result<Option<&EniConfig>, &ConfigProblem>,
     owner_without_names: Option<&str>,
 ) -> Result<(), Refusal> {
     for network in networks.iter_mut() {
         network.allocation_type.get_or_insert_default();
-        if let Some(defaults) = defaults.filter(|_| network.interface == FIRST_INTERFACE) {
-            if network.vswitch_options.is_empty() {
-                network.vswitch_options = defaults.all_vswitches();
-            }
-            if network.security_group_ids.is_empty() {
-                network.security_group_ids = defaults.security_groups.clone();
-            }
+        let lacks = network.vswitch_options.is_empty() || network.security_group_ids.is_empty();
+        if lacks && network.interface == FIRST_INTERFACE {
+            take_defaults(network, defaults)?;
         }
         check(network, owner_without_names)?;
     }
@@ -199,6 +196,26 @@ pub(super) fn carrier(networks: &[PodNetwork], enable_trunk: bool) -> Result<Car
         })?;
     }
     Ok(carrier)
+}
+
+fn take_defaults(
+    network: &mut PodNetwork,
+    defaults: Result<Option<&EniConfig>, &ConfigProblem>,
+) -> Result<(), Refusal> {
+    let defaults = defaults.map_err(|problem| Refusal::NoDefaults {
+        interface: network.interface.clone(),
+        problem: problem.clone(),
+    })?;
+    let Some(defaults) = defaults else {
+        return Ok(());
+    };
+    if network.vswitch_options.is_empty() {
+        network.vswitch_options = defaults.all_vswitches();
+    }
+    if network.security_group_ids.is_empty() {
+        network.security_group_ids.clone_from(&defaults.security_groups);
+    }
+    Ok(())
 }
 
 fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), Refusal> {

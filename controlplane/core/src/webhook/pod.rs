@@ -10,8 +10,9 @@ use terway_crds::{PodEni, PodNetwork, PodNetworking, PodNetworks};
 
 use super::networks::Asked;
 use super::patch::PatchOperation;
-use super::{NetworkDefaults, PassedOver, Refusal, matching, networks, placement, resources};
+use super::{PassedOver, Refusal, matching, networks, placement, resources};
 use crate::carrier::Carrier;
+use crate::eni_config::{ConfigProblem, EniConfig};
 use crate::pod::PodFacts;
 
 /// Settings of the cluster that the review follows.
@@ -35,7 +36,9 @@ pub struct PodReview<'a, N> {
     pub networkings: &'a [N],
     /// PodENI of the pod's own namespace and name, when there is one.
     pub previous: Option<&'a PodEni>,
-    pub defaults: Option<&'a NetworkDefaults>,
+    /// The cluster's eni-config, which names vSwitches and security groups for networks that name none.
+    /// `None` where no eni-config exists. A problem matters only to a pod that needs one of the defaults.
+    pub defaults: Result<Option<&'a EniConfig>, &'a ConfigProblem>,
     pub settings: &'a PodSettings,
 }
 

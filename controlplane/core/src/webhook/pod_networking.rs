@@ -6,10 +6,11 @@ use kube_core::Selector;
 use serde_json::json;
 use terway_crds::{EniType, PodNetworking, PodNetworkingSpec};
 
+use super::PatchOperation;
 use super::allocation::{self, AllocationProblem};
-use super::{NetworkDefaults, PatchOperation};
 use crate::carrier::{Carrier, NotServed};
 use crate::cloud::MAX_SECURITY_GROUPS;
+use crate::eni_config::EniConfig;
 
 /// Settings of the cluster that the review follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub enum PodNetworkingProblem {
 }
 
 /// Fills in the cluster's vSwitches and security groups where the PodNetworking names none.
-pub fn fill(networking: &PodNetworking, defaults: Option<&NetworkDefaults>) -> Vec<PatchOperation> {
+pub fn fill(networking: &PodNetworking, defaults: Option<&EniConfig>) -> Vec<PatchOperation> {
     let Some(defaults) = defaults else {
         return Vec::new();
     };

@@ -6,6 +6,7 @@ use super::allocation::AllocationProblem;
 use super::matching::Reason;
 use crate::carrier::NotServed;
 use crate::cloud::MAX_SECURITY_GROUPS;
+use crate::eni_config::ConfigProblem;
 
 /// Why a pod is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,13 @@ pub enum Refusal {
         "interface {interface} has no security group: name one in securityGroupIDs, or set security_groups in the ConfigMap eni-config"
     )]
     NoSecurityGroup { interface: String },
+    #[error(
+        "interface {interface} names no vSwitch or no security group, and those of the ConfigMap eni-config cannot be read: {problem}"
+    )]
+    NoDefaults {
+        interface: String,
+        problem: ConfigProblem,
+    },
     #[error("interface {interface}: {problem}")]
     NotServed { interface: String, problem: NotServed },
     #[error("interface {interface}: {problem}")]

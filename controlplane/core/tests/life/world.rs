@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_core::cloud::{CloudEni, EniKind, EniObservation, EniStatus, PrivateIp};
-use terway_core::intent::{Answer, Evidence, Limits, Lookup};
+use terway_core::intent::{Evidence, Limits, Lookup, Reply};
 use terway_core::network_interface::{self as ni, Holder, Memory};
 use terway_core::node::NodeFacts;
 use terway_core::pod::{self, Action, PodFacts, Settings};

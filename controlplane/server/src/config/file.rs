@@ -173,6 +173,13 @@ impl File {
         }
     }
 
+    /// A complaint about the one mode that this product does not have.
+    pub(super) fn not_centralized(&self) -> ConfigError {
+        ConfigError::NotCentralized {
+            path: self.path.clone(),
+        }
+    }
+
     fn one<T>(
         &self,
         key: &'static str,

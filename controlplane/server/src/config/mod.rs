@@ -72,6 +72,11 @@ pub enum ConfigError {
         found: String,
         expected: &'static str,
     },
+    #[error(
+        "{}: key \"centralizedIPAM\" is false, but the node agents of this product ask no cloud, so the control plane has to decide every address: set it to true or remove it",
+        .path.display()
+    )]
+    NotCentralized { path: PathBuf },
     #[error("{}: key {key:?} is missing: set it to {expected}", .path.display())]
     MissingKey {
         path: PathBuf,

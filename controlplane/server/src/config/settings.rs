@@ -45,7 +45,6 @@ pub struct Settings {
     pub webhook_port: u16,
     pub pod_max_concurrent: usize,
     pub pod_eni_max_concurrent: usize,
-    pub node_max_concurrent: usize,
     pub eni_max_concurrent: usize,
     /// Only nodes with all of these labels are handled.
     pub node_label_white_list: BTreeMap<String, String>,
@@ -66,8 +65,8 @@ pub struct Settings {
     pub every_pod_has_eni: bool,
     /// Calls a minute by name of the API.
     pub rate_limit: BTreeMap<String, u32>,
-    /// Shared ENIs; `None` when they are switched off.
-    pub shared: Option<Shared>,
+    /// Shared ENIs of nodes.
+    pub shared: Shared,
     /// What is left undone for the time being. Followed while the process runs.
     pub degradation: Degradation,
     /// Shortest `releaseAfter` of a Fixed PodNetworking. Our own key.
@@ -88,7 +87,6 @@ const KEYS: &[&str] = &[
     "webhookPort",
     "podMaxConcurrent",
     "podENIMaxConcurrent",
-    "nodeMaxConcurrent",
     "eniMaxConcurrent",
     "nodeLabelWhiteList",
     "controllers",
@@ -131,6 +129,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "writes to the API server are limited to 16 at once, not by a rate",
     ),
     ("backoffOverride", "nothing here waits by a fixed table"),
+    (
+        "nodeMaxConcurrent",
+        "nodes are worked on by multiIPNodeMaxConcurrent workers",
+    ),
     (
         "multiIPPodMaxConcurrent",
         "pods wake their node, and need no workers of their own",
@@ -182,7 +184,6 @@ impl Settings {
             webhook_port: file.number("webhookPort", 4443, "a port number", |port| *port > 0)?,
             pod_max_concurrent: workers(file, "podMaxConcurrent", 10)?,
             pod_eni_max_concurrent: workers(file, "podENIMaxConcurrent", 10)?,
-            node_max_concurrent: workers(file, "nodeMaxConcurrent", 10)?,
             eni_max_concurrent: workers(file, "eniMaxConcurrent", 300)?,
             node_label_white_list: file.map("nodeLabelWhiteList", "a map of label to value")?,
             controllers: ControllerSwitch::new(file.list("controllers")?).map_err(|entry| {
@@ -213,7 +214,10 @@ impl Settings {
     }
 }
 
-fn shared(file: &File) -> Result<Option<Shared>, ConfigError> {
+fn shared(file: &File) -> Result<Shared, ConfigError> {
+    if !file.flag("centralizedIPAM", true)? {
+        return Err(file.not_centralized());
+    }
     let shared = Shared {
         workers: workers(file, "multiIPNodeMaxConcurrent", 500)?,
         sync_period: file.duration("multiIPNodeSyncPeriod", Duration::from_secs(12 * 3600))?,
@@ -224,7 +228,7 @@ fn shared(file: &File) -> Result<Option<Shared>, ConfigError> {
         let expected = "a time above 0, such as 12h";
         return Err(file.bad("multiIPNodeSyncPeriod", "0".to_owned(), expected));
     }
-    Ok(file.flag("centralizedIPAM", false)?.then_some(shared))
+    Ok(shared)
 }
 
 fn workers(file: &File, key: &'static str, default: usize) -> Result<usize, ConfigError> {

@@ -114,6 +114,21 @@ fn what_must_be_given_is_named() {
 }
 
 #[test]
+fn the_control_plane_decides_every_address_or_does_not_start() {
+    let (by_default, _) = settings("").unwrap();
+    let (by_word, _) = settings("centralizedIPAM: true").unwrap();
+    assert_eq!(by_default.shared, by_word.shared);
+    let refusal = settings("centralizedIPAM: false").unwrap_err();
+    for words in [
+        "ctrl-config.yaml",
+        "\"centralizedIPAM\"",
+        "set it to true or remove it",
+    ] {
+        assert!(refusal.contains(words), "{refusal}");
+    }
+}
+
+#[test]
 fn keys_without_an_effect_are_told() {
     let (_, warnings) = settings("leaseLockName: x\nbackoffOverride: {eni_create: {steps: 3}}\n").unwrap();
     assert_eq!(warnings.len(), 2);

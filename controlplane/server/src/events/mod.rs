@@ -17,6 +17,20 @@ pub const LIMITS: Limits = Limits {
     rate: None,
 };
 
+/// News that a planner decided on.
+pub fn planned(news: terway_core::news::News) -> News {
+    use terway_core::news::Severity as Planned;
+    News {
+        severity: match news.severity {
+            Planned::Normal => Severity::Normal,
+            Planned::Warning => Severity::Warning,
+        },
+        reason: news.reason,
+        action: news.action,
+        note: news.note,
+    }
+}
+
 /// Reference to a pod.
 pub fn pod_reference(pod: &PodFacts) -> ObjectReference {
     ObjectReference {

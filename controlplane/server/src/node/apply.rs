@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use terway_core::cloud::InstanceTypeLimits;
-use terway_core::node::{NodeFacts, NodeSpecPlan, plan_publication, plan_spec};
+use terway_core::node::{NodeFacts, NodeSpecPlan, plan_publication, plan_spec, unknown_instance_type};
 use terway_crds::TerwayNodeSpec;
 use terway_crds::names::{finalizer, label};
 use terway_crds::node::NodeMetadata;
@@ -80,8 +80,9 @@ pub async fn describe(
         NodeSpecPlan::Unchanged | NodeSpecPlan::Write(_) => return Ok(None),
     };
     let Some(limits) = slot.released_while(limits_of(controller, &instance_type)).await? else {
-        let message = format!("the cloud does not know instance type {instance_type:?} of the node");
-        status::trouble(&controller.context, node, record, "UnknownInstanceType", message).await?;
+        let statements = [unknown_instance_type(&instance_type)];
+        status::tell(&controller.context, node, record, &statements);
+        status::say(&controller.context, record, &statements).await?;
         return Ok(Some(Next::After(Duration::from_secs(300))));
     };
     if let NodeSpecPlan::Write(spec) = plan_spec(node, record, Some(&limits)) {
@@ -119,7 +120,7 @@ pub async fn publish(
     sufficient: Option<bool>,
 ) -> Result<Option<Duration>, ReconcileError> {
     let now = Timestamp::now();
-    let mut publication = plan_publication(node, record, context.settings.shared.is_some());
+    let mut publication = plan_publication(node, record);
     let spread = seed(&node.uid).wrapping_add(node.version);
     let again = sufficient.map(|holds| publication.say_sufficient(node, holds, now, spread));
     if !publication.is_empty() {

@@ -4,23 +4,19 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use terway_core::carrier::check_node;
-use terway_core::conditions::{Statement, state};
+use terway_core::conditions::Statement;
 use terway_core::eni_config::{EniConfig, Place, resolve};
-use terway_core::node::{NodeFacts, too_small};
+use terway_core::node::{NodeFacts, large_enough};
 use terway_crds::TerwayNodeSpec;
-use terway_crds::names::{action, event, object};
+use terway_crds::names::object;
 
-use super::NodeController;
+use super::{NodeController, status};
 use crate::error::ReconcileError;
-use crate::events::{News, Severity, node_reference};
 use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next};
 
 /// Condition of a Node object: it follows eni-config as it is now.
 pub const CONFIGURED: &str = "Configured";
-/// Condition of a Node object: its instance type is large enough.
-pub const LARGE_ENOUGH: &str = "SufficientCapacity";
 
 /// What came of it.
 pub enum Configured {
@@ -37,7 +33,7 @@ pub async fn configure(
     node: &NodeFacts,
     record: &NodeRecord,
 ) -> Result<Configured, ReconcileError> {
-    let mut statements = vec![capacity(record, node)];
+    let mut statements = vec![large_enough(node, &record.spec)];
     match wanted(controller, key, node, record) {
         Wanted::Spec(spec, notes) => {
             if *spec != record.spec {
@@ -65,7 +61,7 @@ pub async fn configure(
             message,
         }),
     }
-    tell(controller, node, record, &statements);
+    status::tell(&controller.context, node, record, &statements);
     Ok(Configured::Settled(statements))
 }
 
@@ -76,34 +72,10 @@ pub fn spec_as_configured(
     node: &NodeFacts,
     record: &NodeRecord,
 ) -> Option<TerwayNodeSpec> {
-    controller.context.settings.shared?;
     match wanted(controller, key, node, record) {
         Wanted::Spec(spec, _) => Some(*spec),
         Wanted::Unknown | Wanted::Problem(..) => None,
     }
-}
-
-/// Writes what is to be said of a node that is not served, so that nothing else writes it.
-pub async fn say(
-    controller: &NodeController,
-    record: &NodeRecord,
-    statements: &[Statement<'static>],
-) -> Result<(), ReconcileError> {
-    let mut status = record.status.clone().unwrap_or_default();
-    let mut changed = false;
-    for statement in statements {
-        let generation = record.metadata.generation;
-        let now = jiff::Timestamp::now();
-        changed |= state(&mut status.conditions, statement.clone(), generation, now);
-    }
-    if changed {
-        controller
-            .context
-            .write
-            .write_node_status(record, &status)
-            .await?;
-    }
-    Ok(())
 }
 
 enum Wanted {
@@ -187,56 +159,5 @@ impl NodeController {
     /// Whether pods of the node get the annotation with their addresses.
     pub(super) fn notes_addresses(&self, node: &NodeFacts) -> bool {
         self.config_of(node).is_ok_and(|config| config.patch_pod_ips)
-    }
-}
-
-fn capacity(record: &NodeRecord, node: &NodeFacts) -> Statement<'static> {
-    if let Err(problem) = check_node(node) {
-        return Statement {
-            kind: LARGE_ENOUGH,
-            holds: false,
-            reason: "NotServed",
-            message: problem.to_string(),
-        };
-    }
-    let spec = &record.spec;
-    match too_small(&spec.node_metadata, &spec.node_cap) {
-        Some(message) => Statement {
-            kind: LARGE_ENOUGH,
-            holds: false,
-            reason: "InstanceTypeTooSmall",
-            message,
-        },
-        None => Statement {
-            kind: LARGE_ENOUGH,
-            holds: true,
-            reason: "InstanceTypeFits",
-            message: String::new(),
-        },
-    }
-}
-
-/// Events for what became wrong. The same words are told once an hour at most.
-fn tell(
-    controller: &NodeController,
-    node: &NodeFacts,
-    record: &NodeRecord,
-    statements: &[Statement<'static>],
-) {
-    let conditions = record.status.iter().flat_map(|status| &status.conditions);
-    let conditions: Vec<_> = conditions.collect();
-    for statement in statements.iter().filter(|statement| !statement.holds) {
-        let known = conditions
-            .iter()
-            .any(|c| c.type_ == statement.kind && c.status == "False" && c.message == statement.message);
-        if !known {
-            let news = News {
-                severity: Severity::Warning,
-                reason: event::CONFIG_ERROR,
-                action: action::CONFIG,
-                note: statement.message.clone(),
-            };
-            controller.context.events.tell(node_reference(node), None, news);
-        }
     }
 }

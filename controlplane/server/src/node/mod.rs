@@ -1,5 +1,4 @@
-//! The node controller: a Node object for each node, its trunk ENI, and what the Kubernetes node
-//! says about it.
+//! The node controller: a Node object for each node, its ENIs, and what the Kubernetes node says about them.
 
 mod apply;
 mod configure;
@@ -7,15 +6,12 @@ mod observe;
 mod pool;
 pub mod release;
 mod status;
-mod trunk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use parking_lot::Mutex;
-use terway_core::cloud::{CloudEni, InstanceTypeLimits};
+use terway_core::cloud::InstanceTypeLimits;
 use terway_core::node::NodeFacts;
 
 use crate::config::controllers;
@@ -27,17 +23,9 @@ use crate::vswitches::Remembered;
 
 use self::pool::Pools;
 
-/// What this process learned about a node; lost with it, on purpose.
-#[derive(Debug, Clone, Default)]
-struct Memory {
-    trunks: Option<Vec<CloudEni>>,
-    attach_sent: Option<Timestamp>,
-}
-
 /// Reconciles nodes, by name.
 pub struct NodeController {
     context: Arc<Context>,
-    memory: Mutex<HashMap<Key, Memory>>,
     /// Held while the cloud is asked: nodes of one type that come together ask once.
     limits: tokio::sync::Mutex<HashMap<String, InstanceTypeLimits>>,
     /// Of the shared ENIs of nodes; calls that run beside the workers write into it.
@@ -49,7 +37,6 @@ impl NodeController {
     pub fn new(context: Arc<Context>) -> Self {
         Self {
             context,
-            memory: Mutex::default(),
             limits: tokio::sync::Mutex::default(),
             pools: Arc::default(),
         }
@@ -87,35 +74,17 @@ impl NodeController {
     }
 
     /// Serves a node whose limits are known.
-    async fn serve(
-        &self,
-        key: &Key,
-        node: &NodeFacts,
-        record: &NodeRecord,
-        slot: &mut Slot,
-    ) -> Result<Next, ReconcileError> {
-        if self.context.settings.shared.is_none() {
-            apply::publish(&self.context, node, record, None).await?;
-            return trunk::reconcile(self, key, slot).await;
-        }
+    async fn serve(&self, key: &Key, node: &NodeFacts, record: &NodeRecord) -> Result<Next, ReconcileError> {
         let statements = match configure::configure(self, key, node, record).await? {
             configure::Configured::Settled(statements) => statements,
             configure::Configured::Wait(next) => return Ok(next),
         };
         if node.eni_only || record.spec.eni.is_none() {
             apply::publish(&self.context, node, record, None).await?;
-            configure::say(self, record, &statements).await?;
+            status::say(&self.context, record, &statements).await?;
             return Ok(Next::OnChange);
         }
         pool::reconcile(self, key, &statements).await
-    }
-
-    fn memory_of(&self, key: &Key) -> Memory {
-        self.memory.lock().get(key).cloned().unwrap_or_default()
-    }
-
-    fn remember(&self, key: &Key, change: impl FnOnce(&mut Memory)) {
-        change(self.memory.lock().entry(key.clone()).or_default());
     }
 }
 
@@ -127,13 +96,15 @@ impl Reconciler for NodeController {
         let white_list = &self.context.settings.node_white_list;
         match (&seen.node, &seen.record) {
             (None, None) => {
-                self.memory.lock().remove(key);
                 self.pools.forget(key);
                 Ok(Next::OnChange)
             }
             (_, Some(record)) if record.metadata.deletion_timestamp.is_some() => {
-                self.memory.lock().remove(key);
-                if self.pools.is_busy(key) {
+                if self
+                    .context
+                    .attempts
+                    .is_busy(record.metadata.uid.as_deref().unwrap_or_default())
+                {
                     // Its answer wakes us, and says what else there is to release.
                     return Ok(Next::After(Duration::from_secs(1)));
                 }
@@ -149,7 +120,7 @@ impl Reconciler for NodeController {
                 if let Some(next) = apply::describe(self, node, record, slot).await? {
                     return Ok(next);
                 }
-                self.serve(key, node, record, slot).await
+                self.serve(key, node, record).await
             }
         }
     }

@@ -1,20 +1,15 @@
 //! A node that is gone: its Node object goes when what it holds on to has another owner.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_cloud::EniFilter;
-use terway_core::binding;
-use terway_core::intent::{Lookup, Resolution, resolve};
+use terway_core::conditions::Statement;
 use terway_core::network_interface::for_release;
-use terway_core::node::{NodeFacts, release as held_enis};
+use terway_core::node::{Leaving, NodeFacts, Release, held_back as why_held_back, plan_release};
 use terway_core::pod::PodFacts;
-use terway_core::pool::{creates, index, intent};
-use terway_crds::names::{finalizer, label, tag};
-use terway_crds::node::Ip;
-use terway_crds::{Operation, TerwayNodeStatus};
+use terway_crds::names::{condition, finalizer, label, tag};
 
 use super::status;
 use crate::context::Context;
@@ -31,82 +26,37 @@ pub async fn node_gone(context: &Context, record: &NodeRecord) -> Result<Next, R
     Ok(Next::OnChange)
 }
 
-/// Whether a Node object that is to go has to stay for now, and until when: while nothing may be given back, and while
-/// pods of a node that is still there use its ENIs. Says so in its conditions.
+/// Whether a Node object that is to go has to stay for now, and until when. Says why in its conditions.
 pub async fn held_back(
     context: &Context,
     node: Option<&NodeFacts>,
     record: &NodeRecord,
 ) -> Result<Option<Next>, ReconcileError> {
-    if context.degradation.now().keeps_everything() {
-        let message = "nothing is given back until degradation in ctrl-config.yaml is lifted".to_owned();
-        status::say(context, record, false, "Degraded", message).await?;
-        return Ok(Some(Next::OnChange));
-    }
-    // A node of the same name with another UID is another node.
-    let owners = record.metadata.owner_references.iter().flatten();
-    let Some(node) = node.filter(|node| owners.into_iter().any(|owner| owner.uid == node.uid)) else {
-        return Ok(None);
-    };
-    let users = users(context, node, record);
-    if users.names.is_empty() {
-        return Ok(None);
-    }
-    let message = format!(
-        "asked to go while pods use the node's ENIs: it goes when the node is gone, or these pods and their sandboxes \
-         are; new pods wait until then: {}",
-        users.names.into_iter().take(5).collect::<Vec<_>>().join(", ")
-    );
-    status::say(context, record, false, "PodsStillRun", message).await?;
-    Ok(Some(users.wake.map_or(Next::OnChange, Next::After)))
-}
-
-/// Pods that use the ENIs of a node, and when the next address becomes free by itself.
-struct Users {
-    names: BTreeSet<String>,
-    wake: Option<Duration>,
-}
-
-fn users(context: &Context, node: &NodeFacts, record: &NodeRecord) -> Users {
     let caches = &context.caches;
-    let key = Key::cluster(&node.name);
-    let pods: Vec<_> = caches
-        .pods_of
-        .of(&node.name)
-        .iter()
-        .filter_map(|pod| caches.pods.get(pod))
-        .collect();
-    let mut status = record.status.clone().unwrap_or_default();
-    let addresses = |status: &TerwayNodeStatus| -> Vec<Ip> {
-        let nics = status.network_interfaces.values();
-        let ips = nics.flat_map(|nic| nic.ipv4.values());
-        ips.filter(|ip| binding::is_bound(ip)).cloned().collect()
+    let name = record.metadata.name.as_deref().unwrap_or_default();
+    let pods = caches.pods_of.of(name);
+    let pods: Vec<_> = pods.iter().filter_map(|pod| caches.pods.get(pod)).collect();
+    let pods: Vec<&PodFacts> = pods.iter().map(|pod| &**pod).collect();
+    let runtime = caches.runtimes.get(&Key::cluster(name));
+    let leaving = Leaving {
+        record,
+        node,
+        pods: &pods,
+        runtime: runtime.as_deref(),
+        degradation: context.degradation.now(),
+        now: Timestamp::now(),
     };
-    let before = addresses(&status);
-    // Nobody is given anything new here: only those that have an address are looked at.
-    let has_one = |pod: &&PodFacts| before.iter().any(|ip| ip.pod_uid == pod.uid);
-    let holders: Vec<&PodFacts> = pods.iter().map(|pod| &**pod).filter(has_one).collect();
-    let runtime = caches.runtimes.get(&key);
-    let outcome = binding::bind(
-        &mut status,
-        &binding::Around {
-            pods: &holders,
-            runtime: runtime.as_deref(),
-            cooldown: Duration::ZERO,
-            now: Timestamp::now(),
-        },
-    );
-    let mut names: BTreeSet<String> = addresses(&status).into_iter().map(|ip| ip.pod_id).collect();
-    let own = |pod: &&Arc<PodFacts>| pod.wants_pod_eni && !pod.exited;
-    names.extend(
-        pods.iter()
-            .filter(own)
-            .map(|pod| format!("{}/{}", pod.namespace, pod.name)),
-    );
-    Users {
-        names,
-        wake: outcome.wake,
-    }
+    let Some(held) = why_held_back(&leaving) else {
+        return Ok(None);
+    };
+    let statement = Statement {
+        kind: condition::READY,
+        holds: false,
+        reason: held.reason,
+        message: held.message,
+    };
+    status::say(context, record, &[statement]).await?;
+    Ok(Some(held.wake.map_or(Next::OnChange, Next::After)))
 }
 
 /// Hands every ENI to a NetworkInterface that is being deleted, then lets the object go. The
@@ -121,15 +71,18 @@ pub async fn release(
     if !finalizers.iter().any(|f| f == finalizer::NODE) {
         return Ok(Next::OnChange);
     }
-    let mut enis = held_enis(record);
-    let operations = record.status.iter().flat_map(|status| &status.operations);
-    for operation in operations.filter(|operation| creates(operation)) {
-        match open_intent(context, record, operation, changed).await? {
-            Open::Nothing => {}
-            Open::Eni(id) => enis.push(id),
-            Open::Wait(time) => return Ok(Next::After(time)),
+    let uid = record.metadata.uid.as_deref().unwrap_or_default();
+    let known = context.attempts.of_owner(uid);
+    let quiet_since = changed.map_or(context.term.since, |changed| changed.max(context.term.since));
+    let enis = match plan_release(record, &known, quiet_since, Timestamp::now(), &context.limits) {
+        Release::Wait(time) => return Ok(Next::After(time)),
+        Release::LookUpByTag(id) => {
+            let filter = EniFilter::tags([(tag::INTENT, id.tag_value())]);
+            context.attempts.look_up(&context.cloud, &id, &filter).await?;
+            return Ok(Next::After(Duration::from_millis(1)));
         }
-    }
+        Release::HandOver(enis) => enis,
+    };
     for id in enis {
         hand_over(context, &id, None).await?;
     }
@@ -137,47 +90,8 @@ pub async fn release(
         .write
         .release_node_record(record, &[finalizer::NODE])
         .await?;
-    context
-        .intents
-        .forget_all(record.metadata.uid.as_deref().unwrap_or_default());
+    context.attempts.forget_all(uid);
     Ok(Next::OnChange)
-}
-
-enum Open {
-    Nothing,
-    Eni(String),
-    Wait(Duration),
-}
-
-/// What the intent to create an ENI may have left behind.
-async fn open_intent(
-    context: &Context,
-    record: &NodeRecord,
-    operation: &Operation,
-    changed: Option<Timestamp>,
-) -> Result<Open, ReconcileError> {
-    let uid = record.metadata.uid.as_deref().unwrap_or_default();
-    let name = index(operation);
-    let evidence = context.intents.of(uid, name, operation.attempt);
-    let now = Timestamp::now();
-    let quiet_since = changed.map_or(context.term.since, |changed| changed.max(context.term.since));
-    match resolve(&evidence, quiet_since, now, &context.limits) {
-        Resolution::Nothing => Ok(Open::Nothing),
-        Resolution::Eni(eni) => Ok(Open::Eni(eni.id.clone())),
-        Resolution::Wait(time) => Ok(Open::Wait(time)),
-        Resolution::LookUpByTag => {
-            let value = intent(record, operation).tag_value();
-            let filter = EniFilter::tags([(tag::INTENT, value)]);
-            let found = context.cloud.describe_network_interfaces(&filter).await?;
-            let mut evidence = evidence;
-            evidence.lookups.push(Lookup {
-                at: now,
-                found: found.into_iter().next().map(Box::new),
-            });
-            context.intents.note(uid, name, evidence);
-            Ok(Open::Wait(Duration::from_millis(1)))
-        }
-    }
 }
 
 /// Makes a NetworkInterface for an ENI and tells it to go.

@@ -1,59 +1,39 @@
-//! Conditions of a Node object, and the events that go with them.
+//! Conditions of a Node object, and the events about what became wrong.
 
 use jiff::Timestamp;
-use terway_core::conditions::{Statement, state};
+use terway_core::conditions::{Statement, newly_wrong, state};
 use terway_core::node::NodeFacts;
-use terway_crds::names::{action, condition, event};
+use terway_crds::names::{action, event};
 
 use crate::context::Context;
 use crate::error::ReconcileError;
-use crate::events::{News, Severity, node_reference};
+use crate::events::{node_reference, planned};
 use crate::objects::NodeRecord;
 
-/// Says what is wrong, once.
-pub async fn trouble(
+/// Writes what is to be said of a node, where that is not what stands there.
+pub async fn say(
     context: &Context,
-    node: &NodeFacts,
     record: &NodeRecord,
-    reason: &str,
-    message: String,
+    statements: &[Statement<'static>],
 ) -> Result<(), ReconcileError> {
-    let note = message.clone();
-    if say(context, record, false, reason, message).await? {
-        let news = News {
-            severity: Severity::Warning,
-            reason: event::CONFIG_ERROR,
-            action: action::CONFIG,
-            note,
-        };
-        context.events.tell(node_reference(node), None, news);
+    let mut status = record.status.clone().unwrap_or_default();
+    let (generation, now) = (record.metadata.generation, Timestamp::now());
+    let mut changed = false;
+    for statement in statements {
+        changed |= state(&mut status.conditions, statement.clone(), generation, now);
+    }
+    if changed {
+        context.write.write_node_status(record, &status).await?;
     }
     Ok(())
 }
 
-/// Says that the node serves pods. Returns whether that is news.
-pub async fn say(
-    context: &Context,
-    record: &NodeRecord,
-    holds: bool,
-    reason: &str,
-    message: String,
-) -> Result<bool, ReconcileError> {
-    let mut status = record.status.clone().unwrap_or_default();
-    let ready = Statement {
-        kind: condition::READY,
-        holds,
-        reason,
-        message,
-    };
-    let changed = state(
-        &mut status.conditions,
-        ready,
-        record.metadata.generation,
-        Timestamp::now(),
-    );
-    if changed {
-        context.write.write_node_status(record, &status).await?;
+/// Events for what became wrong. The same words are told once an hour at most.
+pub fn tell(context: &Context, node: &NodeFacts, record: &NodeRecord, statements: &[Statement<'static>]) {
+    let conditions = record.status.as_ref().map(|status| status.conditions.as_slice());
+    for statement in newly_wrong(conditions.unwrap_or_default(), statements) {
+        let news =
+            terway_core::news::News::bad(event::CONFIG_ERROR, action::CONFIG, statement.message.clone());
+        context.events.tell(node_reference(node), None, planned(news));
     }
-    Ok(changed)
 }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::Timestamp;
 use terway_cloud::CloudError;
 use terway_core::gc::{Expiry, expiry, seen_interval};
-use terway_core::intent::{Evidence, elapsed};
+use terway_core::intent::elapsed;
 use terway_core::pod::{Action, Idle, PodFacts, build};
 use terway_core::pod_eni::phase_only;
 use terway_core::vswitch::{Candidate, choose};
@@ -83,10 +83,6 @@ async fn idle_until(context: &Context, seen: &Seen, idle: Idle) -> Result<Next, 
             );
             Ok(Next::OnChange)
         }
-        (Idle::NotWanted, _, Some(pod)) => {
-            tell_not_served(context, seen, pod);
-            Ok(Next::OnChange)
-        }
         _ => Ok(Next::OnChange),
     }
 }
@@ -110,30 +106,6 @@ async fn keep_alive(context: &Context, record: &PodEni) -> Result<Next, Reconcil
         context.write.write_pod_eni_status(record, &status).await?;
     }
     Ok(Next::After(interval))
-}
-
-/// A pod that nothing selects, on a node whose pods could only have shared ENIs.
-fn tell_not_served(context: &Context, seen: &Seen, pod: &PodFacts) {
-    if context.settings.shared.is_some() {
-        return;
-    }
-    let managed = seen
-        .node
-        .as_ref()
-        .is_some_and(|node| node.is_managed(&context.settings.node_white_list));
-    let idle = pod.host_network || pod.ignored || pod.exited || pod.deleting || pod.wants_pod_eni;
-    if !managed || idle || !pod.waits_for_ip {
-        return;
-    }
-    let note = "no PodNetworking selects this pod, and shared ENIs are not served by this version: \
-                create a PodNetworking that selects it, or run it with hostNetwork";
-    let news = News {
-        severity: Severity::Warning,
-        reason: event::ALLOC_IP_FAILED,
-        action: action::ALLOC_IP,
-        note: note.to_owned(),
-    };
-    context.events.tell(pod_reference(pod), None, news);
 }
 
 async fn create(context: &Context, seen: &Seen, slot: &mut Slot) -> Result<Next, ReconcileError> {
@@ -174,7 +146,7 @@ async fn try_create(
         Timestamp::now(),
     )
     .map_err(NetworksError::from)?;
-    let creating = context.intents.creating(Key::of(&record));
+    let creating = context.attempts.creating(Key::of(&record));
     match context.write.create_pod_eni(&record).await? {
         Created::New(record) => {
             for vswitch in &chosen {
@@ -182,7 +154,7 @@ async fn try_create(
             }
             let uid = record.metadata.uid.as_deref().unwrap_or_default();
             for index in 0..record.spec.allocations.len() {
-                context.intents.note(uid, &index.to_string(), Evidence::fresh(1));
+                context.attempts.written(uid, &index.to_string(), 1);
             }
         }
         // Another record of this name: the watch brings it.

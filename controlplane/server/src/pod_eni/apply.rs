@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use terway_cloud::{CloudError, CreateEni, EniFilter, ErrorClass};
+use terway_cloud::{CloudError, EniFilter, ErrorClass};
 use terway_core::cloud::CloudEni;
-use terway_core::intent::{Answer, Evidence, Lookup, Refusal};
+use terway_core::intent::Refused;
 use terway_core::network_interface;
-use terway_core::pod_eni::{Choice, Step, intent_id, next_attempt, replaced, with_eni};
+use terway_core::news::News;
+use terway_core::pod_eni::{
+    Choice, Step, create_refused, created, intent_id, next_attempt, phase_reached, replaced, with_eni,
+};
 use terway_core::vswitch::choose;
-use terway_crds::names::{action, event, finalizer, tag};
-use terway_crds::{Allocation, AttachTo, NetworkInterface, Phase, PodEniStatus};
+use terway_crds::names::{finalizer, tag};
+use terway_crds::{Allocation, AttachTo, NetworkInterface};
 
 use super::observe::Seen;
-use crate::context::{Context, Grant, answer};
+use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
-use crate::events::{News, Severity, pod_reference, reference};
+use crate::events::{planned, pod_reference, reference};
+use crate::intents::Request;
 use crate::objects::Created;
 use crate::pod::{candidates, networks_of, seed};
 use crate::runtime::{Next, Slot};
@@ -49,8 +53,8 @@ pub async fn apply(
         } => {
             record_eni(context, seen, index, &eni, attach_to, slot).await?;
         }
-        Step::NextAttempt { index, refusal } => {
-            next(context, seen, index, refusal.as_ref(), slot).await?;
+        Step::NextAttempt { index, refused } => {
+            next(context, seen, index, refused.as_ref(), slot).await?;
         }
         Step::Replace { index } => replace(context, seen, index).await?,
         Step::MakeInterface { index, attach_to } => {
@@ -70,7 +74,9 @@ pub async fn apply(
         }
         Step::SetStatus(status) => {
             context.write.write_pod_eni_status(record, &status).await?;
-            tell_phase(context, seen, &status);
+            if let Some(news) = phase_reached(record, &status) {
+                tell(context, seen, news);
+            }
         }
         Step::DeleteRecord => context.write.delete_pod_eni(record).await?,
         Step::DropFinalizers => {
@@ -78,7 +84,7 @@ pub async fn apply(
                 .write
                 .release_pod_eni(record, &[finalizer::POD_ENI, finalizer::POD_ENI_OLD])
                 .await?;
-            context.intents.forget_all(seen.uid());
+            context.attempts.forget_all(seen.uid());
             for index in 0..record.spec.allocations.len() {
                 context.backlog.leave(&seen.intent_name(index));
             }
@@ -93,44 +99,21 @@ fn interface(seen: &Seen, index: usize) -> Option<&Arc<NetworkInterface>> {
 }
 
 async fn create(context: &Context, seen: &Seen, index: usize, grant: Grant) -> Result<(), ReconcileError> {
-    let Some(request) = request(seen, index) else {
+    let creation = seen
+        .record
+        .spec
+        .allocations
+        .get(index)
+        .and_then(|a| a.creation.as_ref());
+    let (Some(creation), Some(id)) = (creation, intent_id(&seen.record, index)) else {
         return Ok(());
     };
-    let Some(mut evidence) = seen.evidence.get(index).cloned() else {
-        return Ok(());
-    };
-    evidence.sending();
-    context
-        .intents
-        .note(seen.uid(), &index.to_string(), evidence.clone());
-    let (answer, error) = match answer(
-        context
-            .cloud
-            .create_network_interface(grant.permit, &request)
-            .await,
-    ) {
-        Ok(known) => known,
-        Err(not_sent) => {
-            // Nothing left this process: what was known before still holds.
-            let before = seen.evidence.get(index).cloned().unwrap_or(evidence);
-            context.intents.note(seen.uid(), &index.to_string(), before);
-            return Err(not_sent.into());
-        }
-    };
-    let again = matches!(answer, Answer::Unknown | Answer::Throttled);
-    evidence.answered(answer);
-    context.intents.note(seen.uid(), &index.to_string(), evidence);
-    match error.filter(|_| again) {
-        Some(error) => Err(error.into()),
-        None => Ok(()),
-    }
-}
-
-/// The request of an intent, rebuilt from the record and nothing else.
-fn request(seen: &Seen, index: usize) -> Option<CreateEni> {
-    let creation = seen.record.spec.allocations.get(index)?.creation.as_ref()?;
-    let id = intent_id(&seen.record, index)?;
-    Some(crate::requests::create(&creation.parameters, &id, false))
+    let request = Request::create(&creation.parameters, &id, false);
+    let sent = context
+        .attempts
+        .send(&context.cloud, &id, &request, grant, |_| {})
+        .await;
+    sent.again.map_or(Ok(()), |error| Err(error.into()))
 }
 
 async fn look_up(
@@ -140,18 +123,10 @@ async fn look_up(
     filter: EniFilter,
     slot: &mut Slot,
 ) -> Result<(), ReconcileError> {
-    let found = slot
-        .released_while(context.cloud.describe_network_interfaces(&filter))
-        .await?;
-    let Some(mut evidence) = seen.evidence.get(index).cloned() else {
-        return Ok(());
-    };
-    let found = found.into_iter().next().map(Box::new);
-    evidence.lookups.push(Lookup {
-        at: jiff::Timestamp::now(),
-        found,
-    });
-    context.intents.note(seen.uid(), &index.to_string(), evidence);
+    if let Some(id) = intent_id(&seen.record, index) {
+        let looked = context.attempts.look_up(&context.cloud, &id, &filter);
+        slot.released_while(looked).await?;
+    }
     Ok(())
 }
 
@@ -182,21 +157,9 @@ async fn record_eni(
         .write
         .write_allocations(&seen.record, &allocations)
         .await?;
-    context.intents.forget(seen.uid(), &index.to_string());
+    context.attempts.forget(seen.uid(), &index.to_string());
     if wanted {
-        let ip = eni.primary_ip.map(|ip| ip.to_string()).unwrap_or_default();
-        let note = format!(
-            "created ENI {} with address {ip} in vSwitch {}",
-            eni.id, eni.vswitch_id
-        );
-        tell(
-            context,
-            seen,
-            Severity::Normal,
-            event::CREATE_ENI_SUCCEED,
-            action::CREATE_ENI,
-            note,
-        );
+        tell(context, seen, created(eni));
     }
     Ok(())
 }
@@ -228,31 +191,20 @@ async fn next(
     context: &Context,
     seen: &Seen,
     index: usize,
-    refusal: Option<&Refusal>,
+    refused: Option<&Refused>,
     slot: &mut Slot,
 ) -> Result<(), ReconcileError> {
     let Some(allocation) = seen.record.spec.allocations.get(index) else {
         return Ok(());
     };
-    if refusal.is_some_and(|refusal| refusal.vswitch_exhausted) {
+    if refused.is_some_and(Refused::is_exhausted) {
         context.vswitches.exhausted(&allocation.eni.vswitch_id);
     }
     let choice = choose_again(context, seen, index, slot).await;
-    let allocation = next_attempt(allocation, &choice, refusal, seen.now);
+    let allocation = next_attempt(allocation, &choice, refused, seen.now);
     write_attempt(context, seen, index, allocation).await?;
-    if let Some(refusal) = refusal {
-        let note = format!(
-            "the cloud refused to create the ENI: {}: {}",
-            refusal.code, refusal.message
-        );
-        tell(
-            context,
-            seen,
-            Severity::Warning,
-            event::CREATE_ENI_FAILED,
-            action::CREATE_ENI,
-            note,
-        );
+    if let Some(refused) = refused {
+        tell(context, seen, create_refused(refused));
     }
     Ok(())
 }
@@ -307,55 +259,20 @@ async fn write_attempt(
         .write
         .write_allocations(&seen.record, &allocations)
         .await?;
-    context
-        .intents
-        .note(seen.uid(), &index.to_string(), Evidence::fresh(attempt));
+    context.attempts.written(seen.uid(), &index.to_string(), attempt);
     // An attempt that begins later must not keep the room of others.
     context.backlog.leave(&seen.intent_name(index));
     Ok(())
 }
 
-/// Tells of a record that reached its phase just now.
-fn tell_phase(context: &Context, seen: &Seen, status: &PodEniStatus) {
-    let before = seen.record.status.as_ref().map(|status| &status.phase);
-    if before == Some(&status.phase) {
-        return;
-    }
-    let enis = &status.summary.eni_ids;
-    let (reason, action, note) = match status.phase {
-        Phase::Bind => {
-            let (ips, instance) = (&status.summary.ips, &status.instance_id);
-            let note = format!("attached ENI {enis} with address {ips} to instance {instance}");
-            (event::ATTACH_ENI_SUCCEED, action::ATTACH_ENI, note)
-        }
-        Phase::Unbind => {
-            let note = format!("detached ENI {enis}; it is kept for the next pod of this name");
-            (event::DETACH_ENI_SUCCEED, action::DETACH_ENI, note)
-        }
-        _ => return,
-    };
-    tell(context, seen, Severity::Normal, reason, action, note);
-}
-
 /// Told on the pod, where people look, with the record as the related object.
-pub fn tell(
-    context: &Context,
-    seen: &Seen,
-    severity: Severity,
-    reason: &'static str,
-    action: &'static str,
-    note: String,
-) {
+pub fn tell(context: &Context, seen: &Seen, news: News) {
     let record = reference(&*seen.record);
-    let news = News {
-        severity,
-        reason,
-        action,
-        note,
-    };
     match &seen.pod {
-        Some(pod) => context.events.tell(pod_reference(pod), Some(record), news),
-        None => context.events.tell(record, None, news),
+        Some(pod) => context
+            .events
+            .tell(pod_reference(pod), Some(record), planned(news)),
+        None => context.events.tell(record, None, planned(news)),
     }
 }
 

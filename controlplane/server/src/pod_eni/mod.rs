@@ -40,7 +40,7 @@ impl Reconciler for PodEniController {
     const NAME: &'static str = controllers::POD_ENI;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        if self.context.intents.is_being_created(key) {
+        if self.context.attempts.is_being_created(key) {
             return Ok(Next::After(UNTIL_ANSWERED));
         }
         let mut grant: Option<Grant> = None;

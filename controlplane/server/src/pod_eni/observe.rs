@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use terway_core::intent::Evidence;
 use terway_core::node::NodeFacts;
 use terway_core::pod::PodFacts;
-use terway_core::pod_eni::{Observed, PodState, node_name, pod_uid};
+use terway_core::pod_eni::{Observed, PodState, intent_id, node_name, pod_uid};
 use terway_crds::{NetworkInterface, PodEni};
 
 use crate::context::Context;
@@ -28,19 +28,15 @@ pub struct Seen {
 pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
     let caches = &context.caches;
     let record = caches.pod_enis.get(key)?;
-    let uid = record.metadata.uid.clone().unwrap_or_default();
     let allocations = &record.spec.allocations;
     let interface = |id: &str| caches.interfaces.get(&Key::cluster(id));
     let interfaces = allocations
         .iter()
         .map(|a| (!a.eni.id.is_empty()).then(|| interface(&a.eni.id)).flatten())
         .collect();
-    let evidence = allocations.iter().enumerate().map(|(index, allocation)| {
-        let attempt = allocation
-            .creation
-            .as_ref()
-            .map_or(0, |creation| creation.attempt);
-        context.intents.of(&uid, &index.to_string(), attempt)
+    let evidence = (0..allocations.len()).map(|index| {
+        let id = intent_id(&record, index);
+        id.map_or_else(|| Evidence::inherited(0), |id| context.attempts.of(&id))
     });
     let node = caches.nodes.get(&Key::cluster(node_name(&record)));
     let (state, pod) = pod_of(caches, key, &record);

@@ -14,7 +14,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kube::Client;
-use terway_core::webhook::{DefaultsError, NetworkDefaults, PodNetworkingRules, PodSettings};
+use terway_core::eni_config::{ConfigProblem, EniConfig};
+use terway_core::webhook::{PodNetworkingRules, PodSettings};
 use terway_crds::names::object;
 
 use crate::config::Settings;
@@ -67,13 +68,13 @@ impl Webhook {
         }
     }
 
-    /// The cluster's own vSwitches and security groups; none when there is no eni-config.
-    fn defaults(&self) -> Result<Option<NetworkDefaults>, DefaultsError> {
+    /// The cluster's eni-config; `None` while there is none.
+    fn defaults(&self) -> Result<Option<EniConfig>, ConfigProblem> {
         let key = Key::namespaced(object::NAMESPACE, object::ENI_CONFIG);
         let config = self.caches.eni_config.get(&key);
         let text = config
             .as_ref()
             .and_then(|config| config.data.as_ref()?.get(object::ENI_CONFIG_KEY));
-        text.map(|text| NetworkDefaults::parse(text)).transpose()
+        text.map(|text| EniConfig::parse(text, None)).transpose()
     }
 }

@@ -2,10 +2,10 @@
 
 use terway_core::webhook::{fill, validate};
 use terway_crds::PodNetworking;
+use terway_crds::names::object;
 
 use super::Webhook;
 use super::answer::Answer;
-use crate::error::chain;
 
 impl Webhook {
     /// Fills in the cluster's vSwitches and security groups.
@@ -20,7 +20,11 @@ impl Webhook {
                 patch: fill(networking, defaults.as_ref()),
                 ..Answer::pass()
             },
-            Err(error) => Answer::deny(chain(&error)),
+            Err(problem) => Answer::deny(format!(
+                "the PodNetworking names no vSwitch or no security group, and those of the ConfigMap {}/{} cannot be read: {problem}",
+                object::NAMESPACE,
+                object::ENI_CONFIG
+            )),
         }
     }
 

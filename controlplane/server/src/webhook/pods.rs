@@ -72,13 +72,13 @@ impl Webhook {
         // Without a name (generateName) there is no record of an earlier pod either.
         let name = pod.metadata.name.as_deref().filter(|name| !name.is_empty());
         let previous = name.and_then(|name| self.caches.pod_enis.get(&Key::namespaced(namespace, name)));
-        let defaults = self.defaults().map_err(|error| chain(&error))?;
+        let defaults = self.defaults();
         Ok(review(&PodReview {
             pod,
             namespace_labels: &namespace_labels,
             networkings,
             previous: previous.as_deref(),
-            defaults: defaults.as_ref(),
+            defaults: defaults.as_ref().map(Option::as_ref),
             settings: &self.pods,
         }))
     }

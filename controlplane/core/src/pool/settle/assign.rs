@@ -7,35 +7,35 @@ use terway_crds::Operation;
 use terway_crds::names::condition;
 
 use super::{again, must_wait};
-use crate::intent::elapsed;
-use crate::pool::draft::{Draft, News, addresses};
-use crate::pool::{Call, Known, Refused, Reply, index};
+use crate::intent::{Evidence, Refused, Reply, elapsed};
+use crate::pool::draft::{Draft, addresses};
+use crate::pool::{Call, index, news};
 
-pub fn assign(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option<Operation> {
+pub fn assign(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) -> Option<Operation> {
     let limits = &draft.observed.settings.limits;
     let age = operation
         .started_at
         .as_ref()
         .map(|time| elapsed(time.0, draft.observed.now));
     let token_lives = age.is_some_and(|age| age < limits.token_life);
-    match &known.reply {
+    match &evidence.reply {
         Some(Reply::Assigned(addresses)) => {
             added(draft, &operation.eni_id, addresses);
             None
         }
-        Some(Reply::Refused(refused)) if !known.evidence.replayed => {
+        Some(Reply::Refused(refused)) if !evidence.replayed => {
             assign_refused(draft, operation, &refused.clone())
         }
         // An earlier request with this token may have been done: what the ENI has will tell.
-        Some(Reply::Refused(_) | Reply::TokenReused) => compare(draft, operation, known),
-        Some(Reply::Unknown | Reply::Throttled | Reply::Accepted) | None => {
-            if token_lives || !known.evidence.may_have_been_sent {
-                if !must_wait(draft, &operation, known) {
+        Some(Reply::Refused(_) | Reply::TokenReused) => compare(draft, operation, evidence),
+        Some(Reply::Unknown | Reply::Busy | Reply::Accepted | Reply::Created(_)) | None => {
+            if token_lives || !evidence.may_have_been_sent {
+                if !must_wait(draft, &operation, evidence) {
                     draft.calls.push(Call::Assign(index(&operation).to_owned()));
                 }
                 return Some(operation);
             }
-            compare(draft, operation, known)
+            compare(draft, operation, evidence)
         }
     }
 }
@@ -43,14 +43,14 @@ pub fn assign(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Opt
 /// An Assign has no tag that its addresses would carry. But no other operation of the ENI runs beside
 /// it, so addresses that the cloud shows and the record does not are what it assigned. Two answers, a
 /// consistency window apart, must agree that there are none.
-fn compare(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option<Operation> {
+fn compare(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) -> Option<Operation> {
     let (eni, consistency) = (
         operation.eni_id.clone(),
         draft.observed.settings.limits.consistency,
     );
     let recorded = draft.status.network_interfaces.get(&eni);
     let recorded = |address: &IpAddr| recorded.is_some_and(|nic| nic.find(*address).is_some());
-    let lookups = &known.evidence.lookups;
+    let lookups = &evidence.lookups;
     let new: Vec<IpAddr> = lookups
         .iter()
         .filter_map(|lookup| lookup.found.as_deref())
@@ -66,7 +66,7 @@ fn compare(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option
         eni,
     };
     match lookups.as_slice() {
-        [first, .., last] if elapsed(first.at, last.at) >= consistency => match &known.reply {
+        [first, .., last] if elapsed(first.at, last.at) >= consistency => match &evidence.reply {
             Some(Reply::Refused(refused)) => return assign_refused(draft, operation, &refused.clone()),
             _ => return None,
         },
@@ -90,20 +90,20 @@ fn added(draft: &mut Draft<'_>, eni: &str, new: &[IpAddr]) {
 }
 
 fn assign_refused(draft: &mut Draft<'_>, operation: Operation, refused: &Refused) -> Option<Operation> {
-    let (eni, refusal) = (operation.eni_id.clone(), &refused.refusal);
+    let eni = operation.eni_id.clone();
     let words = format!(
         "ENI {eni} got no more addresses: {}: {}",
-        refusal.code, refusal.message
+        refused.code, refused.message
     );
-    draft.news.push(News::AllocRefused(words.clone()));
-    if refusal.vswitch_exhausted {
+    draft.news.push(news::alloc_refused(words.clone()));
+    if refused.is_exhausted() {
         draft.note(&eni, condition::INSUFFICIENT_IP, words);
         return None;
     }
     draft.note(&eni, condition::OPERATION_ERR, words);
-    if refused.limit || refused.not_found {
+    if refused.is_limit() || refused.is_not_found() {
         draft.status.next_sync_openapi_time = None;
         return None;
     }
-    again(draft, operation, refusal)
+    again(draft, operation, refused)
 }

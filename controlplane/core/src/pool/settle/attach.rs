@@ -7,19 +7,19 @@ use terway_crds::node::NicStatus;
 
 use super::{must_wait, next_attempt};
 use crate::cloud::{CloudEni, EniObservation, EniStatus};
-use crate::intent::{at_the_latest, elapsed};
-use crate::pool::draft::{Draft, News, nic_of};
-use crate::pool::{Call, Known, MAX_ATTEMPTS, Refused, Reply, index};
+use crate::intent::{Evidence, Refused, Reply, at_the_latest, elapsed};
+use crate::pool::draft::{Draft, nic_of};
+use crate::pool::{Call, MAX_ATTEMPTS, index, news};
 
-pub fn attach(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option<Operation> {
+pub fn attach(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) -> Option<Operation> {
     let eni = operation.eni_id.clone();
-    if let Some(Reply::Refused(refused)) = &known.reply {
+    if let Some(Reply::Refused(refused)) = &evidence.reply {
         return attach_refused(draft, operation, refused);
     }
     let Some((seen, seen_at)) = draft.observed.seen.get(&eni) else {
         // One that this process has just made is attached nowhere; all else is looked at first.
-        match known.sent {
-            None if !known.evidence.may_have_been_sent => send_attach(draft, &operation, known),
+        match evidence.sent {
+            None if !evidence.may_have_been_sent => send_attach(draft, &operation, evidence),
             _ => draft.calls.push(Call::Watch(eni)),
         }
         return Some(operation);
@@ -34,7 +34,7 @@ pub fn attach(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Opt
                 None
             }
             EniStatus::InUse | EniStatus::Detaching | EniStatus::Deleting => {
-                draft.news.push(News::Invalid(format!(
+                draft.news.push(news::invalid(format!(
                     "ENI {eni} was to be attached here and is {:?} at {}",
                     found.status,
                     found.instance_id.as_deref().unwrap_or("no instance")
@@ -43,12 +43,12 @@ pub fn attach(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Opt
                 None
             }
             EniStatus::Available => {
-                match known.sent {
+                match evidence.sent {
                     Some(sent) if elapsed(sent, *seen_at) < grace => {
                         draft.calls.push(Call::Watch(eni));
                         draft.wake_after(grace);
                     }
-                    _ => send_attach(draft, &operation, known),
+                    _ => send_attach(draft, &operation, evidence),
                 }
                 Some(operation)
             }
@@ -60,8 +60,8 @@ pub fn attach(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Opt
     }
 }
 
-fn send_attach(draft: &mut Draft<'_>, operation: &Operation, known: &Known) {
-    if !must_wait(draft, operation, known) {
+fn send_attach(draft: &mut Draft<'_>, operation: &Operation, evidence: &Evidence) {
+    if !must_wait(draft, operation, evidence) {
         draft.calls.push(Call::Attach(index(operation).to_owned()));
     }
 }
@@ -76,30 +76,29 @@ fn attached(draft: &mut Draft<'_>, eni: &CloudEni) {
     nic.status = NicStatus::InUse;
     nic.conditions.remove(condition::OPERATION_ERR);
     // What a new ENI has is known for certain only now.
-    for (address, ip) in fresh.ipv4 {
-        nic.ipv4.entry(address).or_insert(ip);
+    for (family, ip) in fresh.all_addresses() {
+        let known = nic.addresses_mut(family);
+        known.entry(ip.ip.clone()).or_insert_with(|| ip.clone());
     }
-    draft
-        .news
-        .push(News::Attached(format!("ENI {} is attached", eni.id)));
+    draft.news.push(news::attached(&eni.id));
 }
 
 fn attach_refused(draft: &mut Draft<'_>, operation: Operation, refused: &Refused) -> Option<Operation> {
-    let (eni, refusal) = (operation.eni_id.clone(), &refused.refusal);
+    let eni = operation.eni_id.clone();
     let words = format!(
         "ENI {eni} was not attached: {}: {}",
-        refusal.code, refusal.message
+        refused.code, refused.message
     );
-    draft.news.push(News::AttachRefused(words.clone()));
+    draft.news.push(news::attach_refused(words.clone()));
     draft.note(&eni, condition::OPERATION_ERR, words);
-    if refused.limit {
+    if refused.is_limit() {
         draft.status.next_sync_openapi_time = None;
     }
-    if refused.limit || refused.not_found || operation.attempt >= MAX_ATTEMPTS {
+    if refused.is_limit() || refused.is_not_found() || operation.attempt >= MAX_ATTEMPTS {
         give_up(draft, &eni);
         return None;
     }
-    Some(next_attempt(operation, refusal, draft.observed.now))
+    Some(next_attempt(operation, refused, draft.observed.now))
 }
 
 /// An ENI that cannot be used is given back.
@@ -126,7 +125,7 @@ fn vanished(draft: &mut Draft<'_>, operation: Operation, eni: &str, seen_at: Tim
         draft.wake_after(left);
         return Some(operation);
     }
-    draft.news.push(News::Invalid(format!(
+    draft.news.push(news::invalid(format!(
         "ENI {eni} vanished before it was attached"
     )));
     give_up(draft, eni);

@@ -3,29 +3,28 @@
 use std::time::Duration;
 
 use terway_crds::node::NicStatus;
-use terway_crds::{Operation, OperationKind};
+use terway_crds::{Family, Operation, OperationKind};
 
 use super::must_wait;
 use crate::cloud::CloudEni;
-use crate::intent::{self, Refusal};
-use crate::node::backoff;
-use crate::pool::draft::{Draft, News, at, nic_of};
-use crate::pool::{Call, Known, demand, index};
+use crate::intent::{self, Evidence, Refused, backoff, failure};
+use crate::pool::draft::{Draft, at, nic_of};
+use crate::pool::{Call, demand, index, news};
 
-pub fn create(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option<Operation> {
-    if must_wait(draft, &operation, known) {
+pub fn create(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) -> Option<Operation> {
+    if must_wait(draft, &operation, evidence) {
         return Some(operation);
     }
     let observed = draft.observed;
     let started = operation.started_at.as_ref().map(|time| time.0);
     let name = index(&operation).to_owned();
-    match intent::next(started, &known.evidence, observed.now, &observed.settings.limits) {
+    match intent::next(started, evidence, observed.now, &observed.settings.limits) {
         intent::Step::Send => draft.calls.push(Call::Create(name)),
         intent::Step::LookUpByTag => draft.calls.push(Call::LookUpByTag(name)),
         intent::Step::LookUpById(eni) => draft.calls.push(Call::LookUp { operation: name, eni }),
         intent::Step::Wait(time) => draft.wake_after(time),
         intent::Step::Record(eni) => return Some(record(draft, operation, &eni)),
-        intent::Step::NextAttempt(refusal) => return recreate(draft, operation, refusal),
+        intent::Step::NextAttempt(refused) => return recreate(draft, operation, refused),
     }
     Some(operation)
 }
@@ -34,10 +33,7 @@ pub fn create(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Opt
 fn record(draft: &mut Draft<'_>, operation: Operation, eni: &CloudEni) -> Operation {
     let mut nic = nic_of(eni);
     nic.status = NicStatus::Attaching;
-    draft.news.push(News::Created(format!(
-        "ENI {} was created in vSwitch {}",
-        eni.id, eni.vswitch_id
-    )));
+    draft.news.push(news::created(&eni.id, &eni.vswitch_id));
     draft.status.network_interfaces.insert(eni.id.clone(), nic);
     Operation {
         kind: match operation.kind {
@@ -55,26 +51,25 @@ fn record(draft: &mut Draft<'_>, operation: Operation, eni: &CloudEni) -> Operat
 
 /// The attempt made nothing. The next one takes the settings of now, and another vSwitch if that is
 /// what was missing; with none to choose, the operation is over until one recovers.
-fn recreate(draft: &mut Draft<'_>, operation: Operation, refusal: Option<Refusal>) -> Option<Operation> {
-    let exhausted = refusal.as_ref().is_some_and(|refusal| refusal.vswitch_exhausted);
-    if let Some(refusal) = &refusal {
-        draft.news.push(News::CreateRefused(format!(
-            "the cloud refused to create an ENI in vSwitch {}: {}: {}",
-            operation.vswitch_id, refusal.code, refusal.message
-        )));
+fn recreate(draft: &mut Draft<'_>, operation: Operation, refused: Option<Refused>) -> Option<Operation> {
+    let exhausted = refused.as_ref().is_some_and(Refused::is_exhausted);
+    if let Some(refused) = &refused {
+        draft
+            .news
+            .push(news::create_refused(&operation.vswitch_id, refused));
     }
-    if exhausted && let Some(vswitch) = draft.vswitches.iter_mut().find(|v| v.id == operation.vswitch_id) {
-        vswitch.available = 0;
+    if exhausted {
+        draft.stock.is_found_exhausted(&operation.vswitch_id);
     }
     let count = operation
         .parameters
         .as_ref()
-        .map_or(1, |parameters| parameters.ipv4_count);
+        .map_or(1, |parameters| parameters.address_count(Family::V4));
     // With none to choose nothing was made, and the demand asks again when there is one.
-    let parameters = demand::parameters(draft, usize::try_from(count).unwrap_or(1))?;
+    let parameters = demand::parameters(draft, count)?;
     let attempt = operation.attempt + 1;
     // Another vSwitch may be tried at once.
-    let delay = match refusal {
+    let delay = match refused {
         Some(_) if !exhausted => backoff(attempt),
         _ => Duration::ZERO,
     };
@@ -84,7 +79,7 @@ fn recreate(draft: &mut Draft<'_>, operation: Operation, refusal: Option<Refusal
         vswitch_id: parameters.vswitch_id.clone(),
         started_at: at(now + delay),
         parameters: Some(parameters),
-        last_error: refusal.map(|refusal| crate::pod_eni::failure(&refusal, now)),
+        last_error: refused.map(|refused| failure(&refused, now)),
         ..operation
     })
 }

@@ -3,37 +3,40 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use terway_crds::Operation;
 use terway_crds::names::condition;
+use terway_crds::{Family, Operation};
 
 use super::{must_wait, next_attempt};
 use crate::binding;
-use crate::node::backoff;
+use crate::intent::{Evidence, Reply, backoff};
 use crate::pool::draft::{Draft, addresses, at};
-use crate::pool::{Call, Known, Reply, index};
+use crate::pool::{Call, index};
 
-pub fn unassign(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> Option<Operation> {
+pub fn unassign(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) -> Option<Operation> {
     let now = draft.observed.now;
-    match &known.reply {
+    match &evidence.reply {
         Some(Reply::Accepted) => {
             forget(draft, &operation, |_| true);
             return None;
         }
         // One of them is gone already; what is left of them the ENI itself tells.
-        Some(Reply::Refused(refused)) if refused.not_found => return remains(draft, operation, known, now),
+        Some(Reply::Refused(refused)) if refused.is_not_found() => {
+            return remains(draft, operation, evidence, now);
+        }
         Some(Reply::Refused(refused)) => {
-            let (eni, refusal) = (&operation.eni_id, &refused.refusal);
+            let eni = &operation.eni_id;
             let words = format!(
                 "ENI {eni} did not give addresses back: {}: {}",
-                refusal.code, refusal.message
+                refused.code, refused.message
             );
             draft.note(&eni.clone(), condition::OPERATION_ERR, words);
             // What is to be given back is asked for until it is.
-            return Some(next_attempt(operation, refusal, now));
+            return Some(next_attempt(operation, refused, now));
         }
-        Some(Reply::Assigned(_) | Reply::Unknown | Reply::Throttled | Reply::TokenReused) | None => {}
+        Some(Reply::Created(_) | Reply::Assigned(_) | Reply::Unknown | Reply::Busy | Reply::TokenReused)
+        | None => {}
     }
-    if must_wait(draft, &operation, known) {
+    if must_wait(draft, &operation, evidence) {
         return Some(operation);
     }
     // Only a leader whose write was taken in this term may take something away.
@@ -46,8 +49,13 @@ pub fn unassign(draft: &mut Draft<'_>, operation: Operation, known: &Known) -> O
 }
 
 /// Looks at the ENI; addresses it does not have are forgotten, others are asked for again.
-fn remains(draft: &mut Draft<'_>, operation: Operation, known: &Known, now: Timestamp) -> Option<Operation> {
-    let Some(lookup) = known.evidence.lookups.last() else {
+fn remains(
+    draft: &mut Draft<'_>,
+    operation: Operation,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Option<Operation> {
+    let Some(lookup) = evidence.lookups.last() else {
         draft.calls.push(Call::LookUp {
             operation: index(&operation).to_owned(),
             eni: operation.eni_id.clone(),
@@ -79,10 +87,12 @@ fn remains(draft: &mut Draft<'_>, operation: Operation, known: &Known, now: Time
 /// The cloud has confirmed that these addresses are gone.
 fn forget(draft: &mut Draft<'_>, operation: &Operation, gone: impl Fn(&String) -> bool) {
     if let Some(nic) = draft.status.network_interfaces.get_mut(&operation.eni_id) {
-        nic.ipv4.retain(|address, ip| {
-            let ours = operation.addresses.contains(address) && gone(address);
-            // A bound address is never in an operation that gives it back.
-            !ours || binding::is_bound(ip)
-        });
+        for family in Family::ALL {
+            nic.addresses_mut(family).retain(|address, ip| {
+                let ours = operation.addresses.contains(address) && gone(address);
+                // A bound address is never in an operation that gives it back.
+                !ours || binding::is_bound(ip)
+            });
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use terway_crds::names::event;
 use terway_crds::node::{NicStatus, Tag};
 use terway_crds::{EniKind, OperationKind};
 
@@ -9,6 +10,7 @@ use super::world::{Fate, PER_ADAPTER, World};
 use crate::binding::DRAINING;
 use crate::cloud::{EniObservation, EniStatus};
 use crate::pool::*;
+use crate::room::is_sufficient;
 
 fn joined(min: i32, max: i32) -> World {
     let mut world = World::new();
@@ -472,8 +474,9 @@ fn a_pod_with_an_address_that_no_eni_has_keeps_it_and_is_told_of() {
     world.record.status.as_mut().unwrap().next_sync_openapi_time = None;
     world.news.clear();
     world.settle(60);
-    let said =
-        |news: &News| matches!(news, News::Invalid(text) if text.contains("ns/p000 runs with 10.9.9.9"));
+    let said = |news: &News| {
+        news.reason == event::RESOURCE_INVALID && news.note.contains("ns/p000 runs with 10.9.9.9")
+    };
     assert!(world.news.iter().any(said), "{:?}", world.news);
     assert_eq!((world.bound().len(), world.idle()), (0, 2));
 }

@@ -14,8 +14,8 @@ use terway_crds::{
 };
 
 use crate::binding;
-use crate::cloud::{CloudEni, EniKind as CloudKind, EniObservation, EniStatus, PrivateIp};
-use crate::intent::{Answer, Limits, Lookup, Refusal};
+use crate::cloud::{CloudEni, EniKind as CloudKind, EniObservation, EniStatus, ErrorClass, PrivateIp};
+use crate::intent::{Limits, Lookup, Refused, Reply};
 use crate::pod::PodFacts;
 use crate::pool::draft::addresses;
 use crate::pool::*;
@@ -58,7 +58,7 @@ pub struct World {
     pub cloud: Cloud,
     pub fates: VecDeque<Fate>,
     pub settings: Settings,
-    pub known: BTreeMap<String, Known>,
+    pub known: BTreeMap<String, Evidence>,
     pub seen: BTreeMap<String, (EniObservation, Timestamp)>,
     pub watched: BTreeSet<String>,
     pub handed: BTreeSet<String>,
@@ -301,7 +301,7 @@ impl World {
     fn write(&mut self, plan: Plan) {
         self.writes += 1;
         let before = self.status().operations;
-        remember(&mut self.known, &before, &plan.status.operations);
+        note_written(&mut self.known, &before, &plan.status.operations);
         self.news.extend(plan.news);
         self.record.status = Some(plan.status);
         self.check();
@@ -438,8 +438,8 @@ impl World {
         let known = self
             .known
             .entry(name.to_owned())
-            .or_insert_with(|| Known::inherited(attempt));
-        known.evidence.lookups.push(Lookup {
+            .or_insert_with(|| Evidence::inherited(attempt));
+        known.looked_up(Lookup {
             at: self.now,
             found: found.map(Box::new),
         });
@@ -453,47 +453,38 @@ impl World {
         let known = self
             .known
             .entry(name.to_owned())
-            .or_insert_with(|| Known::inherited(operation.attempt));
+            .or_insert_with(|| Evidence::inherited(operation.attempt));
         known.sending();
-        let refusal = |exhausted| Refusal {
-            vswitch_exhausted: exhausted,
-            code: "Code".into(),
-            message: "words".into(),
-            request_id: String::new(),
-        };
-        let refused = |exhausted| {
+        let refused = |class| {
             Reply::Refused(Refused {
-                refusal: refusal(exhausted),
-                limit: false,
-                not_found: false,
+                class,
+                code: "Code".into(),
+                message: "words".into(),
+                request_id: String::new(),
             })
         };
         let reply = match fate {
             Fate::Lost => Reply::Unknown,
-            Fate::Throttled => Reply::Throttled,
-            Fate::Refused => refused(false),
+            Fate::Throttled => Reply::Busy,
+            Fate::Refused => refused(ErrorClass::Invalid),
             Fate::Done | Fate::DoneLost => {
                 let token = intent(&record, &operation).client_token();
                 match self.cloud.act(&operation, &token) {
                     Ok(_) if fate == Fate::DoneLost => Reply::Unknown,
                     Ok(addresses) if operation.kind == OperationKind::AssignIps => Reply::Assigned(addresses),
                     Ok(_) => Reply::Accepted,
-                    Err(()) => refused(true),
+                    Err(()) => refused(ErrorClass::Exhausted),
                 }
             }
         };
-        if creates(&operation) {
-            let made = self.cloud.made.get(&intent(&record, &operation).client_token());
-            known.in_flight = false;
-            known.evidence.answered(match &reply {
-                Reply::Refused(refused) => Answer::Refused(refused.refusal.clone()),
-                Reply::Throttled => Answer::Throttled,
-                Reply::Unknown => Answer::Unknown,
-                _ => Answer::Created(Box::new(self.cloud.enis[made.expect("it was made")].clone())),
-            });
-        } else {
-            known.replied(reply, self.now);
-        }
+        let made = self.cloud.made.get(&intent(&record, &operation).client_token());
+        let reply = match (reply, made) {
+            (Reply::Accepted, Some(made)) if creates(&operation) => {
+                Reply::Created(Box::new(self.cloud.enis[made].clone()))
+            }
+            (reply, _) => reply,
+        };
+        known.replied(reply, self.now, None);
         if attaches(&operation) {
             self.watched.insert(operation.eni_id);
         }

@@ -63,7 +63,7 @@ struct Case {
     pod: Value,
     networkings: Vec<PodNetworking>,
     previous: Option<PodEni>,
-    defaults: Option<NetworkDefaults>,
+    defaults: Result<Option<EniConfig>, ConfigProblem>,
     settings: PodSettings,
 }
 
@@ -73,7 +73,7 @@ impl Case {
             pod,
             networkings,
             previous: None,
-            defaults: None,
+            defaults: Ok(None),
             settings: settings(),
         }
     }
@@ -84,7 +84,7 @@ impl Case {
             namespace_labels: &BTreeMap::from([("team".to_owned(), "shop".to_owned())]),
             networkings: &self.networkings,
             previous: self.previous.as_ref(),
-            defaults: self.defaults.as_ref(),
+            defaults: self.defaults.as_ref().map(Option::as_ref),
             settings: &self.settings,
         })
     }
@@ -520,8 +520,8 @@ fn annotations_that_exclude_each_other_are_named() {
 fn a_pod_that_only_wants_an_eni_takes_the_clusters_defaults() {
     let mut case = Case::new(pod(annotated(annotation::POD_ENI, "true")), vec![]);
     assert!(case.refusal().contains("eni-config"));
-    case.defaults =
-        Some(NetworkDefaults::parse(r#"{"vswitches":{"h":["vsw-9"]},"security_groups":["sg-9"]}"#).unwrap());
+    let config = |text| EniConfig::parse(text, None);
+    case.defaults = config(r#"{"vswitches":{"h":["vsw-9"]},"security_groups":["sg-9"]}"#).map(Some);
     let network = &networks_of(&case.stored()).pod_networks[0];
     assert_eq!(
         (&network.vswitch_options[0], &network.security_group_ids[0]),
@@ -530,6 +530,12 @@ fn a_pod_that_only_wants_an_eni_takes_the_clusters_defaults() {
     case.pod = pod(json!({}));
     assert!(matches!(case.verdict(), PodVerdict::Untouched { .. }));
     case.settings.every_pod = true;
+    case.mutation();
+    // A pod that needs no default starts whatever is wrong with eni-config.
+    case.defaults = config(r#"{"security_groups": ["sg-9"], "min_pool_size": "many"}"#).map(Some);
+    assert!(case.refusal().contains("min_pool_size"), "{}", case.refusal());
+    case.settings.every_pod = false;
+    case.networkings = vec![networking("db", json!({}))];
     case.mutation();
 }
 

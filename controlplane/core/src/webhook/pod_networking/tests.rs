@@ -129,7 +129,7 @@ fn a_whole_eni_is_refused_and_a_stored_one_can_still_be_changed() {
 #[test]
 fn only_what_is_missing_is_filled_in() {
     let defaults =
-        NetworkDefaults::parse(r#"{"vswitches":{"z":["vsw-9"]},"security_group":"sg-9"}"#).unwrap();
+        EniConfig::parse(r#"{"vswitches":{"z":["vsw-9"]},"security_group":"sg-9"}"#, None).unwrap();
     let empty = networking(json!({ "vSwitchOptions": [], "securityGroupIDs": [] }));
     let paths: Vec<_> = fill(&empty, Some(&defaults))
         .iter()

@@ -58,11 +58,11 @@ impl World {
                 let id = pe::intent_id(&record, index).expect("an intent");
                 let eni = self.create(&id.client_token(), key(index));
                 let lost = std::mem::take(&mut self.lose_reply);
-                evidence.answered(if lost {
-                    Answer::Unknown
-                } else {
-                    Answer::Created(Box::new(eni))
-                });
+                let reply = match lost {
+                    true => Reply::Unknown,
+                    false => Reply::Created(Box::new(eni)),
+                };
+                evidence.replied(reply, self.now, None);
                 self.evidence.insert(key(index), evidence);
                 return;
             }
@@ -92,11 +92,11 @@ impl World {
             pe::Step::MakeInterface { index, attach_to } => {
                 self.make_interface(ni::build(&record, &record.spec.allocations[index], attach_to));
             }
-            pe::Step::NextAttempt { index, refusal } => {
+            pe::Step::NextAttempt { index, refused } => {
                 let next = pe::next_attempt(
                     &record.spec.allocations[index],
                     &pe::Choice::default(),
-                    refusal.as_ref(),
+                    refused.as_ref(),
                     self.now,
                 );
                 let attempt = next.creation.as_ref().map_or(0, |c| c.attempt);

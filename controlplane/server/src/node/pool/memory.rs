@@ -1,18 +1,16 @@
 //! What this process learned about the shared ENIs of nodes; lost with it, on purpose.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use terway_core::pool::{Inventory, Known};
+use terway_core::pool::Inventory;
 
 use crate::runtime::Key;
 
 /// What is known of one node.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    /// Of its operations, by name.
-    pub known: BTreeMap<String, Known>,
     /// ENIs that the poller looks at for it.
     pub watched: BTreeSet<String>,
     /// ENIs that were given to a NetworkInterface to be released.
@@ -50,13 +48,5 @@ impl Pools {
     /// The node is gone.
     pub fn forget(&self, key: &Key) {
         self.nodes.lock().remove(key);
-    }
-
-    /// Whether a call for the node is under way.
-    pub fn is_busy(&self, key: &Key) -> bool {
-        let nodes = self.nodes.lock();
-        nodes
-            .get(key)
-            .is_some_and(|memory| memory.known.values().any(|known| known.in_flight))
     }
 }

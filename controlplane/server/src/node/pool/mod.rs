@@ -3,18 +3,18 @@
 //! A round never waits for the cloud: calls run beside it and wake the node with their answers, so that
 //! pods are served from what is there whatever the cloud does.
 
-mod answer;
+mod annotate;
 mod calls;
 mod memory;
 mod observe;
-mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use terway_core::conditions::{Statement, state};
 use terway_core::node::NodeFacts;
-use terway_core::pool::{Plan, attaches, is_sufficient, remember};
+use terway_core::pool::{Plan, attaches, note_written};
+use terway_core::room::is_sufficient;
 use terway_crds::TerwayNodeStatus;
 
 pub use self::memory::Pools;
@@ -22,6 +22,7 @@ use self::observe::Look;
 use super::NodeController;
 use super::apply::publish;
 use crate::error::ReconcileError;
+use crate::events::{node_reference, planned};
 use crate::objects::{NodeRecord, Turn};
 use crate::runtime::{Key, Next};
 
@@ -80,7 +81,7 @@ pub async fn reconcile(
         drop(turn);
         forget_settled(controller, key, &plan.status);
         if controller.notes_addresses(&node) {
-            told::note_addresses(context, &look.pods, &plan.status).await?;
+            annotate::note_addresses(context, &look.pods, &plan.status).await?;
         }
         let urgent = !plan.waiting.is_empty();
         for call in plan.calls {
@@ -116,12 +117,11 @@ async fn write(
         .write_node_status_in(turn, record, &plan.status)
         .await?;
     let before = record.status.as_ref().map(|status| status.operations.as_slice());
+    let uid = record.metadata.uid.as_deref().unwrap_or_default();
+    context.attempts.change_owned(uid, |known| {
+        note_written(known, before.unwrap_or_default(), &plan.status.operations);
+    });
     controller.pools.change(key, |memory| {
-        remember(
-            &mut memory.known,
-            before.unwrap_or_default(),
-            &plan.status.operations,
-        );
         if plan.adjusted {
             memory.adjusted = Some(jiff::Timestamp::now());
         }
@@ -133,7 +133,9 @@ async fn write(
             .retain(|id| plan.status.network_interfaces.contains_key(id));
     });
     for news in &plan.news {
-        told::tell(context, node, news);
+        context
+            .events
+            .tell(node_reference(node), None, planned(news.clone()));
     }
     Ok(())
 }
@@ -149,7 +151,7 @@ fn forget_settled(controller: &NodeController, key: &Key, status: &TerwayNodeSta
         settled
     });
     for id in settled {
-        controller.context.trunks.lock().remove(&id);
+        controller.context.attaching.lock().remove(&id);
         controller.context.cloud.watch().forget(&id);
     }
 }

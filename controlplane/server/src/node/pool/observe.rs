@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_core::cloud::EniObservation;
-use terway_core::intent::elapsed;
+use terway_core::intent::{Evidence, elapsed};
 use terway_core::pod::PodFacts;
 use terway_core::pool::{Observed, Plan, Settings, attaches, plan};
 use terway_crds::NodeRuntime;
@@ -26,6 +26,7 @@ pub struct Look {
     pub now: Timestamp,
     runtime: Option<Arc<NodeRuntime>>,
     memory: Memory,
+    known: BTreeMap<String, Evidence>,
     seen: BTreeMap<String, (EniObservation, Timestamp)>,
     elsewhere: BTreeSet<String>,
     leaving: BTreeSet<String>,
@@ -70,6 +71,7 @@ impl Look {
             quiet_since: memory.changed.map_or(begin, |changed| changed.max(begin)),
             since: context.term.since,
             seed: seed(uid).wrapping_add(now.as_second().unsigned_abs()),
+            known: context.attempts.of_owner(uid),
             memory,
             now,
         }
@@ -94,7 +96,7 @@ impl Look {
             record,
             pods: &pods,
             runtime: self.runtime.as_deref(),
-            known: &self.memory.known,
+            known: &self.known,
             seen: &self.seen,
             elsewhere: &self.elsewhere,
             leaving: &self.leaving,
@@ -137,9 +139,9 @@ fn settings(controller: &NodeController) -> Settings {
     let shared = context.settings.shared;
     Settings {
         term: context.term.id.clone(),
-        cooldown: shared.map_or(Duration::from_secs(30), |shared| shared.cooldown),
-        sync_period: shared.map_or(Duration::from_secs(43_200), |shared| shared.sync_period),
-        pool_period: shared.map_or(terway_core::pool::POOL_PERIOD, |shared| shared.pool_period),
+        cooldown: shared.cooldown,
+        sync_period: shared.sync_period,
+        pool_period: shared.pool_period,
         degradation: context.degradation.now(),
         limits: context.limits,
     }

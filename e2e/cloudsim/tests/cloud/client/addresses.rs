@@ -8,7 +8,7 @@ use crate::bench::{Bench, quick_world};
 use cloudsim::{Fault, Point};
 use terway_cloud::{
     Action, Addresses, AssignIps, AssignedIps, Cloud, CloudConfig, CloudError, CloudMetrics, CreateEni,
-    CredentialSource, Endpoints, EniFilter, ErrorClass, Outcome, Priority, ProxyUse, UnassignIps, Unfenced,
+    CredentialSource, Endpoints, EniFilter, ErrorClass, Priority, ProxyUse, UnassignIps, Unfenced,
 };
 use terway_crds::Family;
 
@@ -129,8 +129,10 @@ async fn a_lost_reply_and_the_same_token_assign_nothing_twice() {
         times: Some(1),
         ..Fault::default()
     });
-    let lost = Outcome::from(assign(&cloud, &eni, Addresses::count(Family::V4, 5), "token").await);
-    assert!(matches!(lost, Outcome::Unknown(_)), "{lost:?}");
+    let lost = assign(&cloud, &eni, Addresses::count(Family::V4, 5), "token")
+        .await
+        .unwrap_err();
+    assert_eq!(lost.class, ErrorClass::Unknown, "{lost}");
     let told = assign(&cloud, &eni, Addresses::count(Family::V4, 5), "token")
         .await
         .unwrap();

@@ -1,0 +1,83 @@
+//! The trunk of a node: an instance has one, on which pods get member ENIs; its own addresses are shared.
+
+use terway_crds::node::{Nic, NicStatus};
+use terway_crds::{EniKind, OperationKind};
+
+use super::draft::Draft;
+use super::{adopt, demand};
+use crate::conditions::{Statement, state};
+
+/// Condition of a Node object: its trunk is in use, or why there is none.
+pub const TRUNK_READY: &str = "TrunkReady";
+
+/// Whether a trunk is to be made: the node should have one, has none, and has a place for it.
+pub(super) fn is_missing(draft: &Draft<'_>) -> bool {
+    let eni = draft.observed.record.spec.eni.as_ref();
+    let wanted = eni.is_some_and(|eni| eni.enable_trunk);
+    let mut nics = draft.status.network_interfaces.values();
+    let there = nics.any(|nic| nic.kind == Some(EniKind::Trunk) && nic.status != NicStatus::Deleting);
+    let coming = draft
+        .status
+        .operations
+        .iter()
+        .any(|o| matches!(o.kind, OperationKind::CreateTrunk | OperationKind::AttachTrunk));
+    wanted && !there && !coming && draft.places_taken() < draft.capacity().enis()
+}
+
+/// Begins a trunk with up to `missing` addresses, and gives how many. `None`: the node has to be compared with the
+/// cloud first, and nothing else may begin before.
+pub(super) fn begin(draft: &mut Draft<'_>, missing: usize) -> Option<usize> {
+    if adopt::is_fresh(draft) {
+        return Some(demand::begin_create(
+            draft,
+            OperationKind::CreateTrunk,
+            missing.max(1),
+        ));
+    }
+    if draft.observed.settings.degradation.keeps_everything() {
+        // No comparison is made now. The trunk waits, and other ENIs go on.
+        return Some(0);
+    }
+    // The record may have lost the trunk that the instance has.
+    draft.status.next_sync_openapi_time = None;
+    None
+}
+
+/// States whether the trunk is in use. Says why there is none only where a pod waits for one, or a person holds the
+/// trunk back.
+pub(super) fn tell(draft: &mut Draft<'_>) {
+    let spec = &draft.observed.record.spec;
+    let in_use = |nic: &&Nic| nic.kind == Some(EniKind::Trunk) && nic.status == NicStatus::InUse;
+    let trunk = draft.status.network_interfaces.values().find(in_use);
+    let pods = draft.observed.pods;
+    let pod_waits = pods.iter().any(|pod| pod.wants_pod_eni && !pod.exited);
+    let held_back = draft.observed.settings.degradation.begins_nothing();
+    let (holds, reason, message) = if let Some(trunk) = trunk {
+        (
+            true,
+            "TrunkAttached",
+            format!("trunk ENI {} is attached", trunk.id),
+        )
+    } else if spec.node_cap.member_adapter_limit <= 0 && pod_waits {
+        let words = format!("instance type {} has no trunk", spec.node_metadata.instance_type);
+        (false, "NoTrunk", words)
+    } else if is_missing(draft) && held_back {
+        let words = "no trunk is made until degradation in ctrl-config.yaml is lifted";
+        (false, "Degraded", words.to_owned())
+    } else {
+        return;
+    };
+    let statement = Statement {
+        kind: TRUNK_READY,
+        holds,
+        reason,
+        message,
+    };
+    let generation = draft.observed.record.metadata.generation;
+    state(
+        &mut draft.status.conditions,
+        statement,
+        generation,
+        draft.observed.now,
+    );
+}

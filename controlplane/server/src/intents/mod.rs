@@ -1,0 +1,104 @@
+//! The one place that sends what intents record: it notes the attempt as sent, sends, sorts the cloud's reply, and
+//! notes the reply. PodENIs, and the operations of nodes, go through it.
+
+mod attempts;
+mod request;
+
+use jiff::Timestamp;
+use terway_cloud::{Cloud, CloudError, EniFilter};
+use terway_core::intent::{IntentId, Lookup, Refused, Reply};
+
+pub use attempts::{Attempts, Creating};
+pub use request::Request;
+
+use crate::context::Grant;
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Sent {
+    /// The cloud's reply; `None` when nothing left this process.
+    pub reply: Option<Reply>,
+    /// Why the same request has to be sent again, where it has to.
+    pub again: Option<CloudError>,
+}
+
+impl Attempts {
+    /// Sends the request of an attempt. `on_reply` sees the reply before planners do.
+    pub async fn send(
+        &self,
+        cloud: &Cloud,
+        id: &IntentId,
+        request: &Request,
+        grant: Grant,
+        on_reply: impl FnOnce(&Reply) + Send,
+    ) -> Sent {
+        let before = self.of(id);
+        self.change(id, |evidence| evidence.sending());
+        let result = request.send(cloud, grant).await;
+        let now = Timestamp::now();
+        match result {
+            Ok(reply) => {
+                on_reply(&reply);
+                self.change(id, |evidence| evidence.replied(reply.clone(), now, None));
+                Sent {
+                    reply: Some(reply),
+                    again: None,
+                }
+            }
+            Err(error) if error.was_not_sent() => {
+                self.change(id, |evidence| *evidence = before.put_off(now + pause(&error)));
+                Sent {
+                    reply: None,
+                    again: Some(error),
+                }
+            }
+            Err(error) => {
+                let reply = Reply::to_failure(refused(&error));
+                let again = Some(error).filter(|_| reply.asks_again());
+                on_reply(&reply);
+                let not_before = again.as_ref().map(|error| now + pause(error));
+                self.change(id, |evidence| evidence.replied(reply.clone(), now, not_before));
+                Sent {
+                    reply: Some(reply),
+                    again,
+                }
+            }
+        }
+    }
+
+    /// Looks for the ENI of an attempt.
+    ///
+    /// # Errors
+    /// When the cloud gave no complete answer. The attempt is not looked at again before the error's pace allows.
+    pub async fn look_up(&self, cloud: &Cloud, id: &IntentId, filter: &EniFilter) -> Result<(), CloudError> {
+        let result = cloud.describe_network_interfaces(filter).await;
+        let now = Timestamp::now();
+        match result {
+            Ok(found) => {
+                let found = found.into_iter().next().map(Box::new);
+                self.change(id, |evidence| evidence.looked_up(Lookup { at: now, found }));
+                Ok(())
+            }
+            Err(error) => {
+                let not_before = now + pause(&error);
+                self.change(id, |evidence| *evidence = evidence.put_off(not_before));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Time after which a failed call may be made again.
+fn pause(error: &CloudError) -> std::time::Duration {
+    error.retry().pace().first
+}
+
+/// The cloud's words in a failed call.
+fn refused(error: &CloudError) -> Refused {
+    Refused {
+        class: error.class,
+        code: error.code.clone(),
+        message: error.message.clone(),
+        request_id: error.request_id.clone().unwrap_or_default(),
+    }
+}

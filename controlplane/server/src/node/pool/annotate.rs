@@ -1,0 +1,37 @@
+//! Pods are annotated with their addresses, where eni-config asks for that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use terway_core::pod::PodFacts;
+use terway_crds::TerwayNodeStatus;
+
+use crate::context::Context;
+use crate::error::ReconcileError;
+use crate::runtime::Key;
+
+/// Writes the annotation with their addresses to pods that lack it.
+pub async fn note_addresses(
+    context: &Context,
+    pods: &[Arc<PodFacts>],
+    status: &TerwayNodeStatus,
+) -> Result<(), ReconcileError> {
+    let ips = status
+        .network_interfaces
+        .values()
+        .flat_map(|nic| nic.all_addresses().map(|(_, ip)| ip));
+    let addresses: BTreeMap<&str, &str> = ips
+        .filter(|ip| !ip.pod_uid.is_empty())
+        .map(|ip| (ip.pod_uid.as_str(), ip.ip.as_str()))
+        .collect();
+    for pod in pods {
+        let Some(address) = addresses.get(pod.uid.as_str()) else {
+            continue;
+        };
+        if pod.noted_addresses.as_deref() != Some(address) && !pod.exited {
+            let key = Key::namespaced(&pod.namespace, &pod.name);
+            context.write.annotate_pod(&key, &pod.uid, address).await?;
+        }
+    }
+    Ok(())
+}
