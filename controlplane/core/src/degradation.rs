@@ -1,23 +1,24 @@
-//! What is left undone while the cloud or the cluster is in trouble, as a person has decided.
+//! Degradation: the work that an operator stops while the cloud or the cluster is in trouble.
 
-/// A level of degradation. What the cloud did is recorded in all of them.
+/// A level of degradation. Results of calls to the cloud are recorded at every level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Degradation {
     #[default]
     None,
-    /// Pods get what is there: nothing is begun in the cloud, nothing compared with it, nothing given back.
+    /// Nothing is begun in the cloud, nothing is compared with the cloud, and nothing is given back. Pods get the
+    /// addresses that exist.
     L0,
-    /// Nothing is compared with the cloud and nothing given back.
+    /// Nothing is compared with the cloud, and nothing is given back.
     L1,
 }
 
 impl Degradation {
-    /// Whether nothing is asked of the cloud that was not asked before.
+    /// Whether no new call that changes something is begun.
     pub fn begins_nothing(self) -> bool {
         self == Degradation::L0
     }
 
-    /// Whether no address, no attachment and no ENI is given back, and nothing is compared with the cloud.
+    /// Whether nothing is compared with the cloud, and no address, attachment or ENI is given back.
     pub fn keeps_everything(self) -> bool {
         self != Degradation::None
     }

@@ -1,9 +1,9 @@
-//! A queue that serves its owners in turn: who asks for a thousand things delays the others by one at a
-//! time, not by a thousand.
+//! A queue that serves its owners in turn. An owner with a thousand items delays another owner by one item at a time.
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// Items in order of arrival within an owner (a node, say), and turn about between owners.
+/// Items of several owners, for example nodes. The owners take turns; the items of one owner are served in order of
+/// arrival.
 #[derive(Debug)]
 pub struct FairQueue<T> {
     of: BTreeMap<String, VecDeque<T>>,
@@ -21,7 +21,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// Adds an item behind the others of its owner. An owner that had none takes the last turn.
+    /// Adds an item after the other items of its owner. An owner that had no items gets the last turn.
     pub fn push(&mut self, owner: &str, item: T) {
         if let Some(items) = self.of.get_mut(owner) {
             items.push_back(item);
@@ -31,7 +31,7 @@ impl<T> FairQueue<T> {
         self.turns.push_back(owner.to_owned());
     }
 
-    /// Takes the first item of the owner whose turn it is, who is last after that.
+    /// Takes the first item of the owner whose turn it is. Afterwards this owner has the last turn.
     pub fn pop(&mut self) -> Option<T> {
         let owner = self.turns.pop_front()?;
         let items = self.of.get_mut(&owner)?;
@@ -49,7 +49,7 @@ impl<T> FairQueue<T> {
         self.of.values().filter_map(VecDeque::front)
     }
 
-    /// Takes out, in order of arrival within an owner, what `out` holds for.
+    /// Removes and returns the items for which `out` is true, in order of arrival within an owner.
     pub fn extract(&mut self, mut out: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for items in self.of.values_mut() {
@@ -67,7 +67,7 @@ impl<T> FairQueue<T> {
         taken
     }
 
-    /// Whether nobody waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.turns.is_empty()
     }

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-/// Reads a Go duration. `None` when it is none, or when it is negative: no setting of the product
-/// has a meaning for a negative time.
+/// Reads a Go duration (`time.ParseDuration` of Go's package time). Returns `None` for another text and for a negative
+/// duration, because no setting of the product may be negative.
 pub fn parse(text: &str) -> Option<Duration> {
     let text = text.strip_prefix('+').unwrap_or(text);
     if text == "0" {

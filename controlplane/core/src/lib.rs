@@ -1,7 +1,7 @@
 //! Decisions of the control plane: sync functions over plain values.
 //!
-//! Nothing here knows a client, a clock, a random number or a logger: `now` and ids are
-//! arguments, so every decision can be tested by comparing values.
+//! This crate has no client, no clock, no randomness and no logger. `now` and ids are arguments, so every decision can
+//! be tested by comparing values.
 
 pub mod binding;
 pub mod carrier;

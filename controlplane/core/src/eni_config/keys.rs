@@ -188,7 +188,7 @@ fn tags(keys: &Keys) -> Result<BTreeMap<String, String>, ConfigProblem> {
     if tags.len() > MAX_USER_TAGS {
         return Err(ConfigProblem::TooManyTags { count: tags.len() });
     }
-    // The cluster's tag is set by many installations to its own id, which is what we write as well.
+    // Many installations set the cluster's tag to the cluster's id. We write the same value, so this is no conflict.
     match tags
         .iter()
         .find(|(key, _)| [tag::CREATOR, tag::INTENT].contains(&key.as_str()))

@@ -1,13 +1,13 @@
-//! JSON merge patch (RFC 7396), by which a node's own ConfigMap changes the default.
+//! JSON merge patch (RFC 7396). A node's own ConfigMap changes the default by it.
 
 use serde_json::{Map, Value};
 
 use super::ConfigProblem;
 
-/// The default with a node's own values over it. `null` in the latter removes a key.
+/// The default with a node's own values merged over it. `null` in the node's values removes a key.
 ///
 /// # Errors
-/// When one of them is no JSON object.
+/// When one of the two is not a JSON object.
 pub fn merged(default: &str, node: Option<&str>) -> Result<Map<String, Value>, ConfigProblem> {
     let mut value = Value::Object(object("the ConfigMap eni-config", default)?);
     if let Some(node) = node {
@@ -16,7 +16,7 @@ pub fn merged(default: &str, node: Option<&str>) -> Result<Map<String, Value>, C
     }
     match value {
         Value::Object(map) => Ok(map),
-        // A patch that is an object leaves an object.
+        // A patch that is an object always results in an object.
         _ => Ok(Map::new()),
     }
 }

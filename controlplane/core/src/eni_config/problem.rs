@@ -1,4 +1,4 @@
-//! What can be wrong with eni-config. Every sentence names the key, its value and what to do.
+//! Errors of eni-config. Every sentence names the key, its value and the remedy.
 
 use super::MAX_USER_TAGS;
 use crate::cloud::MAX_SECURITY_GROUPS;

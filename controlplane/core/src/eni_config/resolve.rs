@@ -1,4 +1,4 @@
-//! From eni-config to the spec of one Node object.
+//! Computes the spec of one Node object from eni-config.
 
 use ipnet::IpNet;
 use terway_crds::node::{Flavor, NodeCap, NodeEni, Pool, Reclaim};
@@ -13,16 +13,16 @@ use crate::intent::own_tags;
 pub struct Place<'a> {
     pub zone: &'a str,
     pub cap: &'a NodeCap,
-    /// Pods get whole ENIs only: no pools.
+    /// Whether pods of the node get whole ENIs only; such a node has no pool.
     pub eni_only: bool,
-    /// The control plane's own switch for trunks.
+    /// The setting `enableTrunk` of the control plane.
     pub enable_trunk: bool,
     pub cluster_id: &'a str,
-    /// vSwitches of the zone's entry that the cloud knows.
+    /// The vSwitches that eni-config names for the zone and that the cloud knows.
     pub vswitches: &'a [VSwitch],
 }
 
-/// What the configuration asks of one node.
+/// The settings of one node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     pub eni: NodeEni,
@@ -31,7 +31,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The spec with what is wanted in it; metadata, limits and the agent's datapath stay.
+    /// The spec with these settings. Metadata, limits and the agent's datapath stay as they are in `spec`.
     #[must_use]
     pub fn into_spec(self, spec: &TerwayNodeSpec) -> TerwayNodeSpec {
         TerwayNodeSpec {
@@ -43,10 +43,10 @@ impl Wanted {
     }
 }
 
-/// Works out what a node is to have.
+/// Computes the settings of one node.
 ///
 /// # Errors
-/// When the node's zone has no vSwitch, or one that cannot serve it.
+/// When the node's zone has no vSwitch, or a vSwitch that cannot serve the node.
 pub fn resolve(config: &EniConfig, place: &Place<'_>) -> Result<Wanted, ConfigProblem> {
     let options = vswitch_options(config, place)?;
     let trunk = place.enable_trunk
@@ -130,7 +130,7 @@ fn pool(config: &EniConfig, eni_only: bool) -> Pool {
     }
 }
 
-/// One trunk, and plain ENIs in the places that are left beside the primary.
+/// The ENIs of the node: one trunk if wanted, and plain ENIs in all other places except that of the primary ENI.
 fn flavors(place: &Place<'_>, trunk: bool) -> Vec<Flavor> {
     let mut left = (place.cap.adapters - 1).max(0);
     let mut flavors = Vec::new();

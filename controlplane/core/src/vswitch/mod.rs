@@ -1,39 +1,39 @@
-//! Choosing the vSwitch an ENI is made in.
+//! Chooses the vSwitch of a new ENI.
 
 use terway_crds::VSwitchSelectionPolicy;
 
 use crate::cloud::Cidrs;
 
-/// A candidate: what is known of a vSwitch now.
+/// A vSwitch that may be chosen, as it is known now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub id: String,
     pub zone: String,
     pub cidrs: Cidrs,
-    /// Addresses left; 0 while the vSwitch is blocked because an allocation found it exhausted.
+    /// Number of free addresses. 0 while the vSwitch is blocked, because an allocation found it exhausted.
     pub available: i64,
 }
 
-/// Why there is no vSwitch to choose.
+/// Why no vSwitch can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoVSwitch {
-    /// None of the candidates is in the zone.
+    /// No candidate is in the zone.
     #[error(
         "none of the vSwitches {candidates} is in zone {zone}: add a vSwitch of that zone to the PodNetworking"
     )]
     NotInZone { zone: String, candidates: String },
-    /// Those in the zone have no addresses left.
+    /// The candidates in the zone have no free addresses.
     #[error(
         "vSwitches {candidates} of zone {zone} have no free address left: add a vSwitch or free addresses"
     )]
     Exhausted { zone: String, candidates: String },
 }
 
-/// Chooses among `candidates`, which are in the order the user gave. `seed` makes `random`
-/// repeatable: the same pod always draws the same.
+/// Chooses one of `candidates`, which are in the user's order. `seed` makes `random` repeatable: the same pod always
+/// gets the same choice.
 ///
 /// # Errors
-/// When no candidate is in the zone, or none of them has addresses left.
+/// When no candidate is in the zone, or no candidate in the zone has a free address.
 pub fn choose<'a>(
     policy: &VSwitchSelectionPolicy,
     zone: &str,
@@ -57,7 +57,7 @@ pub fn choose<'a>(
         .collect();
     let chosen = match policy {
         VSwitchSelectionPolicy::Random => usable.get((seed % usable.len().max(1) as u64) as usize).copied(),
-        // The first of those with most, so that equals are taken in the user's order.
+        // Of several candidates with the most addresses, the first in the user's order is taken.
         VSwitchSelectionPolicy::Most => usable
             .iter()
             .copied()

@@ -1,4 +1,4 @@
-//! Rules for how long an allocation lives.
+//! Rules about the life of an allocation.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use terway_crds::{AllocationType, AllocationTypeKind, ReleaseStrategy};
 
 use crate::go_duration;
 
-/// What is wrong with an allocationType.
+/// Why an allocationType is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AllocationProblem {
     #[error("allocationType.type {0:?} is not known: use Elastic or Fixed")]
@@ -27,7 +27,7 @@ pub enum AllocationProblem {
     NeverWithReleaseAfter,
 }
 
-/// Checks an allocationType. What an Elastic one says about its release has no effect and is let pass.
+/// Checks an allocationType. The release fields of an Elastic one have no effect and are not checked.
 pub(super) fn check(allocation: &AllocationType, minimum: Duration) -> Result<(), AllocationProblem> {
     match &allocation.kind {
         AllocationTypeKind::Elastic => return Ok(()),

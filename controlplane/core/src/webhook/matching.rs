@@ -1,4 +1,4 @@
-//! Which PodNetworking a pod gets.
+//! Chooses the PodNetworking of a pod.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -11,14 +11,14 @@ use terway_crds::pod_networking::PodNetworkingState;
 
 type Labels = BTreeMap<String, String>;
 
-/// The PodNetworking of a pod, and those that select it and cannot serve it.
+/// The PodNetworking of a pod, and the PodNetworkings that select the pod and cannot serve it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selection<'a> {
     pub networking: Option<&'a PodNetworking>,
     pub passed_over: Vec<PassedOver>,
 }
 
-/// A PodNetworking that selects a pod and is not used for it.
+/// A PodNetworking that selects a pod and is not used for this pod.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("PodNetworking {name} selects this pod and is passed over: {reason}")]
 pub struct PassedOver {
@@ -41,7 +41,7 @@ pub enum Reason {
     BadSelector { problem: String },
 }
 
-/// Whether a PodNetworking selects a pod with these labels. One without selectors selects nothing.
+/// Whether a PodNetworking selects a pod with these labels. A PodNetworking without selectors selects nothing.
 ///
 /// # Errors
 /// When a selector has an operator that does not exist.
@@ -109,7 +109,7 @@ pub fn select<'a, N: Borrow<PodNetworking>>(
     }
 }
 
-/// Whether pods may be given this PodNetworking.
+/// Whether pods may use this PodNetworking.
 pub(super) fn readiness(networking: &PodNetworking) -> Result<(), Reason> {
     match networking
         .status

@@ -1,4 +1,4 @@
-//! Operations of a JSON patch. `add` alone suffices: in an object it also replaces.
+//! Operations of a JSON patch. `add` is enough, because in an object `add` also replaces (RFC 6902, section 4.1).
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +12,7 @@ pub struct PatchOperation {
 }
 
 impl PatchOperation {
-    /// Adds or replaces the value at a path, given by its parts.
+    /// Adds or replaces the value at a path. The path is given by its parts.
     pub(super) fn add<'a>(path: impl IntoIterator<Item = &'a str>, value: Value) -> Self {
         let path = path
             .into_iter()
@@ -36,7 +36,7 @@ impl PatchOperation {
     }
 }
 
-/// A part of a JSON pointer: `~` and `/` have a meaning of their own there.
+/// Escapes a part of a JSON pointer, in which `~` and `/` have a meaning (RFC 6901, section 3).
 fn escape(part: &str) -> String {
     part.replace('~', "~0").replace('/', "~1")
 }

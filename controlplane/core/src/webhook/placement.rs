@@ -1,4 +1,4 @@
-//! Zones: a pod must be scheduled where its network has a vSwitch, and a Fixed one where its ENI is.
+//! Zones. A pod must be scheduled in a zone in which its network has a vSwitch, and a Fixed pod in the zone of its ENI.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,10 @@ use terway_crds::names::label;
 
 use super::patch::PatchOperation;
 
-/// The node selector requirements that follow from the zone of an existing ENI and from the zones of
-/// the vSwitches.
+/// The node selector requirements for the zone of an existing ENI, or for the zones of the vSwitches.
 ///
-/// When the ENI exists, its zone decides: zones that a PodNetworking lost since then would only make
-/// the pod unschedulable.
+/// If the ENI exists, its zone decides. The PodNetworking may have lost this zone since then, and its other zones would
+/// make the pod unschedulable.
 pub(super) fn requirements(previous: Option<&str>, zones: &BTreeSet<String>) -> Vec<Value> {
     let within = |zones: Value| json!({ "key": label::ZONE, "operator": "In", "values": zones });
     let mut out = Vec::new();
@@ -25,7 +24,8 @@ pub(super) fn requirements(previous: Option<&str>, zones: &BTreeSet<String>) -> 
     out
 }
 
-/// Adds the requirements to every term of the required node affinity: terms are alternatives.
+/// Adds the requirements to every term of the required node affinity, because terms are alternatives (Kubernetes
+/// documentation, "Assigning Pods to Nodes").
 pub(super) fn restrict(spec: &PodSpec, requirements: &[Value]) -> Vec<PatchOperation> {
     if requirements.is_empty() {
         return Vec::new();
@@ -65,7 +65,7 @@ fn extend(
     let expressions = term.match_expressions.as_ref().filter(|list| !list.is_empty());
     let fields = term.match_fields.as_ref().filter(|list| !list.is_empty());
     if expressions.is_none() && fields.is_none() {
-        // An empty term selects no node; a requirement would make it select some.
+        // An empty term selects no node. A requirement would make it select nodes.
         return Vec::new();
     }
     let index = index.to_string();

@@ -1,4 +1,4 @@
-//! Extended resources: the scheduler counts ENIs only where a container asks for them.
+//! Extended resources. The scheduler counts ENIs only if a container requests them.
 
 use k8s_openapi::api::core::v1::Container;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use terway_crds::names::resource;
 use super::patch::PatchOperation;
 use crate::carrier::Carrier;
 
-/// The resource that a carrier takes from the pod's node; a shared ENI takes none.
+/// The resource that a carrier takes from the pod's node. A shared ENI takes none.
 pub(super) fn resource_of(carrier: Carrier) -> Option<&'static str> {
     match carrier {
         Carrier::TrunkMember => Some(resource::MEMBER_ENI),
@@ -16,8 +16,8 @@ pub(super) fn resource_of(carrier: Carrier) -> Option<&'static str> {
     }
 }
 
-/// Asks for `count` of a resource in the first container. Extended resources are never
-/// overcommitted, so the request and the limit must be the same.
+/// Requests `count` of a resource in the first container. Request and limit of an extended resource must be equal
+/// (Kubernetes documentation, "Resource Management for Pods and Containers", extended resources).
 pub(super) fn inject(container: &Container, name: &str, count: usize) -> Vec<PatchOperation> {
     let amount = json!(count.to_string());
     let only = || Value::Object(Map::from_iter([(name.to_owned(), amount.clone())]));
