@@ -1,9 +1,9 @@
-//! Which address of a node's shared ENIs belongs to which pod.
+//! Bindings: which address of a node's shared ENIs belongs to which pod.
 //!
-//! A binding is an address in the node's status that carries a pod's UID. It ends when the pod is gone
-//! (or has exited), its sandbox is gone as the node's agent reports it, and a cooldown has passed since:
-//! until then the address keeps the UID, so that a restart of the control plane loses nothing. A node
-//! without an agent keeps its bindings until the node itself is gone.
+//! A binding is an address in the node's status that carries a pod's UID. It ends when the pod is gone (or has exited),
+//! the agent has reported the end of its sandbox, and a cooldown has passed since then. Until then the address keeps
+//! the UID, so that a restart of the control plane loses nothing. A node without an agent keeps its bindings until the
+//! node itself is gone.
 
 #[cfg(test)]
 mod tests;
@@ -21,27 +21,27 @@ use terway_crds::{EniKind, Family, NodeRuntime, TerwayNodeStatus, TrafficMode};
 use crate::intent::elapsed;
 use crate::pod::PodFacts;
 
-/// Condition of an ENI that takes no new pods because it is to be replaced.
+/// Condition of an ENI that takes no new pods, because it will be replaced.
 pub const DRAINING: &str = "Draining";
 
-/// What bindings are decided from, beside the node's status.
+/// The inputs of a decision about bindings, in addition to the node's status.
 #[derive(Debug, Clone, Copy)]
 pub struct Around<'a> {
     /// Every pod of the node.
     pub pods: &'a [&'a PodFacts],
-    /// What the node's agent reports; `None` when the node has none.
+    /// The report of the node's agent; `None` if the node has no agent.
     pub runtime: Option<&'a NodeRuntime>,
     /// Time between the end of a sandbox and the next use of its address.
     pub cooldown: Duration,
     pub now: Timestamp,
 }
 
-/// What became of the bindings.
+/// The result of a decision about bindings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Pods that need an address and have none, by `namespace/name`.
+    /// Pods that need an address and have none, as `namespace/name`.
     pub waiting: Vec<String>,
-    /// Pods that were given an address, by UID.
+    /// Pods that got an address, by UID.
     pub bound: BTreeMap<String, IpAddr>,
     /// UIDs whose addresses were freed.
     pub freed: BTreeSet<String>,
@@ -56,7 +56,7 @@ impl Outcome {
     }
 }
 
-/// Frees what is over, takes over what pods already use, and serves pods that wait.
+/// Frees bindings that are over, records addresses that pods already use, and gives addresses to pods that wait.
 pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
     let mut outcome = Outcome::default();
     let living: BTreeMap<&str, &PodFacts> = around
@@ -76,7 +76,7 @@ pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
         .filter(|pod| pod.needs_shared_address())
         .collect();
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    // Those that run with an address come first: nobody else may be given theirs.
+    // Pods that run with an address come first, so that no other pod gets their address.
     for pod in &pods {
         if let Some(address) = pod.address.filter(|_| !served.contains(&pod.uid))
             && take(status, address, pod)
@@ -85,7 +85,7 @@ pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
             outcome.bound.insert(pod.uid.clone(), address);
         }
     }
-    // One with an address of another origin is not waiting; one on its way out gets nothing new.
+    // A pod with an address from elsewhere does not wait. A pod that is being deleted gets no address.
     pods.retain(|pod| !served.contains(&pod.uid) && pod.address.is_none() && !pod.deleting);
     let mut free = free_addresses(status).into_iter();
     for pod in pods {
@@ -99,8 +99,8 @@ pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
     outcome
 }
 
-/// Addresses that a pod can be given now, in the order they are given: ENIs with many pods first, so
-/// that others become empty and can be given back.
+/// Addresses that a pod can get now, in the order in which they are given. ENIs with many pods come first, so that
+/// other ENIs become empty and can be given back.
 pub fn free_addresses(status: &TerwayNodeStatus) -> Vec<IpAddr> {
     let mut nics: Vec<&Nic> = status
         .network_interfaces
@@ -121,18 +121,18 @@ pub fn free_addresses(status: &TerwayNodeStatus) -> Vec<IpAddr> {
         .collect()
 }
 
-/// Whether new pods may be given addresses of an ENI.
+/// Whether new pods may get addresses of an ENI.
 pub fn serves(nic: &Nic) -> bool {
     nic.status == NicStatus::InUse && is_shared(nic) && !nic.conditions.contains_key(DRAINING)
 }
 
-/// Whether an ENI is one of those that pods share: not left alone, and not one for RDMA.
+/// Whether pods share an ENI: it is not left alone, and it is not for RDMA.
 pub fn is_shared(nic: &Nic) -> bool {
     let kind = matches!(nic.kind, Some(EniKind::Secondary | EniKind::Trunk));
     kind && !nic.unschedulable && nic.traffic_mode != Some(TrafficMode::HighPerformance)
 }
 
-/// Whether an address belongs to nobody.
+/// Whether an address belongs to no pod and can be given.
 pub fn is_free(ip: &Ip) -> bool {
     ip.status == IpStatus::Valid && !is_bound(ip)
 }
@@ -142,7 +142,7 @@ pub fn is_bound(ip: &Ip) -> bool {
     !ip.pod_uid.is_empty() || !ip.pod_id.is_empty()
 }
 
-/// Addresses of an ENI that belong to pods.
+/// Number of addresses of an ENI that belong to pods.
 pub fn bound_count(nic: &Nic) -> usize {
     nic.all_addresses().filter(|(_, ip)| is_bound(ip)).count()
 }
@@ -161,7 +161,7 @@ fn id_of(pod: &PodFacts) -> String {
     format!("{}/{}", pod.namespace, pod.name)
 }
 
-/// Gives an address to a pod, if it is nobody's.
+/// Gives an address to a pod, if the address is free. Returns whether it did.
 fn take(status: &mut TerwayNodeStatus, address: IpAddr, pod: &PodFacts) -> bool {
     let found = status
         .network_interfaces
@@ -196,7 +196,7 @@ fn free_family(
             continue;
         }
         if ip.pod_uid.is_empty() {
-            // Written by a version that knew no UIDs: the pod of that name has it, if it lives.
+            // An old version wrote this binding without a UID. It belongs to the living pod of the recorded name.
             if let Some(pod) = living.values().find(|pod| id_of(pod) == ip.pod_id) {
                 ip.pod_uid.clone_from(&pod.uid);
                 let address = ip.address(family).ok();
@@ -218,7 +218,7 @@ fn free_family(
         }
         outcome.freed.insert(std::mem::take(&mut ip.pod_uid));
         ip.pod_id.clear();
-        // The cloud does not have it any more: nothing is left to be used again.
+        // The cloud does not have this address any more, so there is no reuse to wait for.
         if ip.status == IpStatus::Invalid {
             lost.push(key.clone());
         }
@@ -228,13 +228,13 @@ fn free_family(
     }
 }
 
-/// When the sandbox that an address was bound to ended, if it surely has.
+/// When the sandbox of an address's pod ended, if it has certainly ended.
 fn sandbox_ended(runtime: &NodeRuntime, ip: &Ip) -> Option<Timestamp> {
     let pods = &runtime.status.as_ref()?.pods;
     if !ip.pod_uid.is_empty() {
         return ended(pods.get(&ip.pod_uid)?);
     }
-    // Of a pod known by name alone, every sandbox that ever was must be over.
+    // If only the pod's name is known, every sandbox of this name must have ended.
     let of_name: Vec<&RuntimePod> = pods.values().filter(|pod| pod.pod_id == ip.pod_id).collect();
     let times: Option<Vec<Timestamp>> = of_name.into_iter().map(ended).collect();
     times?.into_iter().max()

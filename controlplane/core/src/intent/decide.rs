@@ -1,4 +1,4 @@
-//! What to do about an attempt: while it is wanted, and when it is not any more.
+//! Decides the next step of an attempt, while it is wanted and when it is no longer wanted.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use jiff::Timestamp;
 use super::{Evidence, Limits, Refused, Reply, elapsed};
 use crate::cloud::CloudEni;
 
-/// What to do about an attempt.
+/// The next step of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Send the request (again), with the same token and parameters.
+    /// Send the request, or send it again, with the same token and parameters.
     Send,
     /// Search for an ENI with the attempt's tag.
     LookUpByTag,
     /// Search for the ENI by its id.
     LookUpById(String),
-    /// This is the ENI: write it down.
+    /// Record this ENI as the result of the attempt.
     Record(Box<CloudEni>),
-    /// The attempt made nothing and never will: choose again and count on.
+    /// The attempt has made nothing and never will. Begin the next attempt with a new choice.
     NextAttempt(Option<Refused>),
     /// Look again after this time.
     Wait(Duration),
@@ -28,7 +28,7 @@ pub enum Step {
 pub fn next(started_at: Option<Timestamp>, evidence: &Evidence, now: Timestamp, limits: &Limits) -> Step {
     match &evidence.reply {
         Some(Reply::Created(eni)) if !evidence.replayed => Step::Record(eni.clone()),
-        // An old token can name an ENI that was deleted in the meantime.
+        // An old token may name an ENI that was deleted meanwhile.
         Some(Reply::Created(eni)) => match search(evidence, now, limits) {
             Search::Found(found) => Step::Record(found),
             Search::Again => Step::LookUpById(eni.id.clone()),
@@ -36,7 +36,7 @@ pub fn next(started_at: Option<Timestamp>, evidence: &Evidence, now: Timestamp, 
             Search::Nothing => Step::NextAttempt(None),
         },
         Some(Reply::Refused(refused)) if !evidence.replayed => Step::NextAttempt(Some(refused.clone())),
-        // The refusal speaks of the last request only; an earlier one may still have been under way.
+        // The refusal is about the last request only. An earlier request may still have been under way.
         Some(Reply::Refused(refused)) => match search_by_tag(evidence, now, limits) {
             Step::NextAttempt(_) => Step::NextAttempt(Some(refused.clone())),
             other => other,
@@ -54,29 +54,28 @@ pub fn next(started_at: Option<Timestamp>, evidence: &Evidence, now: Timestamp, 
     }
 }
 
-/// What an attempt that is no longer wanted may have left behind.
+/// The possible result of an attempt that is no longer wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// Nothing, for certain.
+    /// The attempt certainly made nothing.
     Nothing,
-    /// This ENI: somebody has to delete it.
+    /// The attempt made this ENI, which has to be deleted.
     Eni(Box<CloudEni>),
-    /// Not known yet: search by tag.
+    /// The result is unknown. Search by tag.
     LookUpByTag,
-    /// Not known yet: look again after this time.
+    /// The result is unknown. Look again after this time.
     Wait(Duration),
 }
 
-/// Decides about an attempt that is no longer wanted. `quiet_since` is when the last request of
-/// this attempt can have been under way: the begin of this term of leadership, or later.
+/// Decides about an attempt that is no longer wanted. `quiet_since` is the last moment at which a request of this
+/// attempt can have been sent: the beginning of this term of leadership, or later.
 pub fn resolve(evidence: &Evidence, quiet_since: Timestamp, now: Timestamp, limits: &Limits) -> Resolution {
     if !evidence.may_have_been_sent {
         return Resolution::Nothing;
     }
     match &evidence.reply {
         Some(Reply::Created(eni)) => return Resolution::Eni(eni.clone()),
-        // A refusal of the latest request speaks for earlier ones with the same token only if
-        // there were none.
+        // A refusal is final only if there was no earlier request with the same token.
         Some(Reply::Refused(_)) if !evidence.replayed => return Resolution::Nothing,
         Some(
             Reply::Refused(_)
@@ -116,7 +115,7 @@ enum Search {
     Nothing,
 }
 
-/// Two complete answers, a consistency window apart, must agree that there is nothing.
+/// Searches for the ENI. Only two complete answers, a consistency window apart, prove that there is none.
 fn search(evidence: &Evidence, now: Timestamp, limits: &Limits) -> Search {
     if let Some(found) = evidence.lookups.iter().find_map(|lookup| lookup.found.clone()) {
         return Search::Found(found);

@@ -1,4 +1,4 @@
-//! What this process knows about an attempt, and what the cloud's replies mean for it.
+//! The evidence about an attempt that this process has, and the meaning of the cloud's replies.
 
 use std::net::IpAddr;
 
@@ -9,23 +9,23 @@ use crate::cloud::{CloudEni, ErrorClass};
 /// The cloud's reply to the last request of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// An ENI, made now or by an earlier request with the same token.
+    /// The ENI was created, by this request or by an earlier one with the same token.
     Created(Box<CloudEni>),
-    /// These addresses were assigned, now or by an earlier request with the same token.
+    /// These addresses were assigned, by this request or by an earlier one with the same token.
     Assigned(Vec<IpAddr>),
-    /// Accepted: an attach that shows in time, or addresses that are given back.
+    /// The request was accepted: an attach that will show later, or addresses that are given back.
     Accepted,
-    /// The last request surely did nothing.
+    /// The last request certainly did nothing.
     Refused(Refused),
-    /// Nobody knows: timeout, 5xx, reset, empty id.
+    /// The outcome is unknown: a timeout, a 5xx, a reset connection, or an empty id.
     Unknown,
-    /// The request was not looked at; the same one may be sent again.
+    /// The cloud did not process the request. The same request may be sent again.
     Busy,
     /// The token was used with other parameters.
     TokenReused,
 }
 
-/// A call that the cloud refused, in the cloud's words.
+/// The refusal of a call, in the cloud's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     pub class: ErrorClass,
@@ -36,24 +36,24 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// The vSwitch has no address left: another may have.
+    /// Whether the vSwitch has no free address. Another vSwitch may have one.
     pub fn is_exhausted(&self) -> bool {
         self.class == ErrorClass::Exhausted
     }
 
-    /// A limit of the instance is reached: the record and the cloud disagree about what the instance has.
+    /// Whether a limit of the instance is reached. Then the record and the cloud differ about the instance's ENIs.
     pub fn is_limit(&self) -> bool {
         self.class == ErrorClass::Limit
     }
 
-    /// The object of the request does not exist.
+    /// Whether the object of the request does not exist.
     pub fn is_not_found(&self) -> bool {
         self.class == ErrorClass::NotFound
     }
 }
 
 impl Reply {
-    /// What a call that was sent and failed means for its attempt.
+    /// The reply of a call that was sent and failed.
     pub fn to_failure(refused: Refused) -> Self {
         match refused.class {
             ErrorClass::Unknown => Reply::Unknown,
@@ -72,7 +72,7 @@ impl Reply {
         matches!(self, Reply::Unknown | Reply::Busy)
     }
 
-    /// Whether the request was done, or may have been.
+    /// Whether the cloud acted on the request, or may have acted.
     fn may_be_done(&self) -> bool {
         matches!(
             self,
@@ -88,28 +88,28 @@ pub struct Lookup {
     pub found: Option<Box<CloudEni>>,
 }
 
-/// What this process knows about one attempt. Nothing of it needs to survive the process: the
-/// default is what a process knows that has just started.
+/// The evidence of this process about one attempt. It does not have to survive the process. The default is the evidence
+/// of a process that has just started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     pub attempt: i32,
-    /// False only when this very process wrote the attempt and has not sent it yet.
+    /// False only if this process has recorded the attempt and has not sent it yet.
     pub may_have_been_sent: bool,
-    /// What `reply` tells of may have been done by an earlier request, and may be undone since.
+    /// Whether `reply` may describe the result of an earlier request, which may have been undone since.
     pub replayed: bool,
     pub reply: Option<Reply>,
-    /// Searches by tag, oldest first; of the ENI by id once there is a reply with one.
+    /// Answers of searches, oldest first: by tag, or by id once a reply named the ENI.
     pub lookups: Vec<Lookup>,
-    /// A call is under way: nothing is decided about the attempt before the call has ended.
+    /// Whether a call is under way. Nothing is decided about the attempt before the call has ended.
     pub in_flight: bool,
-    /// When the last request was accepted, or may have been.
+    /// When the last request was accepted or may have been accepted.
     pub sent: Option<Timestamp>,
-    /// Not to be sent again before.
+    /// The request is not sent again before this time.
     pub not_before: Option<Timestamp>,
 }
 
 impl Evidence {
-    /// What is known of an attempt read from the API server.
+    /// The evidence about an attempt that was read from the API server.
     pub fn inherited(attempt: i32) -> Self {
         Self {
             attempt,
@@ -123,7 +123,7 @@ impl Evidence {
         }
     }
 
-    /// What is known of an attempt that this process has just written down.
+    /// The evidence about an attempt that this process has just recorded.
     pub fn fresh(attempt: i32) -> Self {
         Self {
             may_have_been_sent: false,
@@ -131,7 +131,7 @@ impl Evidence {
         }
     }
 
-    /// The request is about to be sent.
+    /// Notes that the request is about to be sent.
     pub fn sending(&mut self) {
         self.replayed = self.may_have_been_sent;
         self.may_have_been_sent = true;
@@ -139,7 +139,7 @@ impl Evidence {
         self.in_flight = true;
     }
 
-    /// The reply has come. The same request, if it has to be sent again, waits until `not_before`.
+    /// Notes a reply. If the same request has to be sent again, it waits until `not_before`.
     pub fn replied(&mut self, reply: Reply, at: Timestamp, not_before: Option<Timestamp>) {
         if reply.may_be_done() {
             self.sent = Some(at);
@@ -150,7 +150,7 @@ impl Evidence {
         self.not_before = not_before;
     }
 
-    /// The same after a call that came to nothing: it did not leave this process, or a search had no answer.
+    /// The evidence after a call without effect: the call was not sent, or a search had no answer.
     #[must_use]
     pub fn put_off(&self, not_before: Timestamp) -> Self {
         Self {
@@ -160,7 +160,7 @@ impl Evidence {
         }
     }
 
-    /// A search has ended.
+    /// Notes the answer of a search.
     pub fn looked_up(&mut self, lookup: Lookup) {
         self.lookups.push(lookup);
         self.in_flight = false;

@@ -1,9 +1,8 @@
 //! Intents: making something in the cloud exactly once, whatever the cloud answers.
 //!
-//! The record in a custom resource says what is asked for (parameters, attempt, time); what this
-//! process has learned since is [`Evidence`]. From both, [`next`] says what to do. The token of an
-//! attempt is always the same, so that asking again gives the same ENI, and an attempt is given up
-//! only when it is certain that it made nothing.
+//! The record in a custom resource contains the request (parameters, attempt, time). [`Evidence`] is what this process
+//! has learned since. [`next`] decides the next step from both. An attempt always has the same ClientToken, so that a
+//! repeated request gives the same ENI. An attempt is given up only when it has certainly made nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,20 +26,20 @@ pub use refusal::{backoff, failure};
 pub struct IntentId {
     /// UID of the object that records the intent.
     pub owner_uid: String,
-    /// Which of the object's intents: the index of an allocation, or the kind of an operation.
+    /// The intent within the object: the index of an allocation, or the id of an operation.
     pub index: String,
-    /// Attempt, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: i32,
 }
 
 impl IntentId {
-    /// The ClientToken of this attempt: 64 ASCII characters, the most the cloud takes.
+    /// The ClientToken of this attempt: 64 ASCII characters, the largest length (ECS API page CreateNetworkInterface).
     pub fn client_token(&self) -> String {
         let digest = Sha256::digest(self.tag_value().as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Value of the tag that every ENI made by this attempt carries.
+    /// Value of the tag of every ENI that this attempt makes.
     pub fn tag_value(&self) -> String {
         format!("{}/{}/{}", self.owner_uid, self.index, self.attempt)
     }
@@ -58,7 +57,7 @@ impl IntentId {
     }
 }
 
-/// The tags an ENI carries for the product's own use; those of the user are added by the caller.
+/// The product's own tags of an ENI. The caller adds the user's tags.
 pub fn own_tags(cluster_id: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (tag::CLUSTER.to_owned(), cluster_id.to_owned()),
@@ -69,13 +68,13 @@ pub fn own_tags(cluster_id: &str) -> BTreeMap<String, String> {
 /// Times that the decisions about an intent depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For this long after an attempt began the cloud surely still knows its token. How long it
-    /// really does is not documented; a value too small costs two lookups, one too large an ENI.
+    /// For this long after the beginning of an attempt the cloud certainly knows its token (unverified: the cloud
+    /// documents no time). A value that is too small costs two searches; a value that is too large costs an ENI.
     pub token_life: Duration,
-    /// For this long a Describe may not yet show what has been done.
+    /// For this long a Describe may not show an act of the cloud (unverified).
     pub consistency: Duration,
-    /// After an accepted call, the state of an ENI may for this long still say that nothing
-    /// happened; only then is the call made again.
+    /// For this long after an accepted call an ENI may show its old state (unverified). The call is repeated only
+    /// later.
     pub grace: Duration,
 }
 
@@ -89,12 +88,13 @@ impl Default for Limits {
     }
 }
 
-/// The latest moment that a recorded time may mean: the API server keeps whole seconds, rounded down.
+/// The latest moment that a recorded time may stand for. The API server keeps whole seconds, rounded down
+/// (`metav1.Time`).
 pub fn at_the_latest(recorded: Timestamp) -> Timestamp {
     recorded + Duration::from_secs(1)
 }
 
-/// Time from `from` to `to`, zero when the clock went back.
+/// Time from `from` to `to`; zero if the clock went back.
 pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What follows from a refusal of the cloud: how it is recorded, and when the next attempt begins.
+//! The consequences of a refusal by the cloud: its record, and the time of the next attempt.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use terway_crds::CloudFailure;
 
 use super::Refused;
 
-/// Time before attempt `attempt` (2, 3, …): doubling from one second, at most five minutes.
+/// Time before attempt `attempt` (2, 3, …). It begins at one second and doubles up to five minutes.
 pub fn backoff(attempt: i32) -> Duration {
     let doublings = u32::try_from(attempt - 2).unwrap_or(0).min(16);
     Duration::from_secs(1 << doublings).min(Duration::from_secs(300))

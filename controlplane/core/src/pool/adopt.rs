@@ -1,5 +1,5 @@
-//! Comparing the record with the cloud: what is there and not recorded is taken over, what is recorded
-//! and not there is said to be invalid.
+//! Compares the record with the cloud. ENIs and addresses that are not recorded are taken over. Recorded ones that the
+//! cloud does not have become invalid.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::binding;
 use crate::cloud::{CloudEni, EniKind, EniStatus};
 use crate::intent::elapsed;
 
-/// Compares when it is time to. While it is, no operation is begun: a list is believed only when
-/// nothing has changed since a consistency window before it was asked for.
+/// Compares, if a comparison is due. No operation begins while a comparison is due, because a list is valid only if
+/// nothing has changed since a consistency window before its request.
 pub(super) fn adopt(draft: &mut Draft<'_>) {
     let now = draft.observed.now;
     let due = match (
@@ -28,11 +28,11 @@ pub(super) fn adopt(draft: &mut Draft<'_>) {
         draft.wake_after(due);
         return;
     }
-    // A node that was never looked at has to be, or none of its pods would be served.
+    // A node that was never compared is compared at every level of degradation. Its pods could not be served otherwise.
     if !first && draft.observed.settings.degradation.keeps_everything() {
         return;
     }
-    // One that waits for its next attempt does nothing in the cloud.
+    // An operation that waits for its next attempt changes nothing in the cloud.
     let begun = |o: &Operation| o.started_at.as_ref().is_none_or(|time| time.0 <= now);
     if !first && draft.status.operations.iter().any(begun) {
         return;
@@ -53,15 +53,15 @@ pub(super) fn adopt(draft: &mut Draft<'_>) {
     }
 }
 
-/// Whether this process has compared the node with the cloud, and nothing has changed there since. Only then is a
-/// trunk that the record does not show surely no trunk of the instance.
+/// Whether this process has compared the node with the cloud, and nothing has changed since. Only then the instance has
+/// certainly no trunk beside the recorded one.
 pub(super) fn is_fresh(draft: &Draft<'_>) -> bool {
     let quiet = draft.observed.quiet_since + draft.observed.settings.limits.consistency;
     let inventory = draft.observed.inventory;
     inventory.is_some_and(|inventory| inventory.asked >= quiet)
 }
 
-/// Whether a comparison is due; then nothing is begun until it is made.
+/// Whether a comparison is due. Nothing begins until it is made.
 pub(super) fn is_due(draft: &Draft<'_>) -> bool {
     if draft.observed.settings.degradation.keeps_everything() {
         return false;
@@ -91,15 +91,15 @@ fn compare(draft: &mut Draft<'_>, inventory: &Inventory) {
     missing(draft, inventory);
     strangers(draft);
     let now = draft.observed.now;
-    // Nodes that joined together are not to ask together for ever.
+    // The random share keeps nodes that joined together from asking together for ever.
     let spread = 1.0 + (draft.observed.seed % 1000) as f64 / 1000.0;
     draft.status.last_sync_openapi_time = at(now);
     draft.status.next_sync_openapi_time = at(now + draft.observed.settings.sync_period.mul_f64(spread));
     draft.news.push(news::synced());
 }
 
-/// ENIs that carry a tag of the block list, or lack one of the filter, are not ours to use. They take up
-/// places of the instance all the same, so they are shown.
+/// Whether an ENI is left alone: it has a tag of the block list, or lacks a tag of the filter. It still takes a place
+/// of the instance, so the record shows it.
 fn is_left_alone(eni: &CloudEni, options: &NodeEni) -> bool {
     let has = |key: &str, value: &str| eni.tags.get(key).is_some_and(|known| known == value);
     let blocked = options.tag_block_list.iter().any(|tag| has(&tag.key, &tag.value));
@@ -115,7 +115,7 @@ fn unknown(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
             nic.addresses_mut(family).clear();
         }
     } else if nic.status == NicStatus::Attaching && !draft.is_busy(&eni.id) {
-        // Somebody began to attach it; its end is to be seen.
+        // The ENI is being attached. This operation waits for the end.
         let id = draft.new_id();
         draft.status.operations.push(Operation {
             id,
@@ -147,7 +147,7 @@ fn known(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
     }
     nic.security_group_ids.clone_from(&fresh.security_group_ids);
     if left_alone {
-        // What pods have stays theirs; the rest is not ours.
+        // Addresses that pods have stay theirs. The other addresses are not used.
         for family in Family::SERVED {
             nic.addresses_mut(family).retain(|_, ip| binding::is_bound(ip));
         }
@@ -158,7 +158,7 @@ fn known(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
     for (family, ip) in fresh.all_addresses() {
         let known = nic.addresses_mut(family).entry(ip.ip.clone());
         let known = known.or_insert_with(|| ip.clone());
-        // It is there again.
+        // The cloud has the address again.
         if known.status == IpStatus::Invalid {
             known.status = IpStatus::Valid;
         }
@@ -172,7 +172,7 @@ fn known(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {
     }
 }
 
-/// Addresses that the cloud does not show: those of pods are marked, the rest is forgotten.
+/// Handles addresses that the cloud does not show. Addresses of pods are marked invalid; other addresses are removed.
 fn lose(nic: &mut Nic, is_there: impl Fn(&String) -> bool) -> Vec<String> {
     let mut lost = Vec::new();
     for family in Family::SERVED {
@@ -188,7 +188,7 @@ fn lose(nic: &mut Nic, is_there: impl Fn(&String) -> bool) -> Vec<String> {
     lost
 }
 
-/// Recorded ENIs that the instance does not have: given back when no pod is on them.
+/// Handles recorded ENIs that the instance does not have. They are given back when no pod uses them.
 fn missing(draft: &mut Draft<'_>, inventory: &Inventory) {
     let gone: Vec<String> = draft
         .status
@@ -211,7 +211,7 @@ fn missing(draft: &mut Draft<'_>, inventory: &Inventory) {
         nic.status = if binding::bound_count(nic) == 0 {
             NicStatus::Deleting
         } else {
-            // Shown, and given to nobody, until its pods are gone.
+            // The record shows the ENI until its pods are gone. No pod gets its addresses.
             NicStatus::Detaching
         };
         draft.news.push(news::invalid(format!(
@@ -220,8 +220,8 @@ fn missing(draft: &mut Draft<'_>, inventory: &Inventory) {
     }
 }
 
-/// Pods that run with an address which no ENI of this node has, or which belongs to another pod: they keep it, for it
-/// works or does not work without us, and nothing can be recorded for them.
+/// Reports pods whose address no ENI of this node has, or which belongs to another pod. Such a pod keeps its address,
+/// and nothing can be recorded for it.
 fn strangers(draft: &mut Draft<'_>) {
     let observed = draft.observed;
     for pod in observed.pods.iter().filter(|pod| pod.needs_shared_address()) {
@@ -244,7 +244,8 @@ fn strangers(draft: &mut Draft<'_>) {
     }
 }
 
-/// Groups are never changed by us: a person decided about one or the other side.
+/// Reports an ENI whose security groups differ from the configuration. The control plane never changes groups of an
+/// ENI, because a person has decided about one of the two sides.
 fn check_groups(draft: &mut Draft<'_>, eni: &CloudEni, options: &NodeEni) {
     let (mut has, mut wanted) = (eni.security_group_ids.clone(), options.security_group_ids.clone());
     has.sort();

@@ -1,4 +1,4 @@
-//! More addresses: how many are missing, and where they are taken from.
+//! More addresses: how many are missing, and from which ENIs they come.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use super::{BATCH, MAX_CREATE, MAX_OPERATIONS, adopt, creates, forecast, trunk};
 use crate::binding;
 use crate::room::size;
 
-/// Time after which a node that lacks addresses is looked at again, whatever happens.
+/// Time after which a node that lacks addresses is planned again in any case.
 const SHORT: Duration = Duration::from_secs(30);
 
-/// Pods come in groups. A pool that they take from is filled up when none has come for this time, so that a
-/// group costs one call and not one for each of its pods; recorded times are whole seconds.
+/// Pods come in groups. A pool is filled up when no pod has come for this time, so that a group costs one call instead
+/// of one call per pod. Recorded times are whole seconds.
 const CALM: Duration = Duration::from_secs(2);
 
-/// Begins what is needed: addresses on ENIs that have room, the largest number first, then new ENIs.
-/// Demand is counted once: what is under way is taken off it.
+/// Begins operations for missing addresses: on ENIs with room first, those with the most room first, then new ENIs.
+/// Addresses that are under way already are not requested again.
 pub(super) fn begin(draft: &mut Draft<'_>) {
     let mut missing = missing(draft);
     draft.unmet = missing;
@@ -28,7 +28,7 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
         return;
     }
     if missing == 0 {
-        // An attempt that has not begun is not needed any more.
+        // Operations whose attempt has not begun are not needed any more.
         let now = draft.observed.now;
         let waits = |o: &Operation| o.started_at.as_ref().is_some_and(|time| time.0 > now);
         let drop = |o: &Operation| o.kind == OperationKind::CreateEni && waits(o);
@@ -46,14 +46,14 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
         .operations
         .iter()
         .any(|o| creates(o) && o.last_error.is_some());
-    // What there will be room for in a moment is not worth an ENI.
+    // Addresses for which a busy ENI will soon have room need no new ENI.
     let (soon, patience) = forecast::soon(draft);
     if let Some(patience) = patience.filter(|_| missing > 0) {
         draft.wake_after(patience);
     }
     let later = missing.min(soon);
     missing -= later;
-    // One that was refused a moment ago would be refused again.
+    // A create that was refused a moment ago would be refused again.
     while missing > 0 && !waits && may_begin(draft) && has_place(draft) {
         let count = begin_create(draft, OperationKind::CreateEni, missing);
         if count == 0 {
@@ -63,19 +63,19 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
     }
     draft.unmet = missing + later;
     if draft.unmet > 0 {
-        // Nothing tells that a vSwitch has recovered.
+        // The cloud does not report that a vSwitch has recovered, so the node is planned again.
         draft.wake_after(SHORT);
     }
 }
 
-/// Addresses that are wanted, not there, and not on their way.
+/// Number of wanted addresses that neither exist nor are under way.
 fn missing(draft: &mut Draft<'_>) -> usize {
     let pool = draft.observed.record.spec.pool.clone().unwrap_or_default();
     let there = binding::free_addresses(&draft.status).len() + forecast::coming(draft);
     let min = size(pool.min_pool_size);
     let mut missing = (draft.waiting.len() + min).saturating_sub(there);
     let calm = draft.unchanged_for();
-    // Half a pool is enough for the rest of a group to take from while it is filled up.
+    // Half a pool is enough for the rest of a group while the pool is filled up.
     if missing > 0 && draft.waiting.is_empty() && there >= min.div_ceil(2) && calm < CALM {
         draft.wake_after(CALM - calm);
         missing = 0;
@@ -83,8 +83,8 @@ fn missing(draft: &mut Draft<'_>) -> usize {
     missing.max(warm_up(draft, size(pool.warm_up_size)))
 }
 
-/// What the one-time warm-up still lacks. It never asks for more than the node can have, and is over
-/// for good when it has been reached once.
+/// Number of addresses that the one-time warm-up still needs. It never exceeds the node's limit. When the warm-up has
+/// been reached once, it is over for ever.
 fn warm_up(draft: &mut Draft<'_>, wanted: usize) -> usize {
     if draft.status.warm_up_completed {
         return 0;
@@ -110,8 +110,7 @@ fn may_begin(draft: &Draft<'_>) -> bool {
     draft.status.operations.len() < MAX_OPERATIONS
 }
 
-/// Whether the instance has a place for one more ENI, beside what is there, what is left alone there,
-/// and the one that the trunk needs.
+/// Whether the instance has a place for one more ENI, in addition to its ENIs, ENIs that are left alone, and the trunk.
 pub(super) fn has_place(draft: &Draft<'_>) -> bool {
     let shared = draft
         .status
@@ -126,7 +125,7 @@ pub(super) fn has_place(draft: &Draft<'_>) -> bool {
         && draft.places_taken() + reserved < capacity.enis()
 }
 
-/// Assigns to ENIs that have room.
+/// Begins Assigns on ENIs with room. Returns the number of addresses that are still missing.
 fn grow(draft: &mut Draft<'_>, mut missing: usize) -> usize {
     let capacity = draft.capacity();
     let mut rooms: Vec<(String, String, usize)> = draft
@@ -171,7 +170,7 @@ pub(super) fn exhausted_words(vswitch: &str) -> String {
     format!("vSwitch {vswitch} has no free address left")
 }
 
-/// Begins a new ENI with up to `wanted` addresses, all of them in the one call; gives how many.
+/// Begins a new ENI with up to `wanted` addresses, all in one call. Returns their number.
 pub(super) fn begin_create(draft: &mut Draft<'_>, kind: OperationKind, wanted: usize) -> usize {
     let Some(parameters) = parameters(draft, wanted) else {
         return 0;
@@ -192,7 +191,7 @@ pub(super) fn begin_create(draft: &mut Draft<'_>, kind: OperationKind, wanted: u
     count
 }
 
-/// The request for a new ENI, by the settings of now. `None` when no vSwitch has an address left.
+/// The request for a new ENI with the present settings. `None` if no vSwitch has a free address.
 pub(super) fn parameters(draft: &Draft<'_>, wanted: usize) -> Option<RequestParameters> {
     let record = draft.observed.record;
     let options = record.spec.eni.as_ref()?;
@@ -211,7 +210,7 @@ pub(super) fn parameters(draft: &Draft<'_>, wanted: usize) -> Option<RequestPara
         security_group_ids: options.security_group_ids.clone(),
         resource_group_id: options.resource_group_id.clone(),
         ipv4_count: i32::try_from(count).unwrap_or(1),
-        // A shared ENI goes with its instance.
+        // The cloud deletes a shared ENI together with its instance.
         delete_on_release: true,
         tags: options.tag.clone(),
         description: "shared ENI of a Kubernetes node, made by terway".into(),

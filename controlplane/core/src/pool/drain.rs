@@ -1,5 +1,5 @@
-//! An ENI that can never be filled because its vSwitch is exhausted is replaced by one in another
-//! vSwitch: it takes no new pods, and when its last pod is gone it is given back.
+//! Drains ENIs. An ENI that cannot be filled, because its vSwitch is exhausted, is replaced by an ENI in another
+//! vSwitch. It takes no new pods, and it is given back when its last pod is gone.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_crds::EniKind;
@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::{demand, news};
 use crate::binding::{self, DRAINING};
 
-/// A vSwitch that has addresses again ends the draining, and the trouble of its ENIs.
+/// Ends the draining of ENIs, and the condition of an exhausted vSwitch, if their vSwitch has addresses again.
 pub(super) fn recover(draft: &mut Draft<'_>) {
     let recovered: Vec<String> = draft
         .status
@@ -30,8 +30,8 @@ pub(super) fn recover(draft: &mut Draft<'_>) {
     }
 }
 
-/// Chooses an ENI to replace when addresses are missing and every place is taken, and gives back those
-/// that have become empty.
+/// Chooses an ENI to replace if addresses are missing and every place is taken. Gives back draining ENIs that are
+/// empty.
 pub(super) fn drain(draft: &mut Draft<'_>) {
     if draft.observed.settings.degradation.keeps_everything() {
         return;
@@ -56,7 +56,7 @@ pub(super) fn drain(draft: &mut Draft<'_>) {
 
 fn choose(draft: &mut Draft<'_>) {
     let already = |nic: &Nic| nic.conditions.contains_key(DRAINING) || nic.status == NicStatus::Deleting;
-    // Replacing helps only where another vSwitch has addresses, and one at a time is enough.
+    // A replacement helps only if another vSwitch has addresses. One ENI is replaced at a time.
     if draft.status.network_interfaces.values().any(already) || demand::parameters(draft, 1).is_none() {
         return;
     }

@@ -11,7 +11,7 @@ use super::{attaches, creates};
 use crate::binding;
 use crate::room::size;
 
-/// Time after which an operation that is not over is not waited for any more: more than making an ENI takes.
+/// An operation that takes longer than this is not waited for any more. Making an ENI takes less.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Addresses that an operation asks the cloud for.

@@ -1,10 +1,9 @@
-//! The shared ENIs of a node and their addresses: how many there are, where they come from, and
-//! where they go.
+//! The shared ENIs of a node, its trunk, and their addresses.
 //!
-//! [`plan`] takes what is recorded, what runs, what the cloud was seen to hold and what it answered, and
-//! gives the record as it should be, and the calls to make. A call is made only for an operation that is
-//! in the record already, so the order is always: write the intent, send, write the result. Operations
-//! of one ENI never overlap; those of different ENIs do.
+//! [`plan`] takes the record, the pods, and the observations and answers of the cloud. It returns the new record and
+//! the calls to make. A call is made only for an operation that the record contains already. The order is therefore
+//! always: write the intent, send, write the result. Operations of one ENI never overlap; operations of different ENIs
+//! do.
 
 mod adopt;
 mod demand;
@@ -36,15 +35,16 @@ use crate::vswitch::Candidate;
 pub use operation::{attaches, creates, index, intent, note_written};
 pub use trunk::TRUNK_READY;
 
-/// Most addresses that one AssignPrivateIpAddresses asks for, and one Unassign gives back.
+/// Largest number of addresses of one AssignPrivateIpAddresses or UnassignPrivateIpAddresses, as in upstream.
 pub const BATCH: usize = 10;
-/// Most addresses of a new ENI: the primary and 49 others, a limit of the cloud.
+/// Largest number of addresses of a new ENI: the primary one and 49 others (ECS API page CreateNetworkInterface,
+/// SecondaryPrivateIpAddressCount).
 pub const MAX_CREATE: usize = 50;
-/// Operations of one node under way at once.
+/// Largest number of operations of one node at the same time.
 pub const MAX_OPERATIONS: usize = 5;
-/// Refusals after which an operation is given up.
+/// Number of attempts after which an operation is given up.
 pub const MAX_ATTEMPTS: i32 = 5;
-/// Time between two looks at idle addresses when eni-config says nothing.
+/// Default of the time between two checks of idle addresses.
 pub const POOL_PERIOD: Duration = Duration::from_secs(120);
 
 /// Settings of the control plane.
@@ -54,9 +54,9 @@ pub struct Settings {
     pub term: String,
     /// Time between the end of a sandbox and the next use of its address.
     pub cooldown: Duration,
-    /// Time between two comparisons of a node with the cloud, at least.
+    /// Shortest time between two comparisons of a node with the cloud.
     pub sync_period: Duration,
-    /// Time between two looks at idle addresses when the node's pool does not say.
+    /// Time between two checks of idle addresses, unless the node's pool sets it.
     pub pool_period: Duration,
     pub degradation: Degradation,
     pub limits: Limits,
@@ -65,39 +65,39 @@ pub struct Settings {
 /// A complete list of the ENIs of the node's instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
-    /// When it was asked for.
+    /// When the list was requested.
     pub asked: Timestamp,
     pub enis: Vec<CloudEni>,
 }
 
-/// What is known of a node.
+/// The observations of a node.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed<'a> {
     pub record: &'a TerwayNode,
     /// Every pod of the node.
     pub pods: &'a [&'a PodFacts],
-    /// `None` when no agent ever reported.
+    /// The report of the agent; `None` if no agent has reported.
     pub runtime: Option<&'a NodeRuntime>,
-    /// What this process knows of operations, by [`index`].
+    /// The evidence of this process about operations, by [`index`].
     pub known: &'a BTreeMap<String, Evidence>,
-    /// What the poller saw last of ENIs that are being attached, and when.
+    /// The poller's last observations of ENIs that are being attached, and their times.
     pub seen: &'a BTreeMap<String, (EniObservation, Timestamp)>,
-    /// ENIs that NetworkInterfaces have: those of pods, and those on their way out.
+    /// ENIs with a NetworkInterface: ENIs of pods' own, and ENIs that are being released.
     pub elsewhere: &'a BTreeSet<String>,
-    /// Those of them that are on their way out.
+    /// The ENIs of `elsewhere` that are being released.
     pub leaving: &'a BTreeSet<String>,
-    /// ENIs that were handed over for release, and that the cloud has confirmed to be gone.
+    /// ENIs that were handed over for release and that, as the cloud has confirmed, are gone.
     pub released: &'a BTreeSet<String>,
     pub inventory: Option<&'a Inventory>,
     /// The node's vSwitches, and those of its ENIs.
     pub vswitches: &'a [Candidate],
     pub settings: &'a Settings,
-    /// Since when nothing of this node was changed in the cloud, by this process or one before.
+    /// The time since which no process has changed anything of this node in the cloud.
     pub quiet_since: Timestamp,
-    /// When idle addresses were last looked at.
+    /// When idle addresses were last checked.
     pub adjusted: Timestamp,
     pub now: Timestamp,
-    /// For random choices and jitter.
+    /// Seed of random choices and jitter.
     pub seed: u64,
 }
 
@@ -124,22 +124,22 @@ pub enum Call {
     ListEnis,
 }
 
-/// What is to be done about a node.
+/// The plan of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The record as it should be. It is written before any call is made.
+    /// The new record. It is written before any call is made.
     pub status: TerwayNodeStatus,
-    /// Calls for operations in the record as it is.
+    /// Calls for operations of the old record.
     pub calls: Vec<Call>,
-    /// What people are told once the record is written.
+    /// Events to write after the record is written.
     pub news: Vec<News>,
-    /// Pods that wait for an address, by `namespace/name`.
+    /// Pods that wait for an address, as `namespace/name`.
     pub waiting: Vec<String>,
-    /// Pods that were given an address, by UID.
+    /// Pods that got an address, by UID.
     pub bound: BTreeMap<String, std::net::IpAddr>,
-    /// Idle addresses were looked at.
+    /// Whether idle addresses were checked.
     pub adjusted: bool,
-    /// Look again after this time at the latest.
+    /// Plan again after this time at the latest.
     pub wake: Option<Duration>,
 }
 
@@ -147,13 +147,13 @@ pub struct Plan {
 pub fn plan(observed: &Observed<'_>) -> Plan {
     let mut draft = draft::Draft::new(observed);
     if observed.record.spec.eni.is_none() || observed.record.spec.node_cap.adapters == 0 {
-        // The spec is being worked out; what is bound stays bound.
+        // The spec is not computed yet. Bound addresses stay bound.
         return draft.finish();
     }
     settle::settle(&mut draft);
     adopt::adopt(&mut draft);
     if draft.status.last_sync_openapi_time.is_none() {
-        // Before the cloud was asked, nobody knows which addresses running pods have.
+        // Before the first comparison with the cloud, the addresses of running pods are unknown.
         return draft.finish();
     }
     draft.bind();

@@ -1,4 +1,4 @@
-//! What people are told about the ENIs of a node.
+//! The events about the ENIs of a node.
 
 use terway_crds::names::{action, condition, event};
 
@@ -31,7 +31,7 @@ pub(super) fn attach_refused(note: String) -> News {
     News::bad(event::ATTACH_ENI_FAILED, action::ATTACH_ENI, note)
 }
 
-/// More addresses were not to be had.
+/// The cloud assigned no more addresses.
 pub(super) fn alloc_refused(note: String) -> News {
     News::bad(event::ALLOC_IP_FAILED, action::ALLOC_IP, note)
 }

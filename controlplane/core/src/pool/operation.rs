@@ -1,4 +1,4 @@
-//! Operations of a node: their names, their kinds, and what is known of them after a write.
+//! Operations of a node: their names, their kinds, and the evidence about them after a write.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use terway_crds::{Operation, OperationKind, TerwayNode};
 
 use crate::intent::{Evidence, IntentId};
 
-/// Name of an operation that has no id: an earlier version recorded the operations of trunks so.
+/// Name of an operation without an id. An earlier version recorded the operations of trunks in this way.
 const TRUNK_INDEX: &str = "trunk";
 
-/// Name of an operation among those of its node: part of its token and of its tag.
+/// Name of an operation among the operations of its node. It is part of the ClientToken and of the tag.
 pub fn index(operation: &Operation) -> &str {
     match operation.id.as_str() {
         "" => TRUNK_INDEX,

@@ -1,4 +1,4 @@
-//! Fewer addresses: what is idle beyond the pool's maximum, and what has been idle for long.
+//! Fewer addresses: gives back idle addresses above the pool's maximum, and addresses that have been idle for long.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::go_duration;
 use crate::intent::elapsed;
 use crate::room::{Room, size};
 
-/// Gives back what is too much. Nothing is while pods wait, while addresses are on their way, or
-/// before the time between two looks has passed.
+/// Gives back surplus addresses. It does nothing while pods wait, while addresses are under way, or before the time
+/// between two checks has passed.
 pub(super) fn shrink(draft: &mut Draft<'_>) {
     let calm = draft.waiting.is_empty() && draft.unmet == 0 && forecast::coming(draft) == 0;
     if !calm || adopt::is_due(draft) || draft.observed.settings.degradation.keeps_everything() {
@@ -39,7 +39,7 @@ pub(super) fn shrink(draft: &mut Draft<'_>) {
     give_back(draft, excess);
 }
 
-/// How many of the idle addresses have been so for long enough.
+/// How many idle addresses have been idle for long enough.
 fn reclaim(draft: &mut Draft<'_>, idle: usize, min: usize) -> usize {
     let pool = draft.observed.record.spec.pool.as_ref();
     let Some(reclaim) = pool.and_then(|pool| pool.reclaim.clone()) else {
@@ -73,8 +73,8 @@ fn reclaim(draft: &mut Draft<'_>, idle: usize, min: usize) -> usize {
     spare.min(size(reclaim.batch_size))
 }
 
-/// Takes `excess` idle addresses, from the emptiest ENIs first: a whole ENI where all of it is idle,
-/// single addresses otherwise. The primary address goes only with its ENI.
+/// Gives back `excess` idle addresses, from the emptiest ENIs first: a whole ENI if all of its addresses are idle, else
+/// single addresses. A primary address is given back only with its ENI.
 fn give_back(draft: &mut Draft<'_>, mut excess: usize) {
     let capacity = draft.capacity();
     let mut nics: Vec<(Room, String)> = draft
@@ -123,7 +123,7 @@ fn give_back(draft: &mut Draft<'_>, mut excess: usize) {
     }
 }
 
-/// Marks idle addresses, the highest first: pods are given the lowest.
+/// Marks idle addresses, the highest first, because pods get the lowest first.
 fn mark(nic: &mut Nic, most: usize) -> Vec<String> {
     let mut idle: Vec<std::net::IpAddr> = nic
         .addresses(Family::V4)

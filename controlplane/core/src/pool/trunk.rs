@@ -1,4 +1,4 @@
-//! The trunk of a node: an instance has one, on which pods get member ENIs; its own addresses are shared.
+//! The trunk of a node. An instance has one trunk. It carries member ENIs of pods, and pods share its own addresses.
 
 use terway_crds::node::{Nic, NicStatus};
 use terway_crds::{EniKind, OperationKind};
@@ -7,10 +7,10 @@ use super::draft::Draft;
 use super::{adopt, demand};
 use crate::conditions::{Statement, state};
 
-/// Condition of a Node object: its trunk is in use, or why there is none.
+/// Condition of a Node object: whether its trunk is in use, and why not.
 pub const TRUNK_READY: &str = "TrunkReady";
 
-/// Whether a trunk is to be made: the node should have one, has none, and has a place for it.
+/// Whether a trunk has to be made: the node should have one, has none, and has a place for it.
 pub(super) fn is_missing(draft: &Draft<'_>) -> bool {
     let eni = draft.observed.record.spec.eni.as_ref();
     let wanted = eni.is_some_and(|eni| eni.enable_trunk);
@@ -24,7 +24,7 @@ pub(super) fn is_missing(draft: &Draft<'_>) -> bool {
     wanted && !there && !coming && draft.places_taken() < draft.capacity().enis()
 }
 
-/// Begins a trunk with up to `missing` addresses, and gives how many. `None`: the node has to be compared with the
+/// Begins a trunk with up to `missing` addresses and returns their number. `None`: the node must be compared with the
 /// cloud first, and nothing else may begin before.
 pub(super) fn begin(draft: &mut Draft<'_>, missing: usize) -> Option<usize> {
     if adopt::is_fresh(draft) {
@@ -35,16 +35,16 @@ pub(super) fn begin(draft: &mut Draft<'_>, missing: usize) -> Option<usize> {
         ));
     }
     if draft.observed.settings.degradation.keeps_everything() {
-        // No comparison is made now. The trunk waits, and other ENIs go on.
+        // No comparison is possible now. The trunk waits, and other ENIs go on.
         return Some(0);
     }
-    // The record may have lost the trunk that the instance has.
+    // The instance may have a trunk that the record does not show.
     draft.status.next_sync_openapi_time = None;
     None
 }
 
-/// States whether the trunk is in use. Says why there is none only where a pod waits for one, or a person holds the
-/// trunk back.
+/// States whether the trunk is in use. The reason for a missing trunk is stated only if a pod waits for it, or if
+/// degradation holds it back.
 pub(super) fn tell(draft: &mut Draft<'_>) {
     let spec = &draft.observed.record.spec;
     let in_use = |nic: &&Nic| nic.kind == Some(EniKind::Trunk) && nic.status == NicStatus::InUse;

@@ -1,4 +1,4 @@
-//! Addresses that an ENI gets.
+//! The outcome of an operation that gives addresses to an ENI.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub fn assign(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) 
         Some(Reply::Refused(refused)) if !evidence.replayed => {
             assign_refused(draft, operation, &refused.clone())
         }
-        // An earlier request with this token may have been done: what the ENI has will tell.
+        // The cloud may have acted on an earlier request with this token. The addresses of the ENI show it.
         Some(Reply::Refused(_) | Reply::TokenReused) => compare(draft, operation, evidence),
         Some(Reply::Unknown | Reply::Busy | Reply::Accepted | Reply::Created(_)) | None => {
             if token_lives || !evidence.may_have_been_sent {
@@ -40,9 +40,9 @@ pub fn assign(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) 
     }
 }
 
-/// An Assign has no tag that its addresses would carry. But no other operation of the ENI runs beside
-/// it, so addresses that the cloud shows and the record does not are what it assigned. Two answers, a
-/// consistency window apart, must agree that there are none.
+/// Finds the result of an Assign in the ENI's addresses. Addresses carry no tag, but no other operation of the ENI runs
+/// at the same time, so the addresses that the record does not have are those of this Assign. Only two answers, a
+/// consistency window apart, prove that there are none.
 fn compare(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) -> Option<Operation> {
     let (eni, consistency) = (
         operation.eni_id.clone(),

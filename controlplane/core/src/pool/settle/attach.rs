@@ -1,4 +1,4 @@
-//! An ENI that is attached.
+//! The outcome of an operation that attaches an ENI.
 
 use jiff::Timestamp;
 use terway_crds::Operation;
@@ -17,7 +17,7 @@ pub fn attach(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) 
         return attach_refused(draft, operation, refused);
     }
     let Some((seen, seen_at)) = draft.observed.seen.get(&eni) else {
-        // One that this process has just made is attached nowhere; all else is looked at first.
+        // An ENI that this process has just made is not attached. Every other ENI is looked at first.
         match evidence.sent {
             None if !evidence.may_have_been_sent => send_attach(draft, &operation, evidence),
             _ => draft.calls.push(Call::Watch(eni)),
@@ -75,7 +75,7 @@ fn attached(draft: &mut Draft<'_>, eni: &CloudEni) {
         .or_insert(fresh.clone());
     nic.status = NicStatus::InUse;
     nic.conditions.remove(condition::OPERATION_ERR);
-    // What a new ENI has is known for certain only now.
+    // Only now the addresses of a new ENI are known for certain.
     for (family, ip) in fresh.all_addresses() {
         let known = nic.addresses_mut(family);
         known.entry(ip.ip.clone()).or_insert_with(|| ip.clone());
@@ -101,14 +101,14 @@ fn attach_refused(draft: &mut Draft<'_>, operation: Operation, refused: &Refused
     Some(next_attempt(operation, refused, draft.observed.now))
 }
 
-/// An ENI that cannot be used is given back.
+/// Gives back an ENI that cannot be used.
 fn give_up(draft: &mut Draft<'_>, eni: &str) {
     if let Some(nic) = draft.status.network_interfaces.get_mut(eni) {
         nic.status = NicStatus::Deleting;
     }
 }
 
-/// The recorded ENI is not there: after the grace it is given up.
+/// Handles a recorded ENI that the cloud does not show. It is given up after the grace.
 fn vanished(draft: &mut Draft<'_>, operation: Operation, eni: &str, seen_at: Timestamp) -> Option<Operation> {
     let now = draft.observed.now;
     let since = operation.started_at.as_ref().map_or(now, |time| time.0);
@@ -118,7 +118,7 @@ fn vanished(draft: &mut Draft<'_>, operation: Operation, eni: &str, seen_at: Tim
         .limits
         .consistency
         .max(draft.observed.settings.limits.grace);
-    // What was seen then counts, not what time it is.
+    // The time of the observation counts, not the present time.
     let left = grace.saturating_sub(elapsed(at_the_latest(since), seen_at));
     if !left.is_zero() {
         draft.calls.push(Call::Watch(eni.to_owned()));

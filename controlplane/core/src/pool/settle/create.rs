@@ -1,4 +1,4 @@
-//! An ENI that is made.
+//! The outcome of an operation that creates an ENI.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub fn create(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) 
     Some(operation)
 }
 
-/// The ENI is there: it is written down, and its attach is the next intent.
+/// Records the new ENI, and the intent to attach it.
 fn record(draft: &mut Draft<'_>, operation: Operation, eni: &CloudEni) -> Operation {
     let mut nic = nic_of(eni);
     nic.status = NicStatus::Attaching;
@@ -49,8 +49,8 @@ fn record(draft: &mut Draft<'_>, operation: Operation, eni: &CloudEni) -> Operat
     }
 }
 
-/// The attempt made nothing. The next one takes the settings of now, and another vSwitch if that is
-/// what was missing; with none to choose, the operation is over until one recovers.
+/// Begins the next attempt after one that made nothing. It has the present settings, and another vSwitch if the old one
+/// was exhausted. Without a usable vSwitch the operation ends.
 fn recreate(draft: &mut Draft<'_>, operation: Operation, refused: Option<Refused>) -> Option<Operation> {
     let exhausted = refused.as_ref().is_some_and(Refused::is_exhausted);
     if let Some(refused) = &refused {
@@ -65,10 +65,10 @@ fn recreate(draft: &mut Draft<'_>, operation: Operation, refused: Option<Refused
         .parameters
         .as_ref()
         .map_or(1, |parameters| parameters.address_count(Family::V4));
-    // With none to choose nothing was made, and the demand asks again when there is one.
+    // Without a usable vSwitch the operation ends. The demand begins a new one when a vSwitch recovers.
     let parameters = demand::parameters(draft, count)?;
     let attempt = operation.attempt + 1;
-    // Another vSwitch may be tried at once.
+    // An attempt with another vSwitch may begin at once.
     let delay = match refused {
         Some(_) if !exhausted => backoff(attempt),
         _ => Duration::ZERO,

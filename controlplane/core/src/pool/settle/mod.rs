@@ -1,4 +1,4 @@
-//! Operations under way: what their answers mean, and what to send next.
+//! Operations under way: the meaning of their answers, and the next call.
 
 mod assign;
 mod attach;
@@ -20,18 +20,18 @@ use attach::attach;
 use create::create;
 use unassign::unassign;
 
-/// Takes every operation as far as it gets.
+/// Advances every operation as far as possible.
 pub(super) fn settle(draft: &mut Draft<'_>) {
     for operation in std::mem::take(&mut draft.status.operations) {
         let evidence = draft.evidence(&operation);
         let left = match &operation.kind {
-            // A call is under way; its answer wakes us.
+            // A call is under way. Its answer wakes the node.
             _ if evidence.in_flight => Some(operation),
             OperationKind::CreateEni | OperationKind::CreateTrunk => create(draft, operation, &evidence),
             OperationKind::AttachEni | OperationKind::AttachTrunk => attach(draft, operation, &evidence),
             OperationKind::AssignIps => assign(draft, operation, &evidence),
             OperationKind::UnassignIps => unassign(draft, operation, &evidence),
-            // Of a newer version: it knows what to do.
+            // The operation is of a newer version, which will handle it.
             OperationKind::Other(_) => Some(operation),
         };
         draft.status.operations.extend(left);
@@ -49,12 +49,12 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
     }
 }
 
-/// Whether nothing may be given back for the time being.
+/// Whether degradation forbids to give anything back.
 fn is_held_back(draft: &Draft<'_>) -> bool {
     draft.observed.settings.degradation.keeps_everything()
 }
 
-/// Whether a request has to wait: until its time has come, or for the end of the degradation.
+/// Whether a request has to wait, for its time or for the end of the degradation.
 fn must_wait(draft: &mut Draft<'_>, operation: &Operation, evidence: &Evidence) -> bool {
     let begins = operation.started_at.as_ref().map(|time| time.0);
     let until = begins.into_iter().chain(evidence.not_before).max();
@@ -63,13 +63,13 @@ fn must_wait(draft: &mut Draft<'_>, operation: &Operation, evidence: &Evidence) 
         draft.wake_after(left);
         return true;
     }
-    // What was sent is brought to its end; the rest waits.
+    // Operations that were sent are finished. Other operations wait.
     let takes = operation.kind == OperationKind::UnassignIps;
     let held_back = draft.observed.settings.degradation.begins_nothing() || (takes && is_held_back(draft));
     held_back && !evidence.may_have_been_sent
 }
 
-/// The same once more, as another attempt, after a while; not for ever.
+/// The same operation as another attempt, after a delay. `None` after [`MAX_ATTEMPTS`].
 fn again(draft: &Draft<'_>, operation: Operation, refused: &Refused) -> Option<Operation> {
     (operation.attempt < MAX_ATTEMPTS).then(|| next_attempt(operation, refused, draft.observed.now))
 }

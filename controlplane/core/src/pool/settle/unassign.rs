@@ -1,4 +1,4 @@
-//! Addresses that an ENI gives back.
+//! The outcome of an operation that takes addresses from an ENI.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ pub fn unassign(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence
             forget(draft, &operation, |_| true);
             return None;
         }
-        // One of them is gone already; what is left of them the ENI itself tells.
+        // One of the addresses is gone already. The ENI shows which ones are left.
         Some(Reply::Refused(refused)) if refused.is_not_found() => {
             return remains(draft, operation, evidence, now);
         }
@@ -30,7 +30,7 @@ pub fn unassign(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence
                 refused.code, refused.message
             );
             draft.note(&eni.clone(), condition::OPERATION_ERR, words);
-            // What is to be given back is asked for until it is.
+            // The request is repeated until the addresses are given back.
             return Some(next_attempt(operation, refused, now));
         }
         Some(Reply::Created(_) | Reply::Assigned(_) | Reply::Unknown | Reply::Busy | Reply::TokenReused)
@@ -39,7 +39,7 @@ pub fn unassign(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence
     if must_wait(draft, &operation, evidence) {
         return Some(operation);
     }
-    // Only a leader whose write was taken in this term may take something away.
+    // Only a leader that has written in this term may take something away.
     if operation.term != draft.observed.settings.term {
         let term = draft.observed.settings.term.clone();
         return Some(Operation { term, ..operation });
@@ -48,7 +48,7 @@ pub fn unassign(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence
     Some(operation)
 }
 
-/// Looks at the ENI; addresses it does not have are forgotten, others are asked for again.
+/// Looks at the ENI. Addresses that it does not have are removed from the record; others are requested again.
 fn remains(
     draft: &mut Draft<'_>,
     operation: Operation,
@@ -84,13 +84,13 @@ fn remains(
     })
 }
 
-/// The cloud has confirmed that these addresses are gone.
+/// Removes addresses whose end the cloud has confirmed.
 fn forget(draft: &mut Draft<'_>, operation: &Operation, gone: impl Fn(&String) -> bool) {
     if let Some(nic) = draft.status.network_interfaces.get_mut(&operation.eni_id) {
         for family in Family::ALL {
             nic.addresses_mut(family).retain(|address, ip| {
                 let ours = operation.addresses.contains(address) && gone(address);
-                // A bound address is never in an operation that gives it back.
+                // An operation never gives back a bound address.
                 !ours || binding::is_bound(ip)
             });
         }
