@@ -204,7 +204,7 @@ fn take_defaults(
 ) -> Result<(), Refusal> {
     let defaults = defaults.map_err(|problem| Refusal::NoDefaults {
         interface: network.interface.clone(),
-        problem: problem.clone(),
+        problem: Box::new(problem.clone()),
     })?;
     let Some(defaults) = defaults else {
         return Ok(());

@@ -63,7 +63,8 @@ pub enum Refusal {
     )]
     NoDefaults {
         interface: String,
-        problem: ConfigProblem,
+        // Boxed: larger than all other refusals, and rare.
+        problem: Box<ConfigProblem>,
     },
     #[error("interface {interface}: {problem}")]
     NotServed { interface: String, problem: NotServed },

@@ -51,7 +51,8 @@ fn each_thing_that_a_node_says_wrongly_is_repaired_alone() {
     let record = with_trunk(NicStatus::InUse);
     assert!(plan_publication(&told(), &record).is_empty());
     let zero = || Some("0".to_owned());
-    let cases: [(fn(&mut NodeFacts, Option<String>), &str, bool); 4] = [
+    type Change = fn(&mut NodeFacts, Option<String>);
+    let cases: [(Change, &str, bool); 4] = [
         (|n, v| n.trunk_on = v, "k8s.aliyun.com/trunk-on", true),
         (
             |n, v| n.max_member_annotation = v,
