@@ -1,22 +1,22 @@
-//! Conditions: what holds of an object, and since when.
+//! Conditions: statements about an object, each with the time since which it is true or false.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// What is to be said in a condition.
+/// The content of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement<'a> {
     pub kind: &'a str,
     pub holds: bool,
     /// One word in CamelCase, for machines.
     pub reason: &'a str,
-    /// A sentence for people. It must not contain anything that changes without the state
-    /// changing (times, counters), or the object is written again and again.
+    /// A sentence for people. It contains nothing that changes without the state (times, counters), because otherwise
+    /// the object would be written again and again.
     pub message: String,
 }
 
-/// Puts a statement into a list of conditions. The time of the transition changes only when the
-/// truth of the statement does. Returns whether anything changed but the generation.
+/// Puts a statement into a list of conditions. The transition time changes only if the truth of the statement changes.
+/// Returns whether anything except the generation has changed.
 pub fn state(
     conditions: &mut Vec<Condition>,
     what: Statement<'_>,
@@ -51,7 +51,7 @@ pub fn state(
     true
 }
 
-/// Statements that do not hold, in words that do not stand there already.
+/// The false statements whose words the list does not contain yet.
 pub fn newly_wrong<'a, 'b>(
     conditions: &'a [Condition],
     statements: &'a [Statement<'b>],
@@ -66,7 +66,7 @@ pub fn newly_wrong<'a, 'b>(
         .filter(move |statement| !statement.holds && !stands(statement))
 }
 
-/// The reason of a condition that is there and does not hold.
+/// The reason of a condition that exists and is false.
 pub fn failing_reason<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a str> {
     conditions
         .iter()

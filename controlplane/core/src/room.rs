@@ -35,7 +35,7 @@ impl Room {
     }
 }
 
-/// What the ENIs of a node can hold, in one family.
+/// The capacity of a node's ENIs, in one family.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity<'a> {
     spec: &'a TerwayNodeSpec,
@@ -43,22 +43,22 @@ pub struct Capacity<'a> {
 }
 
 impl<'a> Capacity<'a> {
-    /// The capacity that a node's spec says.
+    /// The capacity of a node with this spec.
     pub fn of(spec: &'a TerwayNodeSpec, family: Family) -> Self {
         Self { spec, family }
     }
 
-    /// Addresses of one ENI.
+    /// Number of addresses of one ENI.
     pub fn per_eni(self) -> usize {
         self.spec.node_cap.per_adapter(self.family)
     }
 
-    /// ENIs that the instance can have beside its primary ENI, which belongs to the node itself.
+    /// Number of ENIs that the instance can have in addition to its primary ENI, which belongs to the node itself.
     pub fn enis(self) -> usize {
         beside_primary(&self.spec.node_cap)
     }
 
-    /// ENIs that pods share, as the flavors say.
+    /// Number of ENIs that pods share, by the flavors.
     pub fn shared_enis(self) -> usize {
         let flavors = self.spec.flavor.iter();
         flavors
@@ -68,7 +68,7 @@ impl<'a> Capacity<'a> {
             .sum()
     }
 
-    /// Addresses that pods can have on the ENIs that they share.
+    /// Number of addresses that pods can have on shared ENIs.
     pub fn addresses(self) -> usize {
         self.shared_enis() * self.per_eni()
     }
@@ -96,18 +96,18 @@ impl<'a> Capacity<'a> {
     }
 }
 
-/// ENIs of an instance type beside the primary ENI.
+/// Number of ENIs of an instance type in addition to the primary ENI.
 pub fn beside_primary(cap: &NodeCap) -> usize {
     size(cap.adapters - 1)
 }
 
-/// A count as the API writes it; a negative one is none.
+/// A count of the API as a size; a negative count is zero.
 pub fn size(count: i32) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-/// Whether pods of a node can still get addresses: there is a free address, or a place for one on an ENI or on a
-/// new ENI, in a vSwitch that has some. `vswitches` are those of the node and of its ENIs.
+/// Whether pods of a node can get addresses: there is a free address, or room for one on an ENI or on a new ENI whose
+/// vSwitch has free addresses. `vswitches` are those of the node and of its ENIs.
 pub fn is_sufficient(record: &TerwayNode, vswitches: &[Candidate]) -> bool {
     let default = terway_crds::TerwayNodeStatus::default();
     let status = record.status.as_ref().unwrap_or(&default);

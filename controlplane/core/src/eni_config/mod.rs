@@ -1,8 +1,8 @@
-//! eni-config: how the shared ENIs and the trunk of a node are made, as the ConfigMap says it.
+//! eni-config: the settings of the shared ENIs and the trunk of a node, from a ConfigMap.
 //!
-//! The default comes from the ConfigMap eni-config; a node may name another ConfigMap whose value is
-//! merged over it (RFC 7396). What is read becomes part of the node's Node object, so that a change
-//! takes effect without restarting anything, and a value that cannot be served leaves the node as it is.
+//! The default comes from the ConfigMap eni-config. A node may name another ConfigMap, which is merged over the default
+//! (RFC 7396). The settings become part of the Node object, so that a change takes effect without a restart. A wrong
+//! value leaves the node as it is.
 
 mod keys;
 mod merge;
@@ -25,7 +25,7 @@ pub use resolve::{Place, Wanted, resolve};
 /// Most tags of one ENI that a user can choose: three are the product's own.
 pub const MAX_USER_TAGS: usize = MAX_TAGS - 3;
 
-/// How addresses that stay idle are given back; off without `after`.
+/// The settings for giving back idle addresses. Without `after` nothing is given back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IdleReclaim {
     /// A Go duration.
@@ -37,30 +37,30 @@ pub struct IdleReclaim {
     pub jitter_factor: String,
 }
 
-/// The keys of `eni_conf` that have a meaning here, each of its proper form.
+/// The keys of `eni_conf` that this product follows, checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EniConfig {
-    /// vSwitches by zone.
+    /// vSwitch ids by zone.
     pub vswitches: BTreeMap<String, Vec<String>>,
-    /// Each once, in the order given.
+    /// Security group ids, each once, in the user's order.
     pub security_groups: Vec<String>,
     pub vswitch_policy: VSwitchSelectionPolicy,
     pub resource_group_id: String,
     pub tags: BTreeMap<String, String>,
     pub tag_filter: BTreeMap<String, String>,
-    /// ENIs with any of these are left alone; the built-in ones are among them.
+    /// ENIs with one of these tags are left alone. The built-in tags are part of the list.
     pub tag_block_list: Vec<Tag>,
     pub max_pool_size: i32,
     pub min_pool_size: i32,
     pub warm_up_size: i32,
-    /// A Go duration; empty is the default.
+    /// Time between two checks of idle addresses, as a Go duration. Empty: the default.
     pub pool_sync_period: String,
     pub reclaim: Option<IdleReclaim>,
-    /// `None`: as the control plane's own setting says.
+    /// Whether the node gets a trunk; `None`: as the setting `enableTrunk` says.
     pub trunking: Option<bool>,
-    /// Write the annotation with a pod's addresses.
+    /// Whether the control plane writes the annotation with a pod's addresses.
     pub patch_pod_ips: bool,
-    /// Keys with a value that this version reads and does not serve; each with a sentence.
+    /// A sentence for each key whose value this version reads and does not serve.
     pub not_served: Vec<&'static str>,
 }
 
@@ -68,7 +68,7 @@ impl EniConfig {
     /// Reads the value of the key `eni_conf`, with the value of the node's own ConfigMap over it.
     ///
     /// # Errors
-    /// When a value has a wrong form, or contradicts another.
+    /// When a value has a wrong form or contradicts another value.
     pub fn parse(default: &str, node: Option<&str>) -> Result<Self, ConfigProblem> {
         keys::read(&merged(default, node)?)
     }

@@ -9,7 +9,7 @@ use crate::cloud::InstanceTypeLimits;
 use crate::conditions::Statement;
 use crate::room::{Capacity, beside_primary};
 
-/// What an instance type allows.
+/// The limits of an instance type.
 pub fn node_cap(limits: &InstanceTypeLimits) -> NodeCap {
     let members = if limits.trunk_supported {
         limits.eni_total_quantity - limits.eni_quantity
@@ -32,18 +32,18 @@ pub fn node_cap(limits: &InstanceTypeLimits) -> NodeCap {
     }
 }
 
-/// What to do about the spec of a Node object.
+/// The plan for the spec of a Node object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NodeSpecPlan {
-    /// It says what it must.
+    /// The spec is right.
     Unchanged,
-    /// The limits of this instance type are needed first.
+    /// The limits of this instance type have to be read first.
     NeedsLimits(String),
-    /// Write this.
+    /// Write this spec.
     Write(Box<TerwayNodeSpec>),
 }
 
-/// Plans metadata and capacities; everything else in the spec stays as it is.
+/// Plans metadata and capacities. All other fields of the spec stay as they are.
 pub fn plan_spec(node: &NodeFacts, record: &TerwayNode, limits: Option<&InstanceTypeLimits>) -> NodeSpecPlan {
     let metadata = NodeMetadata {
         region_id: node.region.clone(),
@@ -77,7 +77,7 @@ pub fn plan_spec(node: &NodeFacts, record: &TerwayNode, limits: Option<&Instance
 /// Fewest addresses that a node of shared ENIs needs to serve a cluster.
 const MIN_ADDRESSES: usize = 11;
 
-/// Addresses that pods of this node can have, as its flavors say.
+/// Number of addresses that pods of this node can have, by its flavors.
 pub fn max_available_ip(spec: &TerwayNodeSpec) -> usize {
     Capacity::of(spec, Family::V4).addresses()
 }
@@ -101,7 +101,7 @@ pub fn large_enough(node: &NodeFacts, spec: &TerwayNodeSpec) -> Statement<'stati
     }
 }
 
-/// The cloud does not know the instance type of a node, so nobody can say how large it is.
+/// The statement for a node whose instance type the cloud does not know.
 pub fn unknown_instance_type(instance_type: &str) -> Statement<'static> {
     Statement {
         kind: LARGE_ENOUGH,

@@ -1,4 +1,4 @@
-//! What the controllers need of a Kubernetes node.
+//! The facts about a Kubernetes node that the controllers need.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ pub struct NodeFacts {
     pub region: String,
     pub zone: String,
     pub instance_type: String,
-    /// Id of the instance, empty when the node does not say.
+    /// Id of the instance; empty if the node does not name it.
     pub instance_id: String,
-    /// Left alone: labelled so, or no real machine.
+    /// Whether the node is left alone: its label says so, or it is not a real machine.
     pub ignored: bool,
-    /// Pods get whole ENIs only.
+    /// Whether pods of the node get whole ENIs only.
     pub eni_only: bool,
-    /// A Lingjun worker; served by other APIs of the cloud.
+    /// Whether the node is a Lingjun worker, which needs other APIs of the cloud.
     pub lingjun: bool,
-    /// Annotation: id of the trunk ENI.
+    /// The annotation with the id of the trunk ENI.
     pub trunk_on: Option<String>,
-    /// Annotation: trunk members that pods can have.
+    /// The annotation with the number of trunk members that pods can have.
     pub max_member_annotation: Option<String>,
     /// Extended resource for trunk members in `status.capacity` and `status.allocatable`.
     pub member_capacity: Option<String>,
@@ -36,11 +36,11 @@ pub struct NodeFacts {
     /// Extended resource for whole ENIs in `status.capacity` and `status.allocatable`.
     pub eni_capacity: Option<String>,
     pub eni_allocatable: Option<String>,
-    /// Annotation: addresses that pods can have.
+    /// The annotation with the number of addresses that pods can have.
     pub max_ip_annotation: Option<String>,
-    /// Condition SufficientIP, if the node has it.
+    /// The condition SufficientIP, if the node has it.
     pub sufficient_ip: Option<SufficientIp>,
-    /// ConfigMap that changes eni-config for this node.
+    /// Name of the ConfigMap that changes eni-config for this node.
     pub dynamic_config: Option<String>,
     pub labels: std::collections::BTreeMap<String, String>,
 }
@@ -49,15 +49,15 @@ pub struct NodeFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SufficientIp {
     pub holds: bool,
-    /// When it was last said, or said again.
+    /// The time of its last heartbeat.
     pub heartbeat: Option<Timestamp>,
 }
 
-/// Time after which the condition is said again, at least; whoever reads it may take an old one for dead.
+/// Shortest time between two heartbeats of the condition. A reader may take an old condition for dead.
 const HEARTBEAT: Duration = Duration::from_secs(300);
 
-/// How long the condition is good for as it stands: nothing when it says otherwise, or was said too long ago. `seed`
-/// spreads the nodes, so that those that joined together are not told together for ever.
+/// Time until the condition has to be written again: zero if it is wrong or too old. `seed` spreads the nodes, so that
+/// nodes that joined together are not written together for ever.
 pub fn heartbeat_due(known: Option<SufficientIp>, holds: bool, now: Timestamp, seed: u64) -> Duration {
     let Some(known) = known.filter(|known| known.holds == holds) else {
         return Duration::ZERO;
@@ -69,7 +69,7 @@ pub fn heartbeat_due(known: Option<SufficientIp>, holds: bool, now: Timestamp, s
 }
 
 impl NodeFacts {
-    /// Trims a node. Of the labels only those in `keep` stay.
+    /// Trims a node. Only the labels in `keep` stay.
     pub fn from_node(node: &Node, keep: &std::collections::BTreeMap<String, String>) -> Self {
         let meta = &node.metadata;
         let labels = meta.labels.clone().unwrap_or_default();
@@ -137,7 +137,7 @@ impl NodeFacts {
         }
     }
 
-    /// Whether the controllers look after this node: it says who it is, and nobody said not to.
+    /// Whether the controllers manage this node: it names its instance, and nothing excludes it.
     pub fn is_managed(&self, white_list: &std::collections::BTreeMap<String, String>) -> bool {
         !self.ignored
             && !self.lingjun
@@ -149,7 +149,7 @@ impl NodeFacts {
     }
 }
 
-/// `<region>.<instance id>`; a Lingjun node's id is the whole.
+/// The instance id of a providerID `<region>.<instance id>`. For a Lingjun node it is the whole text.
 fn instance_id(provider_id: &str, lingjun: bool) -> String {
     match provider_id.rsplit_once('.') {
         Some((_, id)) if !lingjun => id.into(),

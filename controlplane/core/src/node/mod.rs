@@ -1,4 +1,4 @@
-//! Nodes: what they are, what they can hold, what is published about them, and what they leave behind.
+//! Nodes: facts, capacity, the publication on the Kubernetes node, and release.
 
 mod capacity;
 mod facts;

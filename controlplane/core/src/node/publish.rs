@@ -1,4 +1,4 @@
-//! What a Kubernetes node is told about its ENIs: annotations, extended resources and a condition.
+//! The publication on a Kubernetes node: annotations, extended resources and a condition about its ENIs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,35 +11,34 @@ use terway_crds::{EniKind, TerwayNode};
 use super::{NodeFacts, heartbeat_due, max_available_ip};
 use crate::carrier;
 
-/// Differences between what a node says and what it should say; empty where it is right.
+/// The differences between the present and the right content of a node; empty if the node is right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Publication {
     /// Annotations to write.
     pub annotations: BTreeMap<&'static str, String>,
-    /// Extended resources to write, in capacity and allocatable. The kubelet sets extended
-    /// resources to zero when it registers anew, so this is a repair as often as a first write.
+    /// Extended resources to write, in capacity and allocatable. The kubelet sets extended resources to zero when it
+    /// registers again (pkg/kubelet/kubelet_node_status.go in Kubernetes), so they are repaired often.
     pub resources: BTreeMap<&'static str, String>,
-    /// The condition SufficientIP, where it says otherwise or was said too long ago.
+    /// The condition SufficientIP, if the present one is wrong or too old.
     pub sufficiency: Option<Sufficiency>,
 }
 
-/// The condition SufficientIP as it is to be said now.
+/// The condition SufficientIP to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sufficiency {
-    /// Whether pods can still get addresses.
+    /// Whether pods can get addresses.
     pub holds: bool,
-    /// Whether that is another statement than the node has.
+    /// Whether the truth of the condition changes.
     pub turns: bool,
 }
 
 impl Publication {
-    /// Nothing to write.
+    /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Says whether pods can still get addresses, where the node does not say so. Gives the time until it has to
-    /// be said again.
+    /// Adds the condition, if the node's condition is wrong or too old. Returns the time until the next heartbeat.
     pub fn say_sufficient(&mut self, node: &NodeFacts, holds: bool, now: Timestamp, seed: u64) -> Duration {
         let left = heartbeat_due(node.sufficient_ip, holds, now, seed);
         if left.is_zero() {
@@ -57,7 +56,7 @@ impl Publication {
         }
     }
 
-    /// Takes back the whole ENIs that another version has advertised: no pod is to be scheduled for them.
+    /// Withdraws the whole ENIs that another version has advertised, so that no pod is scheduled for them.
     fn withdraw_enis(&mut self, node: &NodeFacts) {
         let known = [node.eni_capacity.as_ref(), node.eni_allocatable.as_ref()];
         if known.iter().any(Option::is_some) {
@@ -72,15 +71,15 @@ impl Publication {
     }
 }
 
-/// The trunk as the Node object records it, once the trunk is in use.
+/// The recorded trunk, if it is in use.
 pub fn trunk_nic(record: &TerwayNode) -> Option<&Nic> {
     let status = record.status.as_ref()?;
     let mut nics = status.network_interfaces.values();
     nics.find(|nic| nic.kind == Some(EniKind::Trunk) && nic.status == NicStatus::InUse)
 }
 
-/// Compares a node with its Node object. Before the trunk is in use no members are published, so that
-/// no pod is scheduled to a node that cannot serve it.
+/// Compares a node with its Node object. Members are published only when the trunk is in use, so that no pod is
+/// scheduled to a node that cannot serve it.
 pub fn plan_publication(node: &NodeFacts, record: &TerwayNode) -> Publication {
     let mut publication = Publication::default();
     if let Some(trunk) = trunk_nic(record) {

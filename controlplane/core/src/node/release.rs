@@ -1,4 +1,4 @@
-//! A Node object on its way out: what holds the object back, and what it still holds on to.
+//! The release of a deleted Node object: what it waits for, and the ENIs that it gives back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -81,7 +81,7 @@ fn users(leaving: &Leaving<'_>) -> (BTreeSet<String>, Option<Duration>) {
             .collect()
     };
     let before = bound(&status);
-    // Nobody is given anything new here: only pods that have an address are looked at.
+    // No pod gets an address here. Only pods that have an address count.
     let has_one = |pod: &&&PodFacts| before.iter().any(|(_, uid)| *uid == pod.uid);
     let holders: Vec<&PodFacts> = leaving.pods.iter().filter(has_one).copied().collect();
     let outcome = binding::bind(
@@ -99,22 +99,22 @@ fn users(leaving: &Leaving<'_>) -> (BTreeSet<String>, Option<Duration>) {
     (names, outcome.wake)
 }
 
-/// What is to be done before a Node object can go.
+/// The next step before a Node object can go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Release {
     /// Search for the ENI of this attempt by its tag.
     LookUpByTag(IntentId),
     /// Look again after this time.
     Wait(Duration),
-    /// Hand these ENIs to NetworkInterfaces that are being deleted; then the object can go.
+    /// Hand these ENIs to NetworkInterfaces that are being deleted. Afterwards the object can go.
     HandOver(Vec<String>),
 }
 
-/// Plans the release of what the record holds on to: all ENIs of ours, in use or on their way, and those that intents
-/// may have left behind. ENIs that the configuration leaves alone stay with their instance.
+/// Plans the release of the node's ENIs: recorded ENIs of ours, in use or under way, and ENIs that intents may have
+/// left behind. ENIs that the configuration leaves alone stay with their instance.
 ///
-/// `known` is what this process knows of operations, by [`index`]. `quiet_since` is when a request of the node can
-/// last have been under way.
+/// `known` is the evidence of this process about operations, by [`index`]. `quiet_since` is the last moment at which a
+/// request of the node can have been sent.
 pub fn plan_release(
     record: &TerwayNode,
     known: &BTreeMap<String, Evidence>,

@@ -27,7 +27,7 @@ pub(super) struct Draft<'a> {
     pub(super) adjusted: bool,
     pub(super) wake: Option<Duration>,
     pub(super) stock: Stock<'a>,
-    /// Addresses that could not be found a place.
+    /// Number of addresses that found no place.
     pub(super) unmet: usize,
     begun: usize,
 }
@@ -54,7 +54,7 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Plan {
         let before = self.observed.record.status.clone().unwrap_or_default();
         self.complete_cidrs();
-        // Times of our own bookkeeping are no change of what pods and ENIs have.
+        // A change of our own times is no change of ENIs and addresses.
         if before.network_interfaces != self.status.network_interfaces {
             self.status.last_modified_time = Some(Time(self.observed.now));
         }
@@ -87,7 +87,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn wake_after(&mut self, time: Duration) {
-        // Not at once: a plan that wakes itself without a pause would never rest.
+        // The pause keeps a plan that wakes itself from running without end.
         let time = time.max(Duration::from_millis(10));
         self.wake = Some(self.wake.map_or(time, |known| known.min(time)));
     }
@@ -100,7 +100,7 @@ impl<'a> Draft<'a> {
             .unwrap_or_else(|| Evidence::inherited(operation.attempt))
     }
 
-    /// Whether some operation of this ENI is under way.
+    /// Whether an operation of this ENI is under way.
     pub(super) fn is_busy(&self, eni: &str) -> bool {
         self.status
             .operations
@@ -108,8 +108,7 @@ impl<'a> Draft<'a> {
             .any(|operation| operation.eni_id == eni)
     }
 
-    /// Since when ENIs, addresses and bindings are as they are; a change in this very plan begins the time
-    /// anew.
+    /// The time since the last change of ENIs, addresses and bindings; zero if this plan changes them.
     pub(super) fn unchanged_for(&self) -> Duration {
         let before = self.observed.record.status.as_ref();
         let unchanged = before.is_some_and(|b| b.network_interfaces == self.status.network_interfaces);
@@ -119,9 +118,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A name for a new operation that none had before: the time in microseconds, and a number among
-    /// those begun by this plan. (A plan is made after the write of the one before, so two never share
-    /// a microsecond.)
+    /// A new, unique name of an operation: the time in microseconds, and a number within this plan. Two plans never
+    /// share a microsecond, because a plan is made after the write of the previous one.
     pub(super) fn new_id(&mut self) -> String {
         self.begun += 1;
         format!("{:x}-{}", self.observed.now.as_microsecond(), self.begun)
@@ -132,7 +130,7 @@ impl<'a> Draft<'a> {
         Capacity::of(&self.observed.record.spec, Family::V4)
     }
 
-    /// ENIs that take up places of the instance, or are about to.
+    /// Number of ENIs that take a place of the instance, or will.
     pub(super) fn places_taken(&self) -> usize {
         let beginning = self.status.operations.iter().filter(|o| creates(o)).count();
         self.status.network_interfaces.len() + beginning
@@ -141,7 +139,7 @@ impl<'a> Draft<'a> {
     pub(super) fn note(&mut self, eni: &str, condition: &str, message: String) {
         let now = self.observed.now;
         if let Some(nic) = self.status.network_interfaces.get_mut(eni) {
-            // The same trouble again is no news.
+            // A repeated error is no news.
             let known = nic
                 .conditions
                 .get(condition)
@@ -172,7 +170,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The record of an ENI as the cloud describes it.
+/// The record of an ENI, from the cloud's description.
 pub(super) fn nic_of(eni: &CloudEni) -> Nic {
     let mut nic = Nic {
         id: eni.id.clone(),
@@ -202,13 +200,13 @@ pub(super) fn nic_of(eni: &CloudEni) -> Nic {
     nic
 }
 
-/// Every address of an ENI that pods could get.
+/// Every address of an ENI that pods can get.
 pub(super) fn addresses(eni: &CloudEni) -> Vec<IpAddr> {
     let families = Family::SERVED.into_iter();
     families.flat_map(|family| eni.addresses(family)).collect()
 }
 
-/// A time from now, shown in the record.
+/// A time, in the record's form.
 pub(super) fn at(time: Timestamp) -> Option<Time> {
     Some(Time(time))
 }

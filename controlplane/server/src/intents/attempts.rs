@@ -1,4 +1,4 @@
-//! What this process knows about attempts; lost with the process, on purpose.
+//! The evidence of this process about attempts. It is lost with the process, on purpose.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,7 +15,7 @@ pub struct Attempts {
     creating: Mutex<HashSet<Key>>,
 }
 
-/// While it lives, a record is being created.
+/// While this guard lives, a record is being created.
 pub struct Creating<'a> {
     attempts: &'a Attempts,
     key: Key,
@@ -28,7 +28,7 @@ impl Drop for Creating<'_> {
 }
 
 impl Attempts {
-    /// What is known of an attempt. Of another attempt than the last one nothing is known.
+    /// The evidence about an attempt. Only the last attempt of an intent has evidence.
     pub fn of(&self, id: &IntentId) -> Evidence {
         let known = self.known.lock();
         let found = known.get(&id.owner_uid).and_then(|owned| owned.get(&id.index));
@@ -38,12 +38,12 @@ impl Attempts {
             .unwrap_or_else(|| Evidence::inherited(id.attempt))
     }
 
-    /// What is known of all intents of an object, by their index.
+    /// The evidence about all intents of an object, by their index.
     pub fn of_owner(&self, uid: &str) -> BTreeMap<String, Evidence> {
         self.known.lock().get(uid).cloned().unwrap_or_default()
     }
 
-    /// Changes what is known of an attempt. Of an attempt before the last one nothing is kept.
+    /// Changes the evidence about an attempt. The evidence about earlier attempts is dropped.
     pub(super) fn change<T>(&self, id: &IntentId, change: impl FnOnce(&mut Evidence) -> T) -> T {
         let mut known = self.known.lock();
         let owned = known.entry(id.owner_uid.clone()).or_default();
@@ -58,7 +58,7 @@ impl Attempts {
         change(evidence)
     }
 
-    /// Changes what is known of all intents of an object.
+    /// Changes the evidence about all intents of an object.
     pub fn change_owned(&self, uid: &str, change: impl FnOnce(&mut BTreeMap<String, Evidence>)) {
         let mut known = self.known.lock();
         let owned = known.entry(uid.to_owned()).or_default();
@@ -68,19 +68,19 @@ impl Attempts {
         }
     }
 
-    /// This process has just written the attempt, and has not sent it.
+    /// Notes that this process has just recorded the attempt and has not sent it.
     pub fn written(&self, uid: &str, index: &str, attempt: i32) {
         self.change_owned(uid, |owned| {
             owned.insert(index.to_owned(), Evidence::fresh(attempt));
         });
     }
 
-    /// Marks a call of an attempt as under way; false if one is already.
+    /// Marks a call of an attempt as under way. Returns false if one is under way already.
     pub fn take(&self, id: &IntentId) -> bool {
         self.change(id, |evidence| !std::mem::replace(&mut evidence.in_flight, true))
     }
 
-    /// No call of the attempt is under way any more, and none was made.
+    /// Notes that no call of the attempt is under way any more, and that none was sent.
     pub fn give_back(&self, id: &IntentId) {
         self.change(id, |evidence| evidence.in_flight = false);
     }
@@ -92,26 +92,26 @@ impl Attempts {
         owned.any(|evidence| evidence.in_flight)
     }
 
-    /// The intent is resolved.
+    /// Drops the evidence about a resolved intent.
     pub fn forget(&self, uid: &str, index: &str) {
         self.change_owned(uid, |owned| {
             owned.remove(index);
         });
     }
 
-    /// Every intent of an object is resolved.
+    /// Drops the evidence about all intents of an object.
     pub fn forget_all(&self, uid: &str) {
         self.known.lock().remove(uid);
     }
 
-    /// A record of this name is about to be created. The watch may show the record before the API server has answered,
-    /// and only the answer tells whether this process has written the record.
+    /// Notes that a record of this name is being created. The watch may show the record before the API server has
+    /// answered, and only the answer tells whether this process has created the record.
     pub fn creating(&self, key: Key) -> Creating<'_> {
         self.creating.lock().insert(key.clone());
         Creating { attempts: self, key }
     }
 
-    /// Whether nobody knows yet who has written the record of this name.
+    /// Whether a record of this name is being created, so that its creator is not known yet.
     pub fn is_being_created(&self, key: &Key) -> bool {
         self.creating.lock().contains(key)
     }
