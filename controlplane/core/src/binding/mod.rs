@@ -38,27 +38,18 @@ pub struct Around<'a> {
 
 /// The result of a decision about bindings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Bindings {
     /// Pods that need an address and have none, as `namespace/name`.
     pub waiting: Vec<String>,
     /// Pods that got an address, by UID.
     pub bound: BTreeMap<String, IpAddr>,
-    /// UIDs whose addresses were freed.
-    pub freed: BTreeSet<String>,
     /// When a cooldown ends next.
     pub wake: Option<Duration>,
 }
 
-impl Outcome {
-    /// Whether any binding changed.
-    pub fn changed(&self) -> bool {
-        !self.bound.is_empty() || !self.freed.is_empty()
-    }
-}
-
 /// Frees bindings that are over, records addresses that pods already use, and gives addresses to pods that wait.
-pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
-    let mut outcome = Outcome::default();
+pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Bindings {
+    let mut bindings = Bindings::default();
     let living: BTreeMap<&str, &PodFacts> = around
         .pods
         .iter()
@@ -66,7 +57,7 @@ pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
         .map(|pod| (pod.uid.as_str(), *pod))
         .collect();
     for nic in status.network_interfaces.values_mut() {
-        free(nic, &living, around, &mut outcome);
+        free(nic, &living, around, &mut bindings);
     }
     let mut served: BTreeSet<String> = bound_uids(status);
     let mut pods: Vec<&PodFacts> = around
@@ -82,7 +73,7 @@ pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
             && take(status, address, pod)
         {
             served.insert(pod.uid.clone());
-            outcome.bound.insert(pod.uid.clone(), address);
+            bindings.bound.insert(pod.uid.clone(), address);
         }
     }
     // A pod with an address from elsewhere does not wait. A pod that is being deleted gets no address.
@@ -91,12 +82,12 @@ pub fn bind(status: &mut TerwayNodeStatus, around: &Around<'_>) -> Outcome {
     for pod in pods {
         match free.next() {
             Some(address) if take(status, address, pod) => {
-                outcome.bound.insert(pod.uid.clone(), address);
+                bindings.bound.insert(pod.uid.clone(), address);
             }
-            _ => outcome.waiting.push(id_of(pod)),
+            _ => bindings.waiting.push(id_of(pod)),
         }
     }
-    outcome
+    bindings
 }
 
 /// Addresses that a pod can get now, in the order in which they are given. ENIs with many pods come first, so that
@@ -177,9 +168,9 @@ fn take(status: &mut TerwayNodeStatus, address: IpAddr, pod: &PodFacts) -> bool 
     }
 }
 
-fn free(nic: &mut Nic, living: &BTreeMap<&str, &PodFacts>, around: &Around<'_>, outcome: &mut Outcome) {
+fn free(nic: &mut Nic, living: &BTreeMap<&str, &PodFacts>, around: &Around<'_>, bindings: &mut Bindings) {
     for family in Family::ALL {
-        free_family(family, nic.addresses_mut(family), living, around, outcome);
+        free_family(family, nic.addresses_mut(family), living, around, bindings);
     }
 }
 
@@ -188,7 +179,7 @@ fn free_family(
     addresses: &mut BTreeMap<String, Ip>,
     living: &BTreeMap<&str, &PodFacts>,
     around: &Around<'_>,
-    outcome: &mut Outcome,
+    bindings: &mut Bindings,
 ) {
     let mut lost = Vec::new();
     for (key, ip) in addresses.iter_mut() {
@@ -200,7 +191,7 @@ fn free_family(
             if let Some(pod) = living.values().find(|pod| id_of(pod) == ip.pod_id) {
                 ip.pod_uid.clone_from(&pod.uid);
                 let address = ip.address(family).ok();
-                outcome
+                bindings
                     .bound
                     .extend(address.map(|address| (pod.uid.clone(), address)));
             }
@@ -213,10 +204,10 @@ fn free_family(
         };
         let left = around.cooldown.saturating_sub(elapsed(ended, around.now));
         if !left.is_zero() {
-            outcome.wake = Some(outcome.wake.map_or(left, |known| known.min(left)));
+            bindings.wake = Some(bindings.wake.map_or(left, |known| known.min(left)));
             continue;
         }
-        outcome.freed.insert(std::mem::take(&mut ip.pod_uid));
+        ip.pod_uid.clear();
         ip.pod_id.clear();
         // The cloud does not have this address any more, so there is no reuse to wait for.
         if ip.status == IpStatus::Invalid {

@@ -84,7 +84,7 @@ fn users(leaving: &Leaving<'_>) -> (BTreeSet<String>, Option<Duration>) {
     // No pod gets an address here. Only pods that have an address count.
     let has_one = |pod: &&&PodFacts| before.iter().any(|(_, uid)| *uid == pod.uid);
     let holders: Vec<&PodFacts> = leaving.pods.iter().filter(has_one).copied().collect();
-    let outcome = binding::bind(
+    let bindings = binding::bind(
         &mut status,
         &binding::Around {
             pods: &holders,
@@ -96,7 +96,7 @@ fn users(leaving: &Leaving<'_>) -> (BTreeSet<String>, Option<Duration>) {
     let mut names: BTreeSet<String> = bound(&status).into_iter().map(|(name, _)| name).collect();
     let own = leaving.pods.iter().filter(|pod| pod.wants_pod_eni && !pod.exited);
     names.extend(own.map(|pod| format!("{}/{}", pod.namespace, pod.name)));
-    (names, outcome.wake)
+    (names, bindings.wake)
 }
 
 /// The next step before a Node object can go.

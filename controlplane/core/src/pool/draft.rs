@@ -78,10 +78,10 @@ impl<'a> Draft<'a> {
             cooldown: self.observed.settings.cooldown,
             now: self.observed.now,
         };
-        let outcome = binding::bind(&mut self.status, &around);
-        self.waiting = outcome.waiting;
-        self.bound = outcome.bound;
-        if let Some(wake) = outcome.wake {
+        let bindings = binding::bind(&mut self.status, &around);
+        self.waiting = bindings.waiting;
+        self.bound = bindings.bound;
+        if let Some(wake) = bindings.wake {
             self.wake_after(wake);
         }
     }

@@ -6,13 +6,13 @@
 //! do.
 
 mod adopt;
+mod advance;
 mod demand;
 mod draft;
 mod drain;
 mod forecast;
 mod news;
 mod operation;
-mod settle;
 mod shrink;
 #[cfg(test)]
 mod tests;
@@ -150,7 +150,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         // The spec is not computed yet. Bound addresses stay bound.
         return draft.finish();
     }
-    settle::settle(&mut draft);
+    advance::advance(&mut draft);
     adopt::adopt(&mut draft);
     if draft.status.last_sync_openapi_time.is_none() {
         // Before the first comparison with the cloud, the addresses of running pods are unknown.

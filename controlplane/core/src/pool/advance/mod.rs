@@ -21,7 +21,7 @@ use create::create;
 use unassign::unassign;
 
 /// Advances every operation as far as possible.
-pub(super) fn settle(draft: &mut Draft<'_>) {
+pub(super) fn advance(draft: &mut Draft<'_>) {
     for operation in std::mem::take(&mut draft.status.operations) {
         let evidence = draft.evidence(&operation);
         let left = match &operation.kind {
