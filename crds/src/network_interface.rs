@@ -165,6 +165,13 @@ pub struct ManagePolicy {
     pub unmanaged: bool,
 }
 
+impl ManagePolicy {
+    /// Whether the control plane neither detaches nor deletes the ENI.
+    pub fn hands_off(&self) -> bool {
+        self.cache || self.unmanaged
+    }
+}
+
 /// What was observed of an ENI.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

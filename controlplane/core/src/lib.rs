@@ -13,11 +13,13 @@ pub mod fairness;
 pub mod gc;
 pub mod go_duration;
 pub mod intent;
+pub mod meta;
 pub mod network_interface;
 pub mod news;
 pub mod node;
 pub mod pod;
 pub mod pod_eni;
+pub mod podnetworking;
 pub mod pool;
 pub mod room;
 #[cfg(test)]

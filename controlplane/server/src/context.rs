@@ -1,7 +1,6 @@
 //! What every controller has at hand.
 
-use std::collections::BTreeMap;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,10 +13,10 @@ use terway_core::pod::Settings;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::backlog::Backlog;
 use crate::config::{ControllerSwitch, Shared};
 use crate::degradation::DegradationSwitch;
 use crate::events::Events;
+use crate::fresh_enis::FreshEnis;
 use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
@@ -32,6 +31,7 @@ pub struct Queues {
     pub pod_enis: Arc<Queue>,
     pub interfaces: Arc<Queue>,
     pub nodes: Arc<Queue>,
+    pub networkings: Arc<Queue>,
 }
 
 /// Settings of the controllers, from the configuration file.
@@ -63,11 +63,10 @@ pub struct Context {
     pub vswitches: Arc<VSwitches>,
     pub settings: ControllerSettings,
     pub attempts: Attempts,
-    pub backlog: Backlog,
+    /// What the PodENI controller hands over to the NetworkInterface controller.
+    pub fresh: Arc<FreshEnis>,
     pub term: Term,
     pub limits: Limits,
-    /// ENIs that this process made, until they are attached for the first time.
-    pub made_here: Mutex<HashSet<String>>,
     /// Nodes whose shared ENIs are being attached, by the ENI's id.
     pub attaching: Mutex<HashMap<String, Key>>,
     /// Calls that run beside the workers; the process waits for them at its end.

@@ -2,6 +2,7 @@
 
 use terway_cloud::CloudError;
 use terway_core::pod::BuildError;
+use terway_core::podnetworking;
 use terway_core::vswitch::NoVSwitch;
 pub use terway_process::error_chain as chain;
 
@@ -33,16 +34,8 @@ pub enum ReconcileError {
 /// Why the networks of a pod cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworksError {
-    #[error("the annotation {annotation} is no list of networks: correct its JSON")]
-    Annotation {
-        annotation: &'static str,
-        #[source]
-        source: serde_json::Error,
-    },
-    #[error("the pod has the annotation k8s.aliyun.com/pod-eni but no network: name a PodNetworking")]
-    Missing,
-    #[error("PodNetworking {name} does not exist: create it, or delete the pod")]
-    UnknownNetworking { name: String },
+    #[error(transparent)]
+    Named(#[from] podnetworking::NetworksError),
     #[error("vSwitch {id} is not known to the cloud: correct the PodNetworking")]
     UnknownVSwitch { id: String },
     #[error(transparent)]

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::backlog::Backlog;
 use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::Events;
+use crate::fresh_enis::FreshEnis;
 use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
@@ -21,7 +21,7 @@ use crate::node::NodeController;
 use crate::objects::{Caches, Writer};
 use crate::pod::PodController;
 use crate::pod_eni::PodEniController;
-use crate::podnetworking::{self, PodNetworkings};
+use crate::podnetworking::PodNetworkingController;
 use crate::runtime::{Queue, Reconciler, worker};
 use crate::vswitches::VSwitches;
 use crate::{gc, triggers};
@@ -72,9 +72,9 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     );
     // Every pod wakes its node.
     start.controller(NodeController::new, queues.nodes, settings.shared.workers);
-    if settings.controllers.enabled(PodNetworkings::NAME) {
-        tasks.spawn(podnetworking::run(context.clone(), client, stop.clone()));
-    }
+    let networkings = |context| PodNetworkingController::new(context, client);
+    // One worker is enough: PodNetworkings are few and change rarely.
+    start.controller(networkings, queues.networkings, 1);
     stop.cancelled().await;
     beside.cancel();
     tasks.close();
@@ -91,7 +91,12 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    fn controller<R: Reconciler>(&self, make: fn(Arc<Context>) -> R, queue: Arc<Queue>, places: usize) {
+    fn controller<R: Reconciler>(
+        &self,
+        make: impl FnOnce(Arc<Context>) -> R,
+        queue: Arc<Queue>,
+        places: usize,
+    ) {
         if !self.context.settings.controllers.enabled(R::NAME) {
             info!(controller = R::NAME, "switched off");
             return;
@@ -105,6 +110,8 @@ impl Start<'_> {
 
 fn context(parts: Parts, term: Term) -> Arc<Context> {
     let limits = parts.settings.limits;
+    let fresh = FreshEnis::new(parts.settings.interface_workers);
+    fresh.follow(&parts.caches);
     Arc::new(Context {
         write: Writer::new(parts.client, parts.caches.clone()),
         caches: parts.caches,
@@ -113,12 +120,11 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
         metrics: parts.metrics,
         queues: parts.queues,
         vswitches: parts.vswitches,
-        backlog: Backlog::new(parts.settings.interface_workers),
+        fresh,
         settings: parts.settings,
         attempts: Attempts::default(),
         term,
         limits,
-        made_here: parking_lot::Mutex::default(),
         attaching: parking_lot::Mutex::default(),
         background: TaskTracker::new(),
         degradation: parts.degradation,

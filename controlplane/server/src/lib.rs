@@ -1,7 +1,6 @@
 //! Controllers, webhook, leadership and metrics of the control plane.
 
 pub mod apiserver;
-pub mod backlog;
 pub mod certificates;
 pub mod cloud;
 pub mod config;
@@ -10,6 +9,7 @@ pub mod crd_install;
 pub mod degradation;
 pub mod error;
 pub mod events;
+pub mod fresh_enis;
 pub mod gc;
 pub mod intents;
 pub mod lead;
@@ -23,6 +23,8 @@ pub mod pod_eni;
 pub mod podnetworking;
 pub mod process;
 pub mod runtime;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod triggers;
 pub mod vswitches;
 pub mod webhook;

@@ -172,13 +172,6 @@ impl Tasks<'_> {
         let listener = webhook::bind(SocketAddr::from(([0, 0, 0, 0], config.settings.webhook_port)))?;
         let keeper = certificate(config, client).await;
         let webhook = Webhook::new(client.clone(), caches.clone(), &config.settings);
-        let unsynced = webhook.clone();
-        readiness.check(move || {
-            let names = unsynced.pending().into_iter();
-            names.map(|name| format!("webhook's {name}")).collect()
-        });
-        self.life
-            .spawn_endless(self.servers, "the watch of namespaces", webhook.feed());
         let tls = keeper.tls();
         self.life
             .spawn(self.servers, "the keeper of the certificate", |stop| async move {

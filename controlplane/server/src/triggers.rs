@@ -2,11 +2,13 @@
 //! standby hold every key once, so a new leader looks at everything.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use terway_core::network_interface::owner;
 use terway_core::pod::{PodFacts, node_name, pod_uid};
+use terway_core::podnetworking::{counts_workloads, may_be_passed_over};
 use terway_crds::names::{label, object};
 use terway_crds::{NetworkInterface, Phase, PodEni};
 
@@ -14,12 +16,16 @@ use crate::context::{Context, Queues};
 use crate::objects::Caches;
 use crate::runtime::Key;
 
+/// New pods that a Fixed PodNetworking may pass over are counted together: a rollout makes many.
+const GATHER: Duration = Duration::from_secs(5);
+
 /// Connects the caches with the queues. Call it before the watches start.
 pub fn connect(caches: &Caches, queues: &Queues) {
     pods(caches, queues);
     pod_enis(caches, queues);
     interfaces(caches, queues);
     nodes(caches, queues);
+    networkings(caches, queues);
 }
 
 fn pods(caches: &Caches, queues: &Queues) {
@@ -154,12 +160,27 @@ fn nodes(caches: &Caches, queues: &Queues) {
     caches
         .runtimes
         .on_change(move |key, _, _| to.nodes.add(key.clone()));
+}
+
+fn networkings(caches: &Caches, queues: &Queues) {
     let (all, to) = (caches.clone(), queues.clone());
-    caches.networkings.on_change(move |key, _, _| {
+    caches.networkings.on_change(move |key, _, after| {
+        if after.is_some() {
+            to.networkings.add(key.clone());
+        }
         let name = key.name();
         for pod in all.pods.all() {
             if pod.wants_pod_eni && pod.waits_for_ip && pod.pod_networking.as_deref() == Some(name) {
                 to.pods.add(Key::namespaced(&pod.namespace, &pod.name));
+            }
+        }
+    });
+    let (all, to) = (caches.networkings.clone(), queues.networkings.clone());
+    caches.pods.on_change(move |_, before, after| {
+        let candidate = |pod: &Arc<PodFacts>| may_be_passed_over(pod);
+        if before.is_some_and(candidate) != after.is_some_and(candidate) {
+            for networking in all.all().iter().filter(|networking| counts_workloads(networking)) {
+                to.add_after(Key::of(&**networking), GATHER);
             }
         }
     });
@@ -232,3 +253,6 @@ pub async fn forward_cloud_news(context: Arc<Context>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

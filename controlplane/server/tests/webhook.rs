@@ -78,7 +78,6 @@ async fn running() -> Running {
         tokio::spawn(stop.clone().run_until_cancelled_owned(task));
     }
     let webhook = Webhook::new(client, caches.clone(), &settings);
-    tokio::spawn(stop.clone().run_until_cancelled_owned(webhook.feed()));
     tokio::spawn(webhook::serve(
         webhook.clone(),
         listener,
@@ -87,7 +86,6 @@ async fn running() -> Running {
     ));
     tokio::spawn(keeper.run(stop.clone()));
     caches.wait_synced().await;
-    eventually("namespaces are known", || async { webhook.pending().is_empty() }).await;
     Running {
         cluster,
         caches,

@@ -1,37 +1,28 @@
 //! ENIs in the cloud that nothing in the cluster knows of.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_crds::names::tag;
 
+use super::References;
 use crate::cloud::{CloudEni, EniKind, EniStatus};
 use crate::intent::{IntentId, elapsed};
 
 /// An ENI younger than this may be one that somebody is about to write down.
 pub const MIN_AGE: Duration = Duration::from_secs(600);
 
-/// What the cluster refers to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
-    /// ids in NetworkInterfaces, PodENIs and Node objects.
-    pub eni_ids: BTreeSet<String>,
-    /// Attempt of each open intent, by owner UID and index.
-    pub open_intents: BTreeMap<(String, String), i32>,
-}
-
 /// Those of `enis` that are ours and that nothing refers to. The caller has listed the ENIs
-/// before it gathered `known`, from caches that are up to date.
+/// before it gathered the references, from caches that are up to date.
 pub fn leaked<'a>(
     enis: &'a [CloudEni],
-    known: &Known,
+    references: &References,
     cluster_id: &str,
     now: Timestamp,
 ) -> Vec<&'a CloudEni> {
     enis.iter()
         .filter(|eni| {
-            is_ours(eni, cluster_id) && is_idle_kind(eni) && is_old(eni, now) && !is_referred(eni, known)
+            is_ours(eni, cluster_id) && is_idle_kind(eni) && is_old(eni, now) && !is_referred(eni, references)
         })
         .collect()
 }
@@ -65,8 +56,8 @@ fn parse_time(text: &str) -> Option<Timestamp> {
         .or_else(|| format!("{}:00Z", text.strip_suffix('Z')?).parse().ok())
 }
 
-fn is_referred(eni: &CloudEni, known: &Known) -> bool {
-    if known.eni_ids.contains(&eni.id) {
+fn is_referred(eni: &CloudEni, references: &References) -> bool {
+    if references.eni_ids.contains(&eni.id) {
         return true;
     }
     let Some(intent) = eni
@@ -76,7 +67,7 @@ fn is_referred(eni: &CloudEni, known: &Known) -> bool {
     else {
         return false;
     };
-    known
+    references
         .open_intents
         .get(&(intent.owner_uid, intent.index))
         .is_some_and(|attempt| *attempt == intent.attempt)
@@ -84,6 +75,8 @@ fn is_referred(eni: &CloudEni, known: &Known) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::testing::cloud_eni;
 
@@ -99,8 +92,8 @@ mod tests {
         eni
     }
 
-    fn ids(enis: &[CloudEni], known: &Known) -> Vec<String> {
-        leaked(enis, known, "c1", now())
+    fn ids(enis: &[CloudEni], references: &References) -> Vec<String> {
+        leaked(enis, references, "c1", now())
             .iter()
             .map(|eni| eni.id.clone())
             .collect()
@@ -108,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_old_eni_of_ours_that_nothing_refers_to_is_leaked() {
-        assert_eq!(ids(&[ours("a")], &Known::default()), ["a"]);
+        assert_eq!(ids(&[ours("a")], &References::default()), ["a"]);
     }
 
     #[test]
@@ -126,9 +119,9 @@ mod tests {
         timeless.creation_time = "yesterday".into();
         let mut attached = ours("attached");
         attached.status = EniStatus::InUse;
-        let known = Known {
+        let known = References {
             eni_ids: BTreeSet::from(["known".to_owned()]),
-            ..Known::default()
+            ..References::default()
         };
         let all = [
             foreign,
@@ -148,9 +141,9 @@ mod tests {
         living.tags.insert(tag::INTENT.into(), "uid/0/2".into());
         let mut past = ours("past");
         past.tags.insert(tag::INTENT.into(), "uid/0/1".into());
-        let known = Known {
+        let known = References {
             open_intents: BTreeMap::from([(("uid".to_owned(), "0".to_owned()), 2)]),
-            ..Known::default()
+            ..References::default()
         };
         assert_eq!(ids(&[living, past], &known), ["past"]);
     }
@@ -161,7 +154,7 @@ mod tests {
         (member.kind, member.status) = (EniKind::Member, EniStatus::InUse);
         let mut trunk = ours("trunk");
         (trunk.kind, trunk.status) = (EniKind::Trunk, EniStatus::InUse);
-        assert_eq!(ids(&[member, trunk], &Known::default()), ["member"]);
+        assert_eq!(ids(&[member, trunk], &References::default()), ["member"]);
     }
 
     #[test]

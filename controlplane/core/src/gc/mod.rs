@@ -2,6 +2,10 @@
 
 mod expiry;
 mod leaks;
+mod orphans;
+mod references;
 
 pub use expiry::{Expiry, expiry, seen_interval};
-pub use leaks::{Known, MIN_AGE, leaked};
+pub use leaks::{MIN_AGE, leaked};
+pub use orphans::{Ownership, is_orphan, ownership};
+pub use references::References;

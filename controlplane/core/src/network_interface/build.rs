@@ -85,14 +85,19 @@ pub fn owner(interface: &NetworkInterface) -> Option<(&str, &str)> {
     Some((reference.namespace.as_deref()?, reference.name.as_deref()?))
 }
 
-/// Whether an object belongs to this very PodENI. A reference by upstream has another UID, or
-/// none, and counts by name.
+/// Whether this product wrote the reference to the owner, so that its UID means something. References by upstream name
+/// the pod.
+pub fn has_our_reference(interface: &NetworkInterface) -> bool {
+    let reference = interface.spec.pod_eni_ref.as_ref();
+    reference.and_then(|reference| reference.kind.as_deref()) == Some(OWNER_KIND)
+}
+
+/// Whether an object belongs to this very PodENI. A reference by upstream has another UID, or none, and counts by name.
 pub fn is_of(interface: &NetworkInterface, record: &PodEni) -> bool {
     let Some(reference) = interface.spec.pod_eni_ref.as_ref() else {
         return false;
     };
     let same_name =
         reference.namespace == record.metadata.namespace && reference.name == record.metadata.name;
-    let ours = reference.kind.as_deref() == Some(OWNER_KIND);
-    same_name && (!ours || reference.uid == record.metadata.uid)
+    same_name && (!has_our_reference(interface) || reference.uid == record.metadata.uid)
 }

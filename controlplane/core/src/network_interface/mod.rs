@@ -1,11 +1,13 @@
 //! NetworkInterfaces: attach, detach and delete one ENI, looking before acting.
 
+mod answer;
 mod build;
 mod plan;
 mod status;
 #[cfg(test)]
 mod tests;
 
-pub use build::{build, for_release, is_of, owner};
-pub use plan::{ENI_NOT_FOUND, Holder, Memory, Observed, Step, Wait, plan};
-pub use status::{attached, detached, not_ready, torn_off, with_term};
+pub use answer::{AfterCall, Call, CallAnswer, answered};
+pub use build::{build, for_release, has_our_reference, is_of, owner};
+pub use plan::{Awaited, ENI_NOT_FOUND, History, Holder, Observed, Step, Wait, plan};
+pub use status::{attached, detached, torn_off, waiting, with_term};

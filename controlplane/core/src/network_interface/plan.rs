@@ -21,9 +21,9 @@ pub enum Holder {
     Gone,
 }
 
-/// What this process did to the ENI. Nothing of it needs to survive the process.
+/// What this process did to the ENI and learnt from it. Nothing of this needs to survive the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct History {
     /// This process made the ENI and its object: it is attached nowhere.
     pub made_here: bool,
     pub attach_sent: Option<Timestamp>,
@@ -40,7 +40,7 @@ pub struct Memory {
 pub struct Observed<'a> {
     pub interface: &'a NetworkInterface,
     pub holder: Holder,
-    pub memory: &'a Memory,
+    pub history: &'a History,
     /// What the poller saw last, and when.
     pub seen: Option<(&'a EniObservation, Timestamp)>,
     /// This term of leadership, and since when no other process sends calls.
@@ -98,6 +98,29 @@ pub enum Wait {
     Degraded,
 }
 
+/// The state of an ENI that the poller is to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    Attached,
+    /// Attached nowhere.
+    Free,
+    Gone,
+}
+
+impl Observed<'_> {
+    /// The state that is wanted, or asked for already.
+    pub fn awaited(&self) -> Awaited {
+        let leaving = self.interface.metadata.deletion_timestamp.is_some();
+        if self.history.delete_sent.is_some() {
+            Awaited::Gone
+        } else if leaving || self.interface.spec.attach_to.is_none() {
+            Awaited::Free
+        } else {
+            Awaited::Attached
+        }
+    }
+}
+
 /// Plans the next step, or says why there is none.
 pub fn plan(observed: &Observed<'_>) -> Result<Step, Wait> {
     let step = next(observed)?;
@@ -133,8 +156,7 @@ fn next(observed: &Observed<'_>) -> Result<Step, Wait> {
     let interface = observed.interface;
     let default = NetworkInterfaceStatus::default();
     let status = interface.status.as_ref().unwrap_or(&default);
-    let policy = &interface.spec.manage_policy;
-    let hands_off = policy.unmanaged || policy.cache;
+    let hands_off = interface.spec.manage_policy.hands_off();
     if interface.metadata.deletion_timestamp.is_some() {
         if hands_off {
             return Ok(Step::DropFinalizer);
@@ -181,13 +203,13 @@ fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &Att
             _ => Err(Wait::Done),
         };
     }
-    let memory = observed.memory;
-    if memory.not_found {
+    let history = observed.history;
+    if history.not_found {
         return Err(Wait::NotFound);
     }
     let Some((seen, at)) = observed.seen else {
         // What this process has just made is attached nowhere; all else is looked at first.
-        let untouched = memory.made_here && memory.attach_sent.is_none() && memory.detach_sent.is_none();
+        let untouched = history.made_here && history.attach_sent.is_none() && history.detach_sent.is_none();
         return if untouched {
             Ok(Step::Attach(target.clone()))
         } else {
@@ -201,9 +223,9 @@ fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &Att
     match &eni.status {
         EniStatus::InUse if is_attached_as(eni, target) => Ok(Step::WriteAttached(eni.clone())),
         EniStatus::InUse => leave_other_place(observed, status, eni),
-        EniStatus::Available => match memory.attach_sent {
+        EniStatus::Available => match history.attach_sent {
             // The answer may be older than the call, or the call may not show yet.
-            Some(sent) if elapsed(sent, at) < observed.limits.grace => settle(observed, sent),
+            Some(sent) if elapsed(sent, at) < observed.limits.grace => await_outcome(observed, sent),
             _ => Ok(Step::Attach(target.clone())),
         },
         EniStatus::Attaching | EniStatus::Detaching | EniStatus::Deleting | EniStatus::Other(_) => {
@@ -237,12 +259,12 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
     if observed.holder == Holder::Living {
         return Err(Wait::HolderLives);
     }
-    let memory = observed.memory;
-    if memory.not_found {
+    let history = observed.history;
+    if history.not_found {
         return Ok(Step::WriteDetached);
     }
     match observed.seen {
-        None if memory.made_here && memory.attach_sent.is_none() => Ok(Step::WriteDetached),
+        None if history.made_here && history.attach_sent.is_none() => Ok(Step::WriteDetached),
         None if is_untouched(observed, status) => send_detach(observed, status, None),
         None => Ok(Step::Watch),
         Some((EniObservation::Absent, at)) => match absent(observed, at) {
@@ -252,7 +274,7 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
         Some((EniObservation::Present(eni), at)) => match &eni.status {
             // It is not recorded as attached: an attach of ours, or of a leader before, may not show yet.
             EniStatus::Available if matches!(status.phase, Phase::Initial | Phase::Binding) => {
-                let sent = memory.attach_sent.unwrap_or(observed.quiet_since);
+                let sent = history.attach_sent.unwrap_or(observed.quiet_since);
                 let grace = observed.limits.grace;
                 if elapsed(sent, at) >= grace {
                     Ok(Step::WriteDetached)
@@ -260,12 +282,12 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
                     // Free is what was waited for, so nobody looks any more.
                     Ok(Step::LookAgain)
                 } else {
-                    settle(observed, sent)
+                    await_outcome(observed, sent)
                 }
             }
             EniStatus::Available => Ok(Step::WriteDetached),
-            EniStatus::InUse => match memory.detach_sent {
-                Some(sent) if elapsed(sent, at) < observed.limits.grace => settle(observed, sent),
+            EniStatus::InUse => match history.detach_sent {
+                Some(sent) if elapsed(sent, at) < observed.limits.grace => await_outcome(observed, sent),
                 _ => send_detach(observed, status, Some(eni)),
             },
             _ => Err(Wait::Cloud),
@@ -274,30 +296,30 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
 }
 
 fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<Step, Wait> {
-    let memory = observed.memory;
+    let history = observed.history;
     // What the cloud does not know any more cannot be taken from anybody, living or not.
-    if memory.not_found || is_gone(observed) {
+    if history.not_found || is_gone(observed) {
         return Ok(Step::DropFinalizer);
     }
     if observed.holder == Holder::Living {
         return Err(Wait::HolderLives);
     }
-    let never_attached = memory.made_here && memory.attach_sent.is_none();
+    let never_attached = history.made_here && history.attach_sent.is_none();
     match observed.seen {
         None if never_attached => send_delete(observed, status),
         None if is_untouched(observed, status) => send_detach(observed, status, None),
         None => Ok(Step::Watch),
         // Absence is believed at once only when our own Delete explains it; otherwise a Delete is
         // sent, whose answer does not come from a stale view.
-        Some((EniObservation::Absent, _)) if memory.delete_sent.is_some() => Ok(Step::DropFinalizer),
+        Some((EniObservation::Absent, _)) if history.delete_sent.is_some() => Ok(Step::DropFinalizer),
         Some((EniObservation::Absent, _)) => send_delete(observed, status),
         Some((EniObservation::Present(eni), at)) => match &eni.status {
-            EniStatus::Available => match memory.delete_sent {
-                Some(sent) if elapsed(sent, at) < observed.limits.grace => settle(observed, sent),
+            EniStatus::Available => match history.delete_sent {
+                Some(sent) if elapsed(sent, at) < observed.limits.grace => await_outcome(observed, sent),
                 _ => send_delete(observed, status),
             },
-            EniStatus::InUse => match memory.detach_sent {
-                Some(sent) if elapsed(sent, at) < observed.limits.grace => settle(observed, sent),
+            EniStatus::InUse => match history.detach_sent {
+                Some(sent) if elapsed(sent, at) < observed.limits.grace => await_outcome(observed, sent),
                 _ => send_detach(observed, status, Some(eni)),
             },
             _ => Err(Wait::Cloud),
@@ -307,9 +329,12 @@ fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
 
 /// Attached, and nobody has begun to take it away: no look is needed before the first call.
 fn is_untouched(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> bool {
-    let memory = observed.memory;
+    let history = observed.history;
     let by_others = !status.term.is_empty() && status.term != observed.term;
-    status.phase == Phase::Bind && memory.detach_sent.is_none() && memory.delete_sent.is_none() && !by_others
+    status.phase == Phase::Bind
+        && history.detach_sent.is_none()
+        && history.delete_sent.is_none()
+        && !by_others
 }
 
 /// Whether two complete answers, apart in time, did not have the ENI.
@@ -322,7 +347,7 @@ fn is_gone(observed: &Observed<'_>) -> bool {
 
 /// Two complete answers, apart in time, must agree that the ENI is not there.
 fn absent(observed: &Observed<'_>, at: Timestamp) -> Result<Step, Wait> {
-    let Some(since) = observed.memory.absent_since else {
+    let Some(since) = observed.history.absent_since else {
         return Err(Wait::Later(observed.limits.grace));
     };
     match observed.limits.grace.checked_sub(elapsed(since, at)) {
@@ -333,7 +358,7 @@ fn absent(observed: &Observed<'_>, at: Timestamp) -> Result<Step, Wait> {
 
 /// A call was accepted a moment ago: the poller tells when it shows, and when the grace is over
 /// the call is made again.
-fn settle(observed: &Observed<'_>, sent: Timestamp) -> Result<Step, Wait> {
+fn await_outcome(observed: &Observed<'_>, sent: Timestamp) -> Result<Step, Wait> {
     let left = observed.limits.grace.saturating_sub(elapsed(sent, observed.now));
     Err(Wait::Later(left.max(Duration::from_secs(1))))
 }

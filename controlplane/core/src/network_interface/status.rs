@@ -1,9 +1,12 @@
 //! The status of a NetworkInterface in each of its states.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use terway_crds::names::condition;
 use terway_crds::{AttachTo, BindStatus, EniInfo, EniKind, NetworkInterface, NetworkInterfaceStatus, Phase};
 
+use super::plan::{ENI_NOT_FOUND, Wait};
 use crate::cloud::{CloudEni, EniKind as CloudKind};
 use crate::conditions::{Statement, state};
 
@@ -109,13 +112,10 @@ pub fn with_term(interface: &NetworkInterface, term: &str) -> NetworkInterfaceSt
     status
 }
 
-/// The state as it is, with a reason why it does not get further; `None` when it says so already.
-pub fn not_ready(
-    interface: &NetworkInterface,
-    reason: &str,
-    message: String,
-    now: Timestamp,
-) -> Option<NetworkInterfaceStatus> {
+/// The state as it is, with the reason of a wait that a person should know of; `None` when the object says so already,
+/// or when there is nothing to say.
+pub fn waiting(interface: &NetworkInterface, wait: &Wait, now: Timestamp) -> Option<NetworkInterfaceStatus> {
+    let (reason, message) = words(wait)?;
     let mut status = base(interface);
     let ready = Statement {
         kind: condition::READY,
@@ -124,4 +124,36 @@ pub fn not_ready(
         message,
     };
     state(&mut status.conditions, ready, interface.metadata.generation, now).then_some(status)
+}
+
+/// Reason and sentence of a wait that a person should know of.
+fn words(wait: &Wait) -> Option<(&'static str, String)> {
+    match wait {
+        Wait::HolderLives => Some((
+            "PodStillRuns",
+            "asked to go while the pod lives: the ENI is detached when the pod is gone".to_owned(),
+        )),
+        Wait::Elsewhere { instance_id } => Some((
+            "AttachedElsewhere",
+            format!("the ENI is attached to instance {instance_id} by somebody else: detach it there"),
+        )),
+        Wait::Degraded => Some((
+            "Degraded",
+            "held back until degradation in ctrl-config.yaml is lifted".to_owned(),
+        )),
+        Wait::NotFound => Some((ENI_NOT_FOUND, "the cloud does not know this ENI".to_owned())),
+        Wait::Done | Wait::Cloud | Wait::Later(_) => None,
+    }
+}
+
+impl Wait {
+    /// Time until the next look; `None` when a change or the poller tells.
+    pub fn look_again(&self) -> Option<Duration> {
+        match self {
+            Self::Later(time) => Some(*time),
+            // Nobody tells when somebody else detaches the ENI.
+            Self::Elsewhere { .. } => Some(Duration::from_secs(30)),
+            Self::Done | Self::Cloud | Self::HolderLives | Self::NotFound | Self::Degraded => None,
+        }
+    }
 }

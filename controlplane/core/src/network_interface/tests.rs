@@ -53,13 +53,13 @@ fn seen(eni: CloudEni) -> Option<EniObservation> {
 fn planned(
     interface: &NetworkInterface,
     holder: Holder,
-    memory: &Memory,
+    history: &History,
     seen: Option<EniObservation>,
 ) -> Result<Step, Wait> {
     plan(&Observed {
         interface,
         holder,
-        memory,
+        history,
         seen: seen.as_ref().map(|seen| (seen, at(0))),
         term: "me/1",
         quiet_since: at(-100),
@@ -71,21 +71,21 @@ fn planned(
 
 #[test]
 fn what_was_just_made_is_attached_without_a_look_and_all_else_after_one() {
-    let fresh = Memory {
+    let fresh = History {
         made_here: true,
-        ..Memory::default()
+        ..History::default()
     };
     assert_eq!(
         planned(&interface(), Holder::Living, &fresh, None),
         Ok(Step::Attach(target()))
     );
     assert_eq!(
-        planned(&interface(), Holder::Living, &Memory::default(), None),
+        planned(&interface(), Holder::Living, &History::default(), None),
         Ok(Step::Watch)
     );
     let free = seen(cloud_eni("eni-1"));
     assert_eq!(
-        planned(&interface(), Holder::Living, &Memory::default(), free),
+        planned(&interface(), Holder::Living, &History::default(), free),
         Ok(Step::Attach(target()))
     );
 }
@@ -94,21 +94,21 @@ fn what_was_just_made_is_attached_without_a_look_and_all_else_after_one() {
 fn the_object_of_an_eni_that_is_surely_gone_goes_even_under_a_living_pod() {
     let mut leaving = interface();
     leaving.metadata.deletion_timestamp = Some(Time(at(0)));
-    let absent_for = |seconds: i64| Memory {
+    let absent_for = |seconds: i64| History {
         absent_since: Some(at(-seconds)),
-        ..Memory::default()
+        ..History::default()
     };
-    let plan = |memory: &Memory, seen| planned(&leaving, Holder::Living, memory, seen);
+    let plan = |memory: &History, seen| planned(&leaving, Holder::Living, memory, seen);
     let gone = Some(EniObservation::Absent);
     assert_eq!(plan(&absent_for(20), gone.clone()), Ok(Step::DropFinalizer));
     // One answer may be stale, and what is there is not taken from a living pod.
     assert_eq!(plan(&absent_for(3), gone), Err(Wait::HolderLives));
-    assert_eq!(plan(&Memory::default(), seen(in_use())), Err(Wait::HolderLives));
+    assert_eq!(plan(&History::default(), seen(in_use())), Err(Wait::HolderLives));
 }
 
 #[test]
 fn an_eni_that_somebody_detached_from_its_pod_is_attached_again() {
-    let (nobody, living) = (Memory::default(), Holder::Living);
+    let (nobody, living) = (History::default(), Holder::Living);
     let free = seen(cloud_eni("eni-1"));
     assert_eq!(planned(&bound(), living, &nobody, None), Err(Wait::Done));
     assert_eq!(
@@ -131,16 +131,16 @@ fn an_eni_that_somebody_detached_from_its_pod_is_attached_again() {
 fn what_may_be_being_attached_is_looked_at_again_before_it_counts_as_free() {
     let mut unwanted = interface();
     unwanted.spec.attach_to = None;
-    let memory = |seconds: i64| Memory {
+    let memory = |seconds: i64| History {
         attach_sent: Some(at(-seconds)),
-        ..Memory::default()
+        ..History::default()
     };
     let free = EniObservation::Present(Box::new(cloud_eni("eni-1")));
     let plan = |sent_before: i64, seen_before: i64| {
         plan(&Observed {
             interface: &unwanted,
             holder: Holder::Gone,
-            memory: &memory(sent_before),
+            history: &memory(sent_before),
             seen: Some((&free, at(-seen_before))),
             term: "me/1",
             quiet_since: at(-100),
@@ -156,9 +156,9 @@ fn what_may_be_being_attached_is_looked_at_again_before_it_counts_as_free() {
 
 #[test]
 fn an_attach_under_way_is_not_repeated() {
-    let sent = Memory {
+    let sent = History {
         attach_sent: Some(at(-1)),
-        ..Memory::default()
+        ..History::default()
     };
     assert_eq!(
         planned(&interface(), Holder::Living, &sent, None),
@@ -174,9 +174,9 @@ fn an_attach_under_way_is_not_repeated() {
     );
     let stale = planned(&interface(), Holder::Living, &sent, seen(cloud_eni("eni-1")));
     assert!(matches!(stale, Err(Wait::Later(_))), "{stale:?}");
-    let long_ago = Memory {
+    let long_ago = History {
         attach_sent: Some(at(-60)),
-        ..Memory::default()
+        ..History::default()
     };
     let again = planned(&interface(), Holder::Living, &long_ago, seen(cloud_eni("eni-1")));
     assert_eq!(again, Ok(Step::Attach(target())));
@@ -184,16 +184,16 @@ fn an_attach_under_way_is_not_repeated() {
 
 #[test]
 fn an_eni_in_use_at_the_target_is_written_down_with_its_vlan() {
-    let memory = Memory {
+    let memory = History {
         attach_sent: Some(at(-2)),
-        ..Memory::default()
+        ..History::default()
     };
     let step = planned(&interface(), Holder::Living, &memory, seen(in_use()));
     assert_eq!(step, Ok(Step::WriteAttached(Box::new(in_use()))));
     let status = bound().status.unwrap();
     assert_eq!((status.phase, status.eni_info.vid), (Phase::Bind, Some(7)));
     assert_eq!(
-        planned(&bound(), Holder::Living, &Memory::default(), None),
+        planned(&bound(), Holder::Living, &History::default(), None),
         Err(Wait::Done)
     );
 }
@@ -204,7 +204,7 @@ fn an_eni_attached_by_somebody_else_is_left_where_it_is() {
         instance_id: Some("i-9".into()),
         ..in_use()
     };
-    let wait = planned(&interface(), Holder::Living, &Memory::default(), seen(elsewhere));
+    let wait = planned(&interface(), Holder::Living, &History::default(), seen(elsewhere));
     assert_eq!(
         wait,
         Err(Wait::Elsewhere {
@@ -218,13 +218,13 @@ fn nothing_is_taken_from_a_living_pod() {
     let mut deleted = bound();
     deleted.metadata.deletion_timestamp = Some(Time(at(0)));
     assert_eq!(
-        planned(&deleted, Holder::Living, &Memory::default(), None),
+        planned(&deleted, Holder::Living, &History::default(), None),
         Err(Wait::HolderLives)
     );
     let mut untargeted = bound();
     untargeted.spec.attach_to = None;
     assert_eq!(
-        planned(&untargeted, Holder::Living, &Memory::default(), None),
+        planned(&untargeted, Holder::Living, &History::default(), None),
         Err(Wait::HolderLives)
     );
 }
@@ -234,7 +234,7 @@ fn a_detach_follows_a_write_of_this_term() {
     let mut deleted = bound();
     deleted.metadata.deletion_timestamp = Some(Time(at(0)));
     assert_eq!(
-        planned(&deleted, Holder::Gone, &Memory::default(), None),
+        planned(&deleted, Holder::Gone, &History::default(), None),
         Ok(Step::WriteTerm)
     );
     deleted.status = Some(with_term(&deleted, "me/1"));
@@ -243,13 +243,13 @@ fn a_detach_follows_a_write_of_this_term() {
         trunk_eni_id: "trunk".into(),
     };
     assert_eq!(
-        planned(&deleted, Holder::Gone, &Memory::default(), None),
+        planned(&deleted, Holder::Gone, &History::default(), None),
         Ok(detach)
     );
     // What an earlier leader began is looked at first.
     deleted.status = Some(with_term(&deleted, "other/1"));
     assert_eq!(
-        planned(&deleted, Holder::Gone, &Memory::default(), None),
+        planned(&deleted, Holder::Gone, &History::default(), None),
         Ok(Step::Watch)
     );
 }
@@ -262,20 +262,20 @@ fn the_finalizer_goes_only_with_the_clouds_word() {
     let gone = || Some(EniObservation::Absent);
     // Absent, but we did not delete it: the answer to a Delete decides.
     assert_eq!(
-        planned(&deleted, Holder::Gone, &Memory::default(), gone()),
+        planned(&deleted, Holder::Gone, &History::default(), gone()),
         Ok(Step::Delete)
     );
-    let sent = Memory {
+    let sent = History {
         delete_sent: Some(at(-1)),
-        ..Memory::default()
+        ..History::default()
     };
     assert_eq!(
         planned(&deleted, Holder::Gone, &sent, gone()),
         Ok(Step::DropFinalizer)
     );
-    let told = Memory {
+    let told = History {
         not_found: true,
-        ..Memory::default()
+        ..History::default()
     };
     assert_eq!(
         planned(&deleted, Holder::Gone, &told, None),
@@ -288,7 +288,7 @@ fn an_object_of_upstream_is_adopted_from_its_status() {
     let mut upstream = bound();
     upstream.spec.attach_to = None;
     upstream.status.as_mut().unwrap().observed_generation = None;
-    let step = planned(&upstream, Holder::Living, &Memory::default(), None);
+    let step = planned(&upstream, Holder::Living, &History::default(), None);
     assert_eq!(step, Ok(Step::AdoptTarget(target())));
 }
 
@@ -298,7 +298,7 @@ fn what_upstream_does_not_manage_is_let_go_without_a_call() {
     unmanaged.spec.manage_policy.unmanaged = true;
     unmanaged.metadata.deletion_timestamp = Some(Time(at(0)));
     assert_eq!(
-        planned(&unmanaged, Holder::Gone, &Memory::default(), None),
+        planned(&unmanaged, Holder::Gone, &History::default(), None),
         Ok(Step::DropFinalizer)
     );
 }
@@ -307,17 +307,17 @@ fn what_upstream_does_not_manage_is_let_go_without_a_call() {
 fn an_attach_that_was_never_seen_is_waited_for_before_the_eni_counts_as_free() {
     let mut given_up = interface();
     given_up.spec.attach_to = None;
-    let sent = Memory {
+    let sent = History {
         made_here: true,
         attach_sent: Some(at(-1)),
-        ..Memory::default()
+        ..History::default()
     };
     assert_eq!(planned(&given_up, Holder::Gone, &sent, None), Ok(Step::Watch));
     let free = planned(&given_up, Holder::Gone, &sent, seen(cloud_eni("eni-1")));
     assert!(matches!(free, Err(Wait::Later(_))), "{free:?}");
-    let untouched = Memory {
+    let untouched = History {
         made_here: true,
-        ..Memory::default()
+        ..History::default()
     };
     assert_eq!(
         planned(&given_up, Holder::Gone, &untouched, None),
@@ -333,7 +333,7 @@ fn degradation_holds_back_what_gives_back_and_in_the_end_everything() {
         plan(&Observed {
             interface,
             holder: Holder::Gone,
-            memory: &Memory::default(),
+            history: &History::default(),
             seen: Some((observation, at(0))),
             term: "me/1",
             quiet_since: at(-100),

@@ -98,11 +98,7 @@ impl NodeFacts {
         Self {
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
-            version: meta
-                .resource_version
-                .as_deref()
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(0),
+            version: crate::meta::version(meta.resource_version.as_deref()),
             region: label(label::REGION),
             zone: zone.unwrap_or_else(|| label(label::ZONE_BETA)),
             instance_type: label(label::INSTANCE_TYPE),

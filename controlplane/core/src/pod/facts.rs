@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::Pod;
 use terway_crds::names::{annotation, label};
 
+use crate::meta::version;
+
 /// A pod, trimmed: a cluster has a hundred thousand of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodFacts {
@@ -54,11 +56,7 @@ impl PodFacts {
             namespace: meta.namespace.clone().unwrap_or_default(),
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
-            version: meta
-                .resource_version
-                .as_deref()
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(0),
+            version: version(meta.resource_version.as_deref()),
             waits_for_ip: !node.is_empty()
                 && status.is_none_or(|s| s.pod_ip.as_deref().unwrap_or_default().is_empty()),
             address: status

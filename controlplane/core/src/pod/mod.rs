@@ -8,4 +8,4 @@ mod tests;
 
 pub use build::{BuildError, Settings, build};
 pub use facts::PodFacts;
-pub use plan::{Action, Idle, is_fixed, node_name, plan, pod_uid};
+pub use plan::{Action, Idle, Plan, is_fixed, node_name, plan, pod_uid};

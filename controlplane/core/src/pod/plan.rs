@@ -1,10 +1,23 @@
 //! What to do about a pod and the PodENI of its name.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use terway_crds::names::{annotation, label};
 use terway_crds::{Phase, PodEni};
 
 use super::PodFacts;
+use crate::gc::{Expiry, expiry, seen_interval};
+use crate::intent::elapsed;
 use crate::node::NodeFacts;
+
+/// What to do about a pod now, and when to look again if nothing changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub action: Action,
+    /// `None` when only a change gives a reason to look.
+    pub look_again: Option<Duration>,
+}
 
 /// One action on the PodENI of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +32,11 @@ pub enum Action {
     SetPhase(Phase),
     /// Delete the PodENI that was read, and no other.
     Delete,
+    /// Delete the PodENI that was read: it was kept for the next pod of its name, and its time is over.
+    Expire,
+    /// Write that a pod of this name is there. Its ENI is kept, and the pod waits for this reason; the time of the
+    /// ENI must not run out meanwhile.
+    KeepAlive(Idle),
 }
 
 /// Why there is nothing to do.
@@ -50,8 +68,86 @@ pub enum Idle {
     OtherZone,
 }
 
+impl Idle {
+    /// What the pod is told, when a person has to do something about the wait.
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Self::NameNotFixed => {
+                Some("a Fixed PodENI of this name is kept for a pod whose name lasts; delete it to go on")
+            }
+            Self::OtherZone => Some("the pod's node is in another zone than its kept ENI: move the pod"),
+            Self::NoRecord
+            | Self::NotWanted
+            | Self::NotScheduled
+            | Self::NodeUnknown
+            | Self::InProgress
+            | Self::Bound
+            | Self::SandboxMayLive
+            | Self::RecordBeingDeleted
+            | Self::BeingDetached
+            | Self::Kept => None,
+        }
+    }
+}
+
 /// Decides. `pod` is `None` only when it is certain that no pod of that name exists.
-pub fn plan(pod: Option<&PodFacts>, record: Option<&PodEni>, node: Option<&NodeFacts>) -> Action {
+pub fn plan(
+    pod: Option<&PodFacts>,
+    record: Option<&PodEni>,
+    node: Option<&NodeFacts>,
+    now: Timestamp,
+) -> Plan {
+    let action = decide(pod, record, node);
+    let (Action::Nothing(idle), Some(record)) = (&action, record) else {
+        return Plan {
+            action,
+            look_again: None,
+        };
+    };
+    match idle {
+        Idle::Kept => plan_kept(record, now),
+        Idle::NotScheduled | Idle::NodeUnknown | Idle::OtherZone => plan_waiting(record, *idle, now),
+        Idle::NoRecord
+        | Idle::NotWanted
+        | Idle::InProgress
+        | Idle::Bound
+        | Idle::SandboxMayLive
+        | Idle::RecordBeingDeleted
+        | Idle::BeingDetached
+        | Idle::NameNotFixed => Plan {
+            action,
+            look_again: None,
+        },
+    }
+}
+
+/// A record that waits for the next pod of its name: its time runs.
+fn plan_kept(record: &PodEni, now: Timestamp) -> Plan {
+    let (action, look_again) = match expiry(record, now) {
+        Expiry::Now => (Action::Expire, None),
+        Expiry::In(left) => (Action::Nothing(Idle::Kept), Some(left)),
+        Expiry::Never => (Action::Nothing(Idle::Kept), None),
+    };
+    Plan { action, look_again }
+}
+
+/// A pod of the record's name waits: a kept record is told from time to time that the pod is there.
+fn plan_waiting(record: &PodEni, idle: Idle, now: Timestamp) -> Plan {
+    let kept = *phase(record) == Phase::Unbind;
+    let look_again = seen_interval(record).filter(|_| kept);
+    let last = record
+        .status
+        .as_ref()
+        .and_then(|status| status.pod_last_seen.as_ref());
+    let is_due = |interval| last.is_none_or(|last| elapsed(last.0, now) >= interval);
+    let action = match look_again.is_some_and(is_due) {
+        true => Action::KeepAlive(idle),
+        false => Action::Nothing(idle),
+    };
+    Plan { action, look_again }
+}
+
+fn decide(pod: Option<&PodFacts>, record: Option<&PodEni>, node: Option<&NodeFacts>) -> Action {
     let Some(record) = record else {
         return plan_new(pod, node);
     };

@@ -105,8 +105,7 @@ fn plan_detaching(observed: &Observed<'_>) -> Plan {
             .map_or(&Phase::Initial, |status| &status.phase);
         // Attached, or an attach may be under way, also of one that never said so: only the
         // NetworkInterface can tell that it is over, and does unless it is not ours to touch.
-        let policy = &interface.spec.manage_policy;
-        let untouched = *phase == Phase::Initial && (policy.unmanaged || policy.cache);
+        let untouched = *phase == Phase::Initial && interface.spec.manage_policy.hands_off();
         attached |= interface.spec.attach_to.is_some() || !(*phase == Phase::Unbind || untouched);
     }
     if steps.is_empty() && !attached {

@@ -13,9 +13,8 @@ use super::{Refusal, allocation, matching};
 use crate::carrier::Carrier;
 use crate::cloud::MAX_SECURITY_GROUPS;
 use crate::eni_config::{ConfigProblem, EniConfig};
+use crate::podnetworking::{FIRST_INTERFACE, network_of};
 
-/// The interface every pod has; only it takes the cluster's defaults.
-pub(super) const FIRST_INTERFACE: &str = "eth0";
 /// Longer names are refused by upstream's daemon too.
 const MAX_INTERFACE_NAME: usize = 5;
 
@@ -65,10 +64,9 @@ pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Re
         .into_iter()
         .zip(found)
         .map(|(request, networking)| PodNetwork {
-            interface: named_or_first(request.interface_name),
             default_route: request.default_route,
             extra_routes: request.routes,
-            ..from_networking(networking)
+            ..network_of(networking, named_or_first(&request.interface_name))
         })
         .collect();
     Ok(Asked { networks, zones })
@@ -124,12 +122,8 @@ fn zones_of(networking: &PodNetworking) -> BTreeSet<String> {
 
 /// The one network of a pod that a PodNetworking selects.
 pub(super) fn selected(networking: &PodNetworking) -> Asked {
-    let network = PodNetwork {
-        interface: FIRST_INTERFACE.to_owned(),
-        ..from_networking(networking)
-    };
     Asked {
-        networks: vec![network],
+        networks: vec![network_of(networking, FIRST_INTERFACE)],
         zones: zones_of(networking),
     }
 }
@@ -146,25 +140,9 @@ pub(super) fn plain() -> Asked {
     }
 }
 
-fn from_networking(networking: &PodNetworking) -> PodNetwork {
-    let spec = &networking.spec;
-    PodNetwork {
-        vswitch_options: spec.vswitch_options.clone(),
-        security_group_ids: spec.security_group_ids.clone(),
-        eni_options: spec.eni_options.clone(),
-        vswitch_select_options: spec.vswitch_select_options.clone(),
-        allocation_type: Some(spec.allocation_type.clone()),
-        ..PodNetwork::default()
-    }
-}
-
 /// A request that names no interface is for the one that every pod has.
-fn named_or_first(name: String) -> String {
-    if name.is_empty() {
-        FIRST_INTERFACE.to_owned()
-    } else {
-        name
-    }
+fn named_or_first(name: &str) -> &str {
+    if name.is_empty() { FIRST_INTERFACE } else { name }
 }
 
 /// Fills in what the cluster has a default for, and checks the rest.

@@ -13,6 +13,7 @@ use super::patch::PatchOperation;
 use super::{PassedOver, Refusal, matching, networks, placement, resources};
 use crate::carrier::Carrier;
 use crate::eni_config::{ConfigProblem, EniConfig};
+use crate::meta::controlling_owner;
 use crate::pod::PodFacts;
 
 /// Settings of the cluster that the review follows.
@@ -251,12 +252,7 @@ fn annotate(pod: &Pod, networks: &[PodNetwork], networking: Option<&str>) -> Vec
 }
 
 fn owner_kind(pod: &Pod) -> String {
-    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    let owner = owners
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .or(owners.first());
-    owner.map_or_else(String::new, |owner| owner.kind.clone())
+    controlling_owner(&pod.metadata).map_or_else(String::new, |owner| owner.kind.clone())
 }
 
 #[cfg(test)]

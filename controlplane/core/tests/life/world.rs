@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_core::cloud::{CloudEni, EniKind, EniObservation, EniStatus, PrivateIp};
 use terway_core::intent::{Evidence, Limits, Lookup, Reply};
-use terway_core::network_interface::{self as ni, Holder, Memory};
+use terway_core::network_interface::{self as ni, History, Holder};
 use terway_core::node::NodeFacts;
 use terway_core::pod::{self, Action, PodFacts, Settings};
 use terway_core::pod_eni::{self as pe, PodState};
@@ -65,7 +65,7 @@ pub struct World {
     used_by: BTreeMap<String, String>,
     lose_reply: bool,
     evidence: BTreeMap<(String, String), Evidence>,
-    memory: BTreeMap<String, Memory>,
+    memory: BTreeMap<String, History>,
     made_here: BTreeSet<String>,
     watched: BTreeSet<String>,
     pub calls: Vec<&'static str>,

@@ -1,15 +1,21 @@
 //! The NetworkInterface controller: the one place that attaches, detaches and deletes ENIs.
 
+mod answer;
 mod apply;
+mod hand_over;
 mod observe;
 mod status;
+#[cfg(test)]
+mod tests;
+
+pub use hand_over::hand_over;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use terway_cloud::{Action, Priority};
-use terway_core::network_interface::{Memory, Step, plan};
+use terway_core::network_interface::{History, Step, plan};
 
 use crate::config::controllers;
 use crate::context::{Context, Grant};
@@ -22,7 +28,7 @@ const MAX_STEPS: usize = 20;
 /// Reconciles NetworkInterfaces.
 pub struct NetworkInterfaceController {
     context: Arc<Context>,
-    memory: Mutex<HashMap<String, Memory>>,
+    history: Mutex<HashMap<String, History>>,
 }
 
 impl NetworkInterfaceController {
@@ -30,27 +36,25 @@ impl NetworkInterfaceController {
     pub fn new(context: Arc<Context>) -> Self {
         Self {
             context,
-            memory: Mutex::default(),
+            history: Mutex::default(),
         }
     }
 
-    fn memory_of(&self, id: &str) -> Memory {
-        let known = self.memory.lock().get(id).cloned();
-        known.unwrap_or_else(|| Memory {
-            made_here: self.context.made_here.lock().contains(id),
-            ..Memory::default()
+    fn history_of(&self, id: &str) -> History {
+        let known = self.history.lock().get(id).cloned();
+        known.unwrap_or_else(|| History {
+            made_here: self.context.fresh.was_never_attached(id),
+            ..History::default()
         })
     }
 
-    fn remember(&self, id: &str, memory: Memory) {
-        self.memory.lock().insert(id.to_owned(), memory);
+    fn remember(&self, id: &str, history: History) {
+        self.history.lock().insert(id.to_owned(), history);
     }
 
     /// What was going on with the ENI is over.
-    fn settle(&self, id: &str) {
-        self.memory.lock().remove(id);
-        self.context.made_here.lock().remove(id);
-        self.context.backlog.leave(id);
+    fn forget(&self, id: &str) {
+        self.history.lock().remove(id);
         self.context.cloud.watch().forget(id);
     }
 }
@@ -61,29 +65,29 @@ impl Reconciler for NetworkInterfaceController {
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         let mut grant: Option<(Action, Grant)> = None;
         for _ in 0..MAX_STEPS {
-            let Some(seen) = observe::observe(&self.context, key, self.memory_of(key.name())) else {
-                self.settle(key.name());
+            let Some(observed) = observe::observe(&self.context, key, self.history_of(key.name())) else {
+                self.forget(key.name());
                 return Ok(Next::OnChange);
             };
-            if seen.memory != self.memory_of(key.name()) {
-                self.remember(key.name(), seen.memory.clone());
+            if observed.history != self.history_of(key.name()) {
+                self.remember(key.name(), observed.history.clone());
             }
-            let step = match plan(&seen.view(&self.context)) {
+            let step = match plan(&observed.view(&self.context)) {
                 Ok(step) => step,
-                Err(reason) => return status::wait(self, &seen, reason).await,
+                Err(reason) => return status::wait(self, &observed, reason).await,
             };
             // First the token, then read and plan again, then send.
             if let Some((action, priority)) = call_of(&step)
                 && grant.as_ref().is_none_or(|(held, _)| *held != action)
             {
-                let granted = self.context.grant(action, priority, seen.node());
+                let granted = self.context.grant(action, priority, observed.node());
                 let granted = slot.released_while(granted).await;
                 grant = Some((action, granted));
                 continue;
             }
             let granted = grant.take().map(|(_, grant)| grant);
             // Boxed: what waits for its token then holds no room for what it does afterwards.
-            if let Some(next) = Box::pin(apply::apply(self, &seen, step, granted)).await? {
+            if let Some(next) = Box::pin(apply::apply(self, &observed, step, granted)).await? {
                 return Ok(next);
             }
         }

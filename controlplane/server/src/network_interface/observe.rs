@@ -4,42 +4,41 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use terway_core::cloud::EniObservation;
-use terway_core::network_interface::{Holder, Memory, Observed, is_of, owner};
+use terway_core::network_interface::{History, Holder, Observed, is_of, owner};
 use terway_core::pod_eni::PodState;
 use terway_crds::{NetworkInterface, PodEni};
 
 use crate::context::Context;
 use crate::objects::Caches;
-use crate::pod_eni::pod_of;
 use crate::runtime::Key;
 
 /// An ENI with everything its next step depends on.
-pub struct Seen {
+pub struct ObservedEni {
     pub interface: Arc<NetworkInterface>,
     pub owner: Option<Arc<PodEni>>,
     pub holder: Holder,
-    pub memory: Memory,
+    pub history: History,
     pub observation: Option<(EniObservation, Timestamp)>,
     pub now: Timestamp,
 }
 
 /// Reads the caches and the poller; `None` when the object is gone.
-pub fn observe(context: &Context, key: &Key, mut memory: Memory) -> Option<Seen> {
+pub fn observe(context: &Context, key: &Key, mut history: History) -> Option<ObservedEni> {
     let interface = context.caches.interfaces.get(key)?;
     let observation = context.seen(key.name());
     match &observation {
         Some((EniObservation::Absent, at)) => {
-            memory.absent_since.get_or_insert(*at);
+            history.absent_since.get_or_insert(*at);
         }
-        Some((EniObservation::Present(_), _)) | None => memory.absent_since = None,
+        Some((EniObservation::Present(_), _)) | None => history.absent_since = None,
     }
     let owner = owner_of(&context.caches, &interface);
     let holder = holder_of(&context.caches, owner.as_deref());
-    Some(Seen {
+    Some(ObservedEni {
         interface,
         owner,
         holder,
-        memory,
+        history,
         observation,
         now: Timestamp::now(),
     })
@@ -55,19 +54,19 @@ pub fn owner_of(caches: &Caches, interface: &NetworkInterface) -> Option<Arc<Pod
 /// Whether the pod of the owner may be using the ENI.
 fn holder_of(caches: &Caches, owner: Option<&PodEni>) -> Holder {
     let Some(record) = owner else { return Holder::Gone };
-    match pod_of(caches, &Key::of(record), record).0 {
+    match caches.pod_of(record).0 {
         PodState::Living | PodState::Leaving => Holder::Living,
         PodState::Gone => Holder::Gone,
     }
 }
 
-impl Seen {
+impl ObservedEni {
     /// The form the planner takes.
     pub fn view<'a>(&'a self, context: &'a Context) -> Observed<'a> {
         Observed {
             interface: &self.interface,
             holder: self.holder,
-            memory: &self.memory,
+            history: &self.history,
             seen: self
                 .observation
                 .as_ref()

@@ -15,8 +15,8 @@ use super::{NodeController, configure, status};
 use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::objects::NodeRecord;
-use crate::pod::seed;
 use crate::runtime::{Key, Next, Slot};
+use crate::vswitches::seed;
 
 /// Makes the Node object: owned by the Kubernetes node, held by our finalizer, and with its spec as far as that
 /// is known, so that most nodes need no other write of it.

@@ -1,19 +1,18 @@
 //! A node that is gone: its Node object goes when what it holds on to has another owner.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_cloud::EniFilter;
 use terway_core::conditions::Statement;
-use terway_core::network_interface::for_release;
 use terway_core::node::{Leaving, NodeFacts, Release, held_back as why_held_back, plan_release};
 use terway_core::pod::PodFacts;
-use terway_crds::names::{condition, finalizer, label, tag};
+use terway_crds::names::{condition, finalizer, tag};
 
 use super::status;
 use crate::context::Context;
 use crate::error::ReconcileError;
+use crate::network_interface::hand_over;
 use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next};
 
@@ -84,7 +83,7 @@ pub async fn release(
         Release::HandOver(enis) => enis,
     };
     for id in enis {
-        hand_over(context, &id, None).await?;
+        hand_over(&context.caches, &context.write, &id, None).await?;
     }
     context
         .write
@@ -92,27 +91,4 @@ pub async fn release(
         .await?;
     context.attempts.forget_all(uid);
     Ok(Next::OnChange)
-}
-
-/// Makes a NetworkInterface for an ENI and tells it to go.
-/// `node` is woken when it has gone.
-pub async fn hand_over(context: &Context, id: &str, node: Option<&str>) -> Result<(), ReconcileError> {
-    let key = Key::cluster(id);
-    if context.caches.interfaces.get(&key).is_none() {
-        let mut interface = for_release(id, None);
-        let label = |name: &str| BTreeMap::from([(label::NODE.to_owned(), name.to_owned())]);
-        interface.metadata.labels = node.map(label);
-        context.write.create_interface(&interface).await?;
-    }
-    match context.caches.interfaces.get(&key) {
-        Some(interface) if interface.metadata.deletion_timestamp.is_none() => {
-            context.write.delete_interface(&interface).await
-        }
-        Some(_) => Ok(()),
-        // It exists, and was not told to go: nobody may believe that it was.
-        None => Err(ReconcileError::Behind {
-            kind: "NetworkInterface",
-            key,
-        }),
-    }
 }

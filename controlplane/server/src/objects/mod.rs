@@ -1,10 +1,11 @@
 //! Reads and writes of custom resources and nodes: caches in, guarded writes out.
 
 mod caches;
+pub(crate) mod kinds;
 mod merge;
 mod pods_of_nodes;
 mod write;
 
-pub use caches::{Caches, NodeRecord};
+pub use caches::{Caches, NamespaceLabels, NodeRecord};
 pub use pods_of_nodes::PodsOfNodes;
 pub use write::{Created, Turn, Writer};

@@ -1,13 +1,12 @@
 //! The pod controller: a record for each pod that needs ENIs of its own, and its end.
 
 mod apply;
-mod networks;
 mod observe;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-pub use apply::{candidates, seed};
-pub use networks::networks_of;
 use terway_core::pod::plan;
 
 use crate::config::controllers;
@@ -31,8 +30,13 @@ impl Reconciler for PodController {
     const NAME: &'static str = controllers::POD;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        let seen = observe::observe(&self.context.caches, key);
-        let action = plan(seen.pod.as_deref(), seen.record.as_deref(), seen.node.as_deref());
-        apply::apply(&self.context, &seen, action, slot).await
+        let observed = observe::observe(&self.context.caches, key);
+        let plan = plan(
+            observed.pod.as_deref(),
+            observed.record.as_deref(),
+            observed.node.as_deref(),
+            jiff::Timestamp::now(),
+        );
+        apply::apply(&self.context, &observed, plan, slot).await
     }
 }

@@ -10,7 +10,7 @@ use crate::objects::Caches;
 use crate::runtime::Key;
 
 /// A pod, the record of its name, and its node.
-pub struct Seen {
+pub struct ObservedPod {
     pub pod: Option<Arc<PodFacts>>,
     pub record: Option<Arc<PodEni>>,
     pub node: Option<Arc<NodeFacts>>,
@@ -18,13 +18,13 @@ pub struct Seen {
 
 /// Reads the caches. That a pod is missing there means that it is gone: the caches were compared
 /// with a fresh list when this term began, and a watch does not skip events.
-pub fn observe(caches: &Caches, key: &Key) -> Seen {
+pub fn observe(caches: &Caches, key: &Key) -> ObservedPod {
     let pod = caches.pods.get(key);
     let node = pod
         .as_ref()
         .filter(|pod| !pod.node.is_empty())
         .map(|pod| Key::cluster(&pod.node));
-    Seen {
+    ObservedPod {
         record: caches.pod_enis.get(key),
         node: node.and_then(|node| caches.nodes.get(&node)),
         pod,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use terway_cloud::{CloudError, EniFilter, ErrorClass};
+use terway_cloud::EniFilter;
 use terway_core::cloud::CloudEni;
 use terway_core::intent::Refused;
 use terway_core::network_interface;
@@ -10,7 +10,6 @@ use terway_core::news::News;
 use terway_core::pod_eni::{
     Choice, Step, create_refused, created, intent_id, next_attempt, phase_reached, replaced, with_eni,
 };
-use terway_core::vswitch::choose;
 use terway_crds::names::{finalizer, tag};
 use terway_crds::{Allocation, AttachTo, NetworkInterface};
 
@@ -20,7 +19,6 @@ use crate::error::ReconcileError;
 use crate::events::{planned, pod_reference, reference};
 use crate::intents::Request;
 use crate::objects::Created;
-use crate::pod::{candidates, networks_of, seed};
 use crate::runtime::{Next, Slot};
 
 /// Does the step. `None` means: plan again at once.
@@ -85,9 +83,6 @@ pub async fn apply(
                 .release_pod_eni(record, &[finalizer::POD_ENI, finalizer::POD_ENI_OLD])
                 .await?;
             context.attempts.forget_all(seen.uid());
-            for index in 0..record.spec.allocations.len() {
-                context.backlog.leave(&seen.intent_name(index));
-            }
             return Ok(Some(Next::OnChange));
         }
     }
@@ -146,7 +141,7 @@ async fn record_eni(
     let known = slot.released_while(context.vswitches.resolve(&ids)).await?;
     let cidrs = known.first().map(|vswitch| &vswitch.cidrs);
     let allocation = with_eni(allocation, eni, cidrs);
-    context.backlog.rename(&seen.intent_name(index), &eni.id);
+    context.fresh.made(&seen.intent_name(index), &eni.id);
     let wanted = attach_to.is_some();
     make_interface(context, seen, &allocation, attach_to).await?;
     let mut allocations = seen.record.spec.allocations.clone();
@@ -171,14 +166,13 @@ async fn make_interface(
     attach_to: Option<AttachTo>,
 ) -> Result<(), ReconcileError> {
     let interface = network_interface::build(&seen.record, allocation, attach_to);
-    // Noted before the write: its answer wakes the controller that asks.
     let id = allocation.eni.id.clone();
     let fresh = allocation.creation.is_some() && seen.interfaces.iter().flatten().all(|i| !is_named(i, &id));
     if fresh && seen.record.metadata.deletion_timestamp.is_none() {
-        context.made_here.lock().insert(id.clone());
+        context.fresh.object_is_made(&id);
     }
     if let Created::Exists = context.write.create_interface(&interface).await? {
-        context.made_here.lock().remove(&id);
+        context.fresh.object_was_there(&id);
     }
     Ok(())
 }
@@ -214,15 +208,14 @@ async fn choose_again(context: &Context, seen: &Seen, index: usize, slot: &mut S
     let (Some(pod), Some(node)) = (&seen.pod, &seen.node) else {
         return Choice::default();
     };
-    let Ok(networks) = networks_of(pod, &context.caches) else {
+    let Ok(networks) = context.caches.networks_of(pod) else {
         return Choice::default();
     };
     let Some(network) = networks.get(index) else {
         return Choice::default();
     };
-    let found = candidates(context, network, slot).await.unwrap_or_default();
-    let policy = &network.vswitch_select_options.policy;
-    let vswitch = choose(policy, &node.zone, &found, seed(&pod.uid)).ok().cloned();
+    let choice = context.vswitches.choose_for(network, &node.zone, &pod.uid);
+    let vswitch = slot.released_while(choice).await.ok();
     Choice {
         vswitch,
         security_group_ids: network.security_group_ids.clone(),
@@ -260,8 +253,6 @@ async fn write_attempt(
         .write_allocations(&seen.record, &allocations)
         .await?;
     context.attempts.written(seen.uid(), &index.to_string(), attempt);
-    // An attempt that begins later must not keep the room of others.
-    context.backlog.leave(&seen.intent_name(index));
     Ok(())
 }
 
@@ -274,9 +265,4 @@ pub fn tell(context: &Context, seen: &Seen, news: News) {
             .tell(pod_reference(pod), Some(record), planned(news)),
         None => context.events.tell(record, None, planned(news)),
     }
-}
-
-/// Whether an error of the cloud says that the ENI itself is not there.
-pub fn names_missing_eni(error: &CloudError) -> bool {
-    error.class == ErrorClass::NotFound && error.code.to_ascii_lowercase().contains("eni")
 }

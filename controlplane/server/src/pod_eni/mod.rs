@@ -10,9 +10,6 @@ use std::time::Duration;
 use terway_cloud::{Action, Priority};
 use terway_core::pod_eni::{PodState, Step, node_name, plan};
 
-pub use apply::names_missing_eni;
-pub use observe::pod_of;
-
 use crate::config::controllers;
 use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
@@ -75,7 +72,7 @@ impl Reconciler for PodEniController {
 async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Option<Grant> {
     let granted = async {
         let node = node_name(&seen.record);
-        context.backlog.enter(&seen.intent_name(index), node).await;
+        context.fresh.enter(&seen.intent_name(index), node).await;
         context
             .grant(Action::CreateNetworkInterface, Priority::Create, node)
             .await
@@ -91,8 +88,7 @@ async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -
 /// Ends when the pod of a record is leaving or gone. It looks from time to time: thousands may
 /// wait, and a look is cheaper than waking all of them at every change of any pod.
 async fn abandoned(context: &Context, seen: &observe::Seen) {
-    let key = Key::of(&*seen.record);
-    while pod_of(&context.caches, &key, &seen.record).0 == PodState::Living {
+    while context.caches.pod_of(&seen.record).0 == PodState::Living {
         tokio::time::sleep(LOOK_AT_POD).await;
     }
 }

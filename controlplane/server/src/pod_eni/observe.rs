@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use terway_core::intent::Evidence;
 use terway_core::node::NodeFacts;
 use terway_core::pod::PodFacts;
-use terway_core::pod_eni::{Observed, PodState, intent_id, node_name, pod_uid};
+use terway_core::pod_eni::{Observed, PodState, intent_id, node_name};
 use terway_crds::{NetworkInterface, PodEni};
 
 use crate::context::Context;
-use crate::objects::Caches;
+use crate::fresh_enis::intent_name;
 use crate::runtime::Key;
 
 /// A record with everything it depends on.
@@ -39,7 +39,7 @@ pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
         id.map_or_else(|| Evidence::inherited(0), |id| context.attempts.of(&id))
     });
     let node = caches.nodes.get(&Key::cluster(node_name(&record)));
-    let (state, pod) = pod_of(caches, key, &record);
+    let (state, pod) = caches.pod_of(&record);
     Some(Seen {
         interfaces,
         evidence: evidence.collect(),
@@ -49,24 +49,6 @@ pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
         now: Timestamp::now(),
         record,
     })
-}
-
-/// The pod that a record is for. A pod of the same name with another UID is not it.
-pub fn pod_of(caches: &Caches, key: &Key, record: &PodEni) -> (PodState, Option<Arc<PodFacts>>) {
-    let uid = pod_uid(record);
-    let Some(pod) = caches
-        .pods
-        .get(key)
-        .filter(|pod| uid.is_empty() || pod.uid == uid)
-    else {
-        return (PodState::Gone, None);
-    };
-    let state = match (pod.exited, pod.deleting) {
-        (true, _) => PodState::Gone,
-        (false, true) => PodState::Leaving,
-        (false, false) => PodState::Living,
-    };
-    (state, Some(pod))
 }
 
 impl Seen {
@@ -90,8 +72,8 @@ impl Seen {
         self.record.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// Name of an allocation's intent in the backlog.
+    /// Name of an allocation's intent.
     pub fn intent_name(&self, index: usize) -> String {
-        format!("{}/{index}", self.uid())
+        intent_name(self.uid(), index)
     }
 }

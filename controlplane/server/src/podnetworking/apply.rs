@@ -1,19 +1,15 @@
 //! Writing the status, and telling of what changed.
 
-use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt};
-use serde_json::{Value, json};
+use kube::ResourceExt;
+use terway_core::podnetworking::{Findings, Plan, Transition};
 use terway_crds::PodNetworking;
 use terway_crds::names::{action, event};
-use terway_crds::pod_networking::PodNetworkingStatus;
 
-use super::PodNetworkings;
-use super::plan::{Findings, Plan, Transition};
+use super::PodNetworkingController;
 use crate::error::ReconcileError;
 use crate::events::{News, Severity, reference};
-use crate::runtime::Key;
 
-impl PodNetworkings {
+impl PodNetworkingController {
     /// Writes first and tells then: an event about a state that was not recorded would be told again.
     pub(super) async fn apply(
         &self,
@@ -22,7 +18,10 @@ impl PodNetworkings {
         plan: &Plan,
     ) -> Result<(), ReconcileError> {
         if let Ok(status) = &plan.status {
-            self.write(networking, status).await?;
+            self.context
+                .write
+                .write_networking_status(networking, status)
+                .await?;
         }
         if let Some(transition) = &plan.transition {
             self.context
@@ -46,43 +45,6 @@ impl PodNetworkings {
         }
         Ok(())
     }
-
-    async fn write(
-        &self,
-        networking: &PodNetworking,
-        status: &PodNetworkingStatus,
-    ) -> Result<(), ReconcileError> {
-        let api: Api<PodNetworking> = Api::all(self.client.clone());
-        let name = networking.name_any();
-        let body = json!({
-            "metadata": { "resourceVersion": networking.resource_version(), "uid": networking.uid() },
-            "status": with_nulls(status),
-        });
-        let written = api
-            .patch_status(&name, &PatchParams::default(), &Patch::Merge(&body))
-            .await;
-        let mut written = written.map_err(|source| ReconcileError::Api {
-            act: "writing the status of",
-            kind: "PodNetworking",
-            key: Key::cluster(&name),
-            source,
-        })?;
-        written.metadata.managed_fields = None;
-        self.context.caches.networkings.apply(written, true);
-        Ok(())
-    }
-}
-
-/// The whole status as a merge patch: what it does not have is removed.
-fn with_nulls(status: &PodNetworkingStatus) -> Value {
-    let mut body = json!({
-        "status": null, "message": null, "vSwitches": null, "updateAt": null, "summary": null,
-        "conditions": null, "observedGeneration": null,
-    });
-    if let (Some(body), Value::Object(fields)) = (body.as_object_mut(), json!(status)) {
-        body.extend(fields);
-    }
-    body
 }
 
 fn news(transition: &Transition) -> News {

@@ -3,21 +3,21 @@
 use std::collections::BTreeSet;
 
 use terway_cloud::{CloudError, ErrorClass};
+use terway_core::podnetworking::{Findings, Lookup, counts_workloads, is_settled};
 use terway_crds::PodNetworking;
 use tracing::debug;
 
-use super::plan::{self, Findings, Lookup};
-use super::{PodNetworkings, workloads};
+use super::{PodNetworkingController, workloads};
 use crate::error::ReconcileError;
 
-impl PodNetworkings {
+impl PodNetworkingController {
     /// Reads what the plan needs. What the cloud answered is a finding, good or bad.
     pub(super) async fn observe(&self, networking: &PodNetworking) -> Result<Findings, ReconcileError> {
-        let lookup = match plan::is_settled(networking) {
+        let lookup = match is_settled(networking) {
             true => Lookup::NotNeeded,
             false => self.look_up(networking).await?,
         };
-        let passed_over = match workloads::counts_workloads(networking) {
+        let passed_over = match counts_workloads(networking) {
             true => workloads::passed_over(&self.client, &self.context.caches.pods, networking).await?,
             false => Vec::new(),
         };

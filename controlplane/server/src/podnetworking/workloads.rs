@@ -1,64 +1,24 @@
-//! Workloads that a Fixed PodNetworking selects and cannot serve, because their pods do not keep
-//! their names.
+//! Finds the workloads that a Fixed PodNetworking selects and cannot serve.
 //!
-//! The cache of pods holds no labels (a cluster has a hundred thousand pods), so the API server is
-//! asked for the metadata of the selected ones, from its own cache, and only for such PodNetworkings.
+//! The cache of pods holds no labels, because a cluster has a hundred thousand pods. The API server is asked for the
+//! metadata of the selected pods instead, from its own cache, and only for PodNetworkings that can pass workloads over.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ListParams;
 use kube::core::Selector;
 use kube::{Api, Client, ResourceExt};
+use terway_core::meta::controlling_owner;
 use terway_core::pod::PodFacts;
+use terway_core::podnetworking::{Workload, may_be_passed_over};
 use terway_crds::PodNetworking;
 
 use crate::error::{ReconcileError, status_code};
 use crate::runtime::{Cache, Key};
-
-/// A workload by kind, namespace and name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Workload {
-    pub kind: String,
-    pub api_version: String,
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
-}
-
-impl fmt::Display for Workload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
-    }
-}
-
-impl Workload {
-    /// A reference for an event.
-    pub(super) fn reference(&self) -> ObjectReference {
-        ObjectReference {
-            api_version: Some(self.api_version.clone()),
-            kind: Some(self.kind.clone()),
-            namespace: Some(self.namespace.clone()),
-            name: Some(self.name.clone()),
-            uid: Some(self.uid.clone()).filter(|uid| !uid.is_empty()),
-            ..ObjectReference::default()
-        }
-    }
-}
-
-/// Whether a PodNetworking can pass workloads over.
-pub(super) fn counts_workloads(networking: &PodNetworking) -> bool {
-    networking.spec.allocation_type.is_fixed() && !networking.spec.selector.is_empty()
-}
-
-/// Whether a pod is one that a Fixed PodNetworking would pass over.
-pub(super) fn may_be_passed_over(pod: &PodFacts) -> bool {
-    !pod.fixed_name && !pod.wants_pod_eni && !pod.host_network && !pod.ignored && !pod.exited && !pod.deleting
-}
 
 /// The workloads that are passed over, each once, in order.
 pub(super) async fn passed_over(
@@ -108,8 +68,8 @@ pub(super) async fn passed_over(
             if !facts.is_some_and(|facts| may_be_passed_over(&facts)) {
                 continue;
             }
-            if let Some(owner) = controller(&pod.metadata) {
-                owners.insert((namespace.clone(), owner.uid.clone()), (owner, namespace));
+            if let Some(owner) = controlling_owner(&pod.metadata) {
+                owners.insert((namespace.clone(), owner.uid.clone()), (owner.clone(), namespace));
             }
         }
     }
@@ -120,15 +80,6 @@ pub(super) async fn passed_over(
     workloads.sort();
     workloads.dedup();
     Ok(workloads)
-}
-
-fn controller(metadata: &ObjectMeta) -> Option<OwnerReference> {
-    let owners = metadata.owner_references.as_deref().unwrap_or_default();
-    owners
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .or(owners.first())
-        .cloned()
 }
 
 /// The workload a person knows: the Deployment behind a ReplicaSet, any other owner itself.
@@ -142,7 +93,11 @@ async fn workload(
     if owner.kind == "ReplicaSet" {
         let api: Api<ReplicaSet> = Api::namespaced(client.clone(), &namespace);
         match api.get_metadata_opt(&owner.name).await {
-            Ok(found) => owner = found.and_then(|set| controller(&set.metadata)).unwrap_or(owner),
+            Ok(found) => {
+                owner = found
+                    .and_then(|set| controlling_owner(&set.metadata).cloned())
+                    .unwrap_or(owner)
+            }
             // Without the right to read ReplicaSets, the ReplicaSet itself is told of.
             Err(error) if status_code(&error) == Some(403) => {}
             Err(error) => return Err(listing("ReplicaSet of", networking)(error)),

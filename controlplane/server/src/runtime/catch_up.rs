@@ -10,8 +10,9 @@ use std::sync::Arc;
 use kube::api::ListParams;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
+use terway_core::meta::version;
 
-use super::feed::{number, version_of};
+use super::feed::version_of;
 use super::{Cache, Cached, Key};
 
 /// Objects of a page; keeps the memory of a comparison small in a large cluster.
@@ -35,7 +36,7 @@ where
     loop {
         let list = api.list_metadata(&page).await?;
         // Every page tells the version of the whole list.
-        list_version = number(list.metadata.resource_version.as_deref()).max(list_version);
+        list_version = version(list.metadata.resource_version.as_deref()).max(list_version);
         listed.extend(
             list.items
                 .iter()

@@ -7,18 +7,14 @@ use futures::{StreamExt, TryStreamExt};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
+use terway_core::meta::version;
 use tracing::warn;
 
 use super::{Cache, Cached, Key};
 
 /// The resourceVersion of an object as a number, 0 when it is none.
 pub fn version_of<K: Resource>(object: &K) -> u64 {
-    number(object.meta().resource_version.as_deref())
-}
-
-/// A resourceVersion as a number, 0 when it is none.
-pub fn number(version: Option<&str>) -> u64 {
-    version.and_then(|v| v.parse().ok()).unwrap_or(0)
+    version(object.meta().resource_version.as_deref())
 }
 
 /// Keeps `cache` filled from `api` until the process ends. `convert` trims the object to what the

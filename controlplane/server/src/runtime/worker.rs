@@ -47,6 +47,16 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// A place of nobody else's.
+    #[cfg(test)]
+    pub(crate) fn alone() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(1)),
+            held: None,
+            waiting: watch::Sender::new(false),
+        }
+    }
+
     /// Waits for `future` without occupying a place. It must change nothing: it is dropped when the
     /// process stops.
     pub async fn released_while<T>(&mut self, future: impl Future<Output = T>) -> T {

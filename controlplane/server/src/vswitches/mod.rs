@@ -1,5 +1,9 @@
 //! vSwitches as the cloud describes them, remembered for a while, and blocked while exhausted.
 
+mod choice;
+
+pub use self::choice::seed;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -217,3 +221,6 @@ impl VSwitches {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

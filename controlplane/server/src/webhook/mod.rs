@@ -10,7 +10,6 @@ mod podnetworkings;
 mod pods;
 mod server;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use kube::Client;
@@ -21,7 +20,6 @@ use terway_crds::names::object;
 use crate::config::Settings;
 use crate::objects::Caches;
 use crate::runtime::Key;
-use namespaces::Namespaces;
 
 pub use server::{ServeError, bind, serve};
 
@@ -29,7 +27,6 @@ pub use server::{ServeError, bind, serve};
 pub struct Webhook {
     client: Client,
     caches: Caches,
-    namespaces: Namespaces,
     pods: PodSettings,
     rules: PodNetworkingRules,
 }
@@ -38,7 +35,6 @@ impl Webhook {
     /// A webhook that reads from these caches.
     pub fn new(client: Client, caches: Caches, settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
-            namespaces: Namespaces::new(client.clone()),
             client,
             caches,
             pods: PodSettings {
@@ -52,20 +48,6 @@ impl Webhook {
                 inject_resources: settings.enable_webhook_inject_resource,
             },
         })
-    }
-
-    /// The watch of namespaces; runs until the process ends.
-    pub fn feed(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.namespaces.feed()
-    }
-
-    /// What has to be read before the first review.
-    pub fn pending(&self) -> Vec<&'static str> {
-        if self.namespaces.is_synced() {
-            Vec::new()
-        } else {
-            vec!["namespaces"]
-        }
     }
 
     /// The cluster's eni-config; `None` while there is none.

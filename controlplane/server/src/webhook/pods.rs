@@ -63,8 +63,7 @@ impl Webhook {
             .any(|n| n.spec.selector.namespace_selector.is_some());
         let namespace_labels = match by_namespace {
             true => self
-                .namespaces
-                .labels(namespace)
+                .namespace_labels(namespace)
                 .await
                 .map_err(|error| could_not("read the namespace", &error))?,
             false => Default::default(),

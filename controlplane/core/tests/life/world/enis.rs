@@ -6,9 +6,9 @@ impl World {
     pub(super) fn run_interfaces(&mut self) {
         for id in self.interfaces.keys().cloned().collect::<Vec<_>>() {
             let interface = self.interfaces[&id].clone();
-            let mut memory = self.memory.get(&id).cloned().unwrap_or(Memory {
+            let mut memory = self.memory.get(&id).cloned().unwrap_or(History {
                 made_here: self.made_here.contains(&id),
-                ..Memory::default()
+                ..History::default()
             });
             let seen = self.watched.contains(&id).then(|| {
                 let eni = self.cloud.get(&id).cloned();
@@ -31,7 +31,7 @@ impl World {
             let observed = ni::Observed {
                 interface: &interface,
                 holder: if living { Holder::Living } else { Holder::Gone },
-                memory: &memory,
+                history: &memory,
                 seen: seen.as_ref().map(|seen| (seen, self.now)),
                 term: &self.term.to_string(),
                 quiet_since: self.term_since,
@@ -42,13 +42,11 @@ impl World {
             match ni::plan(&observed) {
                 Ok(step) => self.do_interface_step(&id, interface, memory, step),
                 Err(ni::Wait::Done) => self.settle_interface(&id),
-                Err(ni::Wait::NotFound) => {
-                    let message = "gone".to_owned();
-                    if let Some(status) = ni::not_ready(&interface, ni::ENI_NOT_FOUND, message, self.now) {
+                Err(wait) => {
+                    if let Some(status) = ni::waiting(&interface, &wait, self.now) {
                         self.interfaces.get_mut(&id).expect("it").status = Some(status);
                     }
                 }
-                Err(_) => {}
             }
         }
     }
@@ -63,7 +61,7 @@ impl World {
         &mut self,
         id: &str,
         mut interface: NetworkInterface,
-        mut memory: Memory,
+        mut memory: History,
         step: ni::Step,
     ) {
         match step {

@@ -5,8 +5,8 @@ use super::*;
 impl World {
     pub(super) fn run_pods(&mut self) {
         let node = self.pod.as_ref().and_then(|pod| self.node(&pod.node));
-        let action = pod::plan(self.pod.as_ref(), self.record.as_ref(), node.as_ref());
-        match (action, self.record.is_some()) {
+        let plan = pod::plan(self.pod.as_ref(), self.record.as_ref(), node.as_ref(), self.now);
+        match (plan.action, self.record.is_some()) {
             (Action::Create, false) => self.make_record(),
             (Action::Rebind, true) => {
                 let pod = self.pod.clone().expect("a plan for a pod");
@@ -22,7 +22,7 @@ impl World {
                 let record = self.record.as_mut().expect("a plan for a record");
                 record.status = Some(pe::phase_only(record, phase, Some(self.now)));
             }
-            (Action::Delete, true) => delete(&mut self.record, self.now),
+            (Action::Delete | Action::Expire, true) => delete(&mut self.record, self.now),
             (Action::Nothing(_), _) => {}
             (other, _) => panic!("planned {other:?} for what is not there"),
         }

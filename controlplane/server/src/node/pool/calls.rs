@@ -15,8 +15,8 @@ use super::memory::Pools;
 use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
 use crate::intents::Request;
+use crate::network_interface::hand_over;
 use crate::node::NodeController;
-use crate::node::release::hand_over;
 use crate::objects::NodeRecord;
 use crate::runtime::Key;
 
@@ -62,7 +62,8 @@ pub async fn set_off(
             return Ok(());
         }
         Call::HandOver(id) => {
-            hand_over(&controller.context, &id, Some(key.name())).await?;
+            let context = &controller.context;
+            hand_over(&context.caches, &context.write, &id, Some(key.name())).await?;
             controller.pools.change(key, |memory| memory.handed.insert(id));
             return Ok(());
         }

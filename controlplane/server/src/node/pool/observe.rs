@@ -15,9 +15,8 @@ use super::PACE;
 use super::memory::Memory;
 use crate::node::NodeController;
 use crate::objects::NodeRecord;
-use crate::pod::seed;
 use crate::runtime::Key;
-use crate::vswitches::Remembered;
+use crate::vswitches::{Remembered, seed};
 
 /// Everything but the record.
 pub struct Look {

@@ -32,8 +32,8 @@ impl Writer {
             status.insert("conditions".to_owned(), json!([condition]));
         }
         let body = json!({ "metadata": { "annotations": publication.annotations }, "status": status });
-        let api: Api<Node> = Api::all(self.client.clone());
-        let _turn = self.turn().await;
+        let turn = self.turn().await;
+        let api: Api<Node> = Api::all(turn.client());
         let answer = api
             .patch_status(name, &PatchParams::default(), &Patch::Strategic(&body))
             .await;
@@ -53,7 +53,8 @@ impl Writer {
             "uid": uid,
             "annotations": { annotation::POD_IPS: addresses },
         }});
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), key.namespace().unwrap_or_default());
+        let turn = self.turn().await;
+        let api: Api<Pod> = Api::namespaced(turn.client(), key.namespace().unwrap_or_default());
         let answer = api
             .patch(key.name(), &PatchParams::default(), &Patch::Merge(&body))
             .await;
@@ -71,7 +72,7 @@ impl Writer {
 
     /// Whether a Kubernetes node surely does not exist: the cache is not asked.
     pub async fn node_is_gone(&self, name: &str) -> Result<bool, ReconcileError> {
-        let api: Api<Node> = Api::all(self.client.clone());
+        let api: Api<Node> = Api::all(self.turns.for_reading());
         let found = api.get_metadata_opt(name).await;
         found
             .map(|node| node.is_none())

@@ -4,40 +4,32 @@
 
 mod interface;
 mod kubernetes;
+mod networking;
 mod node_record;
 mod pod_eni;
+#[cfg(test)]
+mod tests;
+mod turn;
 
 use std::sync::Arc;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::NamespaceResourceScope;
-use kube::{Api, Client, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
-use terway_crds::{NetworkInterface, PodEni};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Caches, NodeRecord};
+use self::turn::Turns;
+use super::Caches;
+use super::kinds::Kind;
 use crate::error::{ReconcileError, status_code};
-use crate::runtime::{Cache, Cached, Key};
+use crate::runtime::{Cached, Key};
+
+pub use self::turn::Turn;
 
 /// Writes to the API server.
 #[derive(Clone)]
 pub struct Writer {
-    client: Client,
+    turns: Turns,
     caches: Caches,
-    /// Requests under way at once: a few are enough to keep an API server busy; more would only wait there
-    /// for one another, and keep its watches from being served.
-    places: Arc<Semaphore>,
-}
-
-/// Requests under way at once.
-const AT_ONCE: usize = 16;
-
-/// The right to send one request now.
-pub struct Turn {
-    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// What became of a create.
@@ -48,77 +40,37 @@ pub enum Created<K> {
     Exists,
 }
 
-trait Written:
-    Resource<DynamicType = ()> + Cached + Clone + Serialize + DeserializeOwned + std::fmt::Debug
-{
-    const KIND: &'static str;
-    fn api(client: &Client, key: &Key) -> Api<Self>;
-    fn cache(caches: &Caches) -> &Arc<Cache<Self>>;
-}
-
-macro_rules! written {
-    ($kind:ty, $name:literal, $cache:ident, $api:expr) => {
-        impl Written for $kind {
-            const KIND: &'static str = $name;
-            fn api(client: &Client, key: &Key) -> Api<Self> {
-                let make: fn(Client, &Key) -> Api<Self> = $api;
-                make(client.clone(), key)
-            }
-            fn cache(caches: &Caches) -> &Arc<Cache<Self>> {
-                &caches.$cache
-            }
-        }
-    };
-}
-written!(PodEni, "PodENI", pod_enis, |client, key| namespaced(client, key));
-written!(NetworkInterface, "NetworkInterface", interfaces, |client, _| {
-    Api::all(client)
-});
-written!(
-    NodeRecord,
-    "Node (network.alibabacloud.com)",
-    node_records,
-    |client, _| Api::all(client)
-);
-
-fn namespaced<K>(client: Client, key: &Key) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-{
-    Api::namespaced(client, key.namespace().unwrap_or_default())
+fn api<K: Kind>(client: Client, key: &Key) -> Api<K> {
+    K::api(client, key.namespace().unwrap_or_default())
 }
 
 impl Writer {
     /// Writes through `client` and into `caches`.
     pub fn new(client: Client, caches: Caches) -> Self {
         Self {
-            client,
+            turns: Turns::new(client),
             caches,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
-    /// Waits for the right to send a request. Who has it before planning plans on what is known when the request
-    /// is sent, and not on what was known when it began to wait.
+    /// Waits for the right to send one write. Take the turn before planning, so that the plan is made on what is
+    /// known when the write is sent.
     pub async fn turn(&self) -> Turn {
-        Turn {
-            // The semaphore is never closed; without a place the requests would merely be unbounded.
-            _place: self.places.clone().acquire_owned().await.ok(),
-        }
+        self.turns.next().await
     }
 
-    async fn create<K: Written>(&self, object: &K) -> Result<Created<K>, ReconcileError> {
+    async fn create<K: Kind>(&self, object: &K) -> Result<Created<K>, ReconcileError> {
         let key = object.key();
-        let _turn = self.turn().await;
-        match K::api(&self.client, &key)
+        let turn = self.turn().await;
+        let answer = api(turn.client(), &key)
             .create(&PostParams::default(), object)
-            .await
-        {
+            .await;
+        match answer {
             Ok(made) => Ok(Created::New(self.take_in(made))),
             Err(error) if status_code(&error) == Some(409) => Ok(Created::Exists),
             Err(source) => Err(ReconcileError::Api {
                 act: "creating",
-                kind: K::KIND,
+                kind: K::NAME,
                 key,
                 source,
             }),
@@ -126,7 +78,7 @@ impl Writer {
     }
 
     /// Patches what was read. The API server refuses with a conflict when it has changed since.
-    async fn patch<K: Written>(
+    async fn patch<K: Kind>(
         &self,
         read: &K,
         act: &'static str,
@@ -137,9 +89,9 @@ impl Writer {
         self.patch_in(turn, read, act, body, subresource).await
     }
 
-    async fn patch_in<K: Written>(
+    async fn patch_in<K: Kind>(
         &self,
-        _turn: Turn,
+        turn: Turn,
         read: &K,
         act: &'static str,
         mut body: Value,
@@ -148,11 +100,8 @@ impl Writer {
         let key = read.key();
         body["metadata"]["resourceVersion"] = json!(read.resource_version());
         body["metadata"]["uid"] = json!(read.uid());
-        let (api, params, patch) = (
-            K::api(&self.client, &key),
-            PatchParams::default(),
-            Patch::Merge(&body),
-        );
+        let api: Api<K> = api(turn.client(), &key);
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&body));
         let answer = match subresource {
             true => api.patch_status(key.name(), &params, &patch).await,
             false => api.patch(key.name(), &params, &patch).await,
@@ -161,14 +110,14 @@ impl Writer {
             Ok(written) => Ok(self.take_in(written)),
             Err(source) => Err(ReconcileError::Api {
                 act,
-                kind: K::KIND,
+                kind: K::NAME,
                 key,
                 source,
             }),
         }
     }
 
-    async fn delete<K: Written>(&self, read: &K) -> Result<(), ReconcileError> {
+    async fn delete<K: Kind>(&self, read: &K) -> Result<(), ReconcileError> {
         let key = read.key();
         let preconditions = Preconditions {
             uid: read.uid(),
@@ -178,8 +127,8 @@ impl Writer {
             preconditions: Some(preconditions),
             ..DeleteParams::default()
         };
-        let _turn = self.turn().await;
-        match K::api(&self.client, &key).delete(key.name(), &params).await {
+        let turn = self.turn().await;
+        match api::<K>(turn.client(), &key).delete(key.name(), &params).await {
             Ok(answer) => {
                 // With finalizers the answer is the object, on its way out now.
                 if let Some(object) = answer.left().filter(|o| o.meta().deletion_timestamp.is_some()) {
@@ -190,7 +139,7 @@ impl Writer {
             Err(error) if status_code(&error) == Some(404) => Ok(()),
             Err(source) => Err(ReconcileError::Api {
                 act: "deleting",
-                kind: K::KIND,
+                kind: K::NAME,
                 key,
                 source,
             }),
@@ -198,7 +147,7 @@ impl Writer {
     }
 
     /// Removes finalizers; when the object was on its way out, it is gone with this write.
-    async fn drop_finalizers<K: Written>(&self, read: &K, drop: &[&str]) -> Result<(), ReconcileError> {
+    async fn drop_finalizers<K: Kind>(&self, read: &K, drop: &[&str]) -> Result<(), ReconcileError> {
         let left: Vec<&String> = read
             .finalizers()
             .iter()
@@ -219,7 +168,7 @@ impl Writer {
         }
     }
 
-    fn take_in<K: Written>(&self, mut object: K) -> Arc<K> {
+    fn take_in<K: Kind>(&self, mut object: K) -> Arc<K> {
         object.meta_mut().managed_fields = None;
         K::cache(&self.caches).apply(object, true)
     }

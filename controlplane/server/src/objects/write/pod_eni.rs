@@ -6,8 +6,9 @@ use serde_json::json;
 use terway_crds::names::{annotation, label};
 use terway_crds::{Allocation, PodEni, PodEniStatus};
 
-use super::{Created, Writer, Written};
+use super::{Created, Writer, api};
 use crate::error::ReconcileError;
+use crate::objects::kinds::Kind;
 use crate::objects::merge::diff;
 use crate::runtime::Key;
 
@@ -58,10 +59,12 @@ impl Writer {
 
     /// UID of the PodENI of this name, straight from the API server.
     pub async fn live_pod_eni_uid(&self, key: &Key) -> Result<Option<String>, ReconcileError> {
-        let found = PodEni::api(&self.client, key).get_metadata_opt(key.name()).await;
+        let found = api::<PodEni>(self.turns.for_reading(), key)
+            .get_metadata_opt(key.name())
+            .await;
         let found = found.map_err(|source| ReconcileError::Api {
             act: "reading",
-            kind: PodEni::KIND,
+            kind: PodEni::NAME,
             key: key.clone(),
             source,
         })?;

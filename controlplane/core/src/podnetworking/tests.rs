@@ -5,13 +5,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
-use terway_core::cloud::{Cidrs, VSwitch};
 use terway_crds::PodNetworking;
 use terway_crds::pod_networking::PodNetworkingState;
 
-use super::plan::{Lookup, Transition, is_settled};
-use super::workloads::Workload;
 use super::*;
+use crate::cloud::{Cidrs, VSwitch};
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
 
 fn networking() -> PodNetworking {
     serde_json::from_value(json!({
@@ -53,7 +55,7 @@ fn after(networking: &PodNetworking, plan: &Plan) -> PodNetworking {
 
 #[test]
 fn known_vswitches_make_it_ready_with_their_zones() {
-    let plan = plan(&networking(), &findings(known()), Timestamp::now());
+    let plan = plan(&networking(), &findings(known()), now());
     let status = plan.status.as_ref().unwrap();
     assert_eq!(status.status, PodNetworkingState::Ready);
     assert_eq!(
@@ -65,13 +67,13 @@ fn known_vswitches_make_it_ready_with_their_zones() {
         plan.transition,
         Some(Transition::BecameReady { zones: "h".into() })
     );
-    assert_eq!(plan.next, Next::OnChange);
+    assert_eq!(plan.look_again, None);
     assert!(is_settled(&after(&networking(), &plan)));
 }
 
 #[test]
 fn a_settled_one_is_left_alone_until_its_spec_changes() {
-    let now = Timestamp::now();
+    let now = now();
     let ready = after(&networking(), &plan(&networking(), &findings(known()), now));
     let again = plan(&ready, &findings(Lookup::NotNeeded), now);
     assert_eq!((again.status, again.transition), (Err(Idle::UpToDate), None));
@@ -82,7 +84,7 @@ fn a_settled_one_is_left_alone_until_its_spec_changes() {
 
 #[test]
 fn a_failure_has_the_clouds_words_and_is_told_once() {
-    let now = Timestamp::now();
+    let now = now();
     let words = "vSwitch vsw-1: InvalidVSwitchId.NotFound: the vSwitch does not exist".to_owned();
     let first = plan(&networking(), &findings(Lookup::Failed(words.clone())), now);
     assert_eq!(first.status.as_ref().unwrap().message, words);
@@ -105,7 +107,7 @@ fn a_failure_has_the_clouds_words_and_is_told_once() {
 #[test]
 fn what_is_unknown_is_named_with_the_field_to_correct() {
     let message = |lookup| {
-        plan(&networking(), &findings(lookup), Timestamp::now())
+        plan(&networking(), &findings(lookup), now())
             .status
             .unwrap()
             .message
@@ -124,16 +126,13 @@ fn what_is_unknown_is_named_with_the_field_to_correct() {
 
 #[test]
 fn it_repairs_itself_soon_at_first_and_rarely_later() {
-    let now = Timestamp::now();
+    let now = now();
     let failed = || findings(Lookup::Failed("no".into()));
     let mut failing = networking();
     let mut delays = Vec::new();
     for seconds in [0, 10, 3600] {
         let plan = plan(&failing, &failed(), now + SignedDuration::from_secs(seconds));
-        let Next::After(delay) = plan.next else {
-            panic!("a failure that is not looked at again")
-        };
-        delays.push(delay);
+        delays.push(plan.look_again.unwrap());
         failing = after(&failing, &plan);
     }
     assert_eq!(delays, [2, 5, 60].map(Duration::from_secs));
@@ -147,7 +146,7 @@ fn it_repairs_itself_soon_at_first_and_rarely_later() {
 
 #[test]
 fn workloads_that_are_passed_over_are_named_until_they_are_gone() {
-    let now = Timestamp::now();
+    let now = now();
     let workload = |name: &str| Workload {
         kind: "Deployment".into(),
         api_version: "apps/v1".into(),
@@ -204,7 +203,7 @@ proptest! {
         let passed_over = (0..workloads).map(|n| Workload {
             kind: "Job".into(), api_version: "batch/v1".into(), namespace: "a".into(), name: n.to_string(), uid: String::new(),
         }).collect();
-        let now = Timestamp::now();
+        let now = now();
         let start = after(&networking(), &plan(&networking(), &findings(lookup(before)), now));
         let found = Findings { lookup: lookup(which), passed_over };
         let once = after(&start, &plan(&start, &found, now));

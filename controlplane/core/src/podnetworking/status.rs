@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use terway_core::cloud::VSwitch;
-use terway_core::conditions::{Statement, state};
 use terway_crds::PodNetworking;
 use terway_crds::names::condition;
 use terway_crds::pod_networking::{
@@ -13,6 +11,8 @@ use terway_crds::pod_networking::{
 };
 
 use super::workloads::Workload;
+use crate::cloud::VSwitch;
+use crate::conditions::{Statement, state};
 
 /// Workloads named in a condition; there may be thousands.
 const NAMED: usize = 5;

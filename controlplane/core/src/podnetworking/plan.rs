@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use terway_core::cloud::VSwitch;
 use terway_crds::PodNetworking;
 use terway_crds::names::condition;
 use terway_crds::pod_networking::{PodNetworkingState, PodNetworkingStatus};
 
 use super::status;
 use super::workloads::Workload;
-use crate::runtime::Next;
+use crate::cloud::VSwitch;
 
 /// Delay before the first repair; it grows with the age of the failure.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
@@ -45,7 +44,8 @@ pub struct Plan {
     pub status: Result<PodNetworkingStatus, Idle>,
     /// It became Ready or Fail just now.
     pub transition: Option<Transition>,
-    pub next: Next,
+    /// Time until the next look; `None` when only a change gives a reason to look.
+    pub look_again: Option<Duration>,
 }
 
 /// A change that is told.
@@ -63,7 +63,7 @@ pub enum Idle {
 }
 
 /// Whether the status speaks of this spec and says Ready.
-pub(super) fn is_settled(networking: &PodNetworking) -> bool {
+pub fn is_settled(networking: &PodNetworking) -> bool {
     let Some(status) = &networking.status else {
         return false;
     };
@@ -95,15 +95,13 @@ pub fn plan(networking: &PodNetworking, findings: &Findings, now: Timestamp) -> 
     }
     status::workloads(&mut after, networking, &findings.passed_over, now);
     let transition = transition(&before, &after);
-    let next = match after.status {
-        PodNetworkingState::Fail => Next::After(retry_delay(&after, now)),
-        _ => Next::OnChange,
-    };
+    let failed = after.status == PodNetworkingState::Fail;
+    let look_again = failed.then(|| retry_delay(&after, now));
     let changed = status::differs(&before, &after);
     Plan {
         status: if changed { Ok(after) } else { Err(Idle::UpToDate) },
         transition,
-        next,
+        look_again,
     }
 }
 

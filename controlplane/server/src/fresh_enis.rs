@@ -1,0 +1,173 @@
+//! ENIs of pods from the decision to make one until its first attach. The PodENI controller hands them over here to the
+//! NetworkInterface controller.
+//!
+//! Create never outruns attach: at most so many ENIs are fresh at a time, and a new one waits for room. Two things are
+//! known of a fresh ENI that no object says: who has room, and that the ENI has never been attached.
+//!
+//! An ENI stops being fresh when the objects say so, and nobody has to report it: see [`FreshEnis::follow`].
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use terway_core::conditions::failing_reason;
+use terway_core::fairness::FairQueue;
+use terway_core::network_interface::ENI_NOT_FOUND;
+use terway_crds::names::condition;
+use terway_crds::{NetworkInterface, Phase, PodEni};
+use tokio::sync::oneshot;
+
+use crate::objects::Caches;
+
+/// Name of the intent to make one ENI: UID of its PodENI and index of the allocation.
+pub fn intent_name(uid: &str, index: usize) -> String {
+    format!("{uid}/{index}")
+}
+
+/// Fresh ENIs, by the name of their intent until they have an id. Nodes that wait for room get it in turn.
+pub struct FreshEnis {
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Intents and ids of ENIs that have room.
+    open: HashSet<String>,
+    waiting: FairQueue<Waiting>,
+    /// Ids of ENIs that were never attached: this process has made the object that an attach needs.
+    never_attached: HashSet<String>,
+}
+
+struct Waiting {
+    name: String,
+    entered: oneshot::Sender<()>,
+}
+
+impl FreshEnis {
+    /// Room for `limit` ENIs at a time.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit: limit.max(1),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Follows the objects from now on. An intent keeps its room while its PodENI holds it with the same attempt and
+    /// without an id. An ENI keeps its room while its NetworkInterface is there and says nothing of an outcome.
+    pub fn follow(self: &Arc<Self>, caches: &Caches) {
+        let fresh = self.clone();
+        caches.pod_enis.on_change(move |_, before, after| {
+            let open = |record: Option<&Arc<PodEni>>| record.map_or_else(BTreeSet::new, |r| open_intents(r));
+            let still = open(after);
+            let ended = open(before);
+            for (name, _) in ended.difference(&still) {
+                fresh.leave(name);
+            }
+        });
+        let fresh = self.clone();
+        caches.interfaces.on_change(move |key, _, after| match after {
+            Some(interface) if is_unknown_to_cloud(interface) => fresh.leave(key.name()),
+            Some(interface) if !is_attached_or_detached(interface) => {}
+            _ => {
+                fresh.object_was_there(key.name());
+                fresh.leave(key.name());
+            }
+        });
+    }
+
+    /// Waits for room and takes it for this intent; at once if the intent has it already.
+    pub async fn enter(&self, intent: &str, node: &str) {
+        let entered = {
+            let mut state = self.state.lock();
+            if state.open.contains(intent) {
+                return;
+            }
+            if state.open.len() < self.limit && state.waiting.is_empty() {
+                state.open.insert(intent.to_owned());
+                return;
+            }
+            let (entered, waits) = oneshot::channel();
+            let name = intent.to_owned();
+            state.waiting.push(node, Waiting { name, entered });
+            // Those before may have gone away while there was room.
+            state.admit(self.limit);
+            waits
+        };
+        // The sender is used before it is dropped: only a place in the queue holds it.
+        let _ = entered.await;
+    }
+
+    /// The ENI of this intent has an id now, and keeps the intent's room.
+    pub fn made(&self, intent: &str, id: &str) {
+        let mut state = self.state.lock();
+        if state.open.remove(intent) {
+            state.open.insert(id.to_owned());
+        }
+    }
+
+    /// This process is about to write the first NetworkInterface of this ENI, so the ENI was never attached. Call this
+    /// before the write, whose answer wakes the controller that asks.
+    pub fn object_is_made(&self, id: &str) {
+        self.state.lock().never_attached.insert(id.to_owned());
+    }
+
+    /// There was a NetworkInterface of this ENI already, so the ENI may be attached.
+    pub fn object_was_there(&self, id: &str) {
+        self.state.lock().never_attached.remove(id);
+    }
+
+    /// Whether the ENI was never attached, as far as calls of this process do not change that.
+    pub fn was_never_attached(&self, id: &str) -> bool {
+        self.state.lock().never_attached.contains(id)
+    }
+
+    /// The cloud has accepted an attach: the next ENI may be made.
+    pub fn attach_accepted(&self, id: &str) {
+        self.leave(id);
+    }
+
+    fn leave(&self, name: &str) {
+        let mut state = self.state.lock();
+        if state.open.remove(name) {
+            state.admit(self.limit);
+        }
+    }
+}
+
+impl State {
+    fn admit(&mut self, limit: usize) {
+        while self.open.len() < limit {
+            let Some(next) = self.waiting.pop() else { return };
+            // Whoever has gone away takes no room.
+            if next.entered.send(()).is_ok() {
+                self.open.insert(next.name);
+            }
+        }
+    }
+}
+
+/// The intents of a record that have no ENI yet, by name and attempt.
+fn open_intents(record: &PodEni) -> BTreeSet<(String, i32)> {
+    let uid = record.metadata.uid.as_deref().unwrap_or_default();
+    let allocations = record.spec.allocations.iter().enumerate();
+    allocations
+        .filter(|(_, allocation)| allocation.eni.id.is_empty())
+        .filter_map(|(index, allocation)| {
+            Some((intent_name(uid, index), allocation.creation.as_ref()?.attempt))
+        })
+        .collect()
+}
+
+fn is_attached_or_detached(interface: &NetworkInterface) -> bool {
+    let status = interface.status.as_ref();
+    status.is_some_and(|status| matches!(status.phase, Phase::Bind | Phase::Unbind))
+}
+
+fn is_unknown_to_cloud(interface: &NetworkInterface) -> bool {
+    let status = interface.status.as_ref();
+    status.and_then(|status| failing_reason(&status.conditions, condition::READY)) == Some(ENI_NOT_FOUND)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! What follows from the cloud's answer to a call on an ENI.
+
+use jiff::Timestamp;
+use terway_cloud::{CloudError, ErrorClass, Expect};
+use terway_core::network_interface::{AfterCall, Call, CallAnswer, answered};
+use terway_crds::names::{action, event};
+
+use super::NetworkInterfaceController;
+use super::observe::ObservedEni;
+use crate::error::{ReconcileError, chain};
+use crate::events::{News, Severity, reference};
+use crate::runtime::Next;
+
+/// Remembers the answer, tells of a refusal, and says how to go on. `None` means: plan again at once. `at` is when the
+/// call was made.
+pub fn after_call(
+    controller: &NetworkInterfaceController,
+    observed: &ObservedEni,
+    call: Call,
+    answer: Result<(), CloudError>,
+    at: Timestamp,
+) -> Result<Option<Next>, ReconcileError> {
+    let context = &controller.context;
+    let id = observed.id();
+    let (history, next) = answered(call, classify(&answer), &observed.history, at);
+    if history != observed.history {
+        controller.remember(id, history);
+    }
+    let look = wanted(call);
+    match (next, answer) {
+        (AfterCall::PlanAgain, _) => Ok(None),
+        (AfterCall::Fail, Err(error)) => fail(controller, observed, call, error),
+        (AfterCall::FailAndLook, Err(error)) => {
+            context.look(id, look);
+            fail(controller, observed, call, error)
+        }
+        (AfterCall::FailAndLookAnew, Err(error)) => {
+            context.cloud.watch().forget(id);
+            context.look(id, Expect::Free);
+            fail(controller, observed, call, error)
+        }
+        (AfterCall::AwaitOutcome, _)
+        // No answer that is a success makes a call fail.
+        | (AfterCall::Fail | AfterCall::FailAndLook | AfterCall::FailAndLookAnew, Ok(())) => {
+            if call == Call::Attach {
+                context.fresh.attach_accepted(id);
+            }
+            context.expect(id, look);
+            // The poller tells what changed. Only the time tells of a call that was lost.
+            Ok(Some(Next::After(context.limits.grace)))
+        }
+    }
+}
+
+fn classify(answer: &Result<(), CloudError>) -> CallAnswer {
+    let Err(error) = answer else {
+        return CallAnswer::Accepted;
+    };
+    match error.class {
+        ErrorClass::Unknown => CallAnswer::Unknown,
+        ErrorClass::NotFound if error.code.to_ascii_lowercase().contains("eni") => CallAnswer::NoSuchEni,
+        ErrorClass::NotFound => CallAnswer::NotFound,
+        ErrorClass::Conflict => CallAnswer::Conflict,
+        ErrorClass::Invalid => CallAnswer::Invalid,
+        ErrorClass::Throttled
+        | ErrorClass::Exhausted
+        | ErrorClass::Limit
+        | ErrorClass::Forbidden
+        | ErrorClass::TokenReused
+        | ErrorClass::Fenced => CallAnswer::Refused,
+    }
+}
+
+/// The state that a call leads to.
+fn wanted(call: Call) -> Expect {
+    match call {
+        Call::Attach => Expect::Attached,
+        Call::Detach => Expect::Free,
+        Call::Delete => Expect::Gone,
+    }
+}
+
+/// Tells of a refusal on the record, which people find by the pod's name; on the ENI's object when it has no record.
+fn fail(
+    controller: &NetworkInterfaceController,
+    observed: &ObservedEni,
+    call: Call,
+    error: CloudError,
+) -> Result<Option<Next>, ReconcileError> {
+    // The condition of the cloud tells once, for all ENIs, what is held back.
+    if !error.was_not_sent() && error.class != ErrorClass::Throttled {
+        let news = news(call, &error);
+        let events = &controller.context.events;
+        let interface = reference(&*observed.interface);
+        match &observed.owner {
+            Some(record) => events.tell(reference(&**record), Some(interface), news),
+            None => events.tell(interface, None, news),
+        }
+    }
+    Err(error.into())
+}
+
+fn news(call: Call, error: &CloudError) -> News {
+    let (reason, action) = match call {
+        Call::Attach => (event::ATTACH_ENI_FAILED, action::ATTACH_ENI),
+        Call::Detach => (event::DETACH_ENI_FAILED, action::DETACH_ENI),
+        Call::Delete => (event::DELETE_ENI_FAILED, action::DELETE_ENI),
+    };
+    // Without the request id, which would make every repetition look like news.
+    let note = match error.code.is_empty() {
+        true => chain(error),
+        false => format!("{}: {}: {}", error.action, error.code, error.message),
+    };
+    News {
+        severity: Severity::Warning,
+        reason,
+        action,
+        note,
+    }
+}

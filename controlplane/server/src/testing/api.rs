@@ -1,0 +1,312 @@
+//! A small API server inside the test: objects by path, resourceVersions, finalizers, conflicts, and a log.
+//!
+//! It is no API server in full: no schema, no watches, no selectors. Tests of the real conversation run against a real
+//! one (`tests/` and `e2e/scenarios`). This one answers in microseconds, and refuses what a test tells it to refuse.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::http::{Method, Request, Response};
+use kube::Client;
+use kube::client::Body;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tower::service_fn;
+
+use crate::objects::kinds::Kind;
+
+/// One request as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// `null` without a body.
+    pub body: Value,
+}
+
+/// A refusal that a test asked for.
+struct Refusal {
+    method: &'static str,
+    path_part: String,
+    code: u16,
+    left: usize,
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    log: Vec<Asked>,
+    refusals: Vec<Refusal>,
+    /// Writes under way, and the most there ever were at once.
+    writing: usize,
+    most_writing: usize,
+}
+
+/// The API server; clones share it.
+#[derive(Clone)]
+pub(crate) struct ApiServer {
+    state: Arc<Mutex<State>>,
+    /// A request is answered when it gets a place here.
+    answers: Arc<Semaphore>,
+}
+
+impl Default for ApiServer {
+    fn default() -> Self {
+        Self {
+            state: Arc::default(),
+            answers: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        }
+    }
+}
+
+impl ApiServer {
+    /// A client of this server.
+    pub fn client(&self) -> Client {
+        let server = self.clone();
+        let service = service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { server.serve(request).await }
+        });
+        Client::new(service, "default")
+    }
+
+    /// A server that answers nothing until [`ApiServer::answer_everything`].
+    pub fn silent() -> Self {
+        Self {
+            answers: Arc::new(Semaphore::new(0)),
+            ..Self::default()
+        }
+    }
+
+    /// Answers what waits, and all that comes.
+    pub fn answer_everything(&self) {
+        self.answers.add_permits(1 << 20);
+    }
+
+    /// Puts an object there, and gives it back as the server knows it.
+    pub fn put<K: Kind>(&self, object: &K) -> K {
+        let namespace = object.meta().namespace.as_deref();
+        let name = object.meta().name.as_deref().unwrap_or_default();
+        let path = format!("{}/{name}", K::url_path(&(), namespace));
+        let mut state = self.state.lock();
+        let stored = state.store(&path, json!(object));
+        serde_json::from_value(stored).unwrap()
+    }
+
+    /// Puts an object of any kind under a path.
+    pub fn put_at(&self, path: &str, object: Value) {
+        self.state.lock().store(path, object);
+    }
+
+    /// Refuses the next `times` requests of this method whose path has this part.
+    pub fn refuse(&self, method: &'static str, path_part: &str, code: u16, times: usize) {
+        self.state.lock().refusals.push(Refusal {
+            method,
+            path_part: path_part.to_owned(),
+            code,
+            left: times,
+        });
+    }
+
+    /// What was asked so far.
+    pub fn log(&self) -> Vec<Asked> {
+        self.state.lock().log.clone()
+    }
+
+    /// The writes so far, as `METHOD path`, the group's part of the path left out.
+    pub fn writes(&self) -> Vec<String> {
+        let log = self.log();
+        let writes = log.iter().filter(|asked| asked.method != "GET");
+        writes
+            .map(|asked| format!("{} {}", asked.method, short(&asked.path)))
+            .collect()
+    }
+
+    /// The most writes that were under way at once.
+    pub fn most_writing(&self) -> usize {
+        self.state.lock().most_writing
+    }
+
+    /// The object at a path, as `writes` spells it.
+    pub fn object(&self, path: &str) -> Option<Value> {
+        let state = self.state.lock();
+        let found = state.objects.iter().find(|(known, _)| short(known) == path);
+        found.map(|(_, object)| object.clone())
+    }
+
+    /// `reason: note` of each event that was written.
+    pub fn events(&self) -> Vec<String> {
+        let log = self.log();
+        let events = log
+            .iter()
+            .filter(|asked| asked.method == "POST" && asked.path.ends_with("/events"));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        events
+            .map(|asked| format!("{}: {}", text(&asked.body["reason"]), text(&asked.body["note"])))
+            .collect()
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Result<Response<Body>, std::convert::Infallible> {
+        let (head, body) = request.into_parts();
+        let body = body.collect_bytes().await.unwrap();
+        let asked = Asked {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        };
+        let writes = head.method != Method::GET;
+        {
+            let mut state = self.state.lock();
+            state.log.push(asked.clone());
+            state.writing += usize::from(writes);
+            state.most_writing = state.most_writing.max(state.writing);
+        }
+        let place = self.answers.acquire().await.unwrap();
+        let (code, answer) = self.state.lock().answer(&asked);
+        drop(place);
+        self.state.lock().writing -= usize::from(writes);
+        let response = Response::builder()
+            .status(code)
+            .header("content-type", "application/json")
+            .body(Body::from(answer.to_string().into_bytes()));
+        Ok(response.unwrap())
+    }
+}
+
+/// A path without the group and version.
+fn short(path: &str) -> &str {
+    let parts = path.trim_start_matches('/');
+    let skipped = if parts.starts_with("api/") { 2 } else { 3 };
+    parts.splitn(skipped + 1, '/').nth(skipped).unwrap_or(parts)
+}
+
+impl State {
+    fn answer(&mut self, asked: &Asked) -> (u16, Value) {
+        let refusal = self
+            .refusals
+            .iter_mut()
+            .find(|one| one.left > 0 && one.method == asked.method && asked.path.contains(&one.path_part));
+        if let Some(refusal) = refusal {
+            refusal.left -= 1;
+            return failure(refusal.code, "refused by the test");
+        }
+        let path = asked.path.trim_end_matches("/status");
+        match asked.method.as_str() {
+            "GET" => self.read(path),
+            "POST" => self.create(path, &asked.body),
+            "PATCH" => self.patch(path, &asked.body),
+            "DELETE" => self.delete(path, &asked.body),
+            other => failure(405, other),
+        }
+    }
+
+    fn read(&self, path: &str) -> (u16, Value) {
+        if let Some(object) = self.objects.get(path) {
+            return (200, object.clone());
+        }
+        // The last part of a collection's path is a plural.
+        let is_list = path.rsplit('/').next().is_some_and(|last| last.ends_with('s'));
+        if !is_list {
+            return failure(404, path);
+        }
+        let plural = path.rsplit('/').next().unwrap_or_default();
+        let (base, _) = path.rsplit_once('/').unwrap_or_default();
+        let in_list = |known: &&String| {
+            known.starts_with(&format!("{path}/"))
+                // A list of all namespaces.
+                || (known.starts_with(&format!("{base}/namespaces/"))
+                    && known.split('/').rev().nth(1) == Some(plural))
+        };
+        let keys = self.objects.keys().filter(in_list);
+        let items: Vec<&Value> = keys.filter_map(|key| self.objects.get(key)).collect();
+        let version = self.version.to_string();
+        (
+            200,
+            json!({ "metadata": { "resourceVersion": version }, "items": items }),
+        )
+    }
+
+    fn create(&mut self, path: &str, body: &Value) -> (u16, Value) {
+        let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap_or_default());
+        match self.objects.contains_key(&path) {
+            true => failure(409, "AlreadyExists"),
+            false => (201, self.store(&path, body.clone())),
+        }
+    }
+
+    fn patch(&mut self, path: &str, body: &Value) -> (u16, Value) {
+        let Some(known) = self.objects.get(path) else {
+            return failure(404, path);
+        };
+        if let Some(conflict) = conflict(known, &body["metadata"]) {
+            return conflict;
+        }
+        let mut patched = known.clone();
+        json_patch::merge(&mut patched, body);
+        let stored = self.store(path, patched);
+        let finalizers = stored["metadata"]["finalizers"].as_array().map_or(0, Vec::len);
+        if finalizers == 0 && stored["metadata"]["deletionTimestamp"].is_string() {
+            self.objects.remove(path);
+        }
+        (200, stored)
+    }
+
+    fn delete(&mut self, path: &str, options: &Value) -> (u16, Value) {
+        let Some(known) = self.objects.get(path) else {
+            return failure(404, path);
+        };
+        if let Some(conflict) = conflict(known, &options["preconditions"]) {
+            return conflict;
+        }
+        let mut leaving = known.clone();
+        if leaving["metadata"]["finalizers"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
+        {
+            self.objects.remove(path);
+            return (
+                200,
+                json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }),
+            );
+        }
+        leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        (200, self.store(path, leaving))
+    }
+
+    fn store(&mut self, path: &str, mut object: Value) -> Value {
+        self.version += 1;
+        let meta = &mut object["metadata"];
+        meta["resourceVersion"] = json!(self.version.to_string());
+        if meta["uid"].is_null() {
+            meta["uid"] = json!(format!("uid-{}", self.version));
+        }
+        if meta["creationTimestamp"].is_null() {
+            meta["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        self.objects.insert(path.to_owned(), object.clone());
+        object
+    }
+}
+
+/// A version or UID that is asked for and is not the one there is.
+fn conflict(known: &Value, wanted: &Value) -> Option<(u16, Value)> {
+    let differs = |field: &str| !wanted[field].is_null() && wanted[field] != known["metadata"][field];
+    (differs("resourceVersion") || differs("uid")).then(|| failure(409, "Conflict"))
+}
+
+fn failure(code: u16, message: &str) -> (u16, Value) {
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        403 => "Forbidden",
+        _ => "InternalError",
+    };
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    });
+    (code, status)
+}
