@@ -1,4 +1,4 @@
-//! What the metadata of any object says.
+//! Functions of the metadata of any object.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 

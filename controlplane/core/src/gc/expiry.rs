@@ -1,4 +1,4 @@
-//! Records without a pod: when they end.
+//! When a record without a pod ends.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use terway_crds::{AllocationType, PodEni, ReleaseStrategy};
 use crate::go_duration;
 use crate::intent::elapsed;
 
-/// What is to become of the record of a pod that is gone.
+/// The end of the record of a pod that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// Kept until somebody deletes it, or because its time cannot be read.
+    /// The record is kept until somebody deletes it. This is also so if its time cannot be read.
     Never,
-    /// To be deleted now.
+    /// The record has to be deleted now.
     Now,
-    /// To be looked at again after this time.
+    /// The record has to be looked at again after this time.
     In(Duration),
 }
 
-/// One allocation that must be kept keeps the record.
+/// When a record ends. One allocation that has to be kept keeps the whole record.
 pub fn expiry(record: &PodEni, now: Timestamp) -> Expiry {
     let seen = record
         .status
@@ -60,10 +60,9 @@ fn later(one: Expiry, other: Expiry) -> Expiry {
     }
 }
 
-/// How often `podLastSeen` of a kept record is written while a pod of its name waits for a node.
-/// A bound record needs no such writes: the moment its pod goes is written with the phase. A
-/// quarter of the shortest TTL, so that it is never much out of date, but not under five seconds
-/// and not over an hour. `None` when nothing depends on it.
+/// How often `podLastSeen` of a kept record is written while a pod of its name waits for a node. It is a quarter of the
+/// shortest TTL, but at least five seconds and at most an hour. `None` if no allocation has a TTL. A bound record needs
+/// no such writes, because the end of its pod is written with the phase.
 pub fn seen_interval(record: &PodEni) -> Option<Duration> {
     let kinds = record
         .spec

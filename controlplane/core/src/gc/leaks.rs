@@ -1,4 +1,4 @@
-//! ENIs in the cloud that nothing in the cluster knows of.
+//! Leaked ENIs: ENIs of the cluster in the cloud that no object refers to.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::References;
 use crate::cloud::{CloudEni, EniKind, EniStatus};
 use crate::intent::{IntentId, elapsed};
 
-/// An ENI younger than this may be one that somebody is about to write down.
+/// A younger ENI is not leaked, because an object that refers to it may be about to be written.
 pub const MIN_AGE: Duration = Duration::from_secs(600);
 
-/// Those of `enis` that are ours and that nothing refers to. The caller has listed the ENIs
-/// before it gathered the references, from caches that are up to date.
+/// The ENIs of `enis` that are ours and that no object refers to. The caller lists the ENIs first and gathers the
+/// references afterwards, from caches that are up to date.
 pub fn leaked<'a>(
     enis: &'a [CloudEni],
     references: &References,
@@ -35,7 +35,7 @@ fn is_ours(eni: &CloudEni, cluster_id: &str) -> bool {
         && !tagged("terway.alibabacloud.com/excluded", "true")
 }
 
-/// Free secondary ENIs, members (a leaked one stays on its trunk), and trunks that are free.
+/// Whether an ENI may be leaked: a free secondary ENI, a member (a leaked member stays on its trunk), or a free trunk.
 fn is_idle_kind(eni: &CloudEni) -> bool {
     match eni.kind {
         EniKind::Secondary | EniKind::Trunk => eni.status == EniStatus::Available,
@@ -45,11 +45,11 @@ fn is_idle_kind(eni: &CloudEni) -> bool {
 }
 
 fn is_old(eni: &CloudEni, now: Timestamp) -> bool {
-    // Without a readable time the age is not known, and what is not known is not deleted.
+    // An ENI without a readable time has an unknown age and is not deleted.
     parse_time(&eni.creation_time).is_some_and(|created| elapsed(created, now) >= MIN_AGE)
 }
 
-/// The cloud writes `2026-01-01T00:00:00Z`, and on some endpoints leaves out the seconds.
+/// Reads a time of the cloud, such as `2026-01-01T00:00:00Z`. Some endpoints write no seconds (unverified).
 fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse()
         .ok()

@@ -1,4 +1,4 @@
-//! The second line of defence: leaked ENIs, expired records, objects without an owner.
+//! The sweep, the second line of defence: leaked ENIs, expired records, objects without an owner.
 
 mod expiry;
 mod leaks;

@@ -1,4 +1,4 @@
-//! NetworkInterfaces that nobody owns any more.
+//! NetworkInterfaces without an owner.
 
 use jiff::Timestamp;
 use terway_crds::{NetworkInterface, PodEni};
@@ -7,19 +7,19 @@ use super::MIN_AGE;
 use crate::intent::elapsed;
 use crate::network_interface::{has_our_reference, is_of, owner};
 
-/// Whether a NetworkInterface has lost its owner, as far as the caches tell.
+/// Whether a NetworkInterface has lost its owner, judged by the caches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ownership {
-    /// It has an owner, or may get one, or is not ours to delete.
+    /// It has an owner, may get an owner, or must not be deleted by us.
     Owned,
-    /// It never had an owner: it was made to be deleted, and was not.
+    /// It never had an owner: it was made to be deleted, and the deletion was lost.
     Orphan,
-    /// The caches do not show the owner. Where an ENI is at stake they are not believed: ask the API server for the
-    /// PodENI of this name, and then [`is_orphan`].
+    /// The caches do not show the owner. A deletion of an ENI needs more than the caches: read the PodENI of this name
+    /// from the API server, and call [`is_orphan`].
     Ask { namespace: String, name: String },
 }
 
-/// Judges by the caches. `find` looks a PodENI up by namespace and name.
+/// Judges by the caches. `find` finds a PodENI by namespace and name.
 pub fn ownership<R: AsRef<PodEni>>(
     interface: &NetworkInterface,
     find: impl FnOnce(&str, &str) -> Option<R>,
@@ -48,8 +48,8 @@ pub fn ownership<R: AsRef<PodEni>>(
     }
 }
 
-/// Judges by the API server: `live_uid` is the UID of the PodENI that the NetworkInterface names, `None` when there is
-/// no such PodENI. One with another UID is another PodENI only if our own reference says so.
+/// Judges by the API server. `live_uid` is the UID of the PodENI that the NetworkInterface names; `None` if there is no
+/// such PodENI. Only a reference that this product wrote has a UID that counts.
 pub fn is_orphan(interface: &NetworkInterface, live_uid: Option<&str>) -> bool {
     let Some(live) = live_uid else { return true };
     let reference = interface.spec.pod_eni_ref.as_ref();

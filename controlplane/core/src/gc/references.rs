@@ -1,4 +1,4 @@
-//! Which ENIs the cluster refers to.
+//! The ENIs that objects of the cluster refer to.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +7,12 @@ use terway_crds::{NetworkInterface, PodEni, TerwayNode};
 
 use crate::pool::index;
 
-/// What the cluster refers to.
+/// The ENIs and intents that objects of the cluster refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
-    /// Ids in NetworkInterfaces, PodENIs and Node objects.
+    /// ENI ids in NetworkInterfaces, PodENIs and Node objects.
     pub eni_ids: BTreeSet<String>,
-    /// Attempt of each open intent, by owner UID and index.
+    /// The attempt of each open intent, by owner UID and index.
     pub open_intents: BTreeMap<(String, String), i32>,
 }
 

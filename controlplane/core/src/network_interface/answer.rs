@@ -1,4 +1,4 @@
-//! What the cloud's answer to a call on one ENI changes.
+//! The consequences of the cloud's answer to a call on one ENI.
 
 use jiff::Timestamp;
 
@@ -12,47 +12,47 @@ pub enum Call {
     Delete,
 }
 
-/// How the cloud answered a call on one ENI.
+/// The cloud's answer to a call on one ENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallAnswer {
     Accepted,
-    /// There was no answer, or none that says whether the call was done.
+    /// There was no answer, or the answer does not say whether the cloud acted.
     Unknown,
     /// The cloud does not know the ENI.
     NoSuchEni,
-    /// Another object that the call names is not there.
+    /// Another object that the call names does not exist.
     NotFound,
-    /// The ENI is in the middle of something else, or in the wrong state.
+    /// The ENI is in transition, or in the wrong state.
     Conflict,
     /// The cloud never accepts this call as it is.
     Invalid,
-    /// Refused for a reason that says nothing of the ENI: a limit, a permission, a quota.
+    /// The cloud refused for a reason that is not about the ENI: a limit, a permission, a quota.
     Refused,
 }
 
 /// What to do after the answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterCall {
-    /// Wait until the state of the ENI tells the outcome.
+    /// Wait until the state of the ENI shows the outcome.
     AwaitOutcome,
     /// Plan again at once.
     PlanAgain,
-    /// Tell of the failure and plan again later.
+    /// Report the failure and plan again later.
     Fail,
-    /// Tell of the failure, have the ENI looked at, and plan again later.
+    /// Report the failure, let the poller look at the ENI, and plan again later.
     FailAndLook,
-    /// Like `FailAndLook`, and forget what was seen of the ENI: the call was planned on it and does not fit.
+    /// As `FailAndLook`, and drop the last observation of the ENI, on which the wrong call was planned.
     FailAndLookAnew,
 }
 
-/// What this process knows after the answer, and what it does next. `at` is when the call was made.
+/// The history after the answer, and the next step. `at` is the time of the call.
 pub fn answered(call: Call, answer: CallAnswer, before: &History, at: Timestamp) -> (History, AfterCall) {
     use CallAnswer::{Accepted, Conflict, Invalid, NoSuchEni, NotFound, Refused, Unknown};
     let unchanged = before.clone();
     match (call, answer) {
-        // Also when nobody knows whether the call was done: the state tells.
+        // The state of the ENI shows the outcome, also if the answer does not.
         (_, Accepted | Unknown) => (before.with_call(call, at), AfterCall::AwaitOutcome),
-        // Something is going on with the ENI, or it does not show yet: look before the next try.
+        // The ENI is in transition, or does not show yet. Look at it before the next try.
         (Call::Attach, Conflict | NotFound | NoSuchEni) => {
             let history = History {
                 made_here: false,
@@ -60,7 +60,7 @@ pub fn answered(call: Call, answer: CallAnswer, before: &History, at: Timestamp)
             };
             (history, AfterCall::FailAndLook)
         }
-        // Nobody needs to wait for an ENI that the cloud does not know.
+        // An ENI that the cloud does not know needs no wait.
         (Call::Detach | Call::Delete, NoSuchEni) => {
             let history = History {
                 not_found: true,
@@ -98,7 +98,7 @@ impl History {
         }
     }
 
-    /// A detach ends what was known of attaches.
+    /// The history after a detach, which ends earlier attaches.
     fn without_attach(&self, call: Call) -> Self {
         match call {
             Call::Detach => Self {

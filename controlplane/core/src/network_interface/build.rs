@@ -1,4 +1,4 @@
-//! The NetworkInterface of an ENI that was made.
+//! Builds the NetworkInterface of a new ENI.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use terway_crds::{Allocation, AttachTo, Eni, NetworkInterface, NetworkInterfaceS
 
 use crate::cloud::CloudEni;
 
-/// Kind that our references name; upstream writes `Pod` and the same namespace and name.
+/// The kind in our references to the owner. Upstream writes `Pod`, with the same namespace and name.
 const OWNER_KIND: &str = "PodENI";
 
 /// The object for the ENI of an allocation that has its id, owned by `record`.
@@ -47,8 +47,8 @@ pub fn build(record: &PodEni, allocation: &Allocation, attach_to: Option<AttachT
     }
 }
 
-/// The object for an ENI that nobody owns any more: it is made to be deleted, so that one place
-/// alone detaches and deletes ENIs.
+/// The object of an ENI without an owner. It is made to be deleted, so that only its controller detaches and deletes
+/// ENIs.
 pub fn for_release(id: &str, eni: Option<&CloudEni>) -> NetworkInterface {
     let identity = eni.map_or_else(Eni::default, |eni| Eni {
         mac: eni.mac.clone(),
@@ -85,14 +85,15 @@ pub fn owner(interface: &NetworkInterface) -> Option<(&str, &str)> {
     Some((reference.namespace.as_deref()?, reference.name.as_deref()?))
 }
 
-/// Whether this product wrote the reference to the owner, so that its UID means something. References by upstream name
-/// the pod.
+/// Whether this product wrote the reference to the owner. Only then the reference's UID counts; references by upstream
+/// name the pod.
 pub fn has_our_reference(interface: &NetworkInterface) -> bool {
     let reference = interface.spec.pod_eni_ref.as_ref();
     reference.and_then(|reference| reference.kind.as_deref()) == Some(OWNER_KIND)
 }
 
-/// Whether an object belongs to this very PodENI. A reference by upstream has another UID, or none, and counts by name.
+/// Whether an object belongs to exactly this PodENI. A reference by upstream has another UID or none, and counts by
+/// name.
 pub fn is_of(interface: &NetworkInterface, record: &PodEni) -> bool {
     let Some(reference) = interface.spec.pod_eni_ref.as_ref() else {
         return false;

@@ -1,4 +1,4 @@
-//! NetworkInterfaces: attach, detach and delete one ENI, looking before acting.
+//! NetworkInterfaces: attach, detach and delete one ENI. The plan looks at the ENI before it acts.
 
 mod answer;
 mod build;

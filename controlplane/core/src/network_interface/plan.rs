@@ -1,4 +1,4 @@
-//! The next step for one ENI, from what is wanted and what was seen.
+//! Plans the next step for one ENI, from the wanted state and the observations.
 
 use std::time::Duration;
 
@@ -9,41 +9,41 @@ use crate::cloud::{CloudEni, EniObservation, EniStatus};
 use crate::degradation::Degradation;
 use crate::intent::{Limits, elapsed};
 
-/// Reason of the condition on an ENI that the cloud does not know (any more).
+/// Reason of the condition of an ENI that the cloud does not know, or no longer knows.
 pub const ENI_NOT_FOUND: &str = "ENINotFound";
 
-/// Whether somebody may be using the ENI.
+/// Whether a pod may be using the ENI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
-    /// The pod that the owner is for has, or may have, running containers.
+    /// The owner's pod has running containers, or may have.
     Living,
-    /// Nobody: no owner, or the pod is gone or was given up.
+    /// No pod uses the ENI: there is no owner, or the pod is gone or was given up.
     Gone,
 }
 
-/// What this process did to the ENI and learnt from it. Nothing of this needs to survive the process.
+/// The calls of this process on the ENI, and their results. The history does not have to survive the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
-    /// This process made the ENI and its object: it is attached nowhere.
+    /// Whether this process has made the ENI and its object, so that the ENI is not attached.
     pub made_here: bool,
     pub attach_sent: Option<Timestamp>,
     pub detach_sent: Option<Timestamp>,
     pub delete_sent: Option<Timestamp>,
-    /// The cloud said that there is no such ENI, in answer to a call on it.
+    /// Whether the cloud has answered to a call that the ENI does not exist.
     pub not_found: bool,
-    /// When the first of two complete answers without the ENI was seen.
+    /// Time of the first complete answer without the ENI.
     pub absent_since: Option<Timestamp>,
 }
 
-/// What is known of one ENI.
+/// The observations of one ENI.
 #[derive(Debug, Clone)]
 pub struct Observed<'a> {
     pub interface: &'a NetworkInterface,
     pub holder: Holder,
     pub history: &'a History,
-    /// What the poller saw last, and when.
+    /// The poller's last observation, and its time.
     pub seen: Option<(&'a EniObservation, Timestamp)>,
-    /// This term of leadership, and since when no other process sends calls.
+    /// This term of leadership, and the time since which no other process sends calls.
     pub term: &'a str,
     pub quiet_since: Timestamp,
     pub now: Timestamp,
@@ -54,61 +54,61 @@ pub struct Observed<'a> {
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Write the target that an object of upstream carries in its status into its spec.
+    /// Write the target from the status of an object of upstream into its spec.
     AdoptTarget(AttachTo),
-    /// Let the poller look; it wakes us.
+    /// Let the poller look at the ENI. The poller wakes this object.
     Watch,
-    /// What was seen is too old to decide on: have the poller look anew.
+    /// The last observation is too old for a decision. Let the poller look again.
     LookAgain,
-    /// Write this term into the status: the write that a newer leader would have refused us.
+    /// Write this term into the status. The write fails if a newer leader has written.
     WriteTerm,
     Attach(AttachTo),
-    /// Detach from what the ENI is attached to, as far as it is known.
+    /// Detach the ENI from its instance and trunk, if these are known.
     Detach {
         instance_id: String,
         trunk_eni_id: String,
     },
     Delete,
-    /// Write that it is attached as wanted.
+    /// Write that the ENI is attached as wanted.
     WriteAttached(Box<CloudEni>),
-    /// Write that it is attached nowhere.
+    /// Write that the ENI is not attached.
     WriteDetached,
-    /// Write that somebody else detached it; it is attached again.
+    /// Write that somebody else detached the ENI. It is attached again afterwards.
     WriteTornOff,
-    /// The cloud has confirmed that it is gone.
+    /// Remove the finalizer. The cloud has confirmed that the ENI is gone.
     DropFinalizer,
 }
 
 /// Why there is nothing to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
-    /// It is as wanted.
+    /// The ENI is as wanted.
     Done,
-    /// The cloud is at it; the poller will tell.
+    /// The cloud is acting. The poller will tell the result.
     Cloud,
     /// Look again after this time.
     Later(Duration),
-    /// Somebody may still be using it.
+    /// A pod may still be using the ENI.
     HolderLives,
-    /// It is attached where nobody asked for, and it is not ours to say why.
+    /// The ENI is attached to another instance, by somebody else.
     Elsewhere { instance_id: String },
-    /// The cloud does not know it.
+    /// The cloud does not know the ENI.
     NotFound,
-    /// Held back by the setting `degradation`.
+    /// The setting `degradation` holds the step back.
     Degraded,
 }
 
-/// The state of an ENI that the poller is to wait for.
+/// The state of an ENI for which the poller waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Awaited {
     Attached,
-    /// Attached nowhere.
+    /// The ENI is not attached.
     Free,
     Gone,
 }
 
 impl Observed<'_> {
-    /// The state that is wanted, or asked for already.
+    /// The wanted state, or the state that was requested already.
     pub fn awaited(&self) -> Awaited {
         let leaving = self.interface.metadata.deletion_timestamp.is_some();
         if self.history.delete_sent.is_some() {
@@ -121,7 +121,10 @@ impl Observed<'_> {
     }
 }
 
-/// Plans the next step, or says why there is none.
+/// Plans the next step.
+///
+/// # Errors
+/// Why there is no step now.
 pub fn plan(observed: &Observed<'_>) -> Result<Step, Wait> {
     let step = next(observed)?;
     match is_held_back(observed, &step) {
@@ -130,8 +133,8 @@ pub fn plan(observed: &Observed<'_>) -> Result<Step, Wait> {
     }
 }
 
-/// Whether a call has to wait for the end of the degradation. An ENI that moves to the next pod of its name is not
-/// given back.
+/// Whether a call has to wait for the end of the degradation. An ENI that moves to the next pod of its name may be
+/// detached, because it is not given back.
 fn is_held_back(observed: &Observed<'_>, step: &Step) -> bool {
     let degradation = observed.degradation;
     let leaving = observed.interface.metadata.deletion_timestamp.is_some();
@@ -166,12 +169,12 @@ fn next(observed: &Observed<'_>) -> Result<Step, Wait> {
     match &interface.spec.attach_to {
         Some(target) => attach(observed, status, target),
         None => match status.phase {
-            // Only upstream leaves an object with a target in its status and none in its spec,
-            // and it never writes observedGeneration.
+            // Only objects of upstream have a target in their status and none in their spec. Upstream never writes
+            // observedGeneration.
             Phase::Bind | Phase::Binding if status.observed_generation.is_none() => {
                 Ok(Step::AdoptTarget(target_of(status)))
             }
-            // Without a phase an attach may be under way all the same.
+            // An attach may be under way even without a phase.
             Phase::Initial | Phase::Bind | Phase::Binding | Phase::Detaching if !hands_off => {
                 detach(observed, status)
             }
@@ -195,7 +198,7 @@ fn is_at(status: &NetworkInterfaceStatus, target: &AttachTo) -> bool {
 
 fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &AttachTo) -> Result<Step, Wait> {
     if status.phase == Phase::Bind && is_at(status, target) {
-        // Nobody looks at an ENI that is as wanted, unless something gave a reason to.
+        // An ENI that is as wanted is looked at only if there was a reason.
         return match observed.seen {
             Some((EniObservation::Present(eni), _)) if eni.status == EniStatus::Available => {
                 Ok(Step::WriteTornOff)
@@ -208,7 +211,7 @@ fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &Att
         return Err(Wait::NotFound);
     }
     let Some((seen, at)) = observed.seen else {
-        // What this process has just made is attached nowhere; all else is looked at first.
+        // An ENI that this process has just made is not attached. Every other ENI is looked at first.
         let untouched = history.made_here && history.attach_sent.is_none() && history.detach_sent.is_none();
         return if untouched {
             Ok(Step::Attach(target.clone()))
@@ -224,7 +227,7 @@ fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &Att
         EniStatus::InUse if is_attached_as(eni, target) => Ok(Step::WriteAttached(eni.clone())),
         EniStatus::InUse => leave_other_place(observed, status, eni),
         EniStatus::Available => match history.attach_sent {
-            // The answer may be older than the call, or the call may not show yet.
+            // The observation may be older than the call, or may not show the call yet.
             Some(sent) if elapsed(sent, at) < observed.limits.grace => await_outcome(observed, sent),
             _ => Ok(Step::Attach(target.clone())),
         },
@@ -240,8 +243,8 @@ fn is_attached_as(eni: &CloudEni, target: &AttachTo) -> bool {
         && (target.trunk_eni_id.is_empty() || trunk == target.trunk_eni_id)
 }
 
-/// In use at a place that is not the target. Where our own status says that we put it there, it is
-/// taken away; otherwise somebody else did.
+/// Plans for an ENI that is in use at another place than the target. If our own status has this place, the ENI is
+/// detached. Otherwise somebody else attached it there.
 fn leave_other_place(
     observed: &Observed<'_>,
     status: &NetworkInterfaceStatus,
@@ -272,14 +275,14 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
             other => other,
         },
         Some((EniObservation::Present(eni), at)) => match &eni.status {
-            // It is not recorded as attached: an attach of ours, or of a leader before, may not show yet.
+            // The ENI is not recorded as attached. An attach of this or an earlier leader may not show yet.
             EniStatus::Available if matches!(status.phase, Phase::Initial | Phase::Binding) => {
                 let sent = history.attach_sent.unwrap_or(observed.quiet_since);
                 let grace = observed.limits.grace;
                 if elapsed(sent, at) >= grace {
                     Ok(Step::WriteDetached)
                 } else if elapsed(sent, observed.now) >= grace {
-                    // Free is what was waited for, so nobody looks any more.
+                    // The poller has stopped, because it waited for a free ENI.
                     Ok(Step::LookAgain)
                 } else {
                     await_outcome(observed, sent)
@@ -297,7 +300,7 @@ fn detach(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
 
 fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<Step, Wait> {
     let history = observed.history;
-    // What the cloud does not know any more cannot be taken from anybody, living or not.
+    // An ENI that the cloud does not know can be taken from nobody.
     if history.not_found || is_gone(observed) {
         return Ok(Step::DropFinalizer);
     }
@@ -309,8 +312,8 @@ fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
         None if never_attached => send_delete(observed, status),
         None if is_untouched(observed, status) => send_detach(observed, status, None),
         None => Ok(Step::Watch),
-        // Absence is believed at once only when our own Delete explains it; otherwise a Delete is
-        // sent, whose answer does not come from a stale view.
+        // Absence counts at once only if our own Delete explains it. Otherwise a Delete is sent, because its answer
+        // never comes from a stale view.
         Some((EniObservation::Absent, _)) if history.delete_sent.is_some() => Ok(Step::DropFinalizer),
         Some((EniObservation::Absent, _)) => send_delete(observed, status),
         Some((EniObservation::Present(eni), at)) => match &eni.status {
@@ -327,7 +330,7 @@ fn remove(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> Result<St
     }
 }
 
-/// Attached, and nobody has begun to take it away: no look is needed before the first call.
+/// Whether the ENI is attached and nobody has begun to detach it. Then the first call needs no look before it.
 fn is_untouched(observed: &Observed<'_>, status: &NetworkInterfaceStatus) -> bool {
     let history = observed.history;
     let by_others = !status.term.is_empty() && status.term != observed.term;
@@ -345,7 +348,7 @@ fn is_gone(observed: &Observed<'_>) -> bool {
     }
 }
 
-/// Two complete answers, apart in time, must agree that the ENI is not there.
+/// Plans for an ENI that the cloud does not show. Only two complete answers, apart in time, prove that it is gone.
 fn absent(observed: &Observed<'_>, at: Timestamp) -> Result<Step, Wait> {
     let Some(since) = observed.history.absent_since else {
         return Err(Wait::Later(observed.limits.grace));
@@ -356,8 +359,8 @@ fn absent(observed: &Observed<'_>, at: Timestamp) -> Result<Step, Wait> {
     }
 }
 
-/// A call was accepted a moment ago: the poller tells when it shows, and when the grace is over
-/// the call is made again.
+/// Waits for the result of an accepted call. The poller tells when the result shows. After the grace the call is
+/// repeated.
 fn await_outcome(observed: &Observed<'_>, sent: Timestamp) -> Result<Step, Wait> {
     let left = observed.limits.grace.saturating_sub(elapsed(sent, observed.now));
     Err(Wait::Later(left.max(Duration::from_secs(1))))

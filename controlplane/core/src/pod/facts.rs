@@ -1,4 +1,4 @@
-//! What the controllers need of a pod.
+//! The facts about a pod that the controllers need.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use terway_crds::names::{annotation, label};
 
 use crate::meta::version;
 
-/// A pod, trimmed: a cluster has a hundred thousand of them.
+/// A trimmed pod. It is small, because a cluster has up to a hundred thousand pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodFacts {
     pub namespace: String,
@@ -15,27 +15,27 @@ pub struct PodFacts {
     pub uid: String,
     /// resourceVersion.
     pub version: u64,
-    /// Empty until it is scheduled.
+    /// Name of the node; empty until the pod is scheduled.
     pub node: String,
     pub host_network: bool,
-    /// Labelled to be left alone.
+    /// Whether a label excludes the pod from Terway.
     pub ignored: bool,
-    /// Succeeded or Failed: its containers do not run any more.
+    /// Whether the phase is Succeeded or Failed, so that the containers have ended.
     pub exited: bool,
     pub deleting: bool,
-    /// Scheduled, and still without an address.
+    /// Whether the pod is scheduled and has no address yet.
     pub waits_for_ip: bool,
     /// The first of the pod's addresses (`status.podIP`).
     pub address: Option<IpAddr>,
-    /// Annotation with its addresses.
+    /// The annotation with the pod's addresses.
     pub noted_addresses: Option<String>,
-    /// Asks for ENIs of its own.
+    /// Whether the pod asks for ENIs of its own.
     pub wants_pod_eni: bool,
-    /// Annotation with the networks in full; kept only for pods that want ENIs.
+    /// The annotation with the networks in full; kept only for pods that want ENIs.
     pub networks: Option<String>,
-    /// Annotation with the name of the PodNetworking.
+    /// The annotation with the name of the PodNetworking.
     pub pod_networking: Option<String>,
-    /// Its name outlives it, so a Fixed allocation has a meaning.
+    /// Whether the name outlives the pod, so that a Fixed allocation is possible.
     pub fixed_name: bool,
 }
 
@@ -79,13 +79,13 @@ impl PodFacts {
         }
     }
 
-    /// Whether it needs an address of its node's shared ENIs: its containers run or are to run, and
-    /// it has no ENI of its own.
+    /// Whether the pod needs an address of its node's shared ENIs: its containers run or will run, and it has no ENI of
+    /// its own.
     pub fn needs_shared_address(&self) -> bool {
         !self.wants_pod_eni && !self.host_network && !self.ignored && !self.exited && !self.node.is_empty()
     }
 
-    /// Whether it needs ENIs of its own now: its containers run or are to run.
+    /// Whether the pod needs ENIs of its own now: its containers run or will run.
     pub fn needs_pod_eni(&self) -> bool {
         self.wants_pod_eni && !self.host_network && !self.ignored && !self.exited
     }

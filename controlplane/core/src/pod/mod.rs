@@ -1,4 +1,4 @@
-//! Pods: who needs ENIs of its own, and what happens to the record of one that is gone.
+//! Pods: which pods need ENIs of their own, and the end of the record of a pod that is gone.
 
 mod build;
 mod facts;

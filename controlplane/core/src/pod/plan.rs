@@ -1,4 +1,4 @@
-//! What to do about a pod and the PodENI of its name.
+//! Plans the next action for a pod and the PodENI of its name.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::gc::{Expiry, expiry, seen_interval};
 use crate::intent::elapsed;
 use crate::node::NodeFacts;
 
-/// What to do about a pod now, and when to look again if nothing changes.
+/// The action for a pod, and the time of the next look if nothing changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub action: Action,
@@ -32,44 +32,44 @@ pub enum Action {
     SetPhase(Phase),
     /// Delete the PodENI that was read, and no other.
     Delete,
-    /// Delete the PodENI that was read: it was kept for the next pod of its name, and its time is over.
+    /// Delete the PodENI that was read. It was kept for the next pod of its name, and its time is over.
     Expire,
-    /// Write that a pod of this name is there. Its ENI is kept, and the pod waits for this reason; the time of the
-    /// ENI must not run out meanwhile.
+    /// Write that a pod of this name exists, so that the time of the kept ENI does not run out. The pod waits for this
+    /// reason.
     KeepAlive(Idle),
 }
 
 /// Why there is nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idle {
-    /// No pod, no record.
+    /// There is no pod and no record.
     NoRecord,
     /// The pod does not ask for ENIs of its own.
     NotWanted,
-    /// Not scheduled yet.
+    /// The pod is not scheduled yet.
     NotScheduled,
-    /// Its node is not known yet, or not looked after.
+    /// The pod's node is not known yet, or is not managed.
     NodeUnknown,
-    /// The record is for this pod and on its way.
+    /// The record is for this pod, and its ENIs are not attached yet.
     InProgress,
-    /// The record is for this pod and attached.
+    /// The record is for this pod, and its ENIs are attached.
     Bound,
     /// The pod is being deleted; its containers may still run.
     SandboxMayLive,
-    /// The record is on its way out; a new one can be made when it is gone.
+    /// The record is being deleted. A new record can be made when it is gone.
     RecordBeingDeleted,
-    /// The ENIs are being detached from the pod before.
+    /// The ENIs are being detached from the earlier pod.
     BeingDetached,
     /// A Fixed record waits for the next pod of its name.
     Kept,
-    /// A Fixed record is there, but this pod has no name that lasts.
+    /// There is a Fixed record, but this pod's name does not last.
     NameNotFixed,
     /// The kept ENIs are in another zone than the pod's node.
     OtherZone,
 }
 
 impl Idle {
-    /// What the pod is told, when a person has to do something about the wait.
+    /// The note on the pod, if a person has to act.
     pub fn note(self) -> Option<&'static str> {
         match self {
             Self::NameNotFixed => {
@@ -90,7 +90,7 @@ impl Idle {
     }
 }
 
-/// Decides. `pod` is `None` only when it is certain that no pod of that name exists.
+/// Plans for a pod. `pod` is `None` only if certainly no pod of this name exists.
 pub fn plan(
     pod: Option<&PodFacts>,
     record: Option<&PodEni>,
@@ -121,7 +121,7 @@ pub fn plan(
     }
 }
 
-/// A record that waits for the next pod of its name: its time runs.
+/// Plans for a record that waits for the next pod of its name. Its time runs.
 fn plan_kept(record: &PodEni, now: Timestamp) -> Plan {
     let (action, look_again) = match expiry(record, now) {
         Expiry::Now => (Action::Expire, None),
@@ -131,7 +131,7 @@ fn plan_kept(record: &PodEni, now: Timestamp) -> Plan {
     Plan { action, look_again }
 }
 
-/// A pod of the record's name waits: a kept record is told from time to time that the pod is there.
+/// Plans for a kept record while a pod of its name waits. `podLastSeen` is written from time to time.
 fn plan_waiting(record: &PodEni, idle: Idle, now: Timestamp) -> Plan {
     let kept = *phase(record) == Phase::Unbind;
     let look_again = seen_interval(record).filter(|_| kept);
@@ -160,7 +160,7 @@ fn decide(pod: Option<&PodFacts>, record: Option<&PodEni>, node: Option<&NodeFac
     if pod.uid == pod_uid(record) {
         return plan_same(pod, record, node);
     }
-    // The pod that the record was for is gone: two pods of one name never exist together.
+    // The record's earlier pod is gone, because two pods of one name never exist at the same time.
     if !pod.needs_pod_eni() || !is_fixed(record) {
         return plan_gone(record);
     }
@@ -181,7 +181,7 @@ fn plan_new(pod: Option<&PodFacts>, node: Option<&NodeFacts>) -> Action {
     if pod.node.is_empty() {
         return Action::Nothing(Idle::NotScheduled);
     }
-    // A pod on its way out gets nothing new.
+    // A pod that is being deleted gets no ENI.
     if pod.deleting {
         return Action::Nothing(Idle::SandboxMayLive);
     }
@@ -205,7 +205,7 @@ fn plan_same(pod: &PodFacts, record: &PodEni, node: Option<&NodeFacts>) -> Actio
     }
 }
 
-/// The ENIs are detached and kept: they go to this pod.
+/// Plans for kept ENIs that this pod can have.
 fn plan_rebind(pod: &PodFacts, record: &PodEni, node: Option<&NodeFacts>) -> Action {
     if !pod.fixed_name {
         return Action::Nothing(Idle::NameNotFixed);
@@ -228,7 +228,7 @@ fn plan_rebind(pod: &PodFacts, record: &PodEni, node: Option<&NodeFacts>) -> Act
     Action::SetPhase(Phase::Binding)
 }
 
-/// The pod that the record is for does not run any more.
+/// Plans for the record of a pod that does not run any more.
 fn plan_gone(record: &PodEni) -> Action {
     if !is_fixed(record) {
         return Action::Delete;
@@ -236,7 +236,7 @@ fn plan_gone(record: &PodEni) -> Action {
     match phase(record) {
         Phase::Unbind => Action::Nothing(Idle::Kept),
         Phase::Detaching => Action::Nothing(Idle::BeingDetached),
-        // Nothing was made yet that could be kept.
+        // No ENI was made yet, so nothing can be kept.
         _ if record
             .spec
             .allocations

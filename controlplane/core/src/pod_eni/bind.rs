@@ -1,4 +1,4 @@
-//! Towards a bound record: make each ENI, then have it attached where the pod is.
+//! Binds a record: makes each ENI, then lets it be attached to the pod's node.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::network_interface::ENI_NOT_FOUND;
 use crate::node::NodeFacts;
 use crate::pod::node_name;
 
-/// Where an allocation is to be attached.
+/// The target of an allocation: the instance and trunk of the pod's node.
 pub(super) fn target(
     allocation: &Allocation,
     node: Option<&NodeFacts>,
@@ -72,7 +72,7 @@ pub(super) fn plan_binding(observed: &Observed<'_>) -> Plan {
     Plan { steps, wait }
 }
 
-/// The next step of one allocation towards being attached; `None` when it is.
+/// The next step towards an attached allocation; `None` if the allocation is attached.
 fn bind_one(
     observed: &Observed<'_>,
     index: usize,

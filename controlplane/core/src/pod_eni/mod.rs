@@ -1,4 +1,4 @@
-//! PodENIs: from recorded intents to attached ENIs, to release, without losing one.
+//! PodENIs: from recorded intents to attached ENIs and to their release. No ENI is lost.
 
 mod bind;
 mod news;

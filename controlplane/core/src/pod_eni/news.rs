@@ -1,4 +1,4 @@
-//! What people are told about a PodENI, on its pod.
+//! The events about a PodENI, on its pod.
 
 use terway_crds::names::{action, event};
 use terway_crds::{Phase, PodEni, PodEniStatus};
@@ -27,8 +27,8 @@ pub fn create_refused(refused: &Refused) -> News {
     News::bad(event::CREATE_ENI_FAILED, action::CREATE_ENI, note)
 }
 
-/// The record reaches a phase with the write of `after`; `None` when it is in that phase already, or the phase is no
-/// news.
+/// The event for a phase that the record reaches with the write of `after`; `None` if the record is in this phase
+/// already, or if the phase is no news.
 pub fn phase_reached(record: &PodEni, after: &PodEniStatus) -> Option<News> {
     let before = record.status.as_ref().map(|status| &status.phase);
     if before == Some(&after.phase) {
@@ -49,7 +49,7 @@ pub fn phase_reached(record: &PodEni, after: &PodEniStatus) -> Option<News> {
     }
 }
 
-/// The reason to wait keeps a pod from starting, and `note` says how. A refused create was told when it was refused.
+/// The event for a wait that keeps a pod from starting. `note` is the reason. A refused create has its own event.
 pub fn held_up(wait: &Wait, note: &str) -> Option<News> {
     let matters = match wait {
         Wait::NoTrunk | Wait::NoNode | Wait::NotServed | Wait::Malformed | Wait::Degraded => true,

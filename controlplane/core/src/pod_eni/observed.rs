@@ -1,4 +1,4 @@
-//! What the plan for a PodENI is made from.
+//! The observations of a PodENI, from which its plan is made.
 
 use std::sync::Arc;
 
@@ -9,29 +9,29 @@ use crate::degradation::Degradation;
 use crate::intent::{Evidence, Limits};
 use crate::node::NodeFacts;
 
-/// The pod that the record is for, told by its UID.
+/// The state of the record's pod. The pod is identified by its UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodState {
-    /// Its containers run, or may.
+    /// Its containers run, or may run.
     Living,
-    /// It is on its way out, but its containers may still run.
+    /// It is being deleted, and its containers may still run.
     Leaving,
-    /// It does not exist any more, or its containers have ended.
+    /// It no longer exists, or its containers have ended.
     Gone,
 }
 
-/// What is known of a PodENI.
+/// The observations of a PodENI.
 #[derive(Debug, Clone)]
 pub struct Observed<'a> {
     pub record: &'a PodEni,
     /// The NetworkInterface of each allocation that has an ENI id.
     pub interfaces: &'a [Option<Arc<NetworkInterface>>],
     pub pod: PodState,
-    /// The node that the record is for.
+    /// The record's node.
     pub node: Option<&'a NodeFacts>,
-    /// What is known of each allocation's intent.
+    /// The evidence about each allocation's intent.
     pub evidence: &'a [Evidence],
-    /// When the last request of a process before this one can have been under way.
+    /// The last moment at which a request of an earlier process can have been under way.
     pub quiet_since: Timestamp,
     pub now: Timestamp,
     pub limits: &'a Limits,

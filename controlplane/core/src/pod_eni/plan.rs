@@ -1,4 +1,4 @@
-//! What to do about a PodENI, from the record, its NetworkInterfaces, its pod and its node.
+//! Plans the steps for a PodENI, from the record, its NetworkInterfaces, its pod and its node.
 
 use terway_crds::names::finalizer;
 use terway_crds::{Allocation, Phase};
@@ -10,11 +10,12 @@ use super::status;
 use super::step::{Plan, Step, Wait, set_status, worse};
 use crate::intent::{self, Resolution};
 
-/// Decides.
+/// Plans for a PodENI.
 pub fn plan(observed: &Observed<'_>) -> Plan {
     let mut plan = decide(observed);
     if observed.degradation.begins_nothing() {
-        // Also one that may have been sent before: its intent stays open, and its ENI is found by it later.
+        // A create that may have been sent before waits too. Its intent stays open, and its ENI is found by the intent
+        // later.
         let before = plan.steps.len();
         plan.steps.retain(|step| !matches!(step, Step::Create { .. }));
         if plan.steps.len() < before {
@@ -43,7 +44,7 @@ fn decide(observed: &Observed<'_>) -> Plan {
     }
 }
 
-/// Bound: only what somebody took away is put back.
+/// Plans for a bound record. Only a target that somebody removed is written again.
 fn plan_bound(observed: &Observed<'_>) -> Plan {
     let record = observed.record;
     let mut steps = Vec::new();
@@ -51,7 +52,7 @@ fn plan_bound(observed: &Observed<'_>) -> Plan {
         if allocation.eni.id.is_empty() || interface(observed, index).is_some() {
             continue;
         }
-        // Objects from before NetworkInterfaces existed: the record's own status says where.
+        // A record from before NetworkInterfaces existed has the place in its own status.
         let Ok(target) = target(allocation, observed.node, record) else {
             continue;
         };
@@ -103,8 +104,8 @@ fn plan_detaching(observed: &Observed<'_>) -> Plan {
             .status
             .as_ref()
             .map_or(&Phase::Initial, |status| &status.phase);
-        // Attached, or an attach may be under way, also of one that never said so: only the
-        // NetworkInterface can tell that it is over, and does unless it is not ours to touch.
+        // The ENI is attached, or an attach may be under way, also without a phase. Only the NetworkInterface knows
+        // when this is over, and says so unless the ENI must not be touched.
         let untouched = *phase == Phase::Initial && interface.spec.manage_policy.hands_off();
         attached |= interface.spec.attach_to.is_some() || !(*phase == Phase::Unbind || untouched);
     }
@@ -120,9 +121,9 @@ fn plan_detaching(observed: &Observed<'_>) -> Plan {
     }
 }
 
-/// The finalizer goes when every intent is resolved and each ENI is owned by a NetworkInterface
-/// that is being deleted. That object waits for the cloud; the record, and with it a new pod of
-/// the same name, does not.
+/// Plans for a record that is being deleted. Its finalizer goes when every intent is resolved and each ENI has a
+/// NetworkInterface that is being deleted. The NetworkInterface waits for the cloud; the record, and a new pod of the
+/// same name, do not.
 fn plan_deletion(observed: &Observed<'_>) -> Plan {
     let record = observed.record;
     let finalizers = record.metadata.finalizers.as_deref().unwrap_or_default();
@@ -144,8 +145,8 @@ fn plan_deletion(observed: &Observed<'_>) -> Plan {
             Err(reason) => wait = worse(wait, reason),
         }
     }
-    // Deleting the interfaces and letting the record go are separate rounds only when something
-    // is unknown; a NetworkInterface that was told to go cannot come back.
+    // The interfaces and the record go in one round, unless something is unknown: a NetworkInterface that is being
+    // deleted cannot come back.
     let only_deletes = steps
         .iter()
         .all(|step| matches!(step, Step::DeleteInterface { .. }));
@@ -173,7 +174,7 @@ fn release_one(observed: &Observed<'_>, index: usize, allocation: &Allocation) -
         return Ok(None);
     }
     match interface(observed, index) {
-        // Nobody owns the ENI, or it is gone already: an object made for it finds out.
+        // No object owns the ENI, or the ENI is gone already. A NetworkInterface for the ENI finds out.
         None => Ok(Some(Step::MakeInterface {
             index,
             attach_to: None,

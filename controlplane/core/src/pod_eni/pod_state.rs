@@ -1,4 +1,4 @@
-//! How far the pod of a record is.
+//! The state of a record's pod.
 
 use terway_crds::PodEni;
 
@@ -16,8 +16,8 @@ impl PodState {
     }
 }
 
-/// Whether a record is for this very pod, and not for an earlier pod of the same name. A record of upstream that names
-/// no UID is for any pod of its name.
+/// Whether a record is for exactly this pod, and not for an earlier pod of the same name. A record of upstream without
+/// a UID is for any pod of its name.
 pub fn is_for(record: &PodEni, pod: &PodFacts) -> bool {
     let uid = pod_uid(record);
     uid.is_empty() || uid == pod.uid

@@ -1,4 +1,4 @@
-//! What is written about a PodNetworking, and when it is looked at again.
+//! Plans the status of a PodNetworking and the time of the next look.
 
 use std::time::Duration;
 
@@ -11,44 +11,44 @@ use super::status;
 use super::workloads::Workload;
 use crate::cloud::VSwitch;
 
-/// Delay before the first repair; it grows with the age of the failure.
+/// Delay before the first new try. It grows with the age of the failure.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-/// Longest time between two repairs.
+/// Longest time between two tries.
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// What was read about a PodNetworking.
+/// The findings about a PodNetworking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Findings {
     pub lookup: Lookup,
-    /// Workloads it selects and cannot serve, by name.
+    /// Workloads that it selects and cannot serve, sorted by name.
     pub passed_over: Vec<Workload>,
 }
 
-/// What the cloud said.
+/// The result of asking the cloud.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lookup {
-    /// It was not asked: the status speaks of this spec already.
+    /// The cloud was not asked, because the status is of this spec already.
     NotNeeded,
-    /// Everything is known.
+    /// The cloud knows all vSwitches and groups.
     Known(Vec<VSwitch>),
     UnknownVSwitches(Vec<String>),
     UnknownSecurityGroups(Vec<String>),
-    /// The cloud's own words.
+    /// The cloud refused, with these words.
     Failed(String),
 }
 
-/// What to do about a PodNetworking.
+/// The plan of a PodNetworking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The status to write, or why none is written.
     pub status: Result<PodNetworkingStatus, Idle>,
-    /// It became Ready or Fail just now.
+    /// The transition to Ready or Fail, if there is one.
     pub transition: Option<Transition>,
     /// Time until the next look; `None` when only a change gives a reason to look.
     pub look_again: Option<Duration>,
 }
 
-/// A change that is told.
+/// A transition that gets an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition {
     BecameReady { zones: String },
@@ -58,11 +58,11 @@ pub enum Transition {
 /// Why no status is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idle {
-    /// It says all of this already.
+    /// The status is right already.
     UpToDate,
 }
 
-/// Whether the status speaks of this spec and says Ready.
+/// Whether the status is of this spec and Ready.
 pub fn is_settled(networking: &PodNetworking) -> bool {
     let Some(status) = &networking.status else {
         return false;
@@ -119,7 +119,8 @@ fn transition(before: &PodNetworkingStatus, after: &PodNetworkingStatus) -> Opti
     }
 }
 
-/// Half the age of the failure: quick while somebody is correcting it, rare when nobody does.
+/// Delay before the next try: half the age of the failure. Tries are frequent while somebody may be correcting the
+/// error, and rare later.
 fn retry_delay(status: &PodNetworkingStatus, now: Timestamp) -> Duration {
     let ready = status
         .conditions

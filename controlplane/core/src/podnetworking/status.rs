@@ -14,7 +14,7 @@ use super::workloads::Workload;
 use crate::cloud::VSwitch;
 use crate::conditions::{Statement, state};
 
-/// Workloads named in a condition; there may be thousands.
+/// Number of workloads that a condition names. There may be thousands of workloads.
 const NAMED: usize = 5;
 
 /// Every vSwitch is known.
@@ -43,7 +43,7 @@ pub(super) fn ready(
     say(status, networking, true, "Resolved", message, now);
 }
 
-/// It cannot be used. What was resolved before stays, for people and for pods that have it.
+/// The PodNetworking cannot be used. vSwitches that were found earlier stay in the status.
 pub(super) fn failed(
     status: &mut PodNetworkingStatus,
     networking: &PodNetworking,
@@ -76,7 +76,7 @@ fn say(
     state(&mut status.conditions, statement, generation, now);
 }
 
-/// Which workloads are passed over. Nothing is said as long as there was never one.
+/// States which workloads are passed over. There is no statement before the first such workload.
 pub(super) fn workloads(
     status: &mut PodNetworkingStatus,
     networking: &PodNetworking,
@@ -119,7 +119,7 @@ pub(super) fn workloads(
     );
 }
 
-/// Whether there is anything to write: the time of the last look alone is not.
+/// Whether the status has to be written. A new time of the last look alone is no reason.
 pub(super) fn differs(before: &PodNetworkingStatus, after: &PodNetworkingStatus) -> bool {
     let mut comparable = after.clone();
     comparable.update_at.clone_from(&before.update_at);

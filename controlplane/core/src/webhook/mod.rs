@@ -1,7 +1,7 @@
 //! Admission: what is written into a new pod, and which PodNetworkings are accepted.
 //!
-//! Reviews are sync functions over what was read; their results are values: operations of a JSON
-//! patch, warnings, or a refusal whose sentence says what to change.
+//! A review is a sync function. Its result is a value: operations of a JSON patch, warnings, or a refusal whose
+//! sentence says what to change.
 
 mod allocation;
 mod matching;

@@ -1,4 +1,4 @@
-//! The networks of a pod: where they come from, and what they must fulfil.
+//! The networks of a pod: their sources and the checks of them.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use crate::cloud::MAX_SECURITY_GROUPS;
 use crate::eni_config::{ConfigProblem, EniConfig};
 use crate::podnetworking::{FIRST_INTERFACE, network_of};
 
-/// Longer names are refused by upstream's daemon too.
+/// Longest name of an interface, as in upstream's daemon.
 const MAX_INTERFACE_NAME: usize = 5;
 
 /// Networks, and the zones in which they have vSwitches (empty: anywhere).
@@ -40,7 +40,7 @@ pub(super) fn written(text: &str) -> Result<Asked, Refusal> {
     })
 }
 
-/// Networks asked for by name.
+/// Networks that the pod's author requested by name.
 pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Result<Asked, Refusal> {
     let requests: Vec<NetworkRequest> =
         serde_json::from_str(text).map_err(|error| Refusal::BadAnnotation {
@@ -92,7 +92,7 @@ fn usable<'a, N: Borrow<PodNetworking>>(name: &str, known: &'a [N]) -> Result<&'
     Ok(networking)
 }
 
-/// Zones that all of them serve. `None` when there are some, and none in common.
+/// The zones that all PodNetworkings serve. `None` if they have zones and no zone in common.
 fn common_zones(networkings: &[&PodNetworking]) -> Option<BTreeSet<String>> {
     let mut common: Option<BTreeSet<String>> = None;
     for zones in networkings
@@ -111,7 +111,7 @@ fn common_zones(networkings: &[&PodNetworking]) -> Option<BTreeSet<String>> {
     }
 }
 
-/// Zones of the vSwitches that the PodNetworking still names.
+/// The zones of the vSwitches that the PodNetworking names now.
 fn zones_of(networking: &PodNetworking) -> BTreeSet<String> {
     let resolved = networking.status.iter().flat_map(|status| &status.vswitches);
     resolved
@@ -128,7 +128,7 @@ pub(super) fn selected(networking: &PodNetworking) -> Asked {
     }
 }
 
-/// The one network of a pod that only says it wants an ENI.
+/// The one network of a pod that only asks for an ENI.
 pub(super) fn plain() -> Asked {
     let network = PodNetwork {
         interface: FIRST_INTERFACE.to_owned(),
@@ -140,12 +140,12 @@ pub(super) fn plain() -> Asked {
     }
 }
 
-/// A request that names no interface is for the one that every pod has.
+/// The interface of a request. A request without an interface is for the interface that every pod has.
 fn named_or_first(name: &str) -> &str {
     if name.is_empty() { FIRST_INTERFACE } else { name }
 }
 
-/// Fills in what the cluster has a default for, and checks the rest.
+/// Fills in the cluster's defaults and checks the networks.
 pub(super) fn complete(
     networks: &mut [PodNetwork],
     defaults: Result<Option<&EniConfig>, &ConfigProblem>,
@@ -245,8 +245,8 @@ fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), 
             owner: owner.to_owned(),
         });
     }
-    // The minimum holds for what is written now, in PodNetworkings; a workload written for a shorter
-    // one must not stop making pods.
+    // The minimum applies to new PodNetworkings only. Pods of a workload that was written for a shorter time must still
+    // be created.
     allocation
         .map_or(Ok(()), |allocation| allocation::check(allocation, Duration::ZERO))
         .map_err(|problem| Refusal::Allocation {

@@ -19,23 +19,23 @@ use crate::pod::PodFacts;
 /// Settings of the cluster that the review follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodSettings {
-    /// Members of the trunk are the default.
+    /// Whether members of the trunk are the default.
     pub enable_trunk: bool,
-    /// Write the extended resources into the pod.
+    /// Whether the extended resources are written into the pod.
     pub inject_resources: bool,
-    /// The deprecated mode in which every pod has an ENI of its own.
+    /// Whether every pod gets an ENI of its own (deprecated).
     pub every_pod: bool,
-    /// Owner kinds, beside StatefulSet, whose pods keep their names.
+    /// Owner kinds whose pods keep their names, in addition to StatefulSet.
     pub stateful_kinds: Vec<String>,
 }
 
-/// Everything the review looks at.
+/// The inputs of the review.
 #[derive(Debug, Clone, Copy)]
 pub struct PodReview<'a, N> {
     pub pod: &'a Pod,
     pub namespace_labels: &'a BTreeMap<String, String>,
     pub networkings: &'a [N],
-    /// PodENI of the pod's own namespace and name, when there is one.
+    /// The PodENI with the pod's namespace and name, if there is one.
     pub previous: Option<&'a PodEni>,
     /// The cluster's eni-config, which names vSwitches and security groups for networks that name none.
     /// `None` where no eni-config exists. A problem matters only to a pod that needs one of the defaults.
@@ -43,17 +43,17 @@ pub struct PodReview<'a, N> {
     pub settings: &'a PodSettings,
 }
 
-/// What becomes of a new pod.
+/// The result of the review.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PodVerdict {
-    /// Nothing is written into it.
+    /// Nothing is written into the pod.
     Untouched {
         reason: Untouched,
         passed_over: Vec<PassedOver>,
     },
-    /// Its networks are written into it.
+    /// The networks are written into the pod.
     Mutated(PodMutation),
-    /// It must not be created like this.
+    /// The pod is refused.
     Refused(Refusal),
 }
 
@@ -63,16 +63,16 @@ pub enum Untouched {
     HostNetwork,
     NoContainers,
     LabelledToBeIgnored,
-    /// It takes a shared ENI.
+    /// The pod gets an address of a shared ENI.
     NoNetworkSelectsIt,
 }
 
-/// What is written into a pod.
+/// The changes of a pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodMutation {
     pub networks: Vec<PodNetwork>,
     pub patch: Vec<PatchOperation>,
-    /// PodNetworkings that select the pod and are not used for it; its author should know.
+    /// PodNetworkings that select the pod and are not used for it. The pod's author gets a warning.
     pub passed_over: Vec<PassedOver>,
 }
 
@@ -126,7 +126,7 @@ pub fn review<N: Borrow<PodNetworking>>(input: &PodReview<'_, N>) -> PodVerdict 
     }
 }
 
-/// Where a pod's networks come from.
+/// The networks of a pod and their source.
 struct Found<'a> {
     asked: Option<Asked>,
     /// The PodNetworking whose selector chose the pod.
@@ -212,7 +212,7 @@ fn write<N>(
     patch
 }
 
-/// Zone of the ENI that a Fixed network finds again.
+/// The zone of the existing ENI of a Fixed network.
 fn previous_zone<'a>(previous: Option<&'a PodEni>, networks: &[PodNetwork]) -> Option<&'a str> {
     let fixed = networks
         .iter()
@@ -227,8 +227,8 @@ fn annotate(pod: &Pod, networks: &[PodNetwork], networking: Option<&str>) -> Vec
     let whole = PodNetworks {
         pod_networks: networks.to_vec(),
     };
-    // Plain strings, lists and flags: writing them as JSON cannot fail, and an empty annotation would
-    // be refused by the pod controller with a reason.
+    // Writing strings, lists and flags as JSON cannot fail. The pod controller would refuse an empty annotation with a
+    // reason.
     let text = serde_json::to_string(&whole).unwrap_or_default();
     let mut values = vec![
         (annotation::POD_ENI, json!("true")),

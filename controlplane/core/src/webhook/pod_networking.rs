@@ -1,4 +1,4 @@
-//! The review of a PodNetworking: what is filled in, and what is refused.
+//! The review of a PodNetworking: defaults and refusals.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::eni_config::EniConfig;
 /// Settings of the cluster that the review follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodNetworkingRules {
-    /// Shortest releaseAfter of a Fixed allocation.
+    /// Smallest releaseAfter of a Fixed allocation.
     pub min_release_after: Duration,
-    /// The control plane writes the extended resources into pods.
+    /// Whether the control plane writes the extended resources into pods.
     pub inject_resources: bool,
 }
 
@@ -69,8 +69,8 @@ pub fn fill(networking: &PodNetworking, defaults: Option<&EniConfig>) -> Vec<Pat
     patch
 }
 
-/// Everything that is wrong with a PodNetworking. On an update, what was wrong with the stored object
-/// already is let pass: it must stay possible to label it, or to correct it step by step.
+/// All problems of a PodNetworking. On an update, problems of the stored object are ignored, so that a user can label
+/// it, or correct it step by step.
 pub fn validate(
     new: &PodNetworking,
     old: Option<&PodNetworking>,
@@ -119,7 +119,7 @@ fn problems(spec: &PodNetworkingSpec, rules: &PodNetworkingRules) -> Vec<PodNetw
         }
     }
     let eni_type = &spec.eni_options.eni_type;
-    // The setting enableTrunk is not the PodNetworking's; pods are refused because of it.
+    // The setting enableTrunk does not belong to the PodNetworking. Pods are refused because of it.
     if let Err(problem) = Carrier::asked(eni_type, true) {
         found.push(PodNetworkingProblem::NotServed(problem));
     }

@@ -22,7 +22,8 @@ impl VSwitches {
     ) -> Result<Candidate, ReconcileError> {
         let ids = &network.vswitch_options;
         let found = self.candidates(ids).await?;
-        // One vSwitch that the cloud knows is enough for the pod. When it knows none, the first is named as the trouble.
+        // One vSwitch that the cloud knows is enough for the pod. When it knows none, the first is named as the
+        // trouble.
         if let (true, Some(id)) = (found.is_empty(), ids.first()) {
             return Err(NetworksError::UnknownVSwitch { id: id.clone() }.into());
         }
