@@ -1,4 +1,4 @@
-//! The Node object of a node, and what the Kubernetes node is told.
+//! Writes of a Node object, and of what the Kubernetes node publishes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next, Slot};
 use crate::vswitches::seed;
 
-/// Makes the Node object: owned by the Kubernetes node, held by our finalizer, and with its spec as far as that
-/// is known, so that most nodes need no other write of it.
+/// Makes the Node object. The Kubernetes node owns the object, and our finalizer holds it. The spec is written along
+/// where it is known, so that most nodes need no second write.
 pub async fn create(
     controller: &NodeController,
     key: &Key,
@@ -52,7 +52,8 @@ pub async fn create(
         },
         status: None,
     };
-    // What the cloud does not tell now is asked for again, and said, when there is an object to say it of.
+    // A failure is not reported here, because there is no object yet whose condition could say so. The limits are
+    // asked for again once the object exists.
     let limits = slot
         .released_while(limits_of(controller, &node.instance_type))
         .await;
@@ -68,7 +69,7 @@ pub async fn create(
     Ok(Next::OnChange)
 }
 
-/// Writes metadata and capacities. `None` when they are right.
+/// Writes metadata and capacities into the spec. `None` when the spec has them already.
 pub async fn describe(
     controller: &NodeController,
     node: &NodeFacts,
@@ -111,8 +112,8 @@ async fn limits_of(
     Ok(limits)
 }
 
-/// Tells the Kubernetes node what it can have, where it says otherwise, and whether there are addresses left where
-/// that is known. Gives the time until that has to be said again.
+/// Writes annotations, resources and the condition SufficientIP of the Kubernetes node, where they differ. `sufficient`
+/// is `None` while nobody knows whether addresses are left. Returns the time until the condition has to be repeated.
 pub async fn publish(
     context: &Context,
     node: &NodeFacts,
@@ -126,6 +127,6 @@ pub async fn publish(
     if !publication.is_empty() {
         context.write.publish(&node.name, &publication, now).await?;
     }
-    // What was just said is seen in the cache, and wakes this controller.
+    // After a write the cache shows the change and wakes this controller.
     Ok(again.filter(|left| !left.is_zero()))
 }

@@ -1,5 +1,5 @@
-//! eni-config becomes part of a node's spec. What cannot be followed is said, and the node keeps what it
-//! has.
+//! eni-config becomes part of a node's spec. A configuration that cannot be followed is reported in a condition, and
+//! the node keeps its spec.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::error::ReconcileError;
 use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next};
 
-/// Condition of a Node object: it follows eni-config as it is now.
+/// Condition of a Node object: its spec follows the current eni-config.
 pub const CONFIGURED: &str = "Configured";
 
-/// What came of it.
+/// The result of [`configure`].
 pub enum Configured {
-    /// The spec is right, or is kept; this is to be said along with what else is written.
+    /// The spec is right or is kept. The statements are written with the next write of the status.
     Settled(Vec<Statement<'static>>),
-    /// The spec was written, or has to wait.
+    /// The spec was written, or the vSwitches are not known yet.
     Wait(Next),
 }
 
@@ -65,7 +65,7 @@ pub async fn configure(
     Ok(Configured::Settled(statements))
 }
 
-/// The spec of a record that is about to be made, where eni-config says what it should be.
+/// The spec of a record that is about to be made; `None` where eni-config gives none yet.
 pub fn spec_as_configured(
     controller: &NodeController,
     key: &Key,
@@ -79,11 +79,11 @@ pub fn spec_as_configured(
 }
 
 enum Wanted {
-    /// This spec, and a sentence about what of the configuration is not served.
+    /// The spec, and a sentence about configured features that are not served.
     Spec(Box<TerwayNodeSpec>, String),
-    /// The vSwitches are being asked for.
+    /// The vSwitches are not known yet. The cloud is being asked.
     Unknown,
-    /// A reason and the sentence that names key and value.
+    /// A reason for machines, and a sentence that names key and value.
     Problem(&'static str, String),
 }
 
@@ -127,7 +127,10 @@ fn said_of(node: &NodeFacts, problem: &str) -> String {
 }
 
 impl NodeController {
-    /// eni-config for a node, with the node's own ConfigMap over it; or a reason and a sentence.
+    /// eni-config for a node, with the node's own ConfigMap merged over it.
+    ///
+    /// # Errors
+    /// A reason for machines and a sentence for people, when a ConfigMap is missing or wrong.
     pub(super) fn config_of(&self, node: &NodeFacts) -> Result<EniConfig, (&'static str, String)> {
         let default = self.eni_conf(object::ENI_CONFIG)?;
         let own = node

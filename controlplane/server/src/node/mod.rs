@@ -1,4 +1,4 @@
-//! The node controller: a Node object for each node, its ENIs, and what the Kubernetes node says about them.
+//! The node controller: a Node object for each node, the ENIs of the node, and what the Kubernetes node publishes.
 
 mod apply;
 mod configure;
@@ -26,9 +26,10 @@ use self::pool::Pools;
 /// Reconciles nodes, by name.
 pub struct NodeController {
     context: Arc<Context>,
-    /// Held while the cloud is asked: nodes of one type that come together ask once.
+    /// Limits by instance type. The lock is held while the cloud is asked, so that nodes of one type that join together
+    /// cost one call.
     limits: tokio::sync::Mutex<HashMap<String, InstanceTypeLimits>>,
-    /// Of the shared ENIs of nodes; calls that run beside the workers write into it.
+    /// What this process knows of the ENIs of nodes. Calls that run beside the workers write into it.
     pools: Arc<Pools>,
 }
 
@@ -42,8 +43,7 @@ impl NodeController {
         }
     }
 
-    /// What is remembered of vSwitches. What is old or unknown is asked for beside the round, and wakes
-    /// the node.
+    /// The remembered vSwitches. Old or unknown ones are asked for in the background, and the answer wakes the node.
     fn remembered_vswitches(&self, key: &Key, ids: &[String]) -> Remembered {
         let remembered = self.context.vswitches.remembered(ids);
         let resolving = || {
@@ -105,7 +105,7 @@ impl Reconciler for NodeController {
                     .attempts
                     .is_busy(record.metadata.uid.as_deref().unwrap_or_default())
                 {
-                    // Its answer wakes us, and says what else there is to release.
+                    // A call is under way. Its reply wakes the node and may name one more ENI to release.
                     return Ok(Next::After(Duration::from_secs(1)));
                 }
                 if let Some(next) = release::held_back(&self.context, seen.node.as_deref(), record).await? {

@@ -1,4 +1,4 @@
-//! What is known of a node.
+//! The observation of a node: the Kubernetes node and its Node object.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub struct Seen {
     pub record: Option<Arc<NodeRecord>>,
 }
 
-/// Reads the caches.
+/// Reads both from the caches.
 pub fn observe(context: &Context, key: &Key) -> Seen {
     Seen {
         node: context.caches.nodes.get(key),

@@ -1,4 +1,4 @@
-//! A node that is gone: its Node object goes when what it holds on to has another owner.
+//! A Node object on its way out. It goes when every ENI that it holds has another owner.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::network_interface::hand_over;
 use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next};
 
-/// The Kubernetes node is not in the cache: if it is surely gone, so goes our object.
+/// The Kubernetes node is not in the cache. Its Node object is deleted if the API server confirms that the node is gone.
 pub async fn node_gone(context: &Context, record: &NodeRecord) -> Result<Next, ReconcileError> {
     let name = record.metadata.name.as_deref().unwrap_or_default();
     if context.write.node_is_gone(name).await? {
@@ -25,7 +25,7 @@ pub async fn node_gone(context: &Context, record: &NodeRecord) -> Result<Next, R
     Ok(Next::OnChange)
 }
 
-/// Whether a Node object that is to go has to stay for now, and until when. Says why in its conditions.
+/// Returns when to look again if the Node object has to stay for now, and writes the reason into its conditions.
 pub async fn held_back(
     context: &Context,
     node: Option<&NodeFacts>,
@@ -58,9 +58,8 @@ pub async fn held_back(
     Ok(Some(held.wake.map_or(Next::OnChange, Next::After)))
 }
 
-/// Hands every ENI to a NetworkInterface that is being deleted, then lets the object go. The
-/// instance may be gone with its ENIs; the NetworkInterfaces find that out. `changed` is when this process
-/// last sent a call for the node.
+/// Hands every ENI to a NetworkInterface that is being deleted, then removes the finalizer. The NetworkInterfaces find
+/// out whether the instance is gone with its ENIs. `changed` is when this process last sent a call for the node.
 pub async fn release(
     context: &Context,
     record: &NodeRecord,

@@ -10,7 +10,7 @@ use crate::error::ReconcileError;
 use crate::events::{node_reference, planned};
 use crate::objects::NodeRecord;
 
-/// Writes what is to be said of a node, where that is not what stands there.
+/// Writes the statements that differ from the conditions of the Node object.
 pub async fn say(
     context: &Context,
     record: &NodeRecord,
@@ -28,7 +28,7 @@ pub async fn say(
     Ok(())
 }
 
-/// Events for what became wrong. The same words are told once an hour at most.
+/// Writes an event for each statement that became false. The event writer drops repetitions.
 pub fn tell(context: &Context, node: &NodeFacts, record: &NodeRecord, statements: &[Statement<'static>]) {
     let conditions = record.status.as_ref().map(|status| status.conditions.as_slice());
     for statement in newly_wrong(conditions.unwrap_or_default(), statements) {

@@ -1,4 +1,4 @@
-//! Does one step for a PodENI.
+//! Applies one step of the plan for a PodENI.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::intents::Request;
 use crate::objects::Created;
 use crate::runtime::{Next, Slot};
 
-/// Does the step. `None` means: plan again at once.
+/// Applies the step. `None`: plan again at once.
 pub async fn apply(
     context: &Context,
     seen: &Seen,
@@ -125,7 +125,8 @@ async fn look_up(
     Ok(())
 }
 
-/// First the object that owns the ENI, then the record: whichever write is lost, somebody knows.
+/// Makes the NetworkInterface first, which owns the ENI, then writes the ENI into the record. If one of the writes is
+/// lost, the other still names the ENI.
 async fn record_eni(
     context: &Context,
     seen: &Seen,
@@ -203,7 +204,7 @@ async fn next(
     Ok(())
 }
 
-/// The networks of the pod as they are now; what cannot be found out stays as it was.
+/// Chooses by the pod's networks as they are now. Parts that cannot be read stay as recorded.
 async fn choose_again(context: &Context, seen: &Seen, index: usize, slot: &mut Slot) -> Choice {
     let (Some(pod), Some(node)) = (&seen.pod, &seen.node) else {
         return Choice::default();
@@ -226,8 +227,8 @@ async fn replace(context: &Context, seen: &Seen, index: usize) -> Result<(), Rec
     let Some(allocation) = seen.record.spec.allocations.get(index) else {
         return Ok(());
     };
-    // The object of the lost ENI first, which finds out that it is gone, and goes: once the record names
-    // another ENI, nobody would know of it. Should the second write be lost, this one is done again.
+    // The NetworkInterface of the lost ENI is deleted first: once the record names another ENI, nothing refers to the
+    // lost one. If the second write is lost, the delete is repeated.
     if let Some(interface) = interface(seen, index) {
         context.write.delete_interface(interface).await?;
     }
@@ -256,7 +257,7 @@ async fn write_attempt(
     Ok(())
 }
 
-/// Told on the pod, where people look, with the record as the related object.
+/// Writes an event about the pod, where people look, with the record as the related object.
 pub fn tell(context: &Context, seen: &Seen, news: News) {
     let record = reference(&*seen.record);
     match &seen.pod {

@@ -1,4 +1,4 @@
-//! The PodENI controller: recorded intents become ENIs, ENIs get attached, records end.
+//! The PodENI controller: it makes the recorded ENIs, has them attached, and lets records go.
 
 mod apply;
 mod observe;
@@ -15,10 +15,10 @@ use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
 
-/// A record has few allocations, and each needs few steps; more than this is a loop of ours.
+/// A record has few allocations, and each needs few steps. More steps than this are an error of the planner.
 const MAX_STEPS: usize = 40;
 
-/// A create that has been answered is told at once; one that has failed is noticed after this time.
+/// A create of a record that succeeds wakes this controller. One that fails is noticed after this time.
 const UNTIL_ANSWERED: Duration = Duration::from_millis(100);
 
 /// Reconciles PodENIs.
@@ -49,15 +49,14 @@ impl Reconciler for PodEniController {
             let Some(step) = plan.steps.into_iter().next() else {
                 return status::wait(&self.context, &seen, plan.wait).await;
             };
-            // First the token, then read and plan again, then send.
+            // The token first: the plan after it is made from what is known when the request is sent.
             if let (Step::Create { index }, None) = (&step, &grant) {
                 grant = slot
                     .released_while(room_to_create(&self.context, &seen, *index))
                     .await;
                 continue;
             }
-            // Boxed: a record that waits for its token, of which there may be thousands, then holds
-            // no room for what it does afterwards.
+            // Boxed, because thousands of records may wait for a token, and the future of the work after it is large.
             let work = Box::pin(apply::apply(&self.context, &seen, step, &mut grant, slot));
             if let Some(next) = work.await? {
                 return Ok(next);
@@ -67,8 +66,7 @@ impl Reconciler for PodEniController {
     }
 }
 
-/// Waits until an ENI made now could be attached soon, and for the right to make it; `None` when
-/// the pod is not there any more, and the wait has lost its reason.
+/// Waits for a place in the backlog and for the right to make an ENI; `None` when the pod is leaving or gone.
 async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Option<Grant> {
     let granted = async {
         let node = node_name(&seen.record);
@@ -77,16 +75,16 @@ async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -
             .grant(Action::CreateNetworkInterface, Priority::Create, node)
             .await
     };
-    // Cancel-safe: a permit that is not used goes back, and room that was taken is kept under the
-    // record's name until the record is gone.
+    // Cancel-safe: an unused permit is given back, and a place in the backlog stays taken under the name of the intent
+    // until the record is gone.
     tokio::select! {
         grant = granted => Some(grant),
         () = abandoned(context, seen) => None,
     }
 }
 
-/// Ends when the pod of a record is leaving or gone. It looks from time to time: thousands may
-/// wait, and a look is cheaper than waking all of them at every change of any pod.
+/// Ends when the pod of a record is leaving or gone. It polls, because thousands may wait, and waking all of them at
+/// every change of a pod costs more.
 async fn abandoned(context: &Context, seen: &observe::Seen) {
     while context.caches.pod_of(&seen.record).0 == PodState::Living {
         tokio::time::sleep(LOOK_AT_POD).await;

@@ -1,4 +1,4 @@
-//! What the plan for a PodENI is made from.
+//! The observation from which a PodENI is planned.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::fresh_enis::intent_name;
 use crate::runtime::Key;
 
-/// A record with everything it depends on.
+/// A record, and everything its plan depends on.
 pub struct Seen {
     pub record: Arc<PodEni>,
     pub interfaces: Vec<Option<Arc<NetworkInterface>>>,
@@ -52,7 +52,7 @@ pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
 }
 
 impl Seen {
-    /// The form the planner takes.
+    /// The observation as the planner takes it.
     pub fn view<'a>(&'a self, context: &'a Context) -> Observed<'a> {
         Observed {
             record: &self.record,

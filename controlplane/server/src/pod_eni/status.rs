@@ -1,4 +1,4 @@
-//! Tells why a PodENI does not get further, where a person should know.
+//! The reasons why a PodENI waits, where a person should know them.
 
 use terway_core::pod_eni::{Wait, held_up, waiting};
 
@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::runtime::Next;
 
-/// Writes the reason when it is new, and says when to look again.
+/// Writes a new reason into the status, and returns when to look again.
 pub async fn wait(context: &Context, seen: &Seen, wait: Wait) -> Result<Next, ReconcileError> {
     if let Some(status) = waiting(&seen.record, &wait, seen.now) {
         context.write.write_pod_eni_status(&seen.record, &status).await?;

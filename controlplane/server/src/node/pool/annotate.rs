@@ -1,4 +1,4 @@
-//! Pods are annotated with their addresses, where eni-config asks for that.
+//! The annotation with a pod's address, which the key `enable_patch_pod_ips` of eni-config switches on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::runtime::Key;
 
-/// Writes the annotation with their addresses to pods that lack it.
+/// Annotates the pods whose annotation does not name their address.
 pub async fn note_addresses(
     context: &Context,
     pods: &[Arc<PodFacts>],

@@ -1,5 +1,5 @@
-//! Calls for the operations of a node. Each runs beside the workers: first the token, then another look
-//! whether the call is still wanted, then the call, whose reply wakes the node.
+//! Calls for the operations of a node. A call runs beside the workers: it waits for its token, reads again whether the
+//! operation is still recorded, sends the request, and wakes the node with the reply.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::node::NodeController;
 use crate::objects::NodeRecord;
 use crate::runtime::Key;
 
-/// Sets a call off. `urgent`: pods wait for what the call brings.
+/// Starts a call. `urgent`: pods wait for its result.
 pub async fn set_off(
     controller: &NodeController,
     key: &Key,
@@ -104,7 +104,7 @@ impl Caller {
         });
     }
 
-    /// The operation as it is recorded now, and its request.
+    /// The operation as the cache shows it now, and its request.
     fn wanted(&self, id: &IntentId) -> Option<(Operation, Request)> {
         let record = self.context.caches.node_records.get(&self.key)?;
         if record.metadata.deletion_timestamp.is_some() {
@@ -125,17 +125,17 @@ impl Caller {
         let on_reply = |reply: &Reply| {
             self.account(operation, reply);
             if attaches(operation) && matches!(reply, Reply::Accepted | Reply::Unknown) {
-                // The change begins now: the poller asks when such a change has usually happened.
+                // The attach has begun. The poller asks for the ENI when attaches are usually done.
                 self.note_watch(&operation.eni_id);
                 self.context.expect(&operation.eni_id, Expect::Attached);
             }
             changed();
         };
-        // A call that has to be made again is planned again: its evidence says when.
+        // The evidence says when the call may be repeated, and the next plan repeats it.
         attempts.send(cloud, id, request, grant, on_reply).await;
     }
 
-    /// Addresses that the vSwitch of an operation has less, or more.
+    /// Counts the addresses that a reply takes from the vSwitch of an operation, or gives back to it.
     fn account(&self, operation: &Operation, reply: &Reply) {
         let vswitches = &self.context.vswitches;
         let used = |count: usize| {
@@ -166,7 +166,7 @@ impl Caller {
             .change(&self.key, |memory| memory.watched.insert(id.to_owned()))
     }
 
-    /// An ENI of which nobody knows how far it is: the poller asks at once.
+    /// Lets the poller ask for an ENI at once, because its state is unknown.
     fn watch(&self, id: &str) {
         if self.note_watch(id) {
             self.context.look(id, Expect::Attached);

@@ -1,4 +1,4 @@
-//! What this process learned about the shared ENIs of nodes; lost with it, on purpose.
+//! What this process knows about the ENIs of nodes. The knowledge is lost with the process, on purpose.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,20 +11,20 @@ use crate::runtime::Key;
 /// What is known of one node.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    /// ENIs that the poller looks at for it.
+    /// ENIs that the poller observes for this node.
     pub watched: BTreeSet<String>,
-    /// ENIs that were given to a NetworkInterface to be released.
+    /// ENIs that were handed to a NetworkInterface for release.
     pub handed: BTreeSet<String>,
     pub inventory: Option<Inventory>,
-    /// Its ENIs are being listed now.
+    /// A list of the node's ENIs is under way.
     pub listing: bool,
-    /// Its vSwitches are being asked for now.
+    /// A request for the node's vSwitches is under way.
     pub resolving: bool,
-    /// When this process last changed something of it in the cloud.
+    /// When this process last sent a call that changes ENIs of the node.
     pub changed: Option<Timestamp>,
-    /// When its pods were last given addresses.
+    /// When pods of the node last got addresses.
     pub bound: Option<Timestamp>,
-    /// When its idle addresses were last looked at.
+    /// When the idle addresses of the node were last counted.
     pub adjusted: Option<Timestamp>,
 }
 

@@ -1,7 +1,7 @@
-//! The shared ENIs of one node: looks, plans, writes, and sets off the calls.
+//! The ENIs of one node: observe, plan, write the record, start calls.
 //!
-//! A round never waits for the cloud: calls run beside it and wake the node with their answers, so that
-//! pods are served from what is there whatever the cloud does.
+//! A round never waits for the cloud. Calls run beside the round and wake the node with their replies. So pods get the
+//! addresses that exist even while the cloud does not answer.
 
 mod annotate;
 mod calls;
@@ -26,17 +26,17 @@ use crate::events::{node_reference, planned};
 use crate::objects::{NodeRecord, Turn};
 use crate::runtime::{Key, Next};
 
-/// More looks in a row than one round needs; there are two for each write.
+/// More passes than one round needs; each write takes two.
 const MAX_ROUNDS: usize = 16;
-/// Time after which pods that wait are looked at again, whatever happens: a vSwitch may have recovered.
+/// Time after which a node with waiting pods is planned again in any case, because a vSwitch may have free addresses
+/// again and nothing tells so.
 const WAITING: Duration = Duration::from_secs(30);
 
-/// Time between two writes that give addresses to pods of one node. Pods come in groups: the first has its
-/// address at once, and the others of its group share a write, which costs the API server more the more
-/// addresses a node has.
+/// Time between two writes that give addresses to pods of one node. Pods come in groups: the first pod gets its address
+/// at once, and the others share a write. The cost of a write grows with the number of addresses of the node.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Brings a node's ENIs and bindings as far as they get now. `statements` are written along.
+/// Brings a node's ENIs and bindings as far as possible now. `statements` are written with the status.
 pub async fn reconcile(
     controller: &NodeController,
     key: &Key,
@@ -57,7 +57,8 @@ pub async fn reconcile(
         let look = Look::take(controller, key, &record);
         let mut plan = look.plan(&record);
         let compared = plan.status.last_sync_openapi_time.is_some();
-        // That all is well may wait for the first write that says more: the one after the comparison with the cloud.
+        // A true statement is not worth a write of its own. The write after the first comparison with the cloud takes
+        // it along.
         for statement in statements.iter().filter(|it| compared || !it.holds) {
             let generation = record.metadata.generation;
             state(
@@ -73,7 +74,7 @@ pub async fn reconcile(
             }
             match turn.take() {
                 Some(turn) => write(controller, key, turn, (&node, &record), &plan).await?,
-                // Pods come while one waits for one's turn: plan again then, and write for them too.
+                // More pods may come during the wait for a turn. The next pass plans again and serves them too.
                 None => turn = Some(context.write.turn().await),
             }
             continue;
@@ -103,7 +104,7 @@ pub async fn reconcile(
     Ok(Next::After(Duration::from_millis(200)))
 }
 
-/// One write holds everything that this round found out: ENIs, addresses, bindings, operations.
+/// One write holds all results of the round: ENIs, addresses, bindings and operations.
 async fn write(
     controller: &NodeController,
     key: &Key,
@@ -140,7 +141,7 @@ async fn write(
     Ok(())
 }
 
-/// The poller need not look any more at what is attached, or gone.
+/// The poller stops observing ENIs that are attached or gone.
 fn forget_settled(controller: &NodeController, key: &Key, status: &TerwayNodeStatus) {
     let attaching = |id: &String| status.operations.iter().any(|o| attaches(o) && o.eni_id == *id);
     let settled: std::collections::BTreeSet<String> = controller.pools.change(key, |memory| {

@@ -1,4 +1,4 @@
-//! What the plan for a node is made from.
+//! The observation from which a node is planned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::objects::NodeRecord;
 use crate::runtime::Key;
 use crate::vswitches::{Remembered, seed};
 
-/// Everything but the record.
+/// Everything the planner needs beside the record.
 pub struct Look {
     pub pods: Vec<Arc<PodFacts>>,
     pub vswitches: Remembered,
@@ -37,7 +37,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Reads caches and memory; asks nobody.
+    /// Reads caches and memory, without a request.
     pub fn take(controller: &NodeController, key: &Key, record: &NodeRecord) -> Self {
         let context = &controller.context;
         let caches = &context.caches;
@@ -51,7 +51,7 @@ impl Look {
         let leaving = elsewhere.iter().filter(leaves).cloned().collect();
         let released = memory.handed.difference(&elsewhere).cloned().collect();
         let now = Timestamp::now();
-        // Nobody can have changed anything of a node whose record was made in this term.
+        // No earlier leader sent a call for a node whose record was made in this term.
         let made = record.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let begin = match made.is_some_and(|made| made >= context.term.since) {
             true => Timestamp::UNIX_EPOCH,
@@ -76,12 +76,12 @@ impl Look {
         }
     }
 
-    /// Whether all vSwitches of the node have been asked for.
+    /// Whether the cloud has described all vSwitches of the node.
     pub fn knows_vswitches(&self) -> bool {
         self.vswitches.complete && !self.vswitches.candidates.is_empty()
     }
 
-    /// How long a plan that gives addresses to pods has to wait after the last such one.
+    /// Time for which a plan that gives addresses to pods has to wait; `None` when it may be written now.
     pub fn pause(&self, plan: &Plan) -> Option<Duration> {
         let bound = self.memory.bound.filter(|_| !plan.bound.is_empty())?;
         PACE.checked_sub(elapsed(bound, self.now))
@@ -111,7 +111,7 @@ impl Look {
     }
 }
 
-/// Every ENI that the plan may speak of.
+/// Ids of all ENIs that the plan may name.
 fn enis(record: &NodeRecord, memory: &Memory) -> BTreeSet<String> {
     let recorded = record
         .status
@@ -146,8 +146,7 @@ fn settings(controller: &NodeController) -> Settings {
     }
 }
 
-/// What is remembered of the node's vSwitches. What is old, or was never asked for, is asked for beside
-/// this round, and wakes the node.
+/// The remembered vSwitches of the node and of its ENIs.
 fn vswitches(controller: &NodeController, key: &Key, record: &NodeRecord, memory: &Memory) -> Remembered {
     let options = record.spec.eni.iter().flat_map(|eni| &eni.vswitch_options);
     let nics = record
