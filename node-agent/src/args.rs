@@ -49,7 +49,7 @@ pub struct RunArgs {
     #[arg(long, default_value = crate::datapath::PIN_DIRECTORY)]
     pub bpf_dir: PathBuf,
     /// Where the host's /proc/sys/net is mounted writable.
-    #[arg(long, default_value = "/proc/sys/net")]
+    #[arg(long, default_value = crate::datapath::SYSCTL_NET)]
     pub sysctl_dir: PathBuf,
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, default_value = "127.0.0.1:9099")]

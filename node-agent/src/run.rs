@@ -39,8 +39,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// Runs the agent on the kernel of this node until a signal, or until one of its parts fails.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    crate::datapath::set_sysctl_net(args.sysctl_dir.clone());
-    let (node_ip, pin_directory) = (args.node_ip, args.bpf_dir.clone());
+    let (node_ip, pin_directory, sysctl_net) = (args.node_ip, args.bpf_dir.clone(), args.sysctl_dir.clone());
     let client = Client::try_default()
         .await
         .context("cannot find the API server's address and credentials")?;
@@ -48,6 +47,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         let config = DatapathConfig {
             node_ip,
             pin_directory,
+            sysctl_net,
             symmetric: settings.symmetric,
             ..DatapathConfig::default()
         };

@@ -1,15 +1,16 @@
 //! Sandboxes that go at the same time go together: the kernel takes some 20 ms to be rid of a link, and no longer
 //! for many at once. So a node that is drained does not wait for its pods one after the other.
 
-use std::{fmt, mem, os::fd::OwnedFd, slice, sync::Arc};
+use std::{fmt, mem, slice, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{DatapathError, Sandbox, engine::Engine, worker::Worker};
-
-/// A sandbox that goes, with its namespace if there still is one.
-pub type Departure = (Sandbox, Option<OwnedFd>);
+use super::{
+    DatapathError,
+    engine::{Departure, Engine},
+    worker::Worker,
+};
 
 type Answer = oneshot::Sender<Result<(), DatapathError>>;
 

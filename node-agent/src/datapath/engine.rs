@@ -4,28 +4,43 @@ use std::{net::Ipv4Addr, os::fd::OwnedFd, time::Duration};
 
 use terway_ebpf_abi::Counter;
 
-use super::{
-    Census, DatapathConfig, DatapathError, PodInterface, Realised, Repair, Report, Sandbox, Step, Waiting,
-    apply::{self, Outcome},
-    departures::Departure,
+use terway_node_core::{
+    census::Census,
     desired::{self, Node},
+    interface::{PodInterface, Realised, Sandbox, Waiting},
     link::{Link, Links},
-    netlink::Netlink,
-    netns, observe,
-    observe::{Filters, Observed},
+    observed::Observed,
     ownership,
-    pair::{self, Pair},
-    plan::Plan,
+    plan::{Plan, Step},
     scope::{Recent, current, leaked, leaving, unknown},
     state::{Focus, NetState},
-    symmetric::{Marking, Symmetric},
+    symmetric::Symmetric,
+};
+
+use super::{
+    DatapathConfig, DatapathError, Repair, Report,
+    kernel::{
+        apply::{self, Outcome},
+        error::{ObserveError, PairError},
+        link,
+        netlink::Netlink,
+        netns,
+        observe::{self, Filters},
+        pair::{self, Pair},
+        sysctl::Sysctls,
+    },
+    symmetric::Marking,
 };
 use crate::ebpf::Programs;
+
+/// A sandbox that goes, with its namespace if there still is one.
+pub type Departure = (Sandbox, Option<OwnedFd>);
 
 /// The kernel handles of the node, and what has happened since the last reconciliation.
 pub struct Engine {
     netlink: Netlink,
     programs: Programs,
+    sysctls: Sysctls,
     marking: Marking,
     node_ip: Option<Ipv4Addr>,
     symmetric: Option<Symmetric>,
@@ -40,6 +55,7 @@ impl Engine {
         let mut engine = Self {
             netlink,
             programs,
+            sysctls: Sysctls::new(config.sysctl_net),
             marking: Marking::open()?,
             node_ip: config.node_ip,
             symmetric: config.symmetric,
@@ -48,7 +64,7 @@ impl Engine {
         if engine.symmetric.is_none() {
             engine.marking.remove()?;
         }
-        let links = Links::read(&mut engine.netlink)?;
+        let links = link::read(&mut engine.netlink)?;
         let mut settings = engine.wanted(&[], &links);
         engine.symmetric(&mut settings, &links)?;
         // Nothing is removed here: who is still wanted is not known yet.
@@ -65,7 +81,7 @@ impl Engine {
         if netns::is_own(netns)? {
             return Err(DatapathError::HostNamespace);
         }
-        let mut links = Links::read(&mut self.netlink)?;
+        let mut links = link::read(&mut self.netlink)?;
         nic(&links, want)?;
         let mut pair = match pair::find(&links, want, netns)? {
             Some(pair) => pair,
@@ -95,13 +111,12 @@ impl Engine {
     }
 
     pub fn check(&mut self, want: &PodInterface, netns: OwnedFd) -> Result<Vec<Repair>, DatapathError> {
-        let links = Links::read(&mut self.netlink)?;
+        let links = link::read(&mut self.netlink)?;
         if links.of(&want.sandbox).is_none() {
-            return Err(DatapathError::HostInterfaceMissing {
-                container_id: want.sandbox.container_id.clone(),
-            });
+            let container_id = want.sandbox.container_id.clone();
+            return Err(PairError::HostInterfaceMissing { container_id }.into());
         }
-        let missing = || DatapathError::PodInterfaceMissing {
+        let missing = || PairError::PodInterfaceMissing {
             ifname: want.sandbox.ifname.clone(),
         };
         let mut pair = pair::find(&links, want, &netns)?.ok_or_else(missing)?;
@@ -133,20 +148,26 @@ impl Engine {
         let host_mac = links.indexed(pair.host.index).and_then(|l| l.mac);
         let host_mac = host_mac.unwrap_or_else(|| ownership::host_mac(&want.sandbox));
         let wanted = desired::pod(want, pair.pod_ifindex, host_mac);
-        let inside = Links::read(&mut pair.pod)?;
+        let inside = link::read(&mut pair.pod)?;
         let mut focus = Focus::default();
         focus.addresses.insert(want.ip);
         focus.veths.insert(pair.pod_ifindex);
         let seen = narrowed(observe::namespace(&mut pair.pod, &inside)?, &focus, &wanted);
         let plan = Plan::between(&wanted, &seen, &[]);
-        let outcome = apply::apply(plan, &mut pair.pod, &mut self.programs, &mut self.marking);
+        let outcome = apply::apply(
+            plan,
+            &mut pair.pod,
+            &mut self.programs,
+            &self.sysctls,
+            &mut self.marking,
+        );
         done.extend(complete(outcome)?);
         Ok(done)
     }
 
     /// Removes sandboxes. A failure says nothing of which of them are gone; all can be removed again.
     pub fn delete(&mut self, departures: &[Departure]) -> Result<(), DatapathError> {
-        let links = Links::read(&mut self.netlink)?;
+        let links = link::read(&mut self.netlink)?;
         let nothing = NetState::default();
         let seen = self.seen(&links, &nothing, Filters::Wanted)?;
         let mut doomed = Vec::new();
@@ -168,13 +189,13 @@ impl Engine {
     }
 
     pub fn sandboxes(&mut self) -> Result<Vec<Sandbox>, DatapathError> {
-        let links = Links::read(&mut self.netlink)?;
+        let links = link::read(&mut self.netlink)?;
         Ok(links.owned().map(|(_, sandbox)| sandbox).collect())
     }
 
     pub fn reconcile(&mut self, asked: Census) -> Result<Report, DatapathError> {
         let census = current(asked, &self.recent);
-        let links = Links::read(&mut self.netlink)?;
+        let links = link::read(&mut self.netlink)?;
         let node = Node {
             links: &links,
             programs: self.programs.ids(),
@@ -246,16 +267,12 @@ impl Engine {
         desired::host(members, &node).0
     }
 
-    fn seen(
-        &mut self,
-        links: &Links,
-        wanted: &NetState,
-        filters: Filters,
-    ) -> Result<Observed, DatapathError> {
+    fn seen(&mut self, links: &Links, wanted: &NetState, filters: Filters) -> Result<Observed, ObserveError> {
         observe::host(
             &mut self.netlink,
             links,
             &self.programs,
+            &self.sysctls,
             &mut self.marking,
             wanted,
             filters,
@@ -263,7 +280,13 @@ impl Engine {
     }
 
     fn apply(&mut self, plan: Plan) -> Outcome {
-        apply::apply(plan, &mut self.netlink, &mut self.programs, &mut self.marking)
+        apply::apply(
+            plan,
+            &mut self.netlink,
+            &mut self.programs,
+            &self.sysctls,
+            &mut self.marking,
+        )
     }
 }
 

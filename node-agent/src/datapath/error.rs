@@ -1,8 +1,12 @@
 //! What can go wrong with the datapath.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
-use super::{apply::StepError, netlink::NetlinkError, netns::NetnsError};
+use super::kernel::{
+    error::{ObserveError, PairError, StepError},
+    netlink::NetlinkError,
+    netns::NetnsError,
+};
 use crate::ebpf::EbpfError;
 
 /// Why an interface could not be made, checked, removed or repaired.
@@ -14,8 +18,10 @@ pub enum DatapathError {
     Netns(#[from] NetnsError),
     #[error(transparent)]
     Ebpf(#[from] EbpfError),
-    #[error("cannot read {}", path.display())]
-    Sysctl { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    #[error(transparent)]
+    Pair(#[from] PairError),
     #[error("cannot start the datapath's thread")]
     Thread(#[source] io::Error),
     #[error("the datapath has stopped; restart the agent")]
@@ -26,12 +32,6 @@ pub enum DatapathError {
     BadVlan { vlan: u16 },
     #[error("the sandbox is the node's own network namespace, where a pod interface has no place")]
     HostNamespace,
-    #[error("the sandbox has an interface {ifname} that this agent has not made; remove it or name another")]
-    InterfaceTaken { ifname: String },
-    #[error("the node has no interface for container {container_id}; add it again")]
-    HostInterfaceMissing { container_id: String },
-    #[error("the sandbox has lost its interface {ifname}; recreate the pod")]
-    PodInterfaceMissing { ifname: String },
     #[error("{} steps failed, the first: {step}", others + 1)]
     Incomplete {
         step: String,

@@ -1,115 +1,40 @@
 //! Makes the kernel match the pods of this node: veth pairs, addresses, routes, rules,
 //! filters and map entries.
 //!
-//! Desired and observed state are one type ([`state::NetState`]); a plan is their
-//! difference, and [`apply`] makes its steps. One thread ([`worker`]) owns the netlink
-//! socket and the programs and does one thing at a time, so no two plans cross.
+//! Desired and observed state are one type ([`terway_node_core::state::NetState`]); a plan is their difference, and
+//! [`kernel::apply`] makes its steps. One thread ([`worker`]) owns the netlink socket and the programs and does one
+//! thing at a time, so no two plans cross.
 
-mod apply;
-mod census;
 mod departures;
-mod desired;
-mod disturbance;
 mod engine;
 mod error;
-mod link;
-mod message;
-mod netlink;
-mod netns;
-mod observe;
-pub mod ownership;
-mod pair;
-mod plan;
-mod scope;
-mod state;
+mod kernel;
 mod symmetric;
-#[cfg(test)]
-mod testing;
 mod worker;
 
 use std::{net::Ipv4Addr, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
 
-use ipnet::Ipv4Net;
-use netlink::NetlinkError;
+use kernel::{disturbance::Disturbances, netlink::NetlinkError};
 use terway_ebpf_abi::Counter;
 
-pub use apply::StepError;
-pub use census::Census;
 pub use error::DatapathError;
-pub use plan::Step;
-pub use state::set_sysctl_net;
-pub use symmetric::Symmetric;
+pub use kernel::error::{PairError, StepError};
+pub use terway_node_core::{
+    census::Census,
+    interface::{PodInterface, Realised, Sandbox, Waiting},
+    ownership,
+    plan::Step,
+    symmetric::Symmetric,
+};
 
 /// Where the pins are unless configured otherwise.
 pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/terway";
 
-/// One interface of one pod sandbox.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sandbox {
-    pub container_id: String,
-    pub pod_uid: String,
-    /// Name inside the pod.
-    pub ifname: String,
-    /// Name of the interface that the runtime asked for when this one was made. One ADD makes all
-    /// interfaces of a pod, and the DEL of that name removes them.
-    pub attachment: String,
-}
-
-impl Sandbox {
-    /// Whether both mean the same interface. The pod's UID is not asked: the runtime does
-    /// not always tell it, and container ids are unique.
-    pub fn same_as(&self, other: &Sandbox) -> bool {
-        self.container_id == other.container_id && self.ifname == other.ifname
-    }
-}
-
-/// A pod interface and the ENI that carries it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodInterface {
-    pub sandbox: Sandbox,
-    pub namespace: String,
-    pub pod_name: String,
-    pub ip: Ipv4Addr,
-    /// VLAN id, 1 to 4094, where the address is that of a member ENI and the NIC is its trunk.
-    /// `None`: the address is one of the NIC's own, and routing alone leads there.
-    pub vlan: Option<u16>,
-    /// MAC of the NIC, by which it is found.
-    pub nic_mac: [u8; 6],
-    /// Gateway of the NIC's vSwitch.
-    pub nic_gateway: Ipv4Addr,
-    /// Bytes.
-    pub mtu: u32,
-    /// Whether the pod's default route goes by this interface.
-    pub default_route: bool,
-    pub extra_routes: Vec<Ipv4Net>,
-    /// Destinations the host's own routing decides about, not the ENI's table.
-    pub host_stack_cidrs: Vec<Ipv4Net>,
-    /// Whether a plugin of the chain may limit what the pod sends: it does that with a queueing discipline
-    /// of its own on the host's end, and the check of sources must leave room for that.
-    pub shaped: bool,
-}
-
-/// What an ADD has made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Realised {
-    pub host_ifname: String,
-    pub host_mac: [u8; 6],
-    pub pod_mac: [u8; 6],
-}
+/// Where the kernel's network settings are unless configured otherwise.
+pub const SYSCTL_NET: &str = "/proc/sys/net";
 
 /// Something a check found wrong and put right.
 pub type Repair = Step;
-
-/// Why an interface is not, or not wholly, realised.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waiting {
-    /// It has no host veth; only an ADD, which brings the pod's namespace, can make one.
-    HostLink(Sandbox),
-    /// The NIC that carries it is not on this node.
-    Nic(Sandbox),
-    /// The node's own interface, by this name, has no default route to answer by.
-    Uplink(String),
-}
 
 /// What a reconciliation did.
 #[derive(Debug, Default)]
@@ -126,6 +51,8 @@ pub struct DatapathConfig {
     pub node_ip: Option<Ipv4Addr>,
     /// Folder below a BPF file system for programs and maps.
     pub pin_directory: PathBuf,
+    /// Where the node's /proc/sys/net is mounted writable.
+    pub sysctl_net: PathBuf,
     /// How connections that enter by the node's own interface are answered; `None`: like all others.
     pub symmetric: Option<Symmetric>,
     /// The node's network namespace; `None` is the one this process is in.
@@ -139,6 +66,7 @@ impl Default for DatapathConfig {
         Self {
             node_ip: None,
             pin_directory: PIN_DIRECTORY.into(),
+            sysctl_net: SYSCTL_NET.into(),
             symmetric: None,
             host_netns: None,
             nic_deadline: Duration::from_secs(10),
@@ -158,7 +86,7 @@ const MARKS_LOOK: Duration = Duration::from_secs(3);
 pub struct Datapath {
     worker: worker::Worker,
     departures: departures::Departures,
-    disturbances: Arc<disturbance::Disturbances>,
+    disturbances: Arc<Disturbances>,
     nic_deadline: Duration,
 }
 

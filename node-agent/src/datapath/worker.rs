@@ -7,10 +7,12 @@ use tokio::sync::oneshot;
 
 use super::{
     DatapathConfig, DatapathError,
-    disturbance::{self, Disturbances},
     engine::Engine,
-    netlink::NetlinkError,
-    netns,
+    kernel::{
+        disturbance::{self, Disturbances},
+        netlink::NetlinkError,
+        netns,
+    },
 };
 
 type Job = Box<dyn FnOnce(&mut Engine) + Send>;

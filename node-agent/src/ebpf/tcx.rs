@@ -12,7 +12,7 @@ use std::{
 use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, TcAttachType};
 use nix::{libc, net::if_::if_indextoname};
 
-use super::Program;
+use terway_node_core::program::Program;
 
 const PROG_ATTACH: libc::c_long = 8;
 const PROG_DETACH: libc::c_long = 9;

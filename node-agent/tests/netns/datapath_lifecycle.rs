@@ -5,7 +5,7 @@ use std::{net::UdpSocket, time::Duration};
 use crate::datapath_world::{
     Pod, REMOTE, add, count, counted, eventually, members, on_a_node, run, settle, talks, try_run,
 };
-use terway_agent::datapath::{Datapath, DatapathError, ownership};
+use terway_agent::datapath::{Datapath, DatapathError, PairError, ownership};
 
 #[test]
 fn a_node_looks_as_documented() {
@@ -97,7 +97,10 @@ fn every_verb_may_be_repeated() {
         assert_eq!(node.ways(), clean);
         let check = datapath.check(pod.member.clone(), pod.netns.descriptor()).await;
         assert!(
-            matches!(check, Err(DatapathError::HostInterfaceMissing { .. })),
+            matches!(
+                check,
+                Err(DatapathError::Pair(PairError::HostInterfaceMissing { .. }))
+            ),
             "{check:?}"
         );
     });
@@ -264,7 +267,10 @@ fn bad_sandboxes_are_refused() {
         pod.netns.run("ip link add eth0 type veth peer name other");
         let refused = datapath.add(pod.member.clone(), pod.netns.descriptor()).await;
         assert!(
-            matches!(refused, Err(DatapathError::InterfaceTaken { .. })),
+            matches!(
+                refused,
+                Err(DatapathError::Pair(PairError::InterfaceTaken { .. }))
+            ),
             "{refused:?}"
         );
         assert!(try_run(&format!("ip link show {}", pod.host_ifname())).is_err());
@@ -302,7 +308,10 @@ fn a_check_repairs_both_sides() {
             .run("ip link set eth0 down && ip link set eth0 name lost0");
         let lost = datapath.check(pod.member.clone(), pod.netns.descriptor()).await;
         assert!(
-            matches!(lost, Err(DatapathError::PodInterfaceMissing { .. })),
+            matches!(
+                lost,
+                Err(DatapathError::Pair(PairError::PodInterfaceMissing { .. }))
+            ),
             "{lost:?}"
         );
     });

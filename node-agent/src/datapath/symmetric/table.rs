@@ -9,7 +9,7 @@ use super::{
     Symmetric, rules,
     wire::{self, Attributes},
 };
-use crate::datapath::netlink::{NetlinkError, socket};
+use crate::datapath::kernel::netlink::{NetlinkError, socket};
 
 const TABLE: &str = "terway_symmetric";
 /// A chain at the prerouting hook, and its priority.

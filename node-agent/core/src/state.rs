@@ -4,16 +4,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::Ipv4Addr,
-    path::{Path, PathBuf},
-    sync::OnceLock,
 };
 
 use ipnet::Ipv4Net;
 
-use super::symmetric::Symmetric;
-use crate::ebpf::{FilterAt, Program, PushValue};
-pub use crate::ebpf::{InterfaceIp, PopKey};
+use crate::{
+    program::{FilterAt, InterfaceIp, PopKey, Program, PushValue},
+    symmetric::Symmetric,
+};
 
 /// Route scope as the kernel numbers it: anywhere.
 pub const SCOPE_UNIVERSE: u8 = 0;
@@ -77,17 +77,6 @@ pub struct LinkSetting {
     pub mtu: u32,
 }
 
-/// Where the kernel's network settings are mounted writable. A fact of the process, like its
-/// working directory: a container that is not privileged sees /proc/sys read-only and is given
-/// the host's /proc/sys/net at another place. What the files say depends on the namespace of
-/// the reading thread, not on the mount.
-static SYSCTL_NET: OnceLock<PathBuf> = OnceLock::new();
-
-/// Says where the settings are; the first word counts.
-pub fn set_sysctl_net(directory: PathBuf) {
-    SYSCTL_NET.get_or_init(|| directory);
-}
-
 /// A setting below /proc/sys/net/ipv4/conf.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sysctl {
@@ -96,14 +85,9 @@ pub struct Sysctl {
     pub name: &'static str,
 }
 
-impl Sysctl {
-    /// The file, as seen by a thread in the namespace it is about.
-    pub fn path(&self) -> PathBuf {
-        let Sysctl { interface, name } = self;
-        let net = SYSCTL_NET
-            .get()
-            .map_or(Path::new("/proc/sys/net"), PathBuf::as_path);
-        net.join("ipv4/conf").join(interface).join(name)
+impl fmt::Display for Sysctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "net/ipv4/conf/{}/{}", self.interface, self.name)
     }
 }
 

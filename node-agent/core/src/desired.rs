@@ -4,14 +4,14 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{
-    PodInterface, Waiting,
+use crate::{
+    interface::{PodInterface, Waiting},
     link::{Link, Links},
     ownership::{self, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
+    program::{FilterAt, Hook, Program, ProgramIds},
     state::{LinkSetting, NetState, Route, Rule, Sysctl},
     symmetric::Symmetric,
 };
-use crate::ebpf::{FilterAt, Hook, Program, ProgramIds};
 
 /// The address a pod sends everything to; nobody has it, a permanent neighbour entry
 /// leads it to the host's end of the veth.

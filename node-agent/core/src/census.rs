@@ -7,8 +7,8 @@ use std::{
 
 use ipnet::Ipv4Net;
 
-use super::{
-    PodInterface, Sandbox,
+use crate::{
+    interface::{PodInterface, Sandbox},
     link::Links,
     ownership::{FIRST_ENI_TABLE, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
     plan::Step,
@@ -86,14 +86,10 @@ fn upstreams(rule: &Rule) -> Option<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
-    use netlink_packet_route::link::InfoKind;
-
-    use super::{
-        super::{
-            link::Link,
-            testing::{TRUNK, shared, trunk},
-        },
-        *,
+    use super::*;
+    use crate::{
+        link::{Link, LinkKind},
+        testing::{TRUNK, shared, trunk},
     };
 
     fn rule(priority: u32, from: Option<&str>, to: Option<&str>, table: u32) -> Rule {
@@ -146,7 +142,7 @@ mod tests {
         let slave = Link {
             index: 9,
             name: format!("ipvl_{TRUNK}"),
-            kind: Some(InfoKind::IpVlan),
+            kind: LinkKind::IpVlan,
             peer: Some(TRUNK),
             ..trunk()
         };

@@ -4,12 +4,12 @@ use std::{fmt, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
 
-use super::{
-    observe::Observed,
-    state::{InterfaceIp, LinkSetting, NetState, PopKey, Route, Rule, Sysctl},
+use crate::{
+    observed::Observed,
+    program::{FilterAt, InterfaceIp, PopKey},
+    state::{LinkSetting, NetState, Route, Rule, Sysctl},
     symmetric::Symmetric,
 };
-use crate::ebpf::FilterAt;
 
 /// One change to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,7 +238,7 @@ fn replaced(route: &Route, wanted: &NetState, seen: &NetState) -> bool {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::SetSysctl { key, value } => write!(f, "set {} to {value}", key.path().display()),
+            Step::SetSysctl { key, value } => write!(f, "set {key} to {value}"),
             Step::PutMarking(to) => write!(
                 f,
                 "mark connections that enter by {} with {:#x}/{:#x}",

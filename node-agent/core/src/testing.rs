@@ -1,10 +1,8 @@
 //! Values for the tests of the decisions.
 
-use netlink_packet_route::link::InfoKind;
-
-use super::{
-    PodInterface, Sandbox,
-    link::{Link, Links},
+use crate::{
+    interface::{PodInterface, Sandbox},
+    link::{Link, LinkKind, Links},
     ownership,
 };
 
@@ -47,7 +45,7 @@ pub fn trunk() -> Link {
         index: TRUNK,
         name: "eth1".into(),
         mac: Some(TRUNK_MAC),
-        kind: None,
+        kind: LinkKind::Device,
         up: true,
         loopback: false,
         mtu: 1500,
@@ -63,7 +61,7 @@ pub fn veth(member: &PodInterface) -> Link {
         index: 10 + u32::from(number),
         name: ownership::host_ifname(&member.namespace, &member.pod_name, &member.sandbox.ifname),
         mac: Some(ownership::host_mac(&member.sandbox)),
-        kind: Some(InfoKind::Veth),
+        kind: LinkKind::Veth,
         alias: Some(ownership::alias(&member.sandbox)),
         peer: Some(2),
         ..trunk()

@@ -15,11 +15,11 @@ use netlink_packet_route::{
     tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
 };
 
-use super::{
+use terway_node_core::{
     ownership::{self, Direction},
+    program::Program,
     state::{Route, Rule},
 };
-use crate::ebpf::Program;
 
 /// Filters see every protocol (`ETH_P_ALL`).
 const ALL_PROTOCOLS: u16 = 3;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
     net::Ipv4Addr,
 };
 
@@ -11,28 +10,21 @@ use netlink_packet_route::{
     route::RouteMessage, rule::RuleMessage,
 };
 
-use super::{
-    DatapathError,
+use terway_node_core::{
     link::{Link, Links},
+    observed::Observed,
+    ownership,
+    program::{Hook, Program},
+    state::{LinkSetting, NetState},
+};
+
+use super::{
+    error::ObserveError,
     message,
     netlink::{Netlink, NetlinkError},
-    ownership,
-    state::{LinkSetting, NetState, Rule, Sysctl},
-    symmetric::Marking,
+    sysctl::Sysctls,
 };
-use crate::ebpf::{Hook, Program, Programs};
-
-/// What is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// Everything that is shared, and of the rest what is ours.
-    pub state: NetState,
-    /// Rules of others, with their protocol numbers. One that equals a wanted rule does the same work, and the kernel
-    /// refuses to have both.
-    pub foreign_rules: BTreeMap<Rule, u8>,
-    /// Addresses that upstream's IPvlan datapath routes to pods, by its host end of the ENI.
-    pub ipvlan_pods: BTreeMap<u32, BTreeSet<Ipv4Addr>>,
-}
+use crate::{datapath::symmetric::Marking, ebpf::Programs};
 
 /// How much of the filters is read: each link costs a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +40,11 @@ pub fn host(
     netlink: &mut Netlink,
     links: &Links,
     programs: &Programs,
+    sysctls: &Sysctls,
     marking: &mut Marking,
     wanted: &NetState,
     filters: Filters,
-) -> Result<Observed, DatapathError> {
+) -> Result<Observed, ObserveError> {
     let mut observed = namespace(netlink, links)?;
     let state = &mut observed.state;
     for link in &links.0 {
@@ -70,7 +63,7 @@ pub fn host(
     state.pops = programs.pops()?;
     state.pushes = programs.pushes()?;
     state.sources = programs.sources()?;
-    state.sysctls = sysctls(wanted.sysctls.keys())?;
+    state.sysctls = sysctls.read(wanted.sysctls.keys())?;
     if wanted.marking.is_some() {
         state.marking = marking.observe()?;
     }
@@ -188,27 +181,6 @@ fn filter(netlink: &mut Netlink, ifindex: u32, program: Program) -> Result<Optio
         RouteNetlinkMessage::NewTrafficFilter(m) => message::parse_filter(&m, program),
         _ => None,
     }))
-}
-
-/// Reads settings. One whose interface has gone meanwhile is not there; any other failure
-/// is a failure.
-fn sysctls<'a>(keys: impl Iterator<Item = &'a Sysctl>) -> Result<BTreeMap<Sysctl, String>, DatapathError> {
-    let mut values = BTreeMap::new();
-    for key in keys {
-        match fs::read_to_string(key.path()) {
-            Ok(text) => {
-                values.insert(key.clone(), text.trim().to_owned());
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(DatapathError::Sysctl {
-                    path: key.path(),
-                    source,
-                });
-            }
-        }
-    }
-    Ok(values)
 }
 
 fn ipv4_addresses() -> AddressMessage {

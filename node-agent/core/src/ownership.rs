@@ -4,8 +4,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use super::{Sandbox, state::Rule};
-use crate::ebpf::Program;
+use crate::{interface::Sandbox, program::Program, state::Rule};
 
 /// Route protocol number of our routes and rules (`ip route` and `ip rule` show it).
 pub const PROTOCOL: u8 = 84;

@@ -1,9 +1,7 @@
 //! What is wanted for members in different situations.
 
-use super::{
-    super::testing::{self, TRUNK, links, member, shared, trunk},
-    *,
-};
+use super::*;
+use crate::testing::{self, TRUNK, links, member, shared, trunk};
 
 fn wanted(members: &[PodInterface], links: &Links) -> (NetState, Vec<Waiting>) {
     let programs = ProgramIds(Program::ALL.into_iter().zip(1..).collect());

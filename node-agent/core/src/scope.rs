@@ -3,10 +3,11 @@
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use super::{
-    Census, PodInterface, Sandbox,
+use crate::{
+    census::Census,
+    interface::{PodInterface, Sandbox},
     link::Links,
-    ownership, pair,
+    ownership,
     state::{Focus, NetState},
 };
 
@@ -21,7 +22,7 @@ impl Recent {
     /// about the next one of the same pod, which has taken the interface over.
     pub fn supersedes(&self, earlier: &Recent) -> bool {
         let follows = match (self, earlier) {
-            (Recent::Added(new), Recent::Added(old)) => pair::host_name(new) == pair::host_name(old),
+            (Recent::Added(new), Recent::Added(old)) => new.host_ifname() == old.host_ifname(),
             _ => false,
         };
         follows || self.sandbox().same_as(earlier.sandbox())

@@ -1,16 +1,13 @@
 //! What a plan contains, in which order, and what it leaves alone.
 
-use super::{
-    super::{
-        PodInterface,
-        desired::{self, Node},
-        observe::Observed,
-        state::{Focus, NetState},
-        testing::{TRUNK, links, member, veth},
-    },
-    *,
+use super::*;
+use crate::{
+    desired::{self, Node},
+    interface::PodInterface,
+    program::{Hook, Program, ProgramIds},
+    state::Focus,
+    testing::{TRUNK, links, member, veth},
 };
-use crate::ebpf::{Hook, Program, ProgramIds};
 
 fn wanted(members: &[PodInterface]) -> NetState {
     let programs = ProgramIds(Program::ALL.into_iter().zip(1..).collect());

@@ -1,13 +1,11 @@
 //! What leaves with a sandbox and what stays.
 
-use super::{
-    super::{
-        desired::{self, Node},
-        testing::{links, member, veth},
-    },
-    *,
+use super::*;
+use crate::{
+    desired::{self, Node},
+    program::ProgramIds,
+    testing::{links, member, veth},
 };
-use crate::ebpf::ProgramIds;
 
 fn state(members: &[PodInterface]) -> NetState {
     let node = Node {

@@ -2,13 +2,18 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use netlink_packet_route::link::{InfoKind, LinkAttribute};
+use netlink_packet_route::link::LinkAttribute;
+use terway_node_core::{
+    interface::PodInterface,
+    link::{Link, LinkKind, Links},
+    ownership,
+};
 
 use super::{
-    DatapathError, PodInterface,
-    link::{self, Link, Links},
+    error::PairError,
+    link,
     netlink::{Netlink, NetlinkError},
-    netns, ownership,
+    netns,
 };
 
 /// Both ends of a pair that is in place.
@@ -23,12 +28,12 @@ pub struct Pair {
 }
 
 /// Finds the sandbox's pair, if both ends are as they were made.
-pub fn find(links: &Links, want: &PodInterface, netns: &OwnedFd) -> Result<Option<Pair>, DatapathError> {
-    let Some(host) = links.of(&want.sandbox).filter(|l| l.name == host_name(want)) else {
+pub fn find(links: &Links, want: &PodInterface, netns: &OwnedFd) -> Result<Option<Pair>, PairError> {
+    let Some(host) = links.of(&want.sandbox).filter(|l| l.name == want.host_ifname()) else {
         return Ok(None);
     };
     let mut pod = netns::netlink_in(netns.as_fd())?;
-    let inside = Links::read(&mut pod)?;
+    let inside = link::read(&mut pod)?;
     let end = inside
         .named(&want.sandbox.ifname)
         .filter(|l| is_other_end(l, host, want));
@@ -47,15 +52,15 @@ pub fn make(
     links: &Links,
     want: &PodInterface,
     netns: &OwnedFd,
-) -> Result<Pair, DatapathError> {
-    let (name, temporary) = (host_name(want), ownership::temporary_ifname(&want.sandbox));
+) -> Result<Pair, PairError> {
+    let (name, temporary) = (want.host_ifname(), ownership::temporary_ifname(&want.sandbox));
     for stale in links.0.iter().filter(|l| l.name == name || l.name == temporary) {
         link::delete(netlink, stale.index)?;
     }
     let mut pod = netns::netlink_in(netns.as_fd())?;
     let ifname = &want.sandbox.ifname;
-    if Links::read_one(&mut pod, ifname)?.is_some() {
-        return Err(DatapathError::InterfaceTaken {
+    if link::read_one(&mut pod, ifname)?.is_some() {
+        return Err(PairError::InterfaceTaken {
             ifname: ifname.clone(),
         });
     }
@@ -83,15 +88,15 @@ fn put_in_place(
     want: &PodInterface,
     name: &str,
     temporary: &str,
-) -> Result<(Link, u32), DatapathError> {
-    let missing = || DatapathError::PodInterfaceMissing {
+) -> Result<(Link, u32), PairError> {
+    let missing = || PairError::PodInterfaceMissing {
         ifname: want.sandbox.ifname.clone(),
     };
-    let inside = Links::read_one(pod, &want.sandbox.ifname)?.ok_or_else(missing)?;
-    let gone = || DatapathError::HostInterfaceMissing {
+    let inside = link::read_one(pod, &want.sandbox.ifname)?.ok_or_else(missing)?;
+    let gone = || PairError::HostInterfaceMissing {
         container_id: want.sandbox.container_id.clone(),
     };
-    let index = Links::read_one(netlink, temporary)?.ok_or_else(gone)?.index;
+    let index = link::read_one(netlink, temporary)?.ok_or_else(gone)?.index;
     let alias = LinkAttribute::IfAlias(ownership::alias(&want.sandbox));
     link::set(netlink, "mark the host's end of a veth pair", index, alias)?;
     link::set(
@@ -100,20 +105,20 @@ fn put_in_place(
         index,
         LinkAttribute::IfName(name.to_owned()),
     )?;
-    let host = Links::read_one(netlink, name)?.ok_or_else(gone)?;
+    let host = link::read_one(netlink, name)?.ok_or_else(gone)?;
     Ok((host, inside.index))
 }
 
 /// Removes a pod's end that has no host end of ours: upstream's agent made it, as a veth or an IPvlan.
-pub fn clear(netns: &OwnedFd, ifname: &str) -> Result<(), DatapathError> {
+pub fn clear(netns: &OwnedFd, ifname: &str) -> Result<(), PairError> {
     if netns::is_own(netns)? {
         return Ok(());
     }
     let mut pod = netns::netlink_in(netns.as_fd())?;
-    let inside = Links::read(&mut pod)?;
+    let inside = link::read(&mut pod)?;
     let made = inside
         .named(ifname)
-        .filter(|l| l.is_veth() || l.kind == Some(InfoKind::IpVlan));
+        .filter(|l| l.is_veth() || l.kind == LinkKind::IpVlan);
     if let Some(link) = made {
         link::delete(&mut pod, link.index)?;
     }
@@ -122,7 +127,7 @@ pub fn clear(netns: &OwnedFd, ifname: &str) -> Result<(), DatapathError> {
 
 /// Removes a half-made pair.
 pub fn undo(netlink: &mut Netlink, names: &[&str]) -> Result<(), NetlinkError> {
-    for link in Links::read(netlink)?
+    for link in link::read(netlink)?
         .0
         .iter()
         .filter(|l| names.contains(&l.name.as_str()))
@@ -130,10 +135,6 @@ pub fn undo(netlink: &mut Netlink, names: &[&str]) -> Result<(), NetlinkError> {
         link::delete(netlink, link.index)?;
     }
     Ok(())
-}
-
-pub fn host_name(want: &PodInterface) -> String {
-    ownership::host_ifname(&want.namespace, &want.pod_name, &want.sandbox.ifname)
 }
 
 fn is_other_end(pod: &Link, host: &Link, want: &PodInterface) -> bool {

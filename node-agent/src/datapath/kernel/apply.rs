@@ -1,31 +1,23 @@
 //! Makes the steps of a plan, goes on past failures and says what became of each.
 
-use std::{fs, io};
-
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::{RouteNetlinkMessage as Message, link::LinkAttribute};
 use nix::libc::{EADDRNOTAVAIL, EEXIST, EINVAL, ENODEV, ENOENT, ESRCH};
 
-use super::{
-    link::{self, Link, Links},
-    message,
-    netlink::{Netlink, NetlinkError},
+use terway_node_core::{
+    link::Link,
     ownership,
     plan::{Plan, Step},
-    symmetric::Marking,
+    program::{Hook, Program},
 };
-use crate::ebpf::{EbpfError, Hook, Program, Programs};
 
-/// Why a step failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    #[error(transparent)]
-    Netlink(#[from] NetlinkError),
-    #[error(transparent)]
-    Ebpf(#[from] EbpfError),
-    #[error("cannot write the setting; the agent needs a writable /proc/sys/net")]
-    Sysctl(#[source] io::Error),
-}
+use super::{
+    error::StepError,
+    link, message,
+    netlink::{Netlink, NetlinkError},
+    sysctl::Sysctls,
+};
+use crate::{datapath::symmetric::Marking, ebpf::Programs};
 
 /// What became of a plan.
 #[derive(Debug, Default)]
@@ -36,10 +28,16 @@ pub struct Outcome {
 
 /// Makes every step. One that fails does not keep the others from being made: a foreign
 /// object in the way of one pod must not take the network from another.
-pub fn apply(plan: Plan, netlink: &mut Netlink, programs: &mut Programs, marking: &mut Marking) -> Outcome {
+pub fn apply(
+    plan: Plan,
+    netlink: &mut Netlink,
+    programs: &mut Programs,
+    sysctls: &Sysctls,
+    marking: &mut Marking,
+) -> Outcome {
     let mut outcome = Outcome::default();
     for step in plan.steps {
-        match make(&step, netlink, programs, marking) {
+        match make(&step, netlink, programs, sysctls, marking) {
             Ok(()) => outcome.done.push(step),
             Err(error) => outcome.failed.push((step, error)),
         }
@@ -51,11 +49,12 @@ fn make(
     step: &Step,
     netlink: &mut Netlink,
     programs: &mut Programs,
+    sysctls: &Sysctls,
     marking: &mut Marking,
 ) -> Result<(), StepError> {
     match step {
         Step::PutMarking(to) => marking.put(to)?,
-        Step::SetSysctl { key, value } => fs::write(key.path(), value).map_err(StepError::Sysctl)?,
+        Step::SetSysctl { key, value } => sysctls.write(key, value)?,
         Step::PutSource { at, mac } => programs.put_source(*at, *mac)?,
         Step::PutPop { key, veth } => programs.put_pop(*key, *veth)?,
         Step::PutPush { at, vlan, veth } => programs.put_push(*at, *vlan, *veth)?,
@@ -146,7 +145,7 @@ fn delete_together(netlink: &mut Netlink, links: &[(u32, String)]) -> Result<(),
         absent(link::set(netlink, "group links to be deleted", *ifindex, join))?;
     }
     let strangers = |link: &Link| link.group == group && !links.iter().any(|(i, _)| *i == link.index);
-    if Links::read(netlink)?.0.iter().any(strangers) {
+    if link::read(netlink)?.0.iter().any(strangers) {
         // Somebody uses the number too. Theirs stay.
         return links
             .iter()

@@ -1,0 +1,79 @@
+//! A pod's interface: what the datapath is asked for, and what it answers.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::ownership;
+
+/// One interface of one pod sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sandbox {
+    pub container_id: String,
+    pub pod_uid: String,
+    /// Name inside the pod.
+    pub ifname: String,
+    /// Name of the interface that the runtime asked for when this one was made. One ADD makes all
+    /// interfaces of a pod, and the DEL of that name removes them.
+    pub attachment: String,
+}
+
+impl Sandbox {
+    /// Whether both mean the same interface. The pod's UID is not asked: the runtime does
+    /// not always tell it, and container ids are unique.
+    pub fn same_as(&self, other: &Sandbox) -> bool {
+        self.container_id == other.container_id && self.ifname == other.ifname
+    }
+}
+
+/// A pod interface and the ENI that carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodInterface {
+    pub sandbox: Sandbox,
+    pub namespace: String,
+    pub pod_name: String,
+    pub ip: Ipv4Addr,
+    /// VLAN id, 1 to 4094, where the address is that of a member ENI and the NIC is its trunk.
+    /// `None`: the address is one of the NIC's own, and routing alone leads there.
+    pub vlan: Option<u16>,
+    /// MAC of the NIC, by which it is found.
+    pub nic_mac: [u8; 6],
+    /// Gateway of the NIC's vSwitch.
+    pub nic_gateway: Ipv4Addr,
+    /// Bytes.
+    pub mtu: u32,
+    /// Whether the pod's default route goes by this interface.
+    pub default_route: bool,
+    pub extra_routes: Vec<Ipv4Net>,
+    /// Destinations the host's own routing decides about, not the ENI's table.
+    pub host_stack_cidrs: Vec<Ipv4Net>,
+    /// Whether a plugin of the chain may limit what the pod sends: it does that with a queueing discipline
+    /// of its own on the host's end, and the check of sources must leave room for that.
+    pub shaped: bool,
+}
+
+impl PodInterface {
+    /// Name of the host's end of its veth.
+    pub fn host_ifname(&self) -> String {
+        ownership::host_ifname(&self.namespace, &self.pod_name, &self.sandbox.ifname)
+    }
+}
+
+/// What an ADD has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realised {
+    pub host_ifname: String,
+    pub host_mac: [u8; 6],
+    pub pod_mac: [u8; 6],
+}
+
+/// Why an interface is not, or not wholly, realised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// It has no host veth; only an ADD, which brings the pod's namespace, can make one.
+    HostLink(Sandbox),
+    /// The NIC that carries it is not on this node.
+    Nic(Sandbox),
+    /// The node's own interface, by this name, has no default route to answer by.
+    Uplink(String),
+}

@@ -1,0 +1,43 @@
+//! Why the kernel could not be read or changed.
+
+use std::{io, path::PathBuf};
+
+use super::{netlink::NetlinkError, netns::NetnsError};
+use crate::ebpf::EbpfError;
+
+/// Why the kernel's state could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Ebpf(#[from] EbpfError),
+    #[error("cannot read {}", path.display())]
+    Sysctl { path: PathBuf, source: io::Error },
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Ebpf(#[from] EbpfError),
+    #[error("cannot write {}; the agent needs a writable /proc/sys/net", path.display())]
+    Sysctl { path: PathBuf, source: io::Error },
+}
+
+/// Why a veth pair could not be found or made.
+#[derive(Debug, thiserror::Error)]
+pub enum PairError {
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    #[error("the sandbox has an interface {ifname} that this agent has not made; remove it or name another")]
+    InterfaceTaken { ifname: String },
+    #[error("the node has no interface for container {container_id}; add it again")]
+    HostInterfaceMissing { container_id: String },
+    #[error("the sandbox has lost its interface {ifname}; recreate the pod")]
+    PodInterfaceMissing { ifname: String },
+}

@@ -1,0 +1,192 @@
+//! Links: reading them, and the few verbs the datapath needs on them.
+
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+};
+
+use terway_node_core::{
+    interface::Sandbox,
+    link::{Link, LinkKind, Links},
+    ownership,
+};
+
+use super::netlink::{Netlink, NetlinkError};
+
+/// Reads them.
+pub fn read(netlink: &mut Netlink) -> Result<Links, NetlinkError> {
+    let act = "list links";
+    let all = netlink.dump(act, RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+    Ok(Links(all.into_iter().filter_map(parse).collect()))
+}
+
+/// Reads one, or tells that there is none of this name.
+pub fn read_one(netlink: &mut Netlink, name: &str) -> Result<Option<Link>, NetlinkError> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    let found = netlink.get("look for a link", RouteNetlinkMessage::GetLink(message))?;
+    Ok(found.into_iter().find_map(parse))
+}
+
+fn parse(message: RouteNetlinkMessage) -> Option<Link> {
+    let RouteNetlinkMessage::NewLink(message) = message else {
+        return None;
+    };
+    let flags = message.header.flags;
+    let mut link = Link {
+        index: message.header.index,
+        name: String::new(),
+        mac: None,
+        kind: LinkKind::Device,
+        up: flags.contains(LinkFlags::Up),
+        loopback: flags.contains(LinkFlags::Loopback),
+        mtu: 0,
+        alias: None,
+        peer: None,
+        group: 0,
+    };
+    for attribute in message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name = name,
+            LinkAttribute::Address(bytes) => link.mac = bytes.try_into().ok(),
+            LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+            LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
+            LinkAttribute::Link(peer) => link.peer = Some(peer),
+            LinkAttribute::Group(group) => link.group = group,
+            LinkAttribute::LinkInfo(infos) => {
+                let kind = infos.into_iter().find_map(|i| match i {
+                    LinkInfo::Kind(kind) => Some(self::kind(&kind)),
+                    _ => None,
+                });
+                link.kind = kind.unwrap_or(LinkKind::Device);
+            }
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+fn kind(kind: &InfoKind) -> LinkKind {
+    match kind {
+        InfoKind::Veth => LinkKind::Veth,
+        InfoKind::IpVlan => LinkKind::IpVlan,
+        InfoKind::Vlan | InfoKind::IpVtap | InfoKind::MacVlan | InfoKind::MacVtap | InfoKind::Bridge => {
+            LinkKind::Stacked
+        }
+        _ => LinkKind::Device,
+    }
+}
+
+/// Makes a pair with one end here, under a temporary name, and the other in the pod's namespace, under its own: what
+/// is half made is told by the name of the host's end, and goes with it.
+pub fn create_veth(
+    netlink: &mut Netlink,
+    sandbox: &Sandbox,
+    netns: BorrowedFd<'_>,
+    mtu: u32,
+) -> Result<(), NetlinkError> {
+    let end = |name: String, mac: [u8; 6]| {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![
+            LinkAttribute::IfName(name),
+            LinkAttribute::Address(mac.to_vec()),
+            LinkAttribute::Mtu(mtu),
+        ];
+        message
+    };
+    let mut peer = end(sandbox.ifname.clone(), ownership::pod_mac(sandbox));
+    peer.attributes.push(LinkAttribute::NetNsFd(netns.as_raw_fd()));
+    let temporary = ownership::temporary_ifname(sandbox);
+    let mut host = end(temporary, ownership::host_mac(sandbox));
+    host.attributes.push(LinkAttribute::LinkInfo(vec![
+        LinkInfo::Kind(InfoKind::Veth),
+        LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+    ]));
+    netlink.change(
+        "create the pod's veth pair",
+        RouteNetlinkMessage::NewLink(host),
+        NLM_F_CREATE | NLM_F_EXCL,
+    )
+}
+
+/// Changes attributes of a link.
+pub fn set(
+    netlink: &mut Netlink,
+    act: &'static str,
+    index: u32,
+    attribute: LinkAttribute,
+) -> Result<(), NetlinkError> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(attribute);
+    netlink.change(act, RouteNetlinkMessage::SetLink(message), 0)
+}
+
+/// Brings a link up.
+pub fn set_up(netlink: &mut Netlink, index: u32) -> Result<(), NetlinkError> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    netlink.change("bring a link up", RouteNetlinkMessage::SetLink(message), 0)
+}
+
+/// Deletes a link.
+pub fn delete(netlink: &mut Netlink, index: u32) -> Result<(), NetlinkError> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    netlink.change("delete a link", RouteNetlinkMessage::DelLink(message), 0)
+}
+
+/// Deletes all links of a group.
+pub fn delete_group(netlink: &mut Netlink, group: u32) -> Result<(), NetlinkError> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::Group(group));
+    netlink.change(
+        "delete a group of links",
+        RouteNetlinkMessage::DelLink(message),
+        0,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_route::link::InfoKind as Kind;
+
+    use super::*;
+
+    fn shown(index: u32, kind: Option<Kind>) -> Option<Link> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.attributes = vec![LinkAttribute::Address(vec![2, 0, 0, 0, 0, 1])];
+        let info = kind.map(|kind| LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)]));
+        message.attributes.extend(info);
+        parse(RouteNetlinkMessage::NewLink(message))
+    }
+
+    #[test]
+    fn a_nic_is_found_among_the_links_that_share_its_mac() {
+        let stacked = [
+            Kind::MacVlan,
+            Kind::MacVtap,
+            Kind::Vlan,
+            Kind::IpVlan,
+            Kind::IpVtap,
+            Kind::Veth,
+            Kind::Bridge,
+        ];
+        // A real NIC has no kind; the simulator's is a TAP.
+        for nic in [None, Some(Kind::Tun)] {
+            let all = stacked.iter().cloned().map(Some).chain([nic]);
+            let links = Links(
+                all.zip(1..)
+                    .filter_map(|(kind, index)| shown(index, kind))
+                    .collect(),
+            );
+            assert_eq!(links.nic([2, 0, 0, 0, 0, 1]).map(|l| l.index), Some(8));
+        }
+    }
+}
