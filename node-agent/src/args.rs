@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -34,8 +34,8 @@ pub struct RunArgs {
     #[arg(long, env = "NODE_NAME", default_value = "")]
     pub node_name: String,
     /// Address of this node; the source of what the node itself sends to its pods' ENIs.
-    #[arg(long, env = "NODE_IP")]
-    pub node_ip: Option<Ipv4Addr>,
+    #[arg(long, env = "NODE_IP", value_parser = node_address)]
+    pub node_ip: Option<IpAddr>,
     /// Directory with the keys of the ConfigMap eni-config as files.
     #[arg(long, default_value = "/etc/eni")]
     pub config: PathBuf,
@@ -65,6 +65,11 @@ pub struct RunArgs {
 /// An address that a chart can leave out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OptionalAddress(pub Option<SocketAddr>);
+
+/// An address that the datapath can use.
+fn node_address(text: &str) -> Result<IpAddr, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(terway_node_core::address::served(text.parse()?)?)
+}
 
 fn optional_address(text: &str) -> Result<OptionalAddress, std::net::AddrParseError> {
     listen_address(text).map(OptionalAddress)
@@ -101,5 +106,7 @@ mod tests {
         let none = Cli::try_parse_from(["terway-agent", "--metrics="]).unwrap();
         assert_eq!(none.run.metrics, OptionalAddress(None));
         assert!(Cli::try_parse_from(["terway-agent", "--metrics=x"]).is_err());
+        let ipv6 = Cli::try_parse_from(["terway-agent", "--node-ip=fd00::11"]).unwrap_err();
+        assert!(ipv6.to_string().contains("fd00::11 is an IPv6 address"), "{ipv6}");
     }
 }

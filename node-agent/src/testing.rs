@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use kube::runtime::watcher::Event;
 use parking_lot::Mutex;
 use terway_crds::Phase;
+use terway_node_core::carrier::{Carrier, VlanId};
 use terway_process::events::Queue;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,9 @@ use crate::kernel::{Kernel, KernelError, Reconciled};
 use crate::metrics::Metrics;
 use crate::server::{Agent, PodReader};
 use crate::settings::Settings;
-use crate::world::{AllocationView, Nic, NodeView, PodEniView, PodKey, PodView, SharedAddress, SharedPod};
+use crate::world::{
+    AllocationView, AttachedEni, NodeView, PodEniView, PodKey, PodView, SharedAddress, SharedPod,
+};
 
 /// A kernel that remembers.
 #[derive(Default)]
@@ -220,13 +223,13 @@ pub fn view(name: &str, uid: &str) -> PodView {
 }
 
 pub fn trunk(id: &str) -> NodeView {
-    let trunk = Nic {
+    let trunk = AttachedEni {
         eni_id: id.into(),
         mac: [2, 0, 0, 0, 0, 1],
         cidr: "10.0.0.0/24".parse().unwrap(),
     };
     NodeView {
-        trunk: Some(trunk),
+        trunk: Ok(trunk),
         ..Default::default()
     }
 }
@@ -234,7 +237,7 @@ pub fn trunk(id: &str) -> NodeView {
 /// A node with a trunk, on whose ENI this pod has a shared address.
 pub fn sharing(name: &str, uid: &str, ip: &str) -> NodeView {
     let mut node = trunk("eni-t");
-    let nic = Nic {
+    let eni = AttachedEni {
         eni_id: "eni-s".into(),
         mac: [2, 0, 0, 0, 0, 2],
         cidr: "10.0.16.0/22".parse().unwrap(),
@@ -242,26 +245,33 @@ pub fn sharing(name: &str, uid: &str, ip: &str) -> NodeView {
     let ip = ip.parse().unwrap();
     let pod = SharedPod {
         pod_id: key(name).to_string(),
-        address: Ok(SharedAddress { ip, nic }),
+        address: Ok(SharedAddress { ip, eni }),
     };
     node.shared.insert(uid.into(), pod);
     node
+}
+
+/// A member of a trunk.
+pub fn member(trunk: &str, vlan: u16) -> Carrier<String> {
+    Carrier::Member {
+        trunk: trunk.into(),
+        vlan: VlanId::new(vlan).unwrap(),
+    }
 }
 
 /// A PodENI in phase Bind with one address.
 pub fn bound(name: &str, uid: &str) -> PodEniView {
     let allocation = AllocationView {
         eni_id: "eni-9".into(),
-        ipv4: Some("10.0.16.7".parse().unwrap()),
+        ip: Some("10.0.16.7".parse().unwrap()),
         cidr: Some("10.0.16.0/22".parse().unwrap()),
-        vlan: Some(7),
+        carrier: Some(member("eni-t", 7)),
         ..Default::default()
     };
     PodEniView {
         key: key(name),
         pod_uid: uid.into(),
         phase: Phase::Bind,
-        trunk: "eni-t".into(),
         allocations: Ok(vec![allocation]),
         ..Default::default()
     }

@@ -7,6 +7,8 @@
 
 mod counter;
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 pub use counter::Counter;
 
 /// Version of the layouts in this crate. Maps of another version are not reused.
@@ -18,6 +20,9 @@ pub const MAX_ENTRIES: usize = 4096;
 /// [`InterfaceAddress::family`] of an IPv4 address, the number `AF_INET` has.
 pub const FAMILY_IPV4: u8 = 2;
 
+/// [`InterfaceAddress::family`] of an IPv6 address, the number `AF_INET6` has.
+pub const FAMILY_IPV6: u8 = 10;
+
 /// Names of the maps in the object file and below the pin directory.
 pub mod maps {
     /// [`super::TaggedAddress`] to [`super::PopTarget`]: frames a trunk may deliver.
@@ -28,6 +33,8 @@ pub mod maps {
     pub const SOURCE: &str = "POD_SOURCE";
     /// Packets per [`super::Counter`], one value per CPU.
     pub const COUNTERS: &str = "COUNTERS";
+    /// All of them: each is pinned.
+    pub const ALL: [&str; 4] = [POP, PUSH, SOURCE, COUNTERS];
 }
 
 /// Names of the programs in the object file.
@@ -61,6 +68,22 @@ impl InterfaceAddress {
             address: widen(address),
         }
     }
+
+    /// The key of an address.
+    pub const fn new(ifindex: u32, ip: IpAddr) -> Self {
+        let (family, address) = split(ip);
+        Self {
+            ifindex,
+            family,
+            zero: [0; 3],
+            address,
+        }
+    }
+
+    /// The address, unless the family is unknown.
+    pub const fn ip(&self) -> Option<IpAddr> {
+        join(self.family, self.address)
+    }
 }
 
 /// A destination address inside one VLAN of one trunk.
@@ -87,6 +110,23 @@ impl TaggedAddress {
             zero: 0,
             address: widen(address),
         }
+    }
+
+    /// The key of a destination.
+    pub const fn new(ifindex: u32, vlan: u16, ip: IpAddr) -> Self {
+        let (family, address) = split(ip);
+        Self {
+            ifindex,
+            vlan,
+            family,
+            zero: 0,
+            address,
+        }
+    }
+
+    /// The destination, unless the family is unknown.
+    pub const fn ip(&self) -> Option<IpAddr> {
+        join(self.family, self.address)
     }
 }
 
@@ -138,6 +178,21 @@ impl PodHardware {
 #[inline(always)]
 const fn widen(a: [u8; 4]) -> [u8; 16] {
     [a[0], a[1], a[2], a[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
+const fn split(ip: IpAddr) -> (u8, [u8; 16]) {
+    match ip {
+        IpAddr::V4(ip) => (FAMILY_IPV4, widen(ip.octets())),
+        IpAddr::V6(ip) => (FAMILY_IPV6, ip.octets()),
+    }
+}
+
+const fn join(family: u8, a: [u8; 16]) -> Option<IpAddr> {
+    match family {
+        FAMILY_IPV4 => Some(IpAddr::V4(Ipv4Addr::new(a[0], a[1], a[2], a[3]))),
+        FAMILY_IPV6 => Some(IpAddr::V6(Ipv6Addr::from_bits(u128::from_be_bytes(a)))),
+        _ => None,
+    }
 }
 
 #[cfg(feature = "aya")]
@@ -196,5 +251,18 @@ mod tests {
         assert_eq!(key.address, [10, 0, 16, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(key.zero, [0; 3]);
         assert_eq!(key.family, FAMILY_IPV4);
+    }
+
+    #[test]
+    fn a_key_gives_its_address_back_in_either_family() {
+        for text in ["10.0.16.5", "fd00:1::5"] {
+            let ip: IpAddr = text.parse().unwrap();
+            assert_eq!(InterfaceAddress::new(7, ip).ip(), Some(ip));
+            assert_eq!(TaggedAddress::new(7, 100, ip).ip(), Some(ip));
+        }
+        let v4 = InterfaceAddress::ipv4(7, [10, 0, 16, 5]);
+        assert_eq!(InterfaceAddress::new(7, IpAddr::from([10, 0, 16, 5])), v4);
+        let unknown = InterfaceAddress { family: 3, ..v4 };
+        assert_eq!(unknown.ip(), None);
     }
 }

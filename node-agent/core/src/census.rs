@@ -2,17 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::IpAddr,
 };
 
-use ipnet::Ipv4Net;
-
 use crate::{
+    address::single,
     interface::{PodInterface, Sandbox},
     link::Links,
+    object::{LeftFilters, LeftRule, Listed as _, Rule},
     ownership::{FIRST_ENI_TABLE, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
     plan::Step,
-    state::Rule,
+    state::State,
 };
 
 /// All that should be on a node.
@@ -23,7 +23,7 @@ pub struct Census {
     /// Sandboxes that run and of which nothing says what they should be: they are left as they are.
     pub unknown: Vec<Sandbox>,
     /// Addresses of the node's ENIs that no pod has.
-    pub idle: BTreeSet<Ipv4Addr>,
+    pub idle: BTreeSet<IpAddr>,
 }
 
 impl From<Vec<PodInterface>> for Census {
@@ -41,22 +41,22 @@ const NO_PROTOCOL: u8 = 0;
 impl Census {
     /// Rules that upstream's agent has left for addresses that are nobody's, or one of our pods'. There
     /// they would lead the next pod's packets to the ENI of the last.
-    pub fn left_behind(&self, foreign: &BTreeMap<Rule, u8>, wanted: &BTreeSet<Rule>) -> Vec<Rule> {
-        let ours: BTreeSet<Ipv4Addr> = self.interfaces.iter().map(|i| i.ip).collect();
-        let stale = |address: &Ipv4Addr| self.idle.contains(address) || ours.contains(address);
+    pub fn left_behind(&self, foreign: &BTreeMap<Rule, u8>, wanted: &State) -> Vec<Step> {
+        let ours: BTreeSet<IpAddr> = self.interfaces.iter().map(|i| i.ip).collect();
+        let stale = |address: &IpAddr| self.idle.contains(address) || ours.contains(address);
         foreign
             .iter()
             .filter(|(rule, protocol)| {
                 let of_a_pod = upstreams(rule).is_some_and(|address| stale(&address));
-                **protocol == NO_PROTOCOL && of_a_pod && !wanted.contains(*rule)
+                **protocol == NO_PROTOCOL && of_a_pod && wanted.value_of((*rule).clone()).is_none()
             })
-            .map(|(rule, _)| rule.clone())
+            .map(|(rule, _)| Step::Remove(LeftRule(rule.clone()).key()))
             .collect()
     }
 
     /// Host ends of ENIs in upstream's IPvlan datapath that lead to no pod any more, with the filters that
     /// lead there. (What is in a pod goes with its DEL.)
-    pub fn left_links(&self, links: &Links, pods: &BTreeMap<u32, BTreeSet<Ipv4Addr>>) -> Vec<Step> {
+    pub fn left_links(&self, links: &Links, pods: &BTreeMap<u32, BTreeSet<IpAddr>>) -> Vec<Step> {
         let mut steps = Vec::new();
         for slave in links.0.iter().filter(|l| l.is_upstreams_slave()) {
             let routed = pods.get(&slave.index);
@@ -64,7 +64,11 @@ impl Census {
                 continue;
             }
             // The filters first: they send packets there.
-            steps.extend(slave.peer.map(|eni| Step::RemoveLeftFilters { ifindex: eni }));
+            steps.extend(
+                slave
+                    .peer
+                    .map(|eni| Step::Remove(LeftFilters { link: eni }.key())),
+            );
             steps.push(Step::DeleteLinks(vec![(slave.index, slave.name.clone())]));
         }
         steps
@@ -72,14 +76,13 @@ impl Census {
 }
 
 /// The pod's address in a rule of the shape that upstream makes.
-fn upstreams(rule: &Rule) -> Option<Ipv4Addr> {
-    let single = |net: Option<Ipv4Net>| net.filter(|net| net.prefix_len() == 32).map(|net| net.addr());
+fn upstreams(rule: &Rule) -> Option<IpAddr> {
     if rule.oif.is_some() || rule.mark.is_some() {
         return None;
     }
     match (rule.priority, rule.from, rule.to) {
-        (RULE_TO_POD, None, to) if rule.table == MAIN_TABLE => single(to),
-        (RULE_FROM_POD, from, None) if rule.table >= FIRST_ENI_TABLE => single(from),
+        (RULE_TO_POD, None, to) if rule.table == MAIN_TABLE => to.and_then(single),
+        (RULE_FROM_POD, from, None) if rule.table >= FIRST_ENI_TABLE => from.and_then(single),
         _ => None,
     }
 }
@@ -88,6 +91,7 @@ fn upstreams(rule: &Rule) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
     use crate::{
+        address::Family,
         link::{Link, LinkKind},
         testing::{TRUNK, shared, trunk},
     };
@@ -95,20 +99,19 @@ mod tests {
     fn rule(priority: u32, from: Option<&str>, to: Option<&str>, table: u32) -> Rule {
         let net = |text: Option<&str>| text.map(|text| text.parse().unwrap());
         Rule {
-            priority,
             from: net(from),
             to: net(to),
-            table,
-            ..Rule::default()
+            ..Rule::new(Family::V4, priority, table)
         }
     }
 
     fn left(rule: Rule, protocol: u8) -> bool {
         let census = Census {
-            idle: [[10, 0, 16, 200].into()].into(),
+            idle: [IpAddr::from([10, 0, 16, 200])].into(),
             ..vec![shared(1)].into()
         };
-        let wanted = [self::rule(RULE_FROM_POD, Some("10.0.16.1/32"), None, 1003)].into();
+        let mut wanted = State::default();
+        wanted.put(self::rule(RULE_FROM_POD, Some("10.0.16.1/32"), None, 1003), ());
         !census.left_behind(&[(rule, protocol)].into(), &wanted).is_empty()
     }
 
@@ -147,16 +150,16 @@ mod tests {
             ..trunk()
         };
         let census = Census {
-            idle: [[10, 0, 16, 200].into()].into(),
+            idle: [IpAddr::from([10, 0, 16, 200])].into(),
             ..Census::default()
         };
         let steps = |pods: &[[u8; 4]]| {
-            let routed = pods.iter().map(|ip| Ipv4Addr::from(*ip)).collect();
+            let routed = pods.iter().map(|ip| IpAddr::from(*ip)).collect();
             census.left_links(&Links(vec![trunk(), slave.clone()]), &[(9, routed)].into())
         };
         assert_eq!(steps(&[[10, 0, 16, 200], [10, 0, 16, 7]]), [], "a pod still runs");
         let expected = [
-            Step::RemoveLeftFilters { ifindex: TRUNK },
+            Step::Remove(LeftFilters { link: TRUNK }.key()),
             Step::DeleteLinks(vec![(9, slave.name.clone())]),
         ];
         assert_eq!(steps(&[[10, 0, 16, 200]]), expected);

@@ -1,39 +1,41 @@
-//! What the kernel should look like, computed from the pods and from the links there are.
+//! What the kernel should have, computed from the pods and from the links there are.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use terway_ebpf_abi::{InterfaceAddress, PodHardware, PopTarget, PushTag, TaggedAddress};
 
 use crate::{
+    address::{Family, full_prefix},
+    carrier::Carrier,
     interface::{PodInterface, Waiting},
     link::{Link, Links},
+    object::{
+        Address, Entry, Filter, LinkIndex, LinkSetting, Marks, Neighbour, Pop, Push, Route, Rule, Source,
+        Sysctl, filter::Hook,
+    },
     ownership::{self, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
-    program::{FilterAt, Hook, Program, ProgramIds},
-    state::{LinkSetting, NetState, Route, Rule, Sysctl},
+    program::{Program, ProgramIds},
+    state::State,
     symmetric::Symmetric,
 };
 
-/// The address a pod sends everything to; nobody has it, a permanent neighbour entry
-/// leads it to the host's end of the veth.
-pub const POD_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
-
-/// Settings of each host interface: packets between pods and ENIs are forwarded, and come
-/// in by another interface than the main table would answer by.
+/// Settings of each host interface: packets between pods and ENIs are forwarded, and come in by another interface
+/// than the main table would answer by.
 const HOST_SYSCTLS: [(&str, &str); 2] = [("forwarding", "1"), ("rp_filter", "0")];
 
 /// What all pods need alike.
 pub struct Node<'a> {
     pub links: &'a Links,
     pub programs: &'a ProgramIds,
-    /// Whether the kernel has [`Hook::Interface`].
+    /// Whether the kernel has [`Hook::Tcx`].
     pub tcx: bool,
     /// The node's own address: the source of what the host itself sends by an ENI.
-    pub node_ip: Option<Ipv4Addr>,
+    pub node_ip: Option<IpAddr>,
 }
 
 /// The host's side of all pods, and which of them wait for what.
-pub fn host(wants: &[PodInterface], node: &Node<'_>) -> (NetState, Vec<Waiting>) {
-    let mut state = NetState::default();
+pub fn host(wants: &[PodInterface], node: &Node<'_>) -> (State, Vec<Waiting>) {
+    let mut state = State::default();
     let mut waiting = Vec::new();
     host_sysctls(&mut state, node.links);
     for want in wants {
@@ -42,7 +44,7 @@ pub fn host(wants: &[PodInterface], node: &Node<'_>) -> (NetState, Vec<Waiting>)
             continue;
         };
         local(&mut state, want, veth, node);
-        match node.links.nic(want.nic_mac) {
+        match node.links.nic(want.carrier.nic().mac) {
             Some(nic) => through_nic(&mut state, want, veth, nic, node),
             None => waiting.push(Waiting::Nic(want.sandbox.clone())),
         }
@@ -50,159 +52,129 @@ pub fn host(wants: &[PodInterface], node: &Node<'_>) -> (NetState, Vec<Waiting>)
     (state, waiting)
 }
 
-/// The way of what answers a connection that entered by the node's own interface: `gateway` is that of
-/// its default route, if that has one.
-pub fn symmetric(state: &mut NetState, config: &Symmetric, uplink: &Link, gateway: Option<Ipv4Addr>) {
-    state.marking = Some(config.clone());
-    let anywhere = Ipv4Net::default();
-    state.routes.insert(match gateway {
-        Some(gateway) => Route::via(config.table, anywhere, gateway, uplink.index),
-        None => Route::direct(config.table, anywhere, uplink.index),
-    });
-    state.rules.insert(Rule {
-        priority: config.priority,
+/// The way of what answers a connection that entered by the node's own interface. `gateway` is the gateway of that
+/// interface's default route, if the route has one.
+pub fn symmetric(state: &mut State, config: &Symmetric, uplink: &Link, gateway: Option<IpAddr>) {
+    state.put(Marks, config.clone());
+    let family = gateway.map_or(Family::V4, Family::of);
+    let route = match gateway {
+        Some(gateway) => Route::via(config.table, family.anywhere(), gateway, uplink.index),
+        None => Route::direct(config.table, family.anywhere(), uplink.index),
+    };
+    state.put(route, ());
+    let rule = Rule {
         mark: Some((config.mark, config.mask)),
-        table: config.table,
-        ..Rule::default()
-    });
+        ..Rule::new(family, config.priority, config.table)
+    };
+    state.put(rule, ());
 }
 
-fn host_sysctls(state: &mut NetState, links: &Links) {
-    let all = ["all", "default"]
-        .into_iter()
-        .chain(links.0.iter().filter(|l| !l.loopback).map(|l| l.name.as_str()));
-    for interface in all {
+fn host_sysctls(state: &mut State, links: &Links) {
+    let links = links.0.iter().filter(|l| !l.loopback).map(|l| l.name.as_str());
+    for interface in ["all", "default"].into_iter().chain(links) {
         for (name, value) in HOST_SYSCTLS {
-            state.sysctls.insert(
-                Sysctl {
-                    interface: interface.to_owned(),
-                    name,
-                },
-                value.to_owned(),
-            );
+            let key = Sysctl {
+                family: Family::V4,
+                interface: interface.to_owned(),
+                name,
+            };
+            state.put(key, value.to_owned());
         }
     }
 }
 
-/// Between the pod and its node. Sources are checked for every pod: one with a shared address could
-/// borrow the security groups of a member by its address.
-fn local(state: &mut NetState, want: &PodInterface, veth: &Link, node: &Node<'_>) {
-    let pod = Ipv4Net::from(want.ip);
-    state.links.insert(
-        veth.index,
-        LinkSetting {
-            up: true,
-            mtu: want.mtu,
-        },
+/// Between the pod and its node. Sources are checked for every pod: one with a shared address could borrow the
+/// security groups of a member by its address.
+fn local(state: &mut State, want: &PodInterface, veth: &Link, node: &Node<'_>) {
+    let pod = full_prefix(want.ip);
+    let (up, mtu) = (true, want.mtu);
+    state.put(LinkIndex(veth.index), LinkSetting { up, mtu });
+    state.put(
+        Entry::<Source>(InterfaceAddress::new(veth.index, want.ip)),
+        PodHardware::new(ownership::pod_mac(&want.sandbox)),
     );
-    state
-        .sources
-        .insert((veth.index, want.ip), ownership::pod_mac(&want.sandbox));
-    // Two queueing disciplines at that place exclude each other, and the other plugin's comes later.
+    // The bandwidth plugin makes a queueing discipline at the same place, after this one, and two exclude each other.
     let hook = if want.shaped && node.tcx {
-        Hook::Interface
+        Hook::Tcx(veth.index)
     } else {
-        Hook::Clsact
+        Hook::Clsact(veth.index)
     };
-    filter(state, (veth.index, Program::PodSource, hook), node);
-    state.routes.insert(Route::direct(MAIN_TABLE, pod, veth.index));
-    state.rules.insert(Rule {
-        priority: RULE_TO_POD,
-        to: Some(pod),
-        table: MAIN_TABLE,
-        ..Rule::default()
-    });
+    filter(state, hook, Program::PodSource, node);
+    state.put(Route::direct(MAIN_TABLE, pod, veth.index), ());
+    let to_pod = Rule::new(Family::of(want.ip), RULE_TO_POD, MAIN_TABLE);
+    state.put(to_pod.clone().to(pod), ());
     for cidr in &want.host_stack_cidrs {
-        // Addresses the host serves itself are looked up where the host looks, not in the
-        // ENI's table, which would send them into the VPC.
-        let (from, to) = (Some(pod), Some(cidr.trunc()));
-        state.rules.insert(Rule {
-            priority: RULE_TO_POD,
-            from,
-            to,
-            table: MAIN_TABLE,
-            ..Rule::default()
-        });
+        // The host serves these addresses itself. The ENI's table would send the packets into the VPC.
+        state.put(to_pod.clone().from(pod).to(cidr.trunc()), ());
     }
 }
 
 /// Between the pod and the VPC.
-fn through_nic(state: &mut NetState, want: &PodInterface, veth: &Link, nic: &Link, node: &Node<'_>) {
+fn through_nic(state: &mut State, want: &PodInterface, veth: &Link, nic: &Link, node: &Node<'_>) {
     let table = ownership::table_of(nic.index);
-    // Never smaller than it is: other pods and the host use it too.
-    let setting = state.links.entry(nic.index).or_insert(LinkSetting {
-        up: true,
-        mtu: nic.mtu,
-    });
-    setting.mtu = setting.mtu.max(want.mtu);
+    let family = Family::of(want.ip);
+    // Never smaller than it is: other pods and the host use the NIC too.
+    let planned = state.value_of(LinkIndex(nic.index)).map_or(nic.mtu, |s| s.mtu);
+    let (up, mtu) = (true, planned.max(want.mtu));
+    state.put(LinkIndex(nic.index), LinkSetting { up, mtu });
     if let Some(ip) = node.node_ip {
-        state.addresses.insert((nic.index, Ipv4Net::from(ip)));
+        let (link, net) = (nic.index, full_prefix(ip));
+        state.put(Address { link, net }, ());
     }
-    if let Some(vlan) = want.vlan {
-        state.pops.insert((nic.index, vlan, want.ip), veth.index);
-        state.pushes.insert((nic.index, want.ip), (vlan, veth.index));
+    if let Carrier::Member { vlan, .. } = &want.carrier {
+        let vlan = vlan.get();
+        let (accepted, sent) = (
+            TaggedAddress::new(nic.index, vlan, want.ip),
+            InterfaceAddress::new(nic.index, want.ip),
+        );
+        let host_ifindex = veth.index;
+        state.put(Entry::<Pop>(accepted), PopTarget { host_ifindex });
+        state.put(Entry::<Push>(sent), PushTag::new(host_ifindex, vlan));
         for program in [Program::MemberPop, Program::MemberPush] {
-            filter(state, (nic.index, program, Hook::Clsact), node);
+            filter(state, Hook::Clsact(nic.index), program, node);
         }
     }
-    state
-        .routes
-        .insert(Route::via(table, Ipv4Net::default(), want.nic_gateway, nic.index));
-    let from = Some(Ipv4Net::from(want.ip));
-    state.rules.insert(Rule {
-        priority: RULE_FROM_POD,
-        from,
-        table,
-        ..Rule::default()
-    });
-}
-
-fn filter(state: &mut NetState, at: FilterAt, node: &Node<'_>) {
-    // Every program of the object is loaded before anything is planned.
-    let id = node.programs.0.get(&at.1).copied().unwrap_or_default();
-    state.filters.insert(at, id);
-}
-
-/// The pod's side. `ifindex` is the pod's end of the veth, `host_mac` the other end's MAC.
-pub fn pod(want: &PodInterface, ifindex: u32, host_mac: [u8; 6]) -> NetState {
-    let mut state = NetState::default();
-    let own = Ipv4Net::from(want.ip);
-    state.links.insert(
-        ifindex,
-        LinkSetting {
-            up: true,
-            mtu: want.mtu,
-        },
+    state.put(
+        Route::via(table, family.anywhere(), want.carrier.nic().gateway, nic.index),
+        (),
     );
-    state.addresses.insert((ifindex, own));
-    state.neighbours.insert((ifindex, POD_GATEWAY), host_mac);
+    state.put(
+        Rule::new(family, RULE_FROM_POD, table).from(full_prefix(want.ip)),
+        (),
+    );
+}
+
+fn filter(state: &mut State, hook: Hook, program: Program, node: &Node<'_>) {
+    // Every program of the object is loaded before anything is planned.
+    let id = node.programs.0.get(&program).copied().unwrap_or_default();
+    state.put(Filter { hook, program }, id);
+}
+
+/// The pod's side. `link` is the pod's end of the veth, `host_mac` the other end's MAC.
+pub fn pod(want: &PodInterface, link: u32, host_mac: [u8; 6]) -> State {
+    let mut state = State::default();
+    let own = full_prefix(want.ip);
+    let family = Family::of(want.ip);
+    let gateway = family.pod_gateway();
+    let (up, mtu) = (true, want.mtu);
+    state.put(LinkIndex(link), LinkSetting { up, mtu });
+    state.put(Address { link, net: own }, ());
+    state.put(Neighbour { link, ip: gateway }, host_mac);
     for destination in &want.extra_routes {
-        state
-            .routes
-            .insert(Route::via(MAIN_TABLE, destination.trunc(), POD_GATEWAY, ifindex));
+        state.put(Route::via(MAIN_TABLE, destination.trunc(), gateway, link), ());
     }
-    let default = |table| Route::via(table, Ipv4Net::default(), POD_GATEWAY, ifindex);
+    let default = |table| Route::via(table, family.anywhere(), gateway, link);
     if want.default_route {
-        state.routes.insert(default(MAIN_TABLE));
-    } else {
-        // An additional interface: what is sent in its name leaves by it, though the
-        // pod's default route is another's.
-        let table = ownership::table_of(ifindex);
-        let base = Rule {
-            priority: RULE_TO_POD,
-            table,
-            ..Rule::default()
-        };
-        state.routes.insert(default(table));
-        state.rules.insert(Rule {
-            from: Some(own),
-            ..base.clone()
-        });
-        state.rules.insert(Rule {
-            oif: Some(want.sandbox.ifname.clone()),
-            ..base
-        });
+        state.put(default(MAIN_TABLE), ());
+        return state;
     }
+    // An additional interface: what is sent in its name leaves by it, though the pod's default route is another's.
+    let table = ownership::table_of(link);
+    let rule = Rule::new(family, RULE_TO_POD, table);
+    state.put(default(table), ());
+    state.put(rule.clone().from(own), ());
+    let oif = Some(want.sandbox.ifname.clone());
+    state.put(Rule { oif, ..rule }, ());
     state
 }
 

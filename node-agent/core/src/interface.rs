@@ -1,10 +1,13 @@
 //! A pod's interface: what the datapath is asked for, and what it answers.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
-use crate::ownership;
+use crate::{
+    carrier::{Carrier, NicLink},
+    ownership,
+};
 
 /// One interface of one pod sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,21 +35,15 @@ pub struct PodInterface {
     pub sandbox: Sandbox,
     pub namespace: String,
     pub pod_name: String,
-    pub ip: Ipv4Addr,
-    /// VLAN id, 1 to 4094, where the address is that of a member ENI and the NIC is its trunk.
-    /// `None`: the address is one of the NIC's own, and routing alone leads there.
-    pub vlan: Option<u16>,
-    /// MAC of the NIC, by which it is found.
-    pub nic_mac: [u8; 6],
-    /// Gateway of the NIC's vSwitch.
-    pub nic_gateway: Ipv4Addr,
+    pub ip: IpAddr,
+    pub carrier: Carrier<NicLink>,
     /// Bytes.
     pub mtu: u32,
     /// Whether the pod's default route goes by this interface.
     pub default_route: bool,
-    pub extra_routes: Vec<Ipv4Net>,
+    pub extra_routes: Vec<IpNet>,
     /// Destinations the host's own routing decides about, not the ENI's table.
-    pub host_stack_cidrs: Vec<Ipv4Net>,
+    pub host_stack_cidrs: Vec<IpNet>,
     /// Whether a plugin of the chain may limit what the pod sends: it does that with a queueing discipline
     /// of its own on the host's end, and the check of sources must leave room for that.
     pub shaped: bool,

@@ -4,7 +4,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use crate::{interface::Sandbox, program::Program, state::Rule};
+use crate::{interface::Sandbox, object::Rule, program::Program};
 
 /// Route protocol number of our routes and rules (`ip route` and `ip rule` show it).
 pub const PROTOCOL: u8 = 84;
@@ -21,7 +21,10 @@ pub const FILTER_HANDLE: u32 = 0x007e_77a1;
 pub const FIRST_ENI_TABLE: u32 = 1000;
 /// Group of links that are about to be deleted together.
 pub const GROUP_OF_THE_LEAVING: u32 = 0x007e_77a1;
-const HOST_PREFIX: &str = "cali";
+/// Name that a pod's first interface has in the pod, and an allocation without a name means.
+pub const FIRST_INTERFACE: &str = "eth0";
+/// Hosts' ends of pods' veths begin like this. So do those of upstream's agent.
+pub const HOST_PREFIX: &str = "cali";
 const TEMPORARY_PREFIX: &str = "twt";
 const ALIAS_MARK: &str = "terway";
 
@@ -74,7 +77,7 @@ pub fn owns_route(protocol: u8) -> bool {
 /// interface is named after the pod alone, others after the interface too.
 pub fn host_ifname(namespace: &str, pod: &str, ifname: &str) -> String {
     let mut identity = format!("{namespace}.{pod}");
-    if ifname != "eth0" {
+    if ifname != FIRST_INTERFACE {
         identity.push_str(ifname);
     }
     format!("{HOST_PREFIX}{}", hex(&Sha1::digest(identity.as_bytes()), 11))

@@ -1,14 +1,15 @@
 //! Which objects an act is about: what leaves with a sandbox, what nobody wants any more,
 //! and what an older list of members cannot know yet. Decisions only.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
     census::Census,
     interface::{PodInterface, Sandbox},
     link::Links,
+    object::{Entry, Focus, Route, Source},
     ownership,
-    state::{Focus, NetState},
+    state::State,
 };
 
 /// An ADD or DEL that a `desired` computed earlier cannot know of.
@@ -39,20 +40,23 @@ impl Recent {
 /// What goes with host veths, and with those that went before without a word (their
 /// namespace died): their addresses, unless a living veth has them too, as the next
 /// sandbox of a pod with a fixed address does.
-pub fn leaving(veths: &BTreeSet<u32>, links: &Links, seen: &NetState) -> Focus {
+pub fn leaving(veths: &BTreeSet<u32>, links: &Links, seen: &State) -> Focus {
     let lives = |index: &u32| !veths.contains(index) && links.indexed(*index).is_some();
-    let (living, dead): (Vec<_>, Vec<_>) = seen.sources.keys().copied().partition(|(i, _)| lives(i));
-    let mut claimed: BTreeSet<Ipv4Addr> = living.into_iter().map(|(_, ip)| ip).collect();
+    let mut claimed: BTreeSet<IpAddr> = BTreeSet::new();
     let mut focus = Focus::default();
     focus.veths.extend(veths);
-    for (index, ip) in dead {
-        focus.veths.insert(index);
-        focus.addresses.insert(ip);
+    for (Entry(source), _) in seen.of::<Entry<Source>>() {
+        if lives(&source.ifindex) {
+            claimed.extend(source.ip());
+        } else {
+            focus.veths.insert(source.ifindex);
+            focus.addresses.extend(source.ip());
+        }
     }
-    for route in &seen.routes {
-        if veths.contains(&route.ifindex) {
+    for (route, ()) in seen.of::<Route>() {
+        if veths.contains(&route.link) {
             focus.addresses.insert(route.destination.addr());
-        } else if links.indexed(route.ifindex).is_some_and(|l| l.owner().is_some()) {
+        } else if links.indexed(route.link).is_some_and(|l| l.owner().is_some()) {
             claimed.insert(route.destination.addr());
         }
     }
@@ -75,14 +79,14 @@ pub fn current(asked: Census, recent: &[Recent]) -> Census {
 }
 
 /// The sandboxes of which nothing says what they should be: their veths, and what is routed to them.
-pub fn unknown(census: &Census, links: &Links, seen: &NetState) -> Focus {
+pub fn unknown(census: &Census, links: &Links, seen: &State) -> Focus {
     let veths = census.unknown.iter().filter_map(|s| links.of(s)).map(|l| l.index);
     let mut focus = Focus {
         veths: veths.collect(),
         ..Focus::default()
     };
-    let routed = seen.routes.iter().filter(|r| focus.veths.contains(&r.ifindex));
-    focus.addresses = routed.map(|r| r.destination.addr()).collect();
+    let routed = seen.of::<Route>().filter(|(r, ())| focus.veths.contains(&r.link));
+    focus.addresses = routed.map(|(r, ())| r.destination.addr()).collect();
     focus
 }
 

@@ -1,6 +1,9 @@
 //! Values for the tests of the decisions.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::{
+    carrier::{Carrier, NicLink, VlanId},
     interface::{PodInterface, Sandbox},
     link::{Link, LinkKind, Links},
     ownership,
@@ -8,6 +11,19 @@ use crate::{
 
 pub const TRUNK_MAC: [u8; 6] = [0, 0x16, 0x3e, 0, 0, 1];
 pub const TRUNK: u32 = 3;
+const NIC: NicLink = NicLink {
+    mac: TRUNK_MAC,
+    gateway: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 253)),
+};
+
+/// The same pod with another gateway of its NIC's vSwitch.
+pub fn moved(pod: PodInterface) -> PodInterface {
+    let gateway = IpAddr::from([10, 0, 0, 125]);
+    PodInterface {
+        carrier: pod.carrier.clone().map(|nic| NicLink { gateway, ..nic }),
+        ..pod
+    }
+}
 
 /// Pod `number`: address 10.0.16.`number`, VLAN 100 + `number`, host veth 10 + `number`.
 pub fn member(number: u8) -> PodInterface {
@@ -20,10 +36,11 @@ pub fn member(number: u8) -> PodInterface {
         },
         namespace: "default".into(),
         pod_name: format!("web-{number}"),
-        ip: [10, 0, 16, number].into(),
-        vlan: Some(100 + u16::from(number)),
-        nic_mac: TRUNK_MAC,
-        nic_gateway: [10, 0, 0, 253].into(),
+        ip: IpAddr::from([10, 0, 16, number]),
+        carrier: Carrier::Member {
+            trunk: NIC,
+            vlan: VlanId::new(100 + u16::from(number)).unwrap(),
+        },
         mtu: 1500,
         default_route: true,
         extra_routes: Vec::new(),
@@ -35,7 +52,7 @@ pub fn member(number: u8) -> PodInterface {
 /// The same pod with one of the NIC's own addresses.
 pub fn shared(number: u8) -> PodInterface {
     PodInterface {
-        vlan: None,
+        carrier: Carrier::Shared { nic: NIC },
         ..member(number)
     }
 }
@@ -56,7 +73,10 @@ pub fn trunk() -> Link {
 }
 
 pub fn veth(member: &PodInterface) -> Link {
-    let number = member.ip.octets()[3];
+    let IpAddr::V4(ip) = member.ip else {
+        panic!("pods of these tests have IPv4 addresses");
+    };
+    let number = ip.octets()[3];
     Link {
         index: 10 + u32::from(number),
         name: ownership::host_ifname(&member.namespace, &member.pod_name, &member.sandbox.ifname),

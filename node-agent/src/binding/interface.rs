@@ -1,17 +1,17 @@
 //! From a binding to what the datapath is asked for, and to what the runtime is told.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use terway_cni_protocol::{Address, Attachment, Cidr, Interface, Network, Route};
 
+use terway_node_core::{
+    address::{Family, full_prefix, vswitch_gateway},
+    carrier::NicLink,
+    interface::{PodInterface, Realised, Sandbox},
+};
+
 use super::{Binding, BoundInterface};
-use crate::datapath::{PodInterface, Realised, Sandbox};
 use crate::settings::Settings;
 use crate::world::PodKey;
-
-/// The next hop inside every pod: answered by the host's end of the veth.
-const LINK_LOCAL_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 
 /// The interfaces of a sandbox, as the datapath is asked for them, the runtime's first.
 pub fn interfaces(
@@ -39,9 +39,10 @@ pub fn interfaces(
             namespace: pod.namespace.clone(),
             pod_name: pod.name.clone(),
             ip: interface.ip,
-            vlan: interface.vlan,
-            nic_mac: binding.nic.mac,
-            nic_gateway: gateway(binding.nic.cidr),
+            carrier: interface.carrier.clone().map(|eni| NicLink {
+                mac: eni.mac,
+                gateway: vswitch_gateway(eni.cidr),
+            }),
             mtu: settings.mtu,
             default_route: interface.default_route,
             extra_routes,
@@ -52,16 +53,12 @@ pub fn interfaces(
     binding.interfaces.iter().map(want).collect()
 }
 
-/// The gateway of a vSwitch: the third-last address of its CIDR, by the cloud's rule.
-fn gateway(cidr: Ipv4Net) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(cidr.broadcast()).saturating_sub(2))
-}
-
 /// What the runtime is told about the interfaces that were made.
 pub fn network(made: &[(PodInterface, Realised)]) -> Network {
     let mut network = Network::default();
-    let gateway = Some(IpAddr::V4(LINK_LOCAL_GATEWAY));
     for (want, realised) in made {
+        let family = Family::of(want.ip);
+        let gateway = Some(family.pod_gateway());
         let interface = |name: &str, mac: [u8; 6], in_sandbox| Interface {
             name: name.to_owned(),
             mac: mac_text(mac),
@@ -75,25 +72,26 @@ pub fn network(made: &[(PodInterface, Realised)]) -> Network {
             .interfaces
             .push(interface(&want.sandbox.ifname, realised.pod_mac, true));
         network.addresses.push(Address {
-            address: Cidr {
-                address: want.ip.into(),
-                prefix: 32,
-            },
+            address: cidr(full_prefix(want.ip)),
             gateway,
             interface: network.interfaces.len() - 1,
         });
-        let default = want.default_route.then(Ipv4Net::default);
-        network
-            .routes
-            .extend(default.iter().chain(&want.extra_routes).map(|dst| Route {
-                dst: Cidr {
-                    address: dst.addr().into(),
-                    prefix: dst.prefix_len(),
-                },
-                gateway,
-            }));
+        let default = want.default_route.then(|| family.anywhere());
+        let destinations = default.iter().chain(&want.extra_routes);
+        network.routes.extend(destinations.map(|destination| Route {
+            dst: cidr(*destination),
+            gateway,
+        }));
     }
     network
+}
+
+/// A network as the runtime is told of it.
+pub fn cidr(net: IpNet) -> Cidr {
+    Cidr {
+        address: net.addr(),
+        prefix: net.prefix_len(),
+    }
 }
 
 fn mac_text(mac: [u8; 6]) -> String {

@@ -8,24 +8,22 @@ mod reason;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use terway_crds::Phase;
+use terway_node_core::{carrier::Carrier, ownership::FIRST_INTERFACE};
 
-use crate::world::{AllocationView, Nic, NodeView, PodEniView, PodKey, PodView, SharedAddress, State};
+use crate::world::{
+    AllocationView, AttachedEni, NodeView, PodEniView, PodKey, PodView, SharedAddress, State, Unusable,
+};
 
-pub use interface::{interfaces, network};
+pub use interface::{cidr, interfaces, network};
 pub use reason::{Refusal, Wait};
-
-/// Name of the interface that an allocation without one means.
-const FIRST_INTERFACE: &str = "eth0";
 
 /// A pod's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The ENI that carries it: the trunk of its members, or the shared ENI that its address is of.
-    pub nic: Nic,
     /// Its interfaces; the first is the one that the runtime names.
     pub interfaces: Vec<BoundInterface>,
     /// Whether a plugin of the chain may limit what the pod sends.
@@ -38,13 +36,13 @@ pub struct BoundInterface {
     /// Name in the pod; none for the one that the runtime names.
     pub name: Option<String>,
     /// The address.
-    pub ip: Ipv4Addr,
-    /// VLAN id on the trunk; none for an address of the NIC itself.
-    pub vlan: Option<u16>,
+    pub ip: IpAddr,
+    /// What carries the address.
+    pub carrier: Carrier<AttachedEni>,
     /// Whether the pod's default route leaves by it. Exactly one interface has it.
     pub default_route: bool,
     /// Further destinations reached through it.
-    pub extra_routes: Vec<Ipv4Net>,
+    pub extra_routes: Vec<IpNet>,
 }
 
 /// What is to be done for a pod now.
@@ -115,11 +113,12 @@ pub fn of_running(uid: &str, state: &State) -> Option<(PodKey, Binding)> {
 /// The network of a pod with a shared address.
 fn of_shared(address: &SharedAddress, shaped: bool) -> Binding {
     Binding {
-        nic: address.nic.clone(),
         interfaces: vec![BoundInterface {
             name: None,
             ip: address.ip,
-            vlan: None,
+            carrier: Carrier::Shared {
+                nic: address.eni.clone(),
+            },
             default_route: true,
             extra_routes: Vec::new(),
         }],
@@ -137,7 +136,7 @@ fn shared(pod: &PodView, node: Option<&NodeView>) -> Decision {
             // It may only not be attached yet.
             Err(why) => Decision::Wait(Wait::NoAddress {
                 pod: key,
-                why: vec![why.clone()],
+                why: vec![why.to_string()],
             }),
         },
         (None, _) if pod.deleting => Decision::Refuse(Refusal::PodDeleting { pod: key }),
@@ -182,83 +181,83 @@ fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>, shaped: bool) -> De
             });
         }
     };
-    if pod_eni.trunk.is_empty() {
-        return Decision::Refuse(Refusal::NotAMember { pod });
-    }
-    let trunk = match node {
-        None => return Decision::Wait(Wait::NoNode),
-        Some(NodeView {
-            trunk: None,
-            trunk_missing,
-            ..
-        }) => {
-            return Decision::Wait(Wait::NoTrunk {
-                why: trunk_missing.clone(),
-            });
-        }
-        Some(NodeView {
-            trunk: Some(trunk), ..
-        }) => trunk,
+    let trunk = match trunk_of(pod, allocations, node) {
+        Ok(trunk) => trunk,
+        Err(instead) => return instead,
     };
-    if trunk.eni_id != pod_eni.trunk {
-        let (has, wants) = (trunk.eni_id.clone(), pod_eni.trunk.clone());
-        return Decision::Wait(Wait::OtherTrunk { pod, has, wants });
-    }
-    match of_members(allocations) {
-        Ok(interfaces) => Decision::Ready(Binding {
-            nic: trunk.clone(),
-            interfaces,
-            shaped,
-        }),
+    let pod = pod_eni.key.clone();
+    match of_members(allocations, trunk) {
+        Ok(interfaces) => Decision::Ready(Binding { interfaces, shaped }),
         Err(why) => Decision::Wait(Wait::Unusable { pod, why }),
     }
 }
 
-fn of_members(allocations: &[AllocationView]) -> Result<Vec<BoundInterface>, String> {
-    let mut interfaces = allocations.iter().map(of_member).collect::<Result<Vec<_>, _>>()?;
+/// This node's trunk, if it carries the allocations. A whole NIC is refused here, and nowhere else.
+fn trunk_of<'a>(
+    pod: PodKey,
+    allocations: &[AllocationView],
+    node: Option<&'a NodeView>,
+) -> Result<&'a AttachedEni, Decision> {
+    let carriers = || {
+        allocations
+            .iter()
+            .filter_map(|allocation| allocation.carrier.as_ref())
+    };
+    if carriers().any(|carrier| matches!(carrier, Carrier::Whole { .. })) {
+        return Err(Decision::Refuse(Refusal::WholeNic { pod }));
+    }
+    let node = node.ok_or(Decision::Wait(Wait::NoNode))?;
+    let trunk = node.trunk.as_ref();
+    let trunk = trunk.map_err(|why| Decision::Wait(Wait::NoTrunk { why: why.clone() }))?;
+    match carriers().find(|carrier| *carrier.nic() != trunk.eni_id) {
+        Some(other) => Err(Decision::Wait(Wait::OtherTrunk {
+            pod,
+            has: trunk.eni_id.clone(),
+            wants: other.nic().clone(),
+        })),
+        None => Ok(trunk),
+    }
+}
+
+fn of_members(allocations: &[AllocationView], trunk: &AttachedEni) -> Result<Vec<BoundInterface>, Unusable> {
+    let interfaces = allocations.iter().map(|allocation| of_member(allocation, trunk));
+    let mut interfaces = interfaces.collect::<Result<Vec<_>, _>>()?;
     let Some(first) = interfaces.iter().position(|interface| interface.name.is_none()) else {
-        return Err(format!("no allocation is for {FIRST_INTERFACE}"));
+        return Err(Unusable::NoFirstInterface {
+            name: FIRST_INTERFACE,
+        });
     };
     interfaces.swap(0, first);
-    let mut names: Vec<_> = interfaces
-        .iter()
-        .map(|interface| interface.name.as_deref())
-        .collect();
+    let names = interfaces.iter().map(|interface| interface.name.as_deref());
+    let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err("two allocations are for the same interface".to_owned());
+        return Err(Unusable::SameInterface);
     }
-    match interfaces
-        .iter()
-        .filter(|interface| interface.default_route)
-        .count()
-    {
+    let default_routes = interfaces.iter().filter(|interface| interface.default_route);
+    match default_routes.count() {
         0 => interfaces[0].default_route = true,
         1 => {}
-        _ => return Err("more than one allocation has the default route".to_owned()),
+        _ => return Err(Unusable::SeveralDefaultRoutes),
     }
     Ok(interfaces)
 }
 
-fn of_member(allocation: &AllocationView) -> Result<BoundInterface, String> {
-    let missing = |what: &str| format!("the allocation of ENI {:?} has no {what}", allocation.eni_id);
+fn of_member(allocation: &AllocationView, trunk: &AttachedEni) -> Result<BoundInterface, Unusable> {
+    let eni = || allocation.eni_id.clone();
+    let missing = |what| Unusable::Incomplete { eni: eni(), what };
     let cidr = allocation.cidr.ok_or_else(|| missing("ipv4CIDR"))?;
-    let ip = allocation.ipv4.ok_or_else(|| missing("ipv4"))?;
+    let ip = allocation.ip.ok_or_else(|| missing("ipv4"))?;
     if !cidr.contains(&ip) {
-        return Err(format!(
-            "the address {ip} of ENI {} is not in {cidr}",
-            allocation.eni_id
-        ));
+        return Err(Unusable::OutsideCidr { eni: eni(), ip, cidr });
     }
+    let carrier = allocation.carrier.clone();
+    let carrier = carrier.ok_or_else(|| missing("VLAN id in status.eniInfos"))?;
     let named = !matches!(allocation.interface.as_str(), "" | FIRST_INTERFACE);
     Ok(BoundInterface {
         name: named.then(|| allocation.interface.clone()),
         ip,
-        vlan: Some(
-            allocation
-                .vlan
-                .ok_or_else(|| missing("VLAN id in status.eniInfos"))?,
-        ),
+        carrier: carrier.map(|_| trunk.clone()),
         default_route: allocation.default_route,
         extra_routes: allocation.extra_routes.clone(),
     })

@@ -5,9 +5,9 @@ use std::fmt;
 
 use terway_crds::Phase;
 
-use crate::world::PodKey;
+use crate::world::{NoTrunk, PodKey, Unusable};
 
-/// What is waited for.
+/// What an ADD waits for. `message` is what the control plane says about the wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// The watches have not delivered their first lists.
@@ -19,51 +19,38 @@ pub enum Wait {
     NotInOrder,
     /// The pod is not known here yet.
     NoPod {
-        /// The pod.
         pod: PodKey,
     },
     /// The control plane has not made the PodENI.
     NoPodEni {
-        /// The pod.
         pod: PodKey,
     },
     /// The PodENI is for another pod of the same name.
     OtherUid {
-        /// The pod.
         pod: PodKey,
         /// The UID it is for.
         uid: String,
-        /// Its phase.
         phase: Phase,
-        /// The control plane's words.
         message: String,
     },
     /// The PodENI is being deleted; another one follows.
     Deleting {
-        /// The pod.
         pod: PodKey,
-        /// The control plane's words.
         message: String,
     },
     /// The PodENI is not in phase Bind.
     Phase {
-        /// The pod.
         pod: PodKey,
-        /// Its phase.
         phase: Phase,
-        /// The control plane's words.
         message: String,
     },
     /// The PodENI says something that cannot be realised.
     Unusable {
-        /// The pod.
         pod: PodKey,
-        /// What.
-        why: String,
+        why: Unusable,
     },
     /// The control plane has not bound an address of a shared ENI to the pod.
     NoAddress {
-        /// The pod.
         pod: PodKey,
         /// What keeps it, as far as the Node object tells.
         why: Vec<String>,
@@ -72,12 +59,10 @@ pub enum Wait {
     NoNode,
     /// This node has no attached trunk.
     NoTrunk {
-        /// Why, as far as known.
-        why: String,
+        why: NoTrunk,
     },
     /// The ENIs are members of another trunk than this node's.
     OtherTrunk {
-        /// The pod.
         pod: PodKey,
         /// This node's trunk.
         has: String,
@@ -156,31 +141,25 @@ impl fmt::Display for Wait {
 pub enum Refusal {
     /// The pod has no ENI of its own, and this node can have none to share.
     NoSharedEni {
-        /// The pod.
         pod: PodKey,
-        /// Why.
         why: String,
     },
     /// The pod is labelled to be left alone, and still asks for a network.
     Ignored {
-        /// The pod.
         pod: PodKey,
     },
     /// The pod is being deleted.
     PodDeleting {
-        /// The pod.
         pod: PodKey,
     },
     /// The pod that the sandbox is for does not exist any more.
     PodGone {
-        /// The pod.
         pod: PodKey,
         /// The UID that the runtime named, if it did.
         uid: Option<String>,
     },
-    /// The PodENI has an ENI of another kind than trunk members.
-    NotAMember {
-        /// The pod.
+    /// The PodENI has an ENI that is the pod's alone.
+    WholeNic {
         pod: PodKey,
     },
 }
@@ -205,7 +184,7 @@ impl fmt::Display for Refusal {
                 write!(f, "pod {pod} with UID {uid} does not exist any more")
             }
             Refusal::PodGone { pod, uid: None } => write!(f, "pod {pod} does not exist"),
-            Refusal::NotAMember { pod } => write!(
+            Refusal::WholeNic { pod } => write!(
                 f,
                 "PodENI {pod} has an ENI of its own (eniType ENI), and exclusive ENIs are not available yet: \
                  use eniType Trunk or Default in its PodNetworking"

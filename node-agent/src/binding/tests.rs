@@ -2,12 +2,14 @@
 
 use terway_cni_protocol::Attachment;
 use terway_crds::Phase;
+use terway_crds::node::NicStatus;
+use terway_node_core::carrier::{Carrier, VlanId};
 
 use super::{Decision, Refusal, Wait, decide, existing, interfaces, network};
 use crate::datapath::Realised;
 use crate::settings::Settings;
-use crate::testing::sharing;
-use crate::world::{AllocationView, Nic, NodeView, PodEniView, PodKey, PodView};
+use crate::testing::{member, sharing};
+use crate::world::{AllocationView, AttachedEni, NoTrunk, NodeView, PodEniView, PodKey, PodView, Unusable};
 
 fn pod() -> PodView {
     PodView {
@@ -21,9 +23,9 @@ fn pod() -> PodView {
 fn allocation() -> AllocationView {
     AllocationView {
         eni_id: "eni-9".into(),
-        ipv4: Some("10.0.16.7".parse().unwrap()),
+        ip: Some("10.0.16.7".parse().unwrap()),
         cidr: Some("10.0.16.0/22".parse().unwrap()),
-        vlan: Some(7),
+        carrier: Some(member("eni-t", 7)),
         ..Default::default()
     }
 }
@@ -33,20 +35,31 @@ fn pod_eni() -> PodEniView {
         key: PodKey::new("shop", "db-0"),
         pod_uid: "u-1".into(),
         phase: Phase::Bind,
-        trunk: "eni-t".into(),
         allocations: Ok(vec![allocation()]),
         ..Default::default()
     }
 }
 
+/// The same with its ENI carried in another way.
+fn carried_by(carrier: Carrier<String>) -> PodEniView {
+    let allocation = AllocationView {
+        carrier: Some(carrier),
+        ..allocation()
+    };
+    PodEniView {
+        allocations: Ok(vec![allocation]),
+        ..pod_eni()
+    }
+}
+
 fn node() -> NodeView {
-    let trunk = Nic {
+    let trunk = AttachedEni {
         eni_id: "eni-t".into(),
         mac: [2, 0, 0, 0, 0, 1],
         cidr: "10.0.0.0/24".parse().unwrap(),
     };
     NodeView {
-        trunk: Some(trunk),
+        trunk: Ok(trunk),
         ..Default::default()
     }
 }
@@ -73,8 +86,12 @@ fn a_bound_pod_eni_is_realised() {
     assert_eq!(binding.interfaces.len(), 1);
     let interface = &binding.interfaces[0];
     assert_eq!(
-        (interface.name.as_deref(), interface.vlan, interface.default_route),
-        (None, Some(7), true)
+        (
+            interface.name.as_deref(),
+            interface.carrier.vlan(),
+            interface.default_route
+        ),
+        (None, VlanId::new(7), true)
     );
 
     let attachment = Attachment {
@@ -84,7 +101,7 @@ fn a_bound_pod_eni_is_realised() {
     let wants = interfaces(&binding, &pod().key, "u-1", &attachment, &Settings::default());
     assert_eq!(wants[0].sandbox.ifname, "eth0");
     assert_eq!(
-        wants[0].nic_gateway.to_string(),
+        wants[0].carrier.nic().gateway.to_string(),
         "10.0.0.253",
         "third-last of the trunk's vSwitch"
     );
@@ -162,18 +179,14 @@ fn a_pod_eni_that_is_being_deleted_is_not_served_but_keeps_what_runs() {
 
 #[test]
 fn the_trunk_must_be_this_nodes() {
-    let elsewhere = PodEniView {
-        trunk: "eni-other".into(),
-        ..pod_eni()
-    };
+    let elsewhere = carried_by(member("eni-other", 7));
     assert!(matches!(
         wait(decide(&pod(), Some(&elsewhere), Some(&node()))),
         Wait::OtherTrunk { .. }
     ));
     assert_eq!(wait(decide(&pod(), Some(&pod_eni()), None)), Wait::NoNode);
     let bare = NodeView {
-        trunk: None,
-        trunk_missing: "CreateTrunk is under way".into(),
+        trunk: Err(NoTrunk::UnderWay(vec!["CreateTrunk is under way".into()])),
         ..node()
     };
     let text = wait(decide(&pod(), Some(&pod_eni()), Some(&bare))).to_string();
@@ -197,11 +210,11 @@ fn a_pod_without_an_eni_of_its_own_gets_the_address_bound_to_its_uid() {
     let wants = interfaces(&binding, &plain.key, "u-1", &attachment, &Settings::default());
     assert_eq!(wants.len(), 1);
     assert_eq!(
-        (wants[0].ip.to_string().as_str(), wants[0].vlan),
+        (wants[0].ip.to_string().as_str(), wants[0].carrier.vlan()),
         ("10.0.16.9", None)
     );
     assert_eq!(
-        wants[0].nic_gateway.to_string(),
+        wants[0].carrier.nic().gateway.to_string(),
         "10.0.19.253",
         "of the shared ENI's vSwitch"
     );
@@ -240,7 +253,10 @@ fn a_wait_for_a_shared_address_says_what_keeps_it() {
         "{text}"
     );
     let mut attaching = sharing("db-0", "u-1", "10.0.16.9");
-    attaching.shared.get_mut("u-1").unwrap().address = Err("ENI eni-s is Attaching".into());
+    attaching.shared.get_mut("u-1").unwrap().address = Err(Unusable::NotAttached {
+        eni: "eni-s".into(),
+        status: NicStatus::Attaching,
+    });
     let text = wait(decide(&plain, None, Some(&attaching))).to_string();
     assert!(text.ends_with("ENI eni-s is Attaching"), "{text}");
 }
@@ -274,14 +290,9 @@ fn a_pod_without_a_network_to_come_is_refused_at_once() {
         refusal(decide(&going, None, Some(&node()))),
         Refusal::PodDeleting { .. }
     ));
-    let whole = PodEniView {
-        trunk: String::new(),
-        ..pod_eni()
-    };
-    assert!(matches!(
-        refusal(decide(&pod(), Some(&whole), Some(&node()))),
-        Refusal::NotAMember { .. }
-    ));
+    let whole = carried_by(Carrier::Whole { nic: "eni-9".into() });
+    let text = refusal(decide(&pod(), Some(&whole), Some(&node()))).to_string();
+    assert!(text.contains("exclusive ENIs are not available yet"), "{text}");
 }
 
 #[test]
@@ -345,10 +356,10 @@ fn contradictions_are_waited_out_with_their_reason() {
         allocation
     };
     assert!(unusable(vec![]).contains("no allocation is for eth0"));
-    assert!(unusable(vec![with(|a| a.vlan = None)]).contains("VLAN id"));
-    assert!(unusable(vec![with(|a| a.ipv4 = None)]).contains("no ipv4"));
+    assert!(unusable(vec![with(|a| a.carrier = None)]).contains("VLAN id"));
+    assert!(unusable(vec![with(|a| a.ip = None)]).contains("no ipv4"));
     assert!(
-        unusable(vec![with(|a| a.ipv4 = Some("10.9.9.9".parse().unwrap()))]).contains("not in 10.0.16.0/22")
+        unusable(vec![with(|a| a.ip = Some("10.9.9.9".parse().unwrap()))]).contains("not in 10.0.16.0/22")
     );
     assert!(unusable(vec![allocation(), allocation()]).contains("same interface"));
     let default = |name: &'static str| AllocationView {
@@ -358,7 +369,10 @@ fn contradictions_are_waited_out_with_their_reason() {
     };
     assert!(unusable(vec![default("eth0"), default("eth1")]).contains("default route"));
     let unreadable = PodEniView {
-        allocations: Err("ipv4 \"x\" cannot be parsed".into()),
+        allocations: Err(Unusable::Unparsable {
+            key: "ipv4",
+            text: "x".into(),
+        }),
         ..pod_eni()
     };
     assert!(

@@ -1,5 +1,5 @@
-//! Sandboxes that go at the same time go together: the kernel takes some 20 ms to be rid of a link, and no longer
-//! for many at once. So a node that is drained does not wait for its pods one after the other.
+//! Sandboxes that go at the same time are removed together. The kernel takes some 20 ms to remove a link, and the same
+//! time for many links in one act: a node that is drained does not wait for its pods one after the other.
 
 use std::{fmt, mem, slice, sync::Arc};
 
@@ -12,11 +12,12 @@ use super::{
     worker::Worker,
 };
 
-type Answer = oneshot::Sender<Result<(), DatapathError>>;
+/// Tells the caller what became of its sandbox.
+type Caller = oneshot::Sender<Result<(), DatapathError>>;
 
-/// Those that wait for the thread to have time for them; clones share it.
+/// The sandboxes that wait until the thread has time for them; clones share the list.
 #[derive(Clone, Default)]
-pub struct Departures(Arc<Mutex<Vec<(Departure, Answer)>>>);
+pub struct Departures(Arc<Mutex<Vec<(Departure, Caller)>>>);
 
 impl fmt::Debug for Departures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,28 +26,29 @@ impl fmt::Debug for Departures {
 }
 
 impl Departures {
-    /// Removes a sandbox together with all that are asked for until its turn comes.
+    /// Removes a sandbox, together with all others whose removal is asked for until the thread has time.
     pub async fn delete(&self, worker: &Worker, departure: Departure) -> Result<(), DatapathError> {
-        let (answer, answered) = oneshot::channel();
-        self.0.lock().push((departure, answer));
+        let (caller, answered) = oneshot::channel();
+        self.0.lock().push((departure, caller));
         let waiting = self.clone();
-        // Each asks for a turn; the first one's does the work of those behind it too.
+        // Every caller queues a job. The first job removes the sandboxes of all callers that wait by then.
         worker.run(move |engine| waiting.carry_out(engine)).await?;
         answered.await.map_err(|_| DatapathError::Stopped)?
     }
 
     fn carry_out(&self, engine: &mut Engine) {
-        let (all, answers): (Vec<_>, Vec<_>) = mem::take(&mut *self.0.lock()).into_iter().unzip();
-        // Repeated one by one after a failure, each is told of its own: a removal can be repeated.
+        let (all, callers): (Vec<_>, Vec<_>) = mem::take(&mut *self.0.lock()).into_iter().unzip();
+        // A removal can be repeated. After a failure the sandboxes are removed one by one, and each caller is told
+        // what became of its own.
         let together = all.len() > 1 && engine.delete(&all).is_ok();
-        for (departure, answer) in all.iter().zip(answers) {
+        for (departure, caller) in all.iter().zip(callers) {
             let done = if together {
                 Ok(())
             } else {
                 engine.delete(slice::from_ref(departure))
             };
             // A caller that has gone does not read the answer.
-            let _ = answer.send(done);
+            let _ = caller.send(done);
         }
     }
 }

@@ -28,8 +28,6 @@ pub enum DatapathError {
     Stopped,
     #[error("no NIC with MAC {} after {} s; is the ENI attached to this node?", Mac(*mac), waited.as_secs())]
     NicMissing { mac: [u8; 6], waited: Duration },
-    #[error("VLAN id {vlan} is outside 1 to 4094")]
-    BadVlan { vlan: u16 },
     #[error("the sandbox is the node's own network namespace, where a pod interface has no place")]
     HostNamespace,
     #[error("{} steps failed, the first: {step}", others + 1)]

@@ -1,7 +1,7 @@
 //! Makes the kernel match the pods of this node: veth pairs, addresses, routes, rules,
 //! filters and map entries.
 //!
-//! Desired and observed state are one type ([`terway_node_core::state::NetState`]); a plan is their difference, and
+//! Desired and observed state are one type ([`terway_node_core::state::State`]); a plan is their difference, and
 //! [`kernel::apply`] makes its steps. One thread ([`worker`]) owns the netlink socket and the programs and does one
 //! thing at a time, so no two plans cross.
 
@@ -12,7 +12,7 @@ mod kernel;
 mod symmetric;
 mod worker;
 
-use std::{net::Ipv4Addr, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
 
 use kernel::{disturbance::Disturbances, netlink::NetlinkError};
 use terway_ebpf_abi::Counter;
@@ -20,6 +20,7 @@ use terway_ebpf_abi::Counter;
 pub use error::DatapathError;
 pub use kernel::error::{PairError, StepError};
 pub use terway_node_core::{
+    carrier::{Carrier, NicLink, VlanId},
     census::Census,
     interface::{PodInterface, Realised, Sandbox, Waiting},
     ownership,
@@ -48,7 +49,7 @@ pub struct Report {
 #[derive(Debug)]
 pub struct DatapathConfig {
     /// The node's own address, put on each ENI as the source of what the host sends by it.
-    pub node_ip: Option<Ipv4Addr>,
+    pub node_ip: Option<IpAddr>,
     /// Folder below a BPF file system for programs and maps.
     pub pin_directory: PathBuf,
     /// Where the node's /proc/sys/net is mounted writable.

@@ -1,5 +1,5 @@
-//! Loads the eBPF programs, pins them with their maps, and reads and writes the maps.
-//! The only place that knows aya.
+//! Loads the eBPF programs, pins them with their maps, and reads and writes the maps. Nothing else knows the loading
+//! library, but for the bound that keys and values are plain bytes (`datapath/kernel/entry.rs`).
 
 mod error;
 mod pins;
@@ -7,22 +7,18 @@ mod tables;
 mod tcx;
 
 use std::{
-    collections::BTreeMap,
-    net::Ipv4Addr,
     os::fd::{AsFd as _, AsRawFd as _, RawFd},
     path::Path,
 };
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, PerCpuArray},
     programs::{ProgramError, ProgramFd, SchedClassifier},
 };
-use terway_ebpf_abi::{Counter, InterfaceAddress, PodHardware, PopTarget, PushTag, TaggedAddress, maps};
+use terway_ebpf_abi::maps;
+use terway_node_core::program::{Program, ProgramIds};
 
 pub use error::EbpfError;
-use tables::Table;
-use terway_node_core::program::{InterfaceIp, PopKey, Program, ProgramIds, PushValue};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/terway.bpf.o"));
 
@@ -30,10 +26,6 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/te
 pub struct Programs {
     ebpf: Ebpf,
     ids: ProgramIds,
-    pops: Table<TaggedAddress, PopTarget>,
-    pushes: Table<InterfaceAddress, PushTag>,
-    sources: Table<InterfaceAddress, PodHardware>,
-    counters: PerCpuArray<MapData, u64>,
     tcx: bool,
 }
 
@@ -46,7 +38,7 @@ impl Programs {
         }
         let pins = pins::prepare(directory)?;
         let mut loader = EbpfLoader::new();
-        for map in [maps::POP, maps::PUSH, maps::SOURCE, maps::COUNTERS] {
+        for map in maps::ALL {
             loader.map_pin_path(map, pins.join(map));
         }
         let mut ebpf = loader.load(OBJECT).map_err(|source| EbpfError::Load {
@@ -66,10 +58,6 @@ impl Programs {
         }
         Ok(Self {
             ids,
-            pops: Table::take(&mut ebpf, maps::POP)?,
-            pushes: Table::take(&mut ebpf, maps::PUSH)?,
-            sources: Table::take(&mut ebpf, maps::SOURCE)?,
-            counters: tables::take_counters(&mut ebpf)?,
             tcx: tcx::is_supported(),
             ebpf,
         })
@@ -90,7 +78,7 @@ impl Programs {
         Ok(fd.as_fd().as_raw_fd())
     }
 
-    /// Whether the kernel has [`Hook::Interface`].
+    /// Whether the kernel has [`Hook::Tcx`](terway_node_core::object::filter::Hook::Tcx).
     pub fn has_tcx(&self) -> bool {
         self.tcx
     }
@@ -125,74 +113,6 @@ impl Programs {
             source,
         })
     }
-
-    /// (trunk, VLAN, destination) to host veth.
-    pub fn pops(&self) -> Result<BTreeMap<PopKey, u32>, EbpfError> {
-        let all = self.pops.entries()?;
-        Ok(all
-            .map(|(k, v)| ((k.ifindex, k.vlan, narrow(k.address)), v.host_ifindex))
-            .collect())
-    }
-
-    /// (trunk, source) to (VLAN, host veth).
-    pub fn pushes(&self) -> Result<BTreeMap<InterfaceIp, PushValue>, EbpfError> {
-        let all = self.pushes.entries()?;
-        Ok(all
-            .map(|(k, v)| ((k.ifindex, narrow(k.address)), (v.vlan, v.host_ifindex)))
-            .collect())
-    }
-
-    /// (host veth, pod address) to pod MAC.
-    pub fn sources(&self) -> Result<BTreeMap<InterfaceIp, [u8; 6]>, EbpfError> {
-        let all = self.sources.entries()?;
-        Ok(all
-            .map(|(k, v)| ((k.ifindex, narrow(k.address)), v.mac))
-            .collect())
-    }
-
-    pub fn put_pop(&mut self, (trunk, vlan, ip): PopKey, veth: u32) -> Result<(), EbpfError> {
-        self.pops.put(
-            TaggedAddress::ipv4(trunk, vlan, ip.octets()),
-            PopTarget { host_ifindex: veth },
-        )
-    }
-
-    pub fn put_push(&mut self, (trunk, ip): InterfaceIp, vlan: u16, veth: u32) -> Result<(), EbpfError> {
-        self.pushes.put(
-            InterfaceAddress::ipv4(trunk, ip.octets()),
-            PushTag::new(veth, vlan),
-        )
-    }
-
-    pub fn put_source(&mut self, (veth, ip): InterfaceIp, mac: [u8; 6]) -> Result<(), EbpfError> {
-        self.sources
-            .put(InterfaceAddress::ipv4(veth, ip.octets()), PodHardware::new(mac))
-    }
-
-    pub fn remove_pop(&mut self, (trunk, vlan, ip): PopKey) -> Result<(), EbpfError> {
-        self.pops.remove(TaggedAddress::ipv4(trunk, vlan, ip.octets()))
-    }
-
-    pub fn remove_push(&mut self, (trunk, ip): InterfaceIp) -> Result<(), EbpfError> {
-        self.pushes.remove(InterfaceAddress::ipv4(trunk, ip.octets()))
-    }
-
-    pub fn remove_source(&mut self, (veth, ip): InterfaceIp) -> Result<(), EbpfError> {
-        self.sources.remove(InterfaceAddress::ipv4(veth, ip.octets()))
-    }
-
-    /// Packets per outcome since the maps were made, all CPUs together.
-    pub fn counters(&self) -> Result<Vec<(Counter, u64)>, EbpfError> {
-        let read = |counter: Counter| {
-            let values = self.counters.get(&counter.slot(), 0);
-            let values = values.map_err(|source| EbpfError::Map {
-                map: maps::COUNTERS,
-                source,
-            })?;
-            Ok((counter, values.iter().sum()))
-        };
-        Counter::ALL.into_iter().map(read).collect()
-    }
 }
 
 fn attached(ifindex: u32, program: Program) -> Result<Option<ProgramFd>, EbpfError> {
@@ -216,10 +136,4 @@ fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier,
         program: program.name(),
         source,
     })
-}
-
-/// Keys hold 16 bytes for IPv6 to come; an IPv4 address is in the first four.
-fn narrow(address: [u8; 16]) -> Ipv4Addr {
-    let [a, b, c, d, ..] = address;
-    Ipv4Addr::new(a, b, c, d)
 }

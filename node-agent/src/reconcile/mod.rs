@@ -1,6 +1,6 @@
-//! Keeps the kernel as the API server says: repairs what running pods need, removes what is left of
-//! pods that are gone. Runs when the API server says something new, when somebody changes the kernel, and
-//! every minute for what nobody reports.
+//! Keeps the kernel as the API server says: repairs what running pods need, and removes what is left of pods that are
+//! gone. A round runs when the API server says something new, when somebody changes the kernel, and every minute for
+//! changes that nobody reports.
 
 mod plan;
 
@@ -23,8 +23,8 @@ use plan::Plan;
 /// Between two rounds without a reason.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Changes come in groups; a round waits for the rest of its group.
-const SETTLE: Duration = Duration::from_millis(500);
+/// Changes come in groups: a round waits this long for the rest of its group.
+const GATHER: Duration = Duration::from_millis(500);
 
 /// After this many failed rounds in a row STATUS says so.
 const FAILURES_TO_TELL: u32 = 2;
@@ -39,10 +39,10 @@ pub enum Skipped {
 
 /// What became of a round.
 #[derive(Debug)]
-pub enum Outcome {
-    /// The kernel was compared.
+pub enum Round {
+    /// The kernel was compared with what it should have.
     Compared(Reconciled),
-    /// It was not.
+    /// The kernel was not looked at.
     Skipped(Skipped),
 }
 
@@ -53,8 +53,8 @@ pub async fn run(agent: Arc<Agent>) {
     loop {
         changes.mark_unchanged();
         let result = reconciler.round(&agent).await;
-        reconciler.record(&agent, result);
-        // Each of these can be dropped at any point: what woke the loop is looked up again.
+        reconciler.tell(&agent, result);
+        // Each of these can be dropped at any point: the next round reads everything again.
         tokio::select! {
             _ = changes.changed() => {}
             () = disturbed(&agent) => {}
@@ -63,13 +63,13 @@ pub async fn run(agent: Arc<Agent>) {
             () = agent.stopping.cancelled() => return,
         }
         tokio::select! {
-            () = tokio::time::sleep(SETTLE) => {}
+            () = tokio::time::sleep(GATHER) => {}
             () = agent.stopping.cancelled() => return,
         }
     }
 }
 
-/// Completes when somebody may have spoiled the kernel; never where that cannot be heard.
+/// Completes when somebody may have spoiled the kernel. Never completes where the kernel's notices cannot be heard.
 async fn disturbed(agent: &Agent) {
     if let Err(error) = agent.kernel.disturbed().await {
         warn!(
@@ -89,10 +89,10 @@ pub struct Reconciler {
 
 impl Reconciler {
     /// One round: read, plan, apply.
-    pub async fn round(&mut self, agent: &Agent) -> Result<Outcome, KernelError> {
+    pub async fn round(&mut self, agent: &Agent) -> Result<Round, KernelError> {
         let unsynced = agent.world.read(|state| state.unsynced());
         if !unsynced.is_empty() {
-            return Ok(Outcome::Skipped(Skipped::NotSynced(unsynced)));
+            return Ok(Round::Skipped(Skipped::NotSynced(unsynced)));
         }
         let plan = plan(agent).await?;
         let removed = clear(agent, &plan.gone).await;
@@ -110,17 +110,18 @@ impl Reconciler {
         agent.made.lock().extend(known);
         // Set before: only the first round counts.
         let _ = agent.in_order.set(());
-        Ok(Outcome::Compared(reconciled))
+        Ok(Round::Compared(reconciled))
     }
 
-    fn record(&mut self, agent: &Agent, result: Result<Outcome, KernelError>) {
+    /// Logs and counts a round, and keeps why the node is limited.
+    fn tell(&mut self, agent: &Agent, result: Result<Round, KernelError>) {
         let trouble = match &result {
-            Ok(Outcome::Skipped(why)) => {
+            Ok(Round::Skipped(why)) => {
                 debug!(why = %why, "nothing compared with the kernel");
                 agent.metrics.reconciled("skipped");
                 return;
             }
-            Ok(Outcome::Compared(done)) => {
+            Ok(Round::Compared(done)) => {
                 for step in &done.done {
                     info!(step, "repaired");
                 }
@@ -157,8 +158,8 @@ impl Reconciler {
 
 async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
     let sandboxes = agent.kernel.sandboxes().await?;
-    let i64_sandboxes = i64::try_from(sandboxes.len()).unwrap_or(i64::MAX);
-    agent.metrics.sandboxes.set(i64_sandboxes);
+    let count = i64::try_from(sandboxes.len()).unwrap_or(i64::MAX);
+    agent.metrics.sandboxes.set(count);
     let made = agent.made.lock().clone();
     Ok(agent
         .world
@@ -167,9 +168,9 @@ async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
 
 /// Remove the sandboxes whose pods are gone; tells whether there was one.
 ///
-/// The watch may be behind: a pod that was scheduled and started a moment ago is missing in it, and
-/// would lose its network. So the API server is asked, after the sandboxes were listed: whoever has one
-/// by then has a pod that the answer holds.
+/// The watch may be behind: it does not show a pod yet that was started a moment ago, and that pod would lose its
+/// network. The API server is asked after the sandboxes were listed: each sandbox that was listed and still has a pod
+/// has its pod in the answer.
 async fn clear(agent: &Agent, suspects: &[Sandbox]) -> bool {
     if suspects.is_empty() {
         return false;

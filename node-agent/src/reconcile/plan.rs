@@ -1,7 +1,7 @@
-//! What a round is to do: a value, from what is observed.
+//! What a round is to do, as a value.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use terway_cni_protocol::Attachment;
 
@@ -21,11 +21,12 @@ pub struct Plan {
     /// Sandboxes that exist, of which nothing says what they should be.
     pub undescribed: Vec<(Sandbox, &'static str)>,
     /// Addresses of this node's ENIs that no pod has.
-    pub idle: BTreeSet<Ipv4Addr>,
+    pub idle: BTreeSet<IpAddr>,
 }
 
 impl Plan {
-    /// Compare. `made` is what each sandbox was last asked to be.
+    /// Compares the sandboxes that exist with what the control plane says. `made` is what each sandbox was last asked
+    /// to be.
     ///
     /// A sandbox stays in `desired` while its pod is only suspected to be gone.
     pub fn new(
@@ -43,7 +44,7 @@ impl Plan {
             if state.pod_with_uid(&sandbox.pod_uid).is_none() {
                 plan.gone.push(sandbox.clone());
             }
-            // What runs keeps its address: the pod's own end has no other.
+            // A running pod keeps its address: its own end of the veth has no other.
             let described = described(sandbox, state, settings)
                 .filter(|want| remembered.is_none_or(|made| made.ip == want.ip));
             match described.or_else(|| remembered.cloned()) {
@@ -66,7 +67,7 @@ impl Plan {
                 .iter()
                 .map(|(sandbox, _)| sandbox.clone())
                 .collect(),
-            // A sandbox outlives its binding where somebody edits the Node object.
+            // A pod whose binding was edited away in the Node object still has its address.
             idle: &self.idle - &taken,
         }
     }

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 use terway_crds::Phase;
+use terway_node_core::carrier::VlanId;
 
 use super::plan::Plan;
-use super::{Outcome, Reconciler, Skipped};
+use super::{Round, Reconciler, Skipped};
 use crate::server::key as sandbox_key;
 use crate::testing::{Stage, bound, key, sandbox, sharing};
 use crate::world::PodEniView;
@@ -18,7 +19,7 @@ fn plan(stage: &Stage) -> Plan {
         .read(|state| Plan::new(&sandboxes, state, &made, &stage.agent.settings))
 }
 
-async fn round(stage: &Stage) -> Outcome {
+async fn round(stage: &Stage) -> Round {
     Reconciler::default().round(&stage.agent).await.unwrap()
 }
 
@@ -32,12 +33,15 @@ fn running(stage: &Stage) {
 async fn after_a_restart_running_pods_are_described_by_their_pod_enis() {
     let stage = Stage::new();
     running(&stage);
-    assert!(matches!(round(&stage).await, Outcome::Compared(_)));
+    assert!(matches!(round(&stage).await, Round::Compared(_)));
     let desired = stage.kernel.desired.lock()[0].clone();
     assert_eq!(desired.len(), 1);
     assert_eq!(desired[0].sandbox, sandbox("c1", "u-1"));
     assert_eq!(
-        (desired[0].ip.to_string().as_str(), desired[0].vlan),
+        (
+            desired[0].ip.to_string().as_str(),
+            desired[0].carrier.vlan().map(VlanId::get)
+        ),
         ("10.0.16.7", Some(7))
     );
     assert_eq!(stage.kernel.containers(), ["c1"]);
@@ -49,10 +53,13 @@ async fn after_a_restart_ordinary_pods_are_described_by_their_shared_addresses()
     stage.pod("db-0", "u-1");
     stage.node(sharing("db-0", "u-1", "10.0.16.9"));
     stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
-    assert!(matches!(round(&stage).await, Outcome::Compared(_)));
+    assert!(matches!(round(&stage).await, Round::Compared(_)));
     let desired = stage.kernel.desired.lock()[0].clone();
     assert_eq!(
-        (desired[0].ip.to_string().as_str(), desired[0].vlan),
+        (
+            desired[0].ip.to_string().as_str(),
+            desired[0].carrier.vlan().map(VlanId::get)
+        ),
         ("10.0.16.9", None)
     );
 }
@@ -88,7 +95,7 @@ async fn without_the_lists_nothing_is_touched() {
     stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
     let outcome = round(&stage).await;
     assert!(
-        matches!(outcome, Outcome::Skipped(Skipped::NotSynced(_))),
+        matches!(outcome, Round::Skipped(Skipped::NotSynced(_))),
         "{outcome:?}"
     );
     assert!(stage.kernel.desired.lock().is_empty());
@@ -104,7 +111,7 @@ async fn a_running_pod_that_nothing_describes_is_left_as_it_is_and_the_others_ar
     stage.kernel.sandboxes.lock().push(sandbox("c2", "u-2"));
     stage.pod_eni_gone("db-0");
     assert_eq!(plan(&stage).census().unknown, [sandbox("c1", "u-1")]);
-    assert!(matches!(round(&stage).await, Outcome::Compared(_)));
+    assert!(matches!(round(&stage).await, Round::Compared(_)));
     assert_eq!(stage.kernel.desired.lock()[0].len(), 1);
     assert_eq!(stage.kernel.containers(), ["c1", "c2"]);
 }
@@ -115,7 +122,7 @@ async fn what_was_made_is_remembered_when_its_pod_eni_is_gone() {
     running(&stage);
     round(&stage).await;
     stage.pod_eni_gone("db-0");
-    assert!(matches!(round(&stage).await, Outcome::Compared(_)));
+    assert!(matches!(round(&stage).await, Round::Compared(_)));
     let desired = stage.kernel.desired.lock();
     assert_eq!(desired[1], desired[0]);
 }
@@ -176,12 +183,12 @@ async fn status_tells_after_repeated_failures_until_one_success() {
     stage.kernel.failing.lock().push("add rule 512: denied".into());
     for expected in [None, Some("add rule 512: denied".to_owned())] {
         let result = reconciler.round(&stage.agent).await;
-        reconciler.record(&stage.agent, result);
+        reconciler.tell(&stage.agent, result);
         assert_eq!(*stage.agent.limited.lock(), expected);
     }
     stage.kernel.failing.lock().clear();
     let result = reconciler.round(&stage.agent).await;
-    reconciler.record(&stage.agent, result);
+    reconciler.tell(&stage.agent, result);
     assert_eq!(*stage.agent.limited.lock(), None);
 }
 

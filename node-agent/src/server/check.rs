@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use terway_cni_protocol::{Attachment, CheckRequest, Cidr, Failure, code};
+use terway_node_core::address::full_prefix;
 
 use super::{Agent, kernel_failure, key};
 use crate::binding;
@@ -54,10 +55,7 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
     }
     Ok(wanted
         .iter()
-        .map(|member| Cidr {
-            address: member.ip.into(),
-            prefix: 32,
-        })
+        .map(|member| binding::cidr(full_prefix(member.ip)))
         .collect())
 }
 

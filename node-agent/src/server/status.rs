@@ -22,10 +22,10 @@ pub fn status(agent: &Agent) -> Result<(), Failure> {
         match state.node() {
             None => Some(Wait::NoNode),
             // Shared ENIs are made when a pod asks, so their absence is no reason to keep pods away.
-            Some(node) if node.trunk.is_none() && node.no_shared.is_some() => Some(Wait::NoTrunk {
-                why: node.trunk_missing.clone(),
-            }),
-            Some(_) => None,
+            Some(node) => match &node.trunk {
+                Err(why) if node.no_shared.is_some() => Some(Wait::NoTrunk { why: why.clone() }),
+                Ok(_) | Err(_) => None,
+            },
         }
     });
     match missing {

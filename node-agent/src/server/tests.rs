@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::listen;
 use crate::datapath::Sandbox;
 use crate::testing::{Stage, bound, sandbox, sharing, trunk, view};
-use crate::world::{NodeView, PodEniView};
+use crate::world::{NoTrunk, NodeView, PodEniView};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -178,7 +178,10 @@ async fn an_ordinary_pod_waits_for_its_shared_address() {
     server.stage.node(sharing("db-0", "u-1", "10.0.16.7"));
     assert!(is_network(&adding.await.unwrap()));
     let made = server.stage.agent.made.lock().values().next().cloned().unwrap();
-    assert_eq!((made.vlan, made.nic_mac), (None, [2, 0, 0, 0, 0, 2]));
+    assert_eq!(
+        (made.carrier.vlan(), made.carrier.nic().mac),
+        (None, [2, 0, 0, 0, 0, 2])
+    );
 }
 
 #[tokio::test]
@@ -463,7 +466,7 @@ async fn status_is_honest() {
     let server = Server::on(Stage::new());
     assert_eq!(server.ask(Request::Status).await.unwrap(), Reply::Done);
     let mut node = NodeView {
-        trunk_missing: "CreateTrunk is under way".into(),
+        trunk: Err(NoTrunk::UnderWay(vec!["CreateTrunk is under way".into()])),
         ..Default::default()
     };
     server.stage.node(node.clone());

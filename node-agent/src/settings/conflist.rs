@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 use terway_cni_protocol::SOCKET_PATH;
 
@@ -34,7 +34,7 @@ pub struct Rendered {
     /// MTU of pod interfaces in bytes.
     pub mtu: u32,
     /// Destinations that pods reach through the host's stack.
-    pub host_stack_cidrs: Vec<Ipv4Net>,
+    pub host_stack_cidrs: Vec<IpNet>,
     /// How connections that enter by the node's own interface are answered.
     pub symmetric: Option<Symmetric>,
     /// What was configured and is not done, one sentence each.
@@ -154,7 +154,7 @@ fn set_mtu(key: &'static str, ours: &mut Plugin, host_mtu: Option<u32>) -> Resul
 }
 
 /// The IPv4 part of the list; the datapath has no IPv6 yet.
-fn host_stack_cidrs(key: &'static str, ours: &Plugin) -> Result<Vec<Ipv4Net>, SettingsError> {
+fn host_stack_cidrs(key: &'static str, ours: &Plugin) -> Result<Vec<IpNet>, SettingsError> {
     let texts: Vec<String> = match ours.get("host_stack_cidrs") {
         None | Some(Value::Null) => Vec::new(),
         Some(value) => {

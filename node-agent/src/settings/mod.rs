@@ -9,9 +9,10 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::Deserialize;
 use terway_crds::names::object::ENI_CONFIG_KEY;
+use terway_node_core::address::served;
 
 use crate::datapath::Symmetric;
 use conflist::{CONF_KEY, CONFLIST_KEY, Rendered};
@@ -61,9 +62,9 @@ pub struct Settings {
     /// MTU of pod interfaces in bytes.
     pub mtu: u32,
     /// Destinations that pods reach through the host's stack.
-    pub host_stack_cidrs: Vec<Ipv4Net>,
+    pub host_stack_cidrs: Vec<IpNet>,
     /// Further destinations that pods reach through their first interface.
-    pub extra_routes: Vec<Ipv4Net>,
+    pub extra_routes: Vec<IpNet>,
     /// How connections that enter by the node's own interface are answered; none: like all others.
     pub symmetric: Option<Symmetric>,
 }
@@ -133,12 +134,17 @@ fn read(dir: &Path, key: &str) -> Result<Option<String>, SettingsError> {
     }
 }
 
-fn cidr(key: &'static str, what: &str, text: &str) -> Result<Ipv4Net, SettingsError> {
-    text.parse().map_err(|_| SettingsError::Value {
+fn cidr(key: &'static str, what: &str, text: &str) -> Result<IpNet, SettingsError> {
+    let refused = |why| SettingsError::Value {
         key,
         what: what.to_owned(),
-        why: format!("{text:?} is no IPv4 CIDR such as 10.0.0.0/8"),
-    })
+        why,
+    };
+    let net: IpNet = text
+        .parse()
+        .map_err(|_| refused(format!("{text:?} is no IPv4 CIDR such as 10.0.0.0/8")))?;
+    served(net.addr()).map_err(|error| refused(error.to_string()))?;
+    Ok(net)
 }
 
 fn check_mtu(key: &'static str, mtu: u32) -> Result<u32, SettingsError> {

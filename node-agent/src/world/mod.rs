@@ -8,6 +8,7 @@ mod node;
 mod pod;
 mod pod_eni;
 mod table;
+mod unusable;
 pub mod watches;
 
 #[cfg(test)]
@@ -20,10 +21,11 @@ use parking_lot::RwLock;
 use terway_crds::NodeRuntime;
 use tokio::sync::watch;
 
-pub use node::{Nic, NodeView, SharedAddress, SharedPod};
+pub use node::{AttachedEni, NoTrunk, NodeView, SharedAddress, SharedPod};
 pub use pod::PodView;
 pub use pod_eni::{AllocationView, PodEniView};
 pub use table::Table;
+pub use unusable::Unusable;
 
 /// Namespace and name of a pod, and of its PodENI.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

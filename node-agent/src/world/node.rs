@@ -2,44 +2,74 @@
 //! which address of the shared ENIs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use terway_crds::intent::{Operation, OperationKind};
 use terway_crds::node::{Ip, Nic as NicRecord, NicStatus};
 use terway_crds::{EniKind, TerwayNode, TerwayNodeStatus};
+
+use super::unusable::{Unusable, pod_address};
 
 /// Sentences about trouble that one wait may carry; the rest is in the object itself.
 const MAX_TROUBLES: usize = 4;
 
 /// This node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     /// UID of the object.
     pub uid: String,
-    /// The trunk ENI, when it is attached.
-    pub trunk: Option<Nic>,
-    /// Why there is none, as far as the object tells; empty when there is one.
-    pub trunk_missing: String,
+    /// The trunk ENI when it is attached, or why there is none.
+    pub trunk: Result<AttachedEni, NoTrunk>,
     /// Pods that have a shared address here, by UID.
     pub shared: BTreeMap<String, SharedPod>,
     /// Addresses of this node's ENIs that no pod has.
-    pub idle: BTreeSet<Ipv4Addr>,
+    pub idle: BTreeSet<IpAddr>,
     /// Why no pod will ever get a shared address here.
     pub no_shared: Option<String>,
     /// What keeps addresses from coming, in the control plane's and the cloud's words.
     pub troubles: Vec<String>,
 }
 
+/// Why a node has no trunk ENI, as far as its Node object tells.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTrunk {
+    /// The object says nothing of one.
+    #[error("the control plane has not given it a trunk ENI (yet)")]
+    NotGiven,
+    /// The trunk is being made or attached, one sentence for each thing that is known.
+    #[error("{}", .0.join("; "))]
+    UnderWay(Vec<String>),
+    /// The trunk is attached, and its record is wrong.
+    #[error(transparent)]
+    Unusable(Unusable),
+    /// The object cannot be decoded.
+    #[error("its Node object cannot be decoded: {0}")]
+    Undecodable(String),
+}
+
+impl Default for NodeView {
+    fn default() -> Self {
+        NodeView {
+            uid: String::new(),
+            trunk: Err(NoTrunk::NotGiven),
+            shared: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            no_shared: None,
+            troubles: Vec::new(),
+        }
+    }
+}
+
 /// An attached ENI.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nic {
+pub struct AttachedEni {
     /// ENI id.
     pub eni_id: String,
     /// MAC address, by which the NIC is found.
     pub mac: [u8; 6],
     /// CIDR of its vSwitch.
-    pub cidr: Ipv4Net,
+    pub cidr: IpNet,
 }
 
 /// A pod that has a shared address.
@@ -48,16 +78,16 @@ pub struct SharedPod {
     /// Namespace and name, joined by a slash.
     pub pod_id: String,
     /// The address and its ENI, or why it cannot be used (yet).
-    pub address: Result<SharedAddress, String>,
+    pub address: Result<SharedAddress, Unusable>,
 }
 
 /// An address of a shared ENI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedAddress {
     /// The address.
-    pub ip: Ipv4Addr,
+    pub ip: IpAddr,
     /// The ENI.
-    pub nic: Nic,
+    pub eni: AttachedEni,
 }
 
 impl NodeView {
@@ -65,14 +95,9 @@ impl NodeView {
     pub fn new(object: &TerwayNode) -> Self {
         let empty = TerwayNodeStatus::default();
         let status = object.status.as_ref().unwrap_or(&empty);
-        let (trunk, trunk_missing) = match trunk(status) {
-            Ok(trunk) => (Some(trunk), String::new()),
-            Err(why) => (None, why),
-        };
         NodeView {
             uid: object.metadata.uid.clone().unwrap_or_default(),
-            trunk,
-            trunk_missing,
+            trunk: trunk(status),
             shared: shared(status),
             idle: idle(status),
             no_shared: no_shared(object),
@@ -82,16 +107,16 @@ impl NodeView {
 
     /// The view of an object that cannot be decoded.
     pub fn unreadable(error: &str) -> Self {
-        let why = format!("its Node object cannot be decoded: {error}");
+        let why = NoTrunk::Undecodable(error.to_owned());
         NodeView {
-            trunk_missing: why.clone(),
-            troubles: vec![why],
+            troubles: vec![why.to_string()],
+            trunk: Err(why),
             ..Default::default()
         }
     }
 }
 
-fn trunk(status: &TerwayNodeStatus) -> Result<Nic, String> {
+fn trunk(status: &TerwayNodeStatus) -> Result<AttachedEni, NoTrunk> {
     let trunks = || {
         status
             .network_interfaces
@@ -99,7 +124,7 @@ fn trunk(status: &TerwayNodeStatus) -> Result<Nic, String> {
             .filter(|nic| nic.kind == Some(EniKind::Trunk))
     };
     if let Some(nic) = trunks().find(|nic| nic.status == NicStatus::InUse) {
-        return attached(nic);
+        return attached(nic).map_err(NoTrunk::Unusable);
     }
     let states = trunks().map(|nic| format!("trunk ENI {} is {}", nic.id, nic.status));
     let of_the_trunk = status.operations.iter().filter(|operation| {
@@ -110,9 +135,9 @@ fn trunk(status: &TerwayNodeStatus) -> Result<Nic, String> {
     });
     let known: Vec<String> = states.chain(of_the_trunk.map(operation)).collect();
     if known.is_empty() {
-        return Err("the control plane has not given it a trunk ENI (yet)".to_owned());
+        return Err(NoTrunk::NotGiven);
     }
-    Err(known.join("; "))
+    Err(NoTrunk::UnderWay(known))
 }
 
 fn operation(operation: &Operation) -> String {
@@ -126,18 +151,22 @@ fn operation(operation: &Operation) -> String {
 }
 
 /// What can be done with an ENI, once it is attached and described.
-fn attached(nic: &NicRecord) -> Result<Nic, String> {
+fn attached(nic: &NicRecord) -> Result<AttachedEni, Unusable> {
+    let eni = nic.id.clone();
     if nic.status != NicStatus::InUse {
-        return Err(format!("ENI {} is {}", nic.id, nic.status));
+        let status = nic.status.clone();
+        return Err(Unusable::NotAttached { eni, status });
     }
-    let mac = parse_mac(&nic.mac_address)
-        .ok_or_else(|| format!("ENI {} has the MAC address {:?}", nic.id, nic.mac_address))?;
-    let cidr = nic
-        .ipv4_cidr
-        .parse()
-        .map_err(|_| format!("ENI {} has the vSwitch CIDR {:?}", nic.id, nic.ipv4_cidr))?;
-    Ok(Nic {
-        eni_id: nic.id.clone(),
+    let mac = parse_mac(&nic.mac_address).ok_or_else(|| Unusable::NoMac {
+        eni: eni.clone(),
+        mac: nic.mac_address.clone(),
+    })?;
+    let cidr = nic.ipv4_cidr.parse().map_err(|_| Unusable::NoCidr {
+        eni: eni.clone(),
+        cidr: nic.ipv4_cidr.clone(),
+    })?;
+    Ok(AttachedEni {
+        eni_id: eni,
         mac,
         cidr,
     })
@@ -165,22 +194,20 @@ fn shared(status: &TerwayNodeStatus) -> BTreeMap<String, SharedPod> {
     pods
 }
 
-fn address(nic: &NicRecord, ip: &Ip) -> Result<SharedAddress, String> {
-    let address: Ipv4Addr = ip
-        .ip
-        .parse()
-        .map_err(|_| format!("the address {:?} of ENI {} is no IPv4 address", ip.ip, nic.id))?;
-    let nic = attached(nic)?;
-    if !nic.cidr.contains(&address) {
-        return Err(format!(
-            "the address {address} of ENI {} is not in {}",
-            nic.eni_id, nic.cidr
-        ));
+fn address(nic: &NicRecord, ip: &Ip) -> Result<SharedAddress, Unusable> {
+    let ip = pod_address("ip", &ip.ip, &nic.id)?;
+    let eni = attached(nic)?;
+    if !eni.cidr.contains(&ip) {
+        return Err(Unusable::OutsideCidr {
+            eni: eni.eni_id,
+            ip,
+            cidr: eni.cidr,
+        });
     }
-    Ok(SharedAddress { ip: address, nic })
+    Ok(SharedAddress { ip, eni })
 }
 
-fn idle(status: &TerwayNodeStatus) -> BTreeSet<Ipv4Addr> {
+fn idle(status: &TerwayNodeStatus) -> BTreeSet<IpAddr> {
     let all = status
         .network_interfaces
         .values()

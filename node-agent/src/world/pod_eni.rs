@@ -1,14 +1,17 @@
 //! The part of a PodENI that matters here, with its texts parsed once.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use kube::ResourceExt;
 use kube::core::error_boundary::InvalidObject;
 use terway_crds::names::annotation;
 use terway_crds::{Allocation, EniKind, Phase, PodEni, PodEniStatus};
 
+use terway_node_core::carrier::{Carrier, VlanId};
+
 use super::PodKey;
+use super::unusable::{Unusable, parse, pod_address};
 
 /// A PodENI.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +24,10 @@ pub struct PodEniView {
     pub phase: Phase,
     /// Whether the object is being deleted.
     pub deleting: bool,
-    /// Id of the trunk that the ENIs are members of; empty when they are attached directly.
-    pub trunk: String,
     /// The control plane's words, and the cloud's last refusal.
     pub message: String,
     /// One entry for each interface, or what is wrong with the object.
-    pub allocations: Result<Vec<AllocationView>, String>,
+    pub allocations: Result<Vec<AllocationView>, Unusable>,
 }
 
 /// One interface of a pod.
@@ -37,15 +38,15 @@ pub struct AllocationView {
     /// ENI id; empty until the cloud has made it.
     pub eni_id: String,
     /// The address, once known.
-    pub ipv4: Option<Ipv4Addr>,
+    pub ip: Option<IpAddr>,
     /// The vSwitch's CIDR, once known.
-    pub cidr: Option<Ipv4Net>,
-    /// VLAN id on the trunk, once attached as a member.
-    pub vlan: Option<u16>,
+    pub cidr: Option<IpNet>,
+    /// What carries the address, by the ENI's id; none while the ENI is a member without a VLAN id yet.
+    pub carrier: Option<Carrier<String>>,
     /// Whether the pod's default route leaves by it.
     pub default_route: bool,
     /// Further destinations reached through it.
-    pub extra_routes: Vec<Ipv4Net>,
+    pub extra_routes: Vec<IpNet>,
 }
 
 impl PodEniView {
@@ -68,7 +69,6 @@ impl PodEniView {
             message: message(&object.spec.allocations, &status),
             phase: status.phase,
             deleting: object.metadata.deletion_timestamp.is_some(),
-            trunk: status.trunk_eni_id,
             allocations,
         }
     }
@@ -87,7 +87,9 @@ impl PodEniView {
                 meta.name.as_deref().unwrap_or_default(),
             ),
             pod_uid: uid.cloned().unwrap_or_default(),
-            allocations: Err(format!("the object cannot be decoded: {}", invalid.error)),
+            allocations: Err(Unusable::Undecodable {
+                error: invalid.error.clone(),
+            }),
             ..Default::default()
         }
     }
@@ -100,51 +102,59 @@ impl Default for PodEniView {
             pod_uid: String::new(),
             phase: Phase::default(),
             deleting: false,
-            trunk: String::new(),
             message: String::new(),
             allocations: Ok(Vec::new()),
         }
     }
 }
 
-fn view(allocation: &Allocation, status: &PodEniStatus) -> Result<AllocationView, String> {
-    let info = status
-        .eni_infos
-        .get(&allocation.eni.id)
-        .filter(|info| info.kind == Some(EniKind::Member));
-    let vlan = info
-        .and_then(|info| info.vid)
-        .map(|vid| match u16::try_from(vid) {
-            Ok(vlan @ 1..=4094) => Ok(vlan),
-            _ => Err(format!("vid {vid} of {} is no VLAN id", allocation.eni.id)),
-        })
-        .transpose()?;
+fn view(allocation: &Allocation, status: &PodEniStatus) -> Result<AllocationView, Unusable> {
+    let eni = &allocation.eni.id;
     let routes = allocation
         .extra_routes
         .iter()
-        .map(|route| parse::<Ipv4Net>("extraRoutes", &route.dst));
+        .map(|route| parse::<IpNet>("extraRoutes", &route.dst));
+    // Upstream records a second address beside the IPv4 address of a dual-stack pod. The pod gets the first.
+    let (ip, cidr) = if allocation.ipv4.is_empty() && !allocation.ipv6.is_empty() {
+        (("ipv6", &allocation.ipv6), ("ipv6CIDR", &allocation.ipv6_cidr))
+    } else {
+        (("ipv4", &allocation.ipv4), ("ipv4CIDR", &allocation.ipv4_cidr))
+    };
     Ok(AllocationView {
         interface: allocation.interface.clone(),
-        eni_id: allocation.eni.id.clone(),
-        ipv4: optional("ipv4", &allocation.ipv4)?,
-        cidr: optional("ipv4CIDR", &allocation.ipv4_cidr)?,
-        vlan,
+        eni_id: eni.clone(),
+        ip: optional(ip, |key, text| pod_address(key, text, eni))?,
+        cidr: optional(cidr, parse)?,
+        carrier: carrier(eni, status)?,
         default_route: allocation.default_route,
         extra_routes: routes.collect::<Result<_, _>>()?,
     })
 }
 
-fn optional<T: std::str::FromStr>(key: &str, text: &str) -> Result<Option<T>, String> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        parse(key, text).map(Some)
+fn carrier(eni: &str, status: &PodEniStatus) -> Result<Option<Carrier<String>>, Unusable> {
+    if status.trunk_eni_id.is_empty() {
+        return Ok(Some(Carrier::Whole { nic: eni.to_owned() }));
     }
+    let info = status.eni_infos.get(eni);
+    let member = info.filter(|info| info.kind == Some(EniKind::Member));
+    let Some(vid) = member.and_then(|info| info.vid) else {
+        return Ok(None);
+    };
+    let vlan = u16::try_from(vid).ok().and_then(VlanId::new);
+    let vlan = vlan.ok_or_else(|| Unusable::NoVlanId {
+        eni: eni.to_owned(),
+        vid: vid.into(),
+    })?;
+    let trunk = status.trunk_eni_id.clone();
+    Ok(Some(Carrier::Member { trunk, vlan }))
 }
 
-fn parse<T: std::str::FromStr>(key: &str, text: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("{key} {text:?} cannot be parsed"))
+/// A value that the control plane fills in later.
+fn optional<T>(
+    (key, text): (&'static str, &String),
+    read: impl FnOnce(&'static str, &str) -> Result<T, Unusable>,
+) -> Result<Option<T>, Unusable> {
+    (!text.is_empty()).then(|| read(key, text)).transpose()
 }
 
 /// What the control plane says about the wait, and what the cloud said last.

@@ -3,8 +3,10 @@
 use kube::runtime::watcher::Event;
 use serde_json::json;
 use terway_crds::Phase;
+use terway_node_core::carrier::Carrier;
 
 use super::{PodEniView, PodKey, Table, World};
+use crate::testing::member;
 
 fn key(name: &str) -> PodKey {
     PodKey::new("default", name)
@@ -75,10 +77,10 @@ fn a_bound_pod_eni_is_parsed() {
         (view.key.to_string().as_str(), view.pod_uid.as_str()),
         ("shop/db-0", "u-1")
     );
-    assert_eq!((view.phase, view.trunk.as_str()), (Phase::Bind, "eni-2"));
+    assert_eq!(view.phase, Phase::Bind);
     let allocation = &view.allocations.unwrap()[0];
-    assert_eq!(allocation.vlan, Some(7));
-    assert_eq!(allocation.ipv4.unwrap().to_string(), "10.0.16.7");
+    assert_eq!(allocation.carrier, Some(member("eni-2", 7)));
+    assert_eq!(allocation.ip.unwrap().to_string(), "10.0.16.7");
     assert_eq!(allocation.extra_routes[0].to_string(), "172.16.0.0/12");
 }
 
@@ -89,7 +91,10 @@ fn a_bad_value_is_named_and_stops_nothing_else() {
         json!({}),
     );
     assert_eq!(view.pod_uid, "u-1");
-    assert_eq!(view.allocations.unwrap_err(), "ipv4 \"10.0.16\" cannot be parsed");
+    assert_eq!(
+        view.allocations.unwrap_err().to_string(),
+        "ipv4 \"10.0.16\" cannot be parsed"
+    );
 }
 
 #[test]
@@ -104,4 +109,29 @@ fn the_clouds_refusal_is_part_of_the_message() {
         view.message,
         "waiting for an ENI; the cloud said InvalidVSwitchId.IpNotEnough: no address left (request r-1)"
     );
+}
+
+#[test]
+fn an_address_of_a_family_that_is_not_served_is_refused_by_name() {
+    let view = |allocation: serde_json::Value| {
+        let eni = json!({ "eni": { "id": "eni-9" } });
+        let mut spec = eni.as_object().unwrap().clone();
+        spec.extend(allocation.as_object().unwrap().clone());
+        pod_eni(json!({ "allocations": [spec] }), json!({ "phase": "Bind" })).allocations
+    };
+    let ipv6 = json!({ "ipv6": "fd00::7", "ipv6CIDR": "fd00::/64" });
+    let why = view(ipv6.clone()).unwrap_err().to_string();
+    assert!(why.contains("ENI eni-9: fd00::7 is an IPv6 address"), "{why}");
+    let mut dual = ipv6.as_object().unwrap().clone();
+    dual.insert("ipv4".into(), "10.0.16.7".into());
+    let allocations = view(dual.into()).unwrap();
+    assert_eq!(allocations[0].ip.unwrap().to_string(), "10.0.16.7");
+}
+
+#[test]
+fn an_eni_without_a_trunk_is_the_pods_alone() {
+    let spec = json!({ "allocations": [{ "eni": { "id": "eni-9" } }] });
+    let view = pod_eni(spec, json!({ "phase": "Bind" }));
+    let whole = Carrier::Whole { nic: "eni-9".into() };
+    assert_eq!(view.allocations.unwrap()[0].carrier, Some(whole));
 }

@@ -20,14 +20,14 @@ fn a_shared_pod_talks_through_its_own_eni_without_a_tag() {
         add(&datapath, &shared).await;
         let socket = listen(&shared);
         socket.send_to(b"out", (REMOTE, 9)).unwrap();
-        let frame = eni.expect("the pod's datagram", |f| f.is_udp_from(shared.member.ip));
+        let frame = eni.expect("the pod's datagram", |f| f.is_udp_from(shared.ip()));
         assert_eq!(frame.vlan, None);
         assert_eq!((frame.destination, frame.source), (GATEWAY_MAC, SHARED_MAC));
-        let datagram = udp((REMOTE, 9), (shared.member.ip, 7000), "in");
+        let datagram = udp((REMOTE, 9), (shared.ip(), 7000), "in");
         eni.send(&ethernet(SHARED_MAC, GATEWAY_MAC, None, 0x0800, &datagram));
         assert_eq!(receive(&socket), "in");
         talks(&member, &trunk);
-        assert!(trunk.drain().iter().all(|f| !f.is_udp_from(shared.member.ip)));
+        assert!(trunk.drain().iter().all(|f| !f.is_udp_from(shared.ip())));
         settle(&datapath, &[&member, &shared]).await;
         assert_eq!(
             run("ip -br addr show eth2").split_whitespace().nth(2),
@@ -42,15 +42,14 @@ fn the_trunk_serves_shared_addresses_beside_its_members() {
     on_a_node(async |node| {
         let (datapath, trunk) = (node.datapath().await, node.trunk());
         let (member, mut shared) = (Pod::new(1, "a"), Pod::shared(4, "a"));
-        shared.member.nic_mac = TRUNK_MAC;
-        shared.member.nic_gateway = TRUNK_GATEWAY;
+        shared.share(TRUNK_MAC, TRUNK_GATEWAY);
         shared.member.ip = [10, 0, 0, 44].into();
         add(&datapath, &member).await;
         add(&datapath, &shared).await;
         talks(&member, &trunk);
         talks(&shared, &trunk);
         let socket = listen(&shared);
-        let datagram = udp((REMOTE, 9), (shared.member.ip, 7000), "in");
+        let datagram = udp((REMOTE, 9), (shared.ip(), 7000), "in");
         trunk.send(&ethernet(TRUNK_MAC, GATEWAY_MAC, None, 0x0800, &datagram));
         assert_eq!(receive(&socket), "in");
         datapath.delete(member.sandbox(), None).await.unwrap();
@@ -66,7 +65,7 @@ fn pods_of_two_enis_and_their_node_talk_without_leaving_it() {
         let other = Tap::new("eth3", [0, 0x16, 0x3e, 0, 0, 4]);
         let (one, two, member) = (Pod::shared(4, "a"), Pod::shared(5, "a"), Pod::new(1, "a"));
         let mut third = Pod::shared(6, "a");
-        third.member.nic_mac = [0, 0x16, 0x3e, 0, 0, 4];
+        third.share([0, 0x16, 0x3e, 0, 0, 4], SHARED_GATEWAY);
         let pods = [&one, &two, &third, &member];
         for pod in pods {
             add(&datapath, pod).await;
@@ -114,7 +113,7 @@ fn node_local_dns_answers_both_kinds_of_pods() {
             let (n, asker) = dns.recv_from(&mut question).expect("the question");
             assert_eq!(
                 (&question[..n], asker.ip()),
-                (b"where?".as_slice(), pod.member.ip.into())
+                (b"where?".as_slice(), pod.ip().into())
             );
             dns.send_to(b"here", asker).unwrap();
             assert_eq!(receive(&socket), "here");
@@ -137,7 +136,7 @@ fn a_shared_pod_cannot_send_in_a_members_name() {
         shared.netns.run("ip addr add 10.0.16.1/32 dev eth0");
         let spoof = shared
             .netns
-            .inside(|| UdpSocket::bind((member.member.ip, 7000)).unwrap());
+            .inside(|| UdpSocket::bind((member.ip(), 7000)).unwrap());
         spoof.send_to(b"not mine", (REMOTE, 9)).unwrap();
         counted(&datapath, "source_address", 1).await;
         assert_eq!(count(&datapath, "pushed").await, pushed);

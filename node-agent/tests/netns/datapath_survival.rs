@@ -24,7 +24,7 @@ fn a_restart_loses_no_packet() {
         let stop = AtomicBool::new(false);
         let sent = thread::scope(|scope| {
             let sender = scope.spawn(|| {
-                let socket = pod.netns.inside(|| UdpSocket::bind((pod.member.ip, 0)).unwrap());
+                let socket = pod.netns.inside(|| UdpSocket::bind((pod.ip(), 0)).unwrap());
                 let mut sent = 0;
                 while !stop.load(Ordering::Relaxed) {
                     socket.send_to(b"x", (REMOTE, 9)).unwrap();
@@ -139,7 +139,7 @@ fn leaks_are_removed_but_not_what_has_just_been_added() {
         settle(&datapath, &[&fresh]).await;
         let absent = datapath.reconcile(members(&[&fresh, &leaked])).await.unwrap();
         assert_eq!(absent.waiting, [Waiting::HostLink(leaked.sandbox().clone())]);
-        assert_eq!(fresh.member.nic_mac, TRUNK_MAC);
+        assert_eq!(fresh.member.carrier.nic().mac, TRUNK_MAC);
     });
 }
 

@@ -19,7 +19,7 @@ fn node_port(port: u16, pod: &Pod) {
     run(&format!(
         "nft add table ip test; nft 'add chain ip test pre {{ type nat hook prerouting priority dstnat; }}'; \
          nft add rule ip test pre iifname eth0 udp dport {port} dnat to {}:7000",
-        pod.member.ip
+        pod.ip()
     ));
 }
 
@@ -56,7 +56,7 @@ fn answers_leave_by_the_interface_that_the_question_came_by() {
             assert!(nic.drain().iter().all(|f| f.ipv4().is_none()));
             // What the pod begins itself goes its own way.
             talks(&pod, nic);
-            assert!(node.uplink.drain().iter().all(|f| !f.is_udp_from(pod.member.ip)));
+            assert!(node.uplink.drain().iter().all(|f| !f.is_udp_from(pod.ip())));
         }
         let rules = run("ip rule show pref 600");
         assert!(rules.contains("fwmark 0x10/0x10 lookup 100 proto 84"), "{rules}");

@@ -35,28 +35,16 @@ fn a_pod_talks_through_the_trunk_in_its_own_vlan() {
         for pod in [&one, &two] {
             let socket = listen(pod);
             socket.send_to(b"out", (REMOTE, 9)).unwrap();
-            let frame = trunk.expect("the pod's datagram", |f| f.is_udp_from(pod.member.ip));
-            assert_eq!(frame.vlan, pod.member.vlan);
+            let frame = trunk.expect("the pod's datagram", |f| f.is_udp_from(pod.ip()));
+            assert_eq!(frame.vlan, pod.vlan());
             assert_eq!((frame.destination, frame.source), (GATEWAY_MAC, TRUNK_MAC));
             assert_eq!(
                 (frame.ipv4(), frame.text().as_str()),
-                (Some((pod.member.ip, REMOTE)), "out")
+                (Some((pod.ip(), REMOTE)), "out")
             );
-            inject(
-                &trunk,
-                TRUNK_MAC,
-                pod.member.vlan,
-                pod.member.ip,
-                "in by the trunk's MAC",
-            );
+            inject(&trunk, TRUNK_MAC, pod.vlan(), pod.ip(), "in by the trunk's MAC");
             assert_eq!(receive(&socket), "in by the trunk's MAC");
-            inject(
-                &trunk,
-                MEMBER_MAC,
-                pod.member.vlan,
-                pod.member.ip,
-                "in by the member's MAC",
-            );
+            inject(&trunk, MEMBER_MAC, pod.vlan(), pod.ip(), "in by the member's MAC");
             assert_eq!(receive(&socket), "in by the member's MAC");
         }
         assert_eq!(
@@ -88,38 +76,20 @@ fn tagged_frames_for_nobody_here_are_dropped_and_counted_by_reason() {
         add(&datapath, &one).await;
         add(&datapath, &two).await;
         let socket = listen(&one);
+        inject(&trunk, TRUNK_MAC, two.vlan(), one.ip(), "another pod's VLAN");
         inject(
             &trunk,
             TRUNK_MAC,
-            two.member.vlan,
-            one.member.ip,
-            "another pod's VLAN",
-        );
-        inject(
-            &trunk,
-            TRUNK_MAC,
-            one.member.vlan,
+            one.vlan(),
             NODE_IP,
             "the node by a member's VLAN",
         );
-        inject(&trunk, TRUNK_MAC, Some(999), one.member.ip, "an unknown VLAN");
-        let arp = arp_request(GATEWAY_MAC, TRUNK_GATEWAY, one.member.ip);
-        trunk.send(&ethernet([0xff; 6], GATEWAY_MAC, one.member.vlan, 0x0806, &arp));
-        trunk.send(&ethernet(
-            TRUNK_MAC,
-            GATEWAY_MAC,
-            one.member.vlan,
-            0x86dd,
-            &[0x60; 60],
-        ));
-        trunk.send(&ethernet(
-            TRUNK_MAC,
-            GATEWAY_MAC,
-            one.member.vlan,
-            0x0800,
-            &[0x45; 8],
-        ));
-        inject(&trunk, TRUNK_MAC, one.member.vlan, one.member.ip, "the right one");
+        inject(&trunk, TRUNK_MAC, Some(999), one.ip(), "an unknown VLAN");
+        let arp = arp_request(GATEWAY_MAC, TRUNK_GATEWAY, one.ip());
+        trunk.send(&ethernet([0xff; 6], GATEWAY_MAC, one.vlan(), 0x0806, &arp));
+        trunk.send(&ethernet(TRUNK_MAC, GATEWAY_MAC, one.vlan(), 0x86dd, &[0x60; 60]));
+        trunk.send(&ethernet(TRUNK_MAC, GATEWAY_MAC, one.vlan(), 0x0800, &[0x45; 8]));
+        inject(&trunk, TRUNK_MAC, one.vlan(), one.ip(), "the right one");
         assert_eq!(receive(&socket), "the right one");
         counted(&datapath, "pop_no_binding", 3).await;
         counted(&datapath, "pop_arp", 1).await;
@@ -165,7 +135,7 @@ fn later_filters_see_frames_without_tags() {
              action mirred egress mirror dev seen0",
         );
         let socket = listen(&pod);
-        inject(&trunk, TRUNK_MAC, pod.member.vlan, pod.member.ip, "mirrored");
+        inject(&trunk, TRUNK_MAC, pod.vlan(), pod.ip(), "mirrored");
         assert_eq!(receive(&socket), "mirrored");
         let hits = run("ip -s -j link show seen0");
         assert!(!hits.contains("\"tx\":{\"bytes\":0"), "{hits}");
@@ -191,7 +161,7 @@ fn what_is_not_the_pods_own_does_not_leave_it() {
 
         let own = listen(&pod);
         own.send_to(b"mine", (REMOTE, 9)).unwrap();
-        trunk.expect("the honest datagram", |f| f.is_udp_from(pod.member.ip));
+        trunk.expect("the honest datagram", |f| f.is_udp_from(pod.ip()));
         pod.netns.run("ip link set eth0 address 02:00:00:00:00:99");
         // The kernel forgets its neighbours with the address.
         let gateway = realised.host_mac.map(|b| format!("{b:02x}")).join(":");
@@ -244,17 +214,17 @@ fn node_and_pods_talk_without_the_trunk() {
         add(&datapath, &two).await;
         trunk.drain();
         let (at_one, at_two) = (listen(&one), listen(&two));
-        at_one.send_to(b"pod to pod", (two.member.ip, 7000)).unwrap();
+        at_one.send_to(b"pod to pod", (two.ip(), 7000)).unwrap();
         assert_eq!(receive(&at_two), "pod to pod");
         let host = UdpSocket::bind((NODE_IP, 7000)).unwrap();
         host.set_read_timeout(Some(PATIENCE)).unwrap();
-        host.send_to(b"node to pod", (one.member.ip, 7000)).unwrap();
+        host.send_to(b"node to pod", (one.ip(), 7000)).unwrap();
         assert_eq!(receive(&at_one), "node to pod");
         at_one.send_to(b"pod to node", (NODE_IP, 7000)).unwrap();
         assert_eq!(receive(&host), "pod to node");
         // The kernel chooses the node's address by itself, as a probe of the kubelet has it.
         let unbound = UdpSocket::bind("0.0.0.0:0").unwrap();
-        unbound.connect((one.member.ip, 7000)).unwrap();
+        unbound.connect((one.ip(), 7000)).unwrap();
         assert_eq!(unbound.local_addr().unwrap().ip(), NODE_IP);
         let seen = trunk.drain();
         assert!(seen.iter().all(|f| f.ipv4().is_none()), "{seen:#?}");

@@ -7,6 +7,7 @@ mod agent_chain;
 mod agent_repair;
 mod agent_world;
 mod datapath_converge;
+mod datapath_families;
 mod datapath_lifecycle;
 mod datapath_shared;
 mod datapath_survival;

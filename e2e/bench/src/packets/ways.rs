@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::Context;
-use terway_agent::datapath::{Datapath, DatapathConfig, PodInterface, Sandbox};
+use terway_agent::datapath::{Carrier, Datapath, DatapathConfig, NicLink, PodInterface, Sandbox, VlanId};
 
 use super::traffic::End;
 use crate::node::namespace::{inside, new, run};
@@ -69,7 +69,7 @@ async fn node(netns: OwnedFd, number: u8) -> anyhow::Result<Node> {
         ))
     })?;
     let config = DatapathConfig {
-        node_ip: Some(Ipv4Addr::new(192, 168, 0, number)),
+        node_ip: Some(Ipv4Addr::new(192, 168, 0, number).into()),
         pin_directory: format!("/sys/fs/bpf/node{number}").into(),
         host_netns: Some(netns.as_fd().try_clone_to_owned()?),
         ..DatapathConfig::default()
@@ -121,6 +121,14 @@ impl Node {
 
     async fn pod(&self, pod: End, vlan: Option<u16>) -> anyhow::Result<End> {
         let name = format!("web-{}", pod.ip);
+        let nic = NicLink {
+            mac: [0, 0x16, 0x3e, 0, 1, self.number],
+            gateway: GATEWAY.into(),
+        };
+        let carrier = match vlan.and_then(VlanId::new) {
+            Some(vlan) => Carrier::Member { trunk: nic, vlan },
+            None => Carrier::Shared { nic },
+        };
         let interface = PodInterface {
             sandbox: Sandbox {
                 container_id: name.clone(),
@@ -130,10 +138,8 @@ impl Node {
             },
             namespace: "bench".into(),
             pod_name: name,
-            ip: pod.ip,
-            vlan,
-            nic_mac: [0, 0x16, 0x3e, 0, 1, self.number],
-            nic_gateway: GATEWAY,
+            ip: pod.ip.into(),
+            carrier,
             mtu: MTU,
             default_route: true,
             extra_routes: Vec::new(),

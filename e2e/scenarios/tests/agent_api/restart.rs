@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use terway_agent::datapath::VlanId;
 use terway_cni_protocol::Reply;
 
 use crate::world::{Agent, NODE, Script, TRUNK, World, address, eventually};
@@ -55,7 +56,10 @@ async fn a_restart_keeps_running_pods_and_clears_away_what_ended_meanwhile() {
             .iter()
             .find(|member| member.sandbox.container_id == "c1")
             .expect("the running pod");
-        assert_eq!((kept.ip.to_string().as_str(), kept.vlan), ("10.0.16.7", Some(7)));
+        assert_eq!(
+            (kept.ip.to_string().as_str(), kept.carrier.vlan()),
+            ("10.0.16.7", VlanId::new(7))
+        );
     }
     // The same sandbox again, as a runtime that restarted itself may ask.
     let reply = second.add("c1", "web-0", Some(&kept), LONG).await.unwrap();

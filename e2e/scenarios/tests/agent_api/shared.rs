@@ -81,7 +81,7 @@ async fn what_happened_while_no_agent_was_there_is_made_up_for() {
     let rounds = kernel.desired.lock().clone();
     let last = rounds.last().unwrap();
     assert_eq!(
-        (last[0].ip.to_string().as_str(), last[0].vlan),
+        (last[0].ip.to_string().as_str(), last[0].carrier.vlan()),
         ("10.0.16.20", None)
     );
 

@@ -7,7 +7,7 @@ use crate::{
     testing::{links, member, veth},
 };
 
-fn state(members: &[PodInterface]) -> NetState {
+fn state(members: &[PodInterface]) -> State {
     let node = Node {
         links: &links(members),
         programs: &ProgramIds::default(),

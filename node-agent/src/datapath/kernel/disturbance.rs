@@ -12,8 +12,20 @@ use tokio::io::unix::AsyncFd;
 
 use super::netlink::NetlinkError;
 
-/// Links, filters, IPv4 addresses, IPv4 routes and IPv4 rules (`linux/rtnetlink.h`).
-const GROUPS: [u32; 5] = [1, 4, 5, 7, 8];
+/// Links, filters, and of both families addresses, routes and rules (`enum rtnetlink_groups`, linux/rtnetlink.h).
+const GROUPS: [u32; 8] = [
+    1,  // RTNLGRP_LINK
+    4,  // RTNLGRP_TC
+    5,  // RTNLGRP_IPV4_IFADDR
+    7,  // RTNLGRP_IPV4_ROUTE
+    8,  // RTNLGRP_IPV4_RULE
+    9,  // RTNLGRP_IPV6_IFADDR
+    11, // RTNLGRP_IPV6_ROUTE
+    19, // RTNLGRP_IPV6_RULE
+];
+/// `RTPROT_KERNEL` and `RTPROT_RA` (linux/rtnetlink.h): routes of addresses, and of router advertisements.
+const RTPROT_KERNEL: u8 = 2;
+const RTPROT_RA: u8 = 9;
 /// A datagram of notifications is smaller.
 const BUFFER: usize = 16 * 1024;
 const HEADER: usize = 16;
@@ -96,6 +108,7 @@ fn counts(mut rest: &[u8], own: u32) -> bool {
 
 fn spoils(kind: u16, message: &[u8]) -> bool {
     match kind {
+        _ if is_autoconfigured(kind, message) => false,
         libc::RTM_DELLINK
         | libc::RTM_DELADDR
         | libc::RTM_DELROUTE
@@ -110,6 +123,24 @@ fn spoils(kind: u16, message: &[u8]) -> bool {
             let flags = message.get(LINK_FLAGS..).and_then(|rest| rest.first_chunk::<4>());
             flags.is_some_and(|flags| u32::from_ne_bytes(*flags) & libc::IFF_UP.cast_unsigned() == 0)
         }
+        _ => false,
+    }
+}
+
+/// Whether the kernel tells of its own IPv6 addresses and routes. They come and go with every link that comes up and
+/// goes down, and nothing of ours stands on them.
+fn is_autoconfigured(kind: u16, message: &[u8]) -> bool {
+    let Some([family, _, _, scope, _, protocol]) = message.get(HEADER..).and_then(|rest| rest.first_chunk())
+    else {
+        return false;
+    };
+    // `struct rtmsg` and `struct ifaddrmsg` both begin with the family.
+    if i32::from(*family) != libc::AF_INET6 {
+        return false;
+    }
+    match kind {
+        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => [RTPROT_KERNEL, RTPROT_RA].contains(protocol),
+        libc::RTM_DELADDR => *scope == libc::RT_SCOPE_LINK,
         _ => false,
     }
 }
@@ -152,5 +183,27 @@ mod tests {
     fn what_is_cut_short_does_not_count() {
         assert!(!counts(&[1, 2, 3], 7));
         assert!(!counts(&[0; 16], 7));
+    }
+
+    /// A message about an IPv6 object, from somebody else.
+    fn ipv6(kind: u16, scope: u8, protocol: u8) -> Vec<u8> {
+        let mut bytes = message(kind, 0, 0);
+        bytes[HEADER..HEADER + 6].copy_from_slice(&[10, 64, 0, scope, 0, protocol]);
+        bytes
+    }
+
+    #[test]
+    fn both_families_count_and_the_kernels_own_addresses_do_not() {
+        const STATIC: u8 = 4;
+        const GLOBAL: u8 = 0;
+        assert!(counts(&ipv6(libc::RTM_DELROUTE, GLOBAL, STATIC), 7));
+        assert!(counts(&ipv6(libc::RTM_NEWROUTE, GLOBAL, STATIC), 7));
+        assert!(counts(&ipv6(libc::RTM_DELADDR, GLOBAL, 0), 7));
+        assert!(counts(&ipv6(libc::RTM_DELRULE, GLOBAL, RTPROT_KERNEL), 7));
+        // A link that comes up gets its link-local address, and loses it again.
+        assert!(!counts(&ipv6(libc::RTM_NEWROUTE, GLOBAL, RTPROT_KERNEL), 7));
+        assert!(!counts(&ipv6(libc::RTM_DELROUTE, GLOBAL, RTPROT_KERNEL), 7));
+        assert!(!counts(&ipv6(libc::RTM_DELROUTE, GLOBAL, RTPROT_RA), 7));
+        assert!(!counts(&ipv6(libc::RTM_DELADDR, libc::RT_SCOPE_LINK, 0), 7));
     }
 }

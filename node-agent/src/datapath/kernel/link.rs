@@ -11,10 +11,38 @@ use netlink_packet_route::{
 use terway_node_core::{
     interface::Sandbox,
     link::{Link, LinkKind, Links},
+    object::{Driver, LinkIndex, LinkSetting},
+    observed::{Ask, Observed},
     ownership,
 };
 
-use super::netlink::{Netlink, NetlinkError};
+use super::{
+    error::{ObserveError, StepError},
+    namespace::Namespace,
+    netlink::{Netlink, NetlinkError},
+};
+
+impl Driver<LinkIndex> for Namespace<'_> {
+    fn observe(&mut self, ask: &Ask<'_>, seen: &mut Observed) -> Result<(), ObserveError> {
+        for link in &ask.links.0 {
+            let (up, mtu) = (link.up, link.mtu);
+            seen.state.put(LinkIndex(link.index), LinkSetting { up, mtu });
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, link: &LinkIndex, setting: &LinkSetting) -> Result<(), StepError> {
+        let mtu = LinkAttribute::Mtu(setting.mtu);
+        set(self.netlink, "set a link's MTU", link.0, mtu)?;
+        set_up(self.netlink, link.0)?;
+        Ok(())
+    }
+
+    /// A link always has settings.
+    fn remove(&mut self, _: &LinkIndex) -> Result<(), StepError> {
+        Ok(())
+    }
+}
 
 /// Reads them.
 pub fn read(netlink: &mut Netlink) -> Result<Links, NetlinkError> {

@@ -1,12 +1,22 @@
-//! The kernel's own interfaces: netlink, network namespaces and sysctls, what is read of them and what is changed.
+//! The kernel's own interfaces: netlink, network namespaces, sysctls and eBPF maps.
+//!
+//! Each kind of object has a file with its [`Driver`](terway_node_core::object::Driver): how it is read, put and
+//! removed, and how the kernel spells it.
 
+mod address;
 pub mod apply;
 pub mod disturbance;
+mod entry;
 pub mod error;
+mod filter;
 pub mod link;
-mod message;
+mod marks;
+pub mod namespace;
+mod neighbour;
 pub mod netlink;
 pub mod netns;
-pub mod observe;
 pub mod pair;
+mod repeat;
+pub mod route;
+mod rule;
 pub mod sysctl;

@@ -1,12 +1,18 @@
-//! Reads and writes the kernel's network settings.
+//! The kernel's network settings.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
-use terway_node_core::state::Sysctl;
+use terway_node_core::{
+    object::{Driver, Sysctl},
+    observed::{Ask, Observed},
+};
 
-use super::error::{ObserveError, StepError};
+use super::{
+    error::{ObserveError, StepError},
+    namespace::Namespace,
+};
 
-/// The settings of the network namespace that the calling thread is in.
+/// Where the settings of the namespace that the calling thread is in can be read and written.
 ///
 /// The directory is a fact of the mounts: a container that is not privileged sees /proc/sys read-only and is given
 /// the host's /proc/sys/net at another place. What the files say depends on the thread's namespace, not on the mount.
@@ -20,33 +26,33 @@ impl Sysctls {
         Self { net }
     }
 
-    /// The values of these settings. A setting whose interface has gone meanwhile is left out; any other failure is
-    /// an error.
-    pub fn read<'a>(
-        &self,
-        keys: impl Iterator<Item = &'a Sysctl>,
-    ) -> Result<BTreeMap<Sysctl, String>, ObserveError> {
-        let mut values = BTreeMap::new();
-        for key in keys {
-            let path = self.path(key);
+    fn path(&self, key: &Sysctl) -> PathBuf {
+        self.net.join(key.to_string())
+    }
+}
+
+impl Driver<Sysctl> for Namespace<'_> {
+    /// Reads the wanted settings. A setting whose interface has gone meanwhile is left out; any other failure is an
+    /// error.
+    fn observe(&mut self, ask: &Ask<'_>, seen: &mut Observed) -> Result<(), ObserveError> {
+        for (key, _) in ask.wanted.of::<Sysctl>() {
+            let path = self.sysctls.path(key);
             match fs::read_to_string(&path) {
-                Ok(text) => {
-                    values.insert(key.clone(), text.trim().to_owned());
-                }
+                Ok(text) => seen.state.put(key.clone(), text.trim().to_owned()),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(ObserveError::Sysctl { path, source }),
             }
         }
-        Ok(values)
+        Ok(())
     }
 
-    /// Sets one.
-    pub fn write(&self, key: &Sysctl, value: &str) -> Result<(), StepError> {
-        let path = self.path(key);
+    fn put(&mut self, key: &Sysctl, value: &String) -> Result<(), StepError> {
+        let path = self.sysctls.path(key);
         fs::write(&path, value).map_err(|source| StepError::Sysctl { path, source })
     }
 
-    fn path(&self, key: &Sysctl) -> PathBuf {
-        self.net.join("ipv4/conf").join(&key.interface).join(key.name)
+    /// A setting always has a value.
+    fn remove(&mut self, _: &Sysctl) -> Result<(), StepError> {
+        Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! The three rules as nf_tables expressions.
 
+use terway_node_core::ownership;
+
 use super::{Symmetric, wire::Attributes};
 
-/// Hosts' ends of pods' veths begin like this, upstream's too.
-const POD_PREFIX: &[u8] = b"cali";
+/// Hosts' ends of pods' veths begin like this.
+const POD_PREFIX: &[u8] = ownership::HOST_PREFIX.as_bytes();
 
 /// What kube-proxy marks for a translation of the source: its `masqueradeBit`, 14 unless configured.
 const MASQUERADE: u32 = 1 << 14;

@@ -44,20 +44,18 @@ fn an_attached_trunk_is_found_among_other_enis() {
 
 #[test]
 fn a_missing_trunk_has_a_reason() {
-    assert!(view(json!({})).trunk_missing.contains("has not given it a trunk"));
+    let missing = |node: &NodeView| node.trunk.clone().unwrap_err().to_string();
+    assert!(missing(&view(json!({}))).contains("has not given it a trunk"));
     let attaching = json!({ "networkInterfaces": { "eni-2": { "id": "eni-2", "status": "Attaching", "networkInterfaceType": "Trunk" } } });
-    assert!(view(attaching).trunk_missing.contains("eni-2 is Attaching"));
+    assert!(missing(&view(attaching)).contains("eni-2 is Attaching"));
     let refused = json!({ "operations": [{ "kind": "CreateTrunk", "attempt": 1,
         "lastError": { "code": "InvalidVSwitchId.IpNotEnough", "message": "no IP left" } }] });
     let node = view(refused);
-    assert!(
-        node.trunk_missing
-            .contains("InvalidVSwitchId.IpNotEnough: no IP left")
-    );
+    assert!(missing(&node).contains("InvalidVSwitchId.IpNotEnough: no IP left"));
     assert!(node.troubles[0].contains("no IP left"), "{:?}", node.troubles);
     let shared = json!({ "operations": [{ "kind": "AssignIPs", "attempt": 1 }] });
     assert!(
-        view(shared).trunk_missing.contains("has not given it a trunk"),
+        missing(&view(shared)).contains("has not given it a trunk"),
         "no business of the trunk's"
     );
 }
@@ -72,7 +70,7 @@ fn shared_addresses_are_known_by_pod_and_the_others_are_idle() {
         (
             pod.pod_id.as_str(),
             address.ip.to_string().as_str(),
-            address.nic.mac[5]
+            address.eni.mac[5]
         ),
         ("shop/u-1", "10.0.16.7", 3)
     );
@@ -84,11 +82,12 @@ fn an_address_that_cannot_be_used_says_why() {
     let why = |state: &str, address: &str| {
         let addresses = json!({ address: ip(address, "u-1") });
         let node = view(json!({ "networkInterfaces": { "eni-3": nic("eni-3", state, addresses) } }));
-        node.shared["u-1"].address.clone().unwrap_err()
+        node.shared["u-1"].address.clone().unwrap_err().to_string()
     };
     assert!(why("Attaching", "10.0.16.7").contains("eni-3 is Attaching"));
     assert!(why("InUse", "10.9.9.9").contains("not in 10.0.16.0/22"));
-    assert!(why("InUse", "fd00::1").contains("no IPv4 address"));
+    assert!(why("InUse", "fd00::1").contains("ENI eni-3: fd00::1 is an IPv6 address"));
+    assert!(why("InUse", "10.0.16").contains("\"10.0.16\" cannot be parsed"));
 }
 
 #[test]

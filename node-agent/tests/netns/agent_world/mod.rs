@@ -18,7 +18,7 @@ use terway_agent::{
     reconcile,
     server::{Agent, PodReader, listen},
     settings::Settings,
-    world::{Nic, NodeView, PodKey, PodView, SharedAddress, SharedPod},
+    world::{AttachedEni, NodeView, PodKey, PodView, SharedAddress, SharedPod},
 };
 use terway_cni_protocol::{
     AddRequest, Attachment, CheckRequest, DelRequest, GcRequest, PodRef, Reply, Request, call,
@@ -113,14 +113,14 @@ impl Host {
             shaped: want.shaped,
             ..PodView::default()
         };
-        let nic = Nic {
+        let eni = AttachedEni {
             eni_id: "eni-shared".into(),
             mac: SHARED_MAC,
             cidr: "10.0.16.0/22".parse().unwrap(),
         };
         let shared = SharedPod {
             pod_id: view.key.to_string(),
-            address: Ok(SharedAddress { ip: want.ip, nic }),
+            address: Ok(SharedAddress { ip: want.ip, eni }),
         };
         self.view.idle.remove(&want.ip);
         self.view.shared.insert(want.sandbox.pod_uid.clone(), shared);

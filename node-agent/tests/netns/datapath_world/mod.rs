@@ -7,7 +7,7 @@ pub mod tap;
 use std::{
     fs::File,
     future::Future,
-    net::{Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, UdpSocket},
     os::fd::{AsFd, OwnedFd},
     process::Command,
     thread,
@@ -19,7 +19,9 @@ use nix::{
     sched::{CloneFlags, setns, unshare},
 };
 use tap::Tap;
-use terway_agent::datapath::{Datapath, DatapathConfig, PodInterface, Sandbox, Symmetric, ownership};
+use terway_agent::datapath::{
+    Carrier, Datapath, DatapathConfig, NicLink, PodInterface, Sandbox, Symmetric, VlanId, ownership,
+};
 
 /// Somebody in another zone.
 pub const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 0, 48, 9);
@@ -125,7 +127,7 @@ pub struct Node {
 impl Node {
     pub fn config(&self) -> DatapathConfig {
         DatapathConfig {
-            node_ip: Some(NODE_IP),
+            node_ip: Some(NODE_IP.into()),
             nic_deadline: Duration::from_millis(300),
             ..DatapathConfig::default()
         }
@@ -176,6 +178,11 @@ impl Node {
     }
 }
 
+fn nic(mac: [u8; 6], gateway: Ipv4Addr) -> NicLink {
+    let gateway = gateway.into();
+    NicLink { mac, gateway }
+}
+
 /// A pod: a name, an address, and the namespace of its current sandbox.
 pub struct Pod {
     pub number: u8,
@@ -196,10 +203,11 @@ impl Pod {
             sandbox,
             namespace: "default".into(),
             pod_name: format!("web-{number}"),
-            ip: Ipv4Addr::new(10, 0, 16, number),
-            vlan: Some(100 + u16::from(number)),
-            nic_mac: TRUNK_MAC,
-            nic_gateway: TRUNK_GATEWAY,
+            ip: Ipv4Addr::new(10, 0, 16, number).into(),
+            carrier: Carrier::Member {
+                trunk: nic(TRUNK_MAC, TRUNK_GATEWAY),
+                vlan: VlanId::new(100 + u16::from(number)).unwrap(),
+            },
             mtu: 1500,
             default_route: true,
             extra_routes: Vec::new(),
@@ -217,11 +225,28 @@ impl Pod {
     pub fn shared(number: u8, container: &str) -> Self {
         let mut pod = Self::new(number, container);
         pod.member.pod_name = format!("app-{number}");
-        pod.member.ip = Ipv4Addr::new(10, 0, 17, number);
-        pod.member.vlan = None;
-        pod.member.nic_mac = SHARED_MAC;
-        pod.member.nic_gateway = SHARED_GATEWAY;
+        pod.member.ip = Ipv4Addr::new(10, 0, 17, number).into();
+        pod.share(SHARED_MAC, SHARED_GATEWAY);
         pod
+    }
+
+    /// Moves its address to this NIC, as one of the NIC's own.
+    pub fn share(&mut self, mac: [u8; 6], gateway: Ipv4Addr) {
+        let nic = nic(mac, gateway);
+        self.member.carrier = Carrier::Shared { nic };
+    }
+
+    /// The VLAN id that its frames have on the NIC.
+    pub fn vlan(&self) -> Option<u16> {
+        self.member.carrier.vlan().map(VlanId::get)
+    }
+
+    /// Its address. Pods here have IPv4 addresses.
+    pub fn ip(&self) -> Ipv4Addr {
+        match self.member.ip {
+            IpAddr::V4(ip) => ip,
+            IpAddr::V6(ip) => panic!("{ip} is no IPv4 address"),
+        }
     }
 
     pub fn host_ifname(&self) -> String {
@@ -302,6 +327,6 @@ pub fn receive(socket: &UdpSocket) -> String {
 pub fn talks(pod: &Pod, trunk: &Tap) {
     let socket = pod.netns.inside(|| UdpSocket::bind((pod.member.ip, 0)).unwrap());
     socket.send_to(b"hello", (REMOTE, 9)).unwrap();
-    let frame = trunk.expect("the pod's datagram", |f| f.is_udp_from(pod.member.ip));
-    assert_eq!(frame.vlan, pod.member.vlan);
+    let frame = trunk.expect("the pod's datagram", |f| f.is_udp_from(pod.ip()));
+    assert_eq!(frame.vlan, pod.vlan());
 }

@@ -1,0 +1,104 @@
+//! Unicast routes.
+
+use std::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+
+use super::{Custody, Kind, Subject, Turn};
+use crate::{
+    address::{Family, is_anywhere, single},
+    observed::Side,
+};
+
+/// Route scope as the kernel numbers it: anywhere. IPv6 routes have no other.
+pub const SCOPE_UNIVERSE: u8 = 0;
+/// Route scope as the kernel numbers it: on this link.
+pub const SCOPE_LINK: u8 = 253;
+
+/// A unicast route.
+///
+/// The key is the whole route: the kernel can have several ways to one destination (`ip route append`), and each but
+/// the wanted one is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    pub table: u32,
+    pub destination: IpNet,
+    pub gateway: Option<IpAddr>,
+    pub link: u32,
+    pub onlink: bool,
+    pub scope: u8,
+}
+
+impl Route {
+    /// To something directly on the link.
+    pub fn direct(table: u32, destination: IpNet, link: u32) -> Self {
+        let scope = match Family::of(destination.addr()) {
+            Family::V4 => SCOPE_LINK,
+            Family::V6 => SCOPE_UNIVERSE,
+        };
+        Self {
+            table,
+            destination,
+            gateway: None,
+            link,
+            onlink: false,
+            scope,
+        }
+    }
+
+    /// Through a gateway that the link reaches though no address says so.
+    pub fn via(table: u32, destination: IpNet, gateway: IpAddr, link: u32) -> Self {
+        Self {
+            table,
+            destination,
+            gateway: Some(gateway),
+            link,
+            onlink: true,
+            scope: SCOPE_UNIVERSE,
+        }
+    }
+}
+
+impl Kind for Route {
+    type Value = ();
+
+    // Observed are those with our protocol number.
+    const CUSTODY: Custody = Custody::Ours(Turn::Ways);
+    const SIDE: Side = Side::Both;
+
+    fn subject(&self, (): &()) -> Subject {
+        Subject {
+            addresses: [single(self.destination), None],
+            link: Some(self.link),
+            // The default route of an ENI.
+            common: is_anywhere(self.destination),
+        }
+    }
+
+    fn goes_with(&self, link: u32) -> bool {
+        self.link == link
+    }
+
+    fn replaces(&self, other: &Self) -> bool {
+        // NLM_F_REPLACE looks at table and destination (and metric and TOS, which ours do not set).
+        (self.table, self.destination) == (other.table, other.destination)
+    }
+
+    fn say_put(&self, (): &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "add {self}")
+    }
+
+    fn say_removal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "remove {self}")
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "route {} by interface {} in table {}",
+            self.destination, self.link, self.table
+        )
+    }
+}

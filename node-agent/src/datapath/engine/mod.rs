@@ -1,0 +1,197 @@
+//! The verbs, each as *read, plan, apply*, on the thread that owns the kernel handles.
+
+mod pod;
+
+use std::{net::IpAddr, os::fd::OwnedFd};
+
+use terway_ebpf_abi::Counter;
+use terway_node_core::{
+    census::Census,
+    desired::{self, Node},
+    interface::{PodInterface, Sandbox, Waiting},
+    link::Links,
+    object::{self, Focus},
+    observed::{Ask, Breadth, Observed, Side},
+    plan::{Plan, Step},
+    scope::{Recent, current, leaked, unknown},
+    state::State,
+    symmetric::Symmetric,
+};
+
+use super::{
+    DatapathConfig, DatapathError, Report,
+    kernel::{
+        apply::{Applied, apply},
+        error::ObserveError,
+        link,
+        namespace::Namespace,
+        netlink::Netlink,
+        route,
+        sysctl::Sysctls,
+    },
+    symmetric::Marking,
+};
+use crate::ebpf::Programs;
+
+/// A sandbox that goes, with its namespace if there still is one.
+pub type Departure = (Sandbox, Option<OwnedFd>);
+
+/// The kernel handles of the node, and what has happened since the last reconciliation.
+pub struct Engine {
+    netlink: Netlink,
+    programs: Programs,
+    sysctls: Sysctls,
+    marking: Marking,
+    node_ip: Option<IpAddr>,
+    symmetric: Option<Symmetric>,
+    recent: Vec<Recent>,
+}
+
+impl Engine {
+    /// Opens the handles of the namespace this thread is in and sets the host's sysctls.
+    pub fn start(config: DatapathConfig) -> Result<Self, DatapathError> {
+        let netlink = Netlink::open()?;
+        let programs = Programs::load(&config.pin_directory)?;
+        let mut engine = Self {
+            netlink,
+            programs,
+            sysctls: Sysctls::new(config.sysctl_net),
+            marking: Marking::open()?,
+            node_ip: config.node_ip,
+            symmetric: config.symmetric,
+            recent: Vec::new(),
+        };
+        if engine.symmetric.is_none() {
+            engine.marking.remove()?;
+        }
+        let links = link::read(&mut engine.netlink)?;
+        let mut settings = engine.wanted(&[], &links);
+        engine.symmetric(&mut settings, &links)?;
+        // Nothing is removed here: who is still wanted is not known yet.
+        let seen = engine.seen(&links, &settings, Breadth::Narrow)?;
+        let plan = Plan::between(&settings, &narrowed(seen, &Focus::default(), &settings), &[]);
+        complete(engine.apply(plan))?;
+        Ok(engine)
+    }
+
+    pub fn sandboxes(&mut self) -> Result<Vec<Sandbox>, DatapathError> {
+        let links = link::read(&mut self.netlink)?;
+        Ok(links.owned().map(|(_, sandbox)| sandbox).collect())
+    }
+
+    pub fn reconcile(&mut self, asked: Census) -> Result<Report, DatapathError> {
+        let census = current(asked, &self.recent);
+        let links = link::read(&mut self.netlink)?;
+        let node = Node {
+            links: &links,
+            programs: self.programs.ids(),
+            tcx: self.programs.has_tcx(),
+            node_ip: self.node_ip,
+        };
+        let (mut wanted, mut waiting) = desired::host(&census.interfaces, &node);
+        waiting.extend(self.symmetric(&mut wanted, &links)?);
+        let mut seen = self.seen(&links, &wanted, Breadth::Whole)?;
+        if !census.unknown.is_empty() {
+            let focus = unknown(&census, &links, &seen.state);
+            seen.state = seen.state.sparing(&focus, &wanted);
+        }
+        let mut plan = Plan::between(&wanted, &seen, &leaked(&links, &census));
+        let left = census.left_behind(&seen.foreign_rules, &wanted);
+        plan.steps.extend(left);
+        plan.steps.extend(census.left_links(&links, &seen.ipvlan_pods));
+        let Applied { done, failed } = self.apply(plan);
+        self.recent.clear();
+        Ok(Report {
+            done,
+            failed,
+            waiting,
+        })
+    }
+
+    /// Whether the marks of symmetric routing are as they should be. Nothing tells when they are not.
+    pub fn marks_answers(&mut self) -> Result<bool, DatapathError> {
+        Ok(self.symmetric.is_none() || self.marking.observe()? == self.symmetric)
+    }
+
+    /// The port that this engine's changes are told with.
+    pub fn port(&self) -> Result<u32, DatapathError> {
+        Ok(self.netlink.port()?)
+    }
+
+    pub fn counters(&mut self) -> Result<Vec<(Counter, u64)>, DatapathError> {
+        Ok(self.programs.counters()?)
+    }
+
+    /// Adds the way of answers to `wanted`; tells what it waits for instead.
+    fn symmetric(&mut self, wanted: &mut State, links: &Links) -> Result<Option<Waiting>, DatapathError> {
+        let Some(config) = &self.symmetric else {
+            return Ok(None);
+        };
+        let missing = Some(Waiting::Uplink(config.interface.clone()));
+        let Some(uplink) = links.named(&config.interface) else {
+            return Ok(missing);
+        };
+        let Some(way) = route::uplink(&mut self.netlink, uplink.index)? else {
+            return Ok(missing);
+        };
+        desired::symmetric(wanted, config, uplink, way.gateway);
+        Ok(None)
+    }
+
+    fn remember(&mut self, event: Recent) {
+        self.recent.retain(|earlier| !event.supersedes(earlier));
+        self.recent.push(event);
+    }
+
+    fn wanted(&self, members: &[PodInterface], links: &Links) -> State {
+        let node = Node {
+            links,
+            programs: self.programs.ids(),
+            tcx: self.programs.has_tcx(),
+            node_ip: self.node_ip,
+        };
+        desired::host(members, &node).0
+    }
+
+    fn seen(&mut self, links: &Links, wanted: &State, breadth: Breadth) -> Result<Observed, ObserveError> {
+        let ask = Ask {
+            side: Side::Host,
+            links,
+            wanted,
+            breadth,
+        };
+        object::observe(&mut self.host(), &ask)
+    }
+
+    fn apply(&mut self, plan: Plan) -> Applied {
+        apply(plan, &mut self.host())
+    }
+
+    /// The node's side of everything.
+    fn host(&mut self) -> Namespace<'_> {
+        Namespace {
+            netlink: &mut self.netlink,
+            programs: &mut self.programs,
+            sysctls: &self.sysctls,
+            marking: &mut self.marking,
+        }
+    }
+}
+
+fn narrowed(mut seen: Observed, focus: &Focus, wanted: &State) -> Observed {
+    seen.state = seen.state.narrowed(focus, wanted);
+    seen
+}
+
+/// The steps made, or the first failure.
+fn complete(outcome: Applied) -> Result<Vec<Step>, DatapathError> {
+    let others = outcome.failed.len().saturating_sub(1);
+    match outcome.failed.into_iter().next() {
+        None => Ok(outcome.done),
+        Some((step, source)) => Err(DatapathError::Incomplete {
+            step: step.to_string(),
+            others,
+            source: Box::new(source),
+        }),
+    }
+}

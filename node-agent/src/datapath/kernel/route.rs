@@ -1,0 +1,213 @@
+//! Unicast routes.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    route::{
+        RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
+        RouteType,
+    },
+};
+use terway_node_core::{
+    address::{Family, is_anywhere, single},
+    object::{Driver, Route},
+    observed::{Ask, Observed},
+    ownership,
+};
+
+use super::{
+    error::{ObserveError, StepError},
+    namespace::{Namespace, family_number},
+    netlink::{Netlink, NetlinkError},
+    repeat::absent,
+};
+
+impl Driver<Route> for Namespace<'_> {
+    /// Routes with our protocol number; and, for the census, where upstream's IPvlan interfaces lead.
+    fn observe(&mut self, ask: &Ask<'_>, seen: &mut Observed) -> Result<(), ObserveError> {
+        let slaves = ask.links.0.iter().filter(|l| l.is_upstreams_slave());
+        seen.ipvlan_pods
+            .extend(slaves.map(|l| (l.index, Default::default())));
+        for family in ask.families() {
+            for shown in dump(self.netlink, *family)? {
+                let route = shown.route;
+                if ownership::owns_route(shown.protocol) {
+                    seen.state.put(route, ());
+                } else if let Some(ip) = single(route.destination)
+                    && let Some(pods) = seen.ipvlan_pods.get_mut(&route.link)
+                {
+                    pods.insert(ip);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, route: &Route, (): &()) -> Result<(), StepError> {
+        let new = RouteNetlinkMessage::NewRoute(message(route));
+        self.netlink
+            .change("add a route", new, NLM_F_CREATE | NLM_F_REPLACE)?;
+        Ok(())
+    }
+
+    fn remove(&mut self, route: &Route) -> Result<(), StepError> {
+        let old = RouteNetlinkMessage::DelRoute(message(route));
+        absent(self.netlink.change("remove a route", old, 0))?;
+        Ok(())
+    }
+}
+
+/// The best default route of the main table by a link.
+pub struct Uplink {
+    /// None where the link reaches everything directly.
+    pub gateway: Option<IpAddr>,
+}
+
+/// How the node itself sends by a link, if it does.
+pub fn uplink(netlink: &mut Netlink, link: u32) -> Result<Option<Uplink>, NetlinkError> {
+    let all = dump(netlink, Family::V4)?.into_iter().filter(|shown| {
+        let route = &shown.route;
+        route.table == ownership::MAIN_TABLE && is_anywhere(route.destination) && route.link == link
+    });
+    let best = all.min_by_key(|shown| shown.metric);
+    Ok(best.map(|shown| Uplink {
+        gateway: shown.route.gateway,
+    }))
+}
+
+/// A route as a dump shows it.
+struct Shown {
+    route: Route,
+    protocol: u8,
+    /// Less is better.
+    metric: u32,
+}
+
+fn dump(netlink: &mut Netlink, family: Family) -> Result<Vec<Shown>, NetlinkError> {
+    let mut all = RouteMessage::default();
+    all.header.address_family = family_number(family);
+    let replies = netlink.dump("list routes", RouteNetlinkMessage::GetRoute(all))?;
+    let routes = replies.iter().filter_map(|reply| match reply {
+        RouteNetlinkMessage::NewRoute(m) => parse(m, family),
+        _ => None,
+    });
+    Ok(routes.collect())
+}
+
+fn message(route: &Route) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: family_number(Family::of(route.destination.addr())),
+        destination_prefix_length: route.destination.prefix_len(),
+        table: compact_table(route.table),
+        protocol: RouteProtocol::from(ownership::PROTOCOL),
+        scope: RouteScope::from(route.scope),
+        kind: RouteType::Unicast,
+        flags: if route.onlink {
+            RouteFlags::Onlink
+        } else {
+            RouteFlags::empty()
+        },
+        ..RouteHeader::default()
+    };
+    let attributes = &mut message.attributes;
+    if !is_anywhere(route.destination) {
+        attributes.push(RouteAttribute::Destination(encode(route.destination.addr())));
+    }
+    if let Some(gateway) = route.gateway {
+        attributes.push(RouteAttribute::Gateway(encode(gateway)));
+    }
+    attributes.push(RouteAttribute::Oif(route.link));
+    attributes.push(RouteAttribute::Table(route.table));
+    message
+}
+
+/// `None` for what this crate never makes: multicast, several next hops, a gateway of another family.
+fn parse(message: &RouteMessage, family: Family) -> Option<Shown> {
+    let header = &message.header;
+    if header.address_family != family_number(family) || header.kind != RouteType::Unicast {
+        return None;
+    }
+    let (mut address, mut gateway, mut link) = (family.anywhere().addr(), None, None);
+    let (mut table, mut metric) = (u32::from(header.table), 0);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(shown) => address = decode(shown)?,
+            RouteAttribute::Gateway(shown) => gateway = Some(decode(shown)?),
+            RouteAttribute::Oif(index) => link = Some(*index),
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Priority(number) => metric = *number,
+            _ => {}
+        }
+    }
+    let route = Route {
+        table,
+        destination: IpNet::new(address, header.destination_prefix_length).ok()?,
+        gateway,
+        link: link?,
+        onlink: header.flags.contains(RouteFlags::Onlink),
+        scope: header.scope.into(),
+    };
+    Some(Shown {
+        route,
+        protocol: header.protocol.into(),
+        metric,
+    })
+}
+
+fn encode(ip: IpAddr) -> RouteAddress {
+    match ip {
+        IpAddr::V4(ip) => RouteAddress::Inet(ip),
+        IpAddr::V6(ip) => RouteAddress::Inet6(ip),
+    }
+}
+
+fn decode(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some(IpAddr::V4(*ip)),
+        RouteAddress::Inet6(ip) => Some(IpAddr::V6(*ip)),
+        _ => None,
+    }
+}
+
+/// Headers hold tables up to 255; larger ones are in an attribute only.
+pub fn compact_table(table: u32) -> u8 {
+    u8::try_from(table).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(route: &Route) -> Option<Shown> {
+        parse(&message(route), Family::of(route.destination.addr()))
+    }
+
+    #[test]
+    fn a_route_is_read_as_it_was_written_in_either_family() {
+        for (to, gateway) in [("10.0.16.7/32", "10.0.0.253"), ("fd00::7/128", "fd00::fd")] {
+            let (to, gateway): (IpNet, IpAddr) = (to.parse().unwrap(), gateway.parse().unwrap());
+            let anywhere = Family::of(gateway).anywhere();
+            for route in [
+                Route::direct(254, to, 11),
+                Route::via(1003, anywhere, gateway, 3),
+                Route::via(1003, to, gateway, 3),
+            ] {
+                let shown = shown(&route).unwrap();
+                assert_eq!((shown.route, shown.protocol), (route, ownership::PROTOCOL));
+            }
+        }
+    }
+
+    #[test]
+    fn what_another_dump_would_show_is_left_out() {
+        let route = Route::direct(254, "10.0.16.7/32".parse().unwrap(), 11);
+        assert!(parse(&message(&route), Family::V6).is_none(), "another family");
+        let mut multicast = message(&route);
+        multicast.header.kind = RouteType::Multicast;
+        assert!(parse(&multicast, Family::V4).is_none());
+    }
+}
