@@ -8,68 +8,15 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+pub use terway_address::Family;
 
 use crate::intent::{Operation, RequestParameters};
 use crate::network_interface::NetworkInterfaceSpec;
 use crate::node::{Ip, Nic, NodeCap, NodeEni, Prefix};
 use crate::pod_eni::Allocation;
-
-/// A family of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    /// Both families, IPv4 first.
-    pub const ALL: [Family; 2] = [Family::V4, Family::V6];
-
-    /// The families that pods get addresses of. IPv6 is refused wherever a user can ask for it.
-    pub const SERVED: [Family; 1] = [Family::V4];
-
-    /// The family of an address.
-    pub fn of(address: IpAddr) -> Family {
-        match address {
-            IpAddr::V4(_) => Family::V4,
-            IpAddr::V6(_) => Family::V6,
-        }
-    }
-
-    /// The family of a network.
-    pub fn of_net(net: IpNet) -> Family {
-        Family::of(net.addr())
-    }
-
-    /// The one of two values that belongs to this family.
-    pub fn choose<T>(self, v4: T, v6: T) -> T {
-        match self {
-            Family::V4 => v4,
-            Family::V6 => v6,
-        }
-    }
-
-    /// Bits of an address: 32 or 128.
-    pub fn bits(self) -> u8 {
-        self.choose(32, 128)
-    }
-
-    /// Length of the prefixes that the cloud assigns to an ENI: /28 or /80 (ECS API page
-    /// "AssignPrivateIpAddresses", `Ipv4PrefixCount`; page "AssignIpv6Addresses", `Ipv6PrefixCount`).
-    pub fn eni_prefix_length(self) -> u8 {
-        self.choose(28, 80)
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.choose("IPv4", "IPv6"))
-    }
-}
 
 /// A text of a custom resource that is not what its field holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,16 +61,6 @@ pub fn parse_net(field: &'static str, family: Family, text: &str) -> Result<IpNe
 /// The text of an address, as a field and as the key of a map: for IPv6 the form of RFC 5952.
 pub fn print_address(address: IpAddr) -> String {
     address.to_string()
-}
-
-/// The network that holds one address alone: `/32` or `/128`.
-pub fn host_net(address: IpAddr) -> IpNet {
-    IpNet::from(address)
-}
-
-/// Whether a network holds one address alone.
-pub fn is_host_net(net: IpNet) -> bool {
-    net.prefix_len() == net.max_prefix_len()
 }
 
 fn optional<T>(

@@ -68,7 +68,7 @@ pub struct OptionalAddress(pub Option<SocketAddr>);
 
 /// An address that the datapath can use.
 fn node_address(text: &str) -> Result<IpAddr, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(terway_node_core::address::served(text.parse()?)?)
+    Ok(terway_address::served(text.parse()?)?)
 }
 
 fn optional_address(text: &str) -> Result<OptionalAddress, std::net::AddrParseError> {

@@ -64,11 +64,3 @@ fn an_eni_keeps_its_addresses_by_family_and_text() {
     assert_eq!((first.primary, first.pod_uid.as_str()), (true, "u"));
     assert_eq!(nic.find_mut(ip("10.0.16.8")), None);
 }
-
-#[test]
-fn a_network_of_one_address_is_as_long_as_the_family() {
-    assert_eq!(host_net(ip("10.0.16.7")).to_string(), "10.0.16.7/32");
-    assert_eq!(host_net(ip("2001:db8::7")).to_string(), "2001:db8::7/128");
-    assert!(is_host_net(host_net(ip("2001:db8::7"))));
-    assert!(!is_host_net("2001:db8::/32".parse().unwrap()));
-}

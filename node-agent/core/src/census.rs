@@ -5,8 +5,9 @@ use std::{
     net::IpAddr,
 };
 
+use terway_address::single;
+
 use crate::{
-    address::single,
     interface::{PodInterface, Sandbox},
     link::Links,
     object::{LeftFilters, LeftRule, Listed as _, Rule},
@@ -89,9 +90,10 @@ fn upstreams(rule: &Rule) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use terway_address::Family;
+
     use super::*;
     use crate::{
-        address::Family,
         link::{Link, LinkKind},
         testing::{TRUNK, shared, trunk},
     };

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use terway_ebpf_abi::{InterfaceAddress, PodHardware, PopTarget, PushTag, TaggedAddress};
 
+use terway_address::{Family, full_prefix};
+
 use crate::{
-    address::{Family, full_prefix},
     carrier::Carrier,
     interface::{PodInterface, Waiting},
     link::{Link, Links},

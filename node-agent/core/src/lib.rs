@@ -4,7 +4,6 @@
 //! Nothing here reads or changes anything: no netlink, no eBPF loader, no API server and no runtime is among the
 //! dependencies, so that every decision is tested as a function.
 
-pub mod address;
 pub mod carrier;
 pub mod census;
 pub mod desired;

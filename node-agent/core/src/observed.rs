@@ -5,8 +5,9 @@ use std::{
     net::IpAddr,
 };
 
+use terway_address::Family;
+
 use crate::{
-    address::Family,
     link::Links,
     object::{Key, Rule},
     state::State,
@@ -55,8 +56,8 @@ impl Ask<'_> {
     /// The address families to read.
     pub fn families(&self) -> &'static [Family] {
         match self.breadth {
-            Breadth::Narrow => Family::SERVED,
-            Breadth::Whole => Family::ALL,
+            Breadth::Narrow => &Family::SERVED,
+            Breadth::Whole => &Family::ALL,
         }
     }
 }

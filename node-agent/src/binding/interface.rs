@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 use terway_cni_protocol::{Address, Attachment, Cidr, Interface, Network, Route};
 
+use terway_address::{Family, full_prefix, vswitch_gateway};
 use terway_node_core::{
-    address::{Family, full_prefix, vswitch_gateway},
     carrier::NicLink,
     interface::{PodInterface, Realised, Sandbox},
 };

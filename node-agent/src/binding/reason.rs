@@ -18,13 +18,9 @@ pub enum Wait {
     /// The agent has not compared the kernel with what it should be since it started.
     NotInOrder,
     /// The pod is not known here yet.
-    NoPod {
-        pod: PodKey,
-    },
+    NoPod { pod: PodKey },
     /// The control plane has not made the PodENI.
-    NoPodEni {
-        pod: PodKey,
-    },
+    NoPodEni { pod: PodKey },
     /// The PodENI is for another pod of the same name.
     OtherUid {
         pod: PodKey,
@@ -34,10 +30,7 @@ pub enum Wait {
         message: String,
     },
     /// The PodENI is being deleted; another one follows.
-    Deleting {
-        pod: PodKey,
-        message: String,
-    },
+    Deleting { pod: PodKey, message: String },
     /// The PodENI is not in phase Bind.
     Phase {
         pod: PodKey,
@@ -45,10 +38,7 @@ pub enum Wait {
         message: String,
     },
     /// The PodENI says something that cannot be realised.
-    Unusable {
-        pod: PodKey,
-        why: Unusable,
-    },
+    Unusable { pod: PodKey, why: Unusable },
     /// The control plane has not bound an address of a shared ENI to the pod.
     NoAddress {
         pod: PodKey,
@@ -58,9 +48,7 @@ pub enum Wait {
     /// This node has no Node object of our group.
     NoNode,
     /// This node has no attached trunk.
-    NoTrunk {
-        why: NoTrunk,
-    },
+    NoTrunk { why: NoTrunk },
     /// The ENIs are members of another trunk than this node's.
     OtherTrunk {
         pod: PodKey,
@@ -140,18 +128,11 @@ impl fmt::Display for Wait {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The pod has no ENI of its own, and this node can have none to share.
-    NoSharedEni {
-        pod: PodKey,
-        why: String,
-    },
+    NoSharedEni { pod: PodKey, why: String },
     /// The pod is labelled to be left alone, and still asks for a network.
-    Ignored {
-        pod: PodKey,
-    },
+    Ignored { pod: PodKey },
     /// The pod is being deleted.
-    PodDeleting {
-        pod: PodKey,
-    },
+    PodDeleting { pod: PodKey },
     /// The pod that the sandbox is for does not exist any more.
     PodGone {
         pod: PodKey,
@@ -159,9 +140,7 @@ pub enum Refusal {
         uid: Option<String>,
     },
     /// The PodENI has an ENI that is the pod's alone.
-    WholeNic {
-        pod: PodKey,
-    },
+    WholeNic { pod: PodKey },
 }
 
 impl fmt::Display for Refusal {

@@ -369,10 +369,7 @@ fn contradictions_are_waited_out_with_their_reason() {
     };
     assert!(unusable(vec![default("eth0"), default("eth1")]).contains("default route"));
     let unreadable = PodEniView {
-        allocations: Err(Unusable::Unparsable {
-            key: "ipv4",
-            text: "x".into(),
-        }),
+        allocations: Err(Unusable::Route { text: "x".into() }),
         ..pod_eni()
     };
     assert!(

@@ -5,7 +5,7 @@ use terway_crds::Phase;
 use terway_node_core::carrier::VlanId;
 
 use super::plan::Plan;
-use super::{Round, Reconciler, Skipped};
+use super::{Reconciler, Round, Skipped};
 use crate::server::key as sandbox_key;
 use crate::testing::{Stage, bound, key, sandbox, sharing};
 use crate::world::PodEniView;

@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
+use terway_address::full_prefix;
 use terway_cni_protocol::{Attachment, CheckRequest, Cidr, Failure, code};
-use terway_node_core::address::full_prefix;
 
 use super::{Agent, kernel_failure, key};
 use crate::binding;

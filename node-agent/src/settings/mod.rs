@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde::Deserialize;
+use terway_address::served;
 use terway_crds::names::object::ENI_CONFIG_KEY;
-use terway_node_core::address::served;
 
 use crate::datapath::Symmetric;
 use conflist::{CONF_KEY, CONFLIST_KEY, Rendered};

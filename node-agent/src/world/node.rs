@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use terway_address::Family;
 use terway_crds::intent::{Operation, OperationKind};
 use terway_crds::node::{Ip, Nic as NicRecord, NicStatus};
 use terway_crds::{EniKind, TerwayNode, TerwayNodeStatus};
 
-use super::unusable::{Unusable, pod_address};
+use super::unusable::{Unusable, served_on};
 
 /// Sentences about trouble that one wait may carry; the rest is in the object itself.
 const MAX_TROUBLES: usize = 4;
@@ -124,7 +125,8 @@ fn trunk(status: &TerwayNodeStatus) -> Result<AttachedEni, NoTrunk> {
             .filter(|nic| nic.kind == Some(EniKind::Trunk))
     };
     if let Some(nic) = trunks().find(|nic| nic.status == NicStatus::InUse) {
-        return attached(nic).map_err(NoTrunk::Unusable);
+        // Members are reached by the trunk in every family that pods have.
+        return attached(nic, Family::V4).map_err(NoTrunk::Unusable);
     }
     let states = trunks().map(|nic| format!("trunk ENI {} is {}", nic.id, nic.status));
     let of_the_trunk = status.operations.iter().filter(|operation| {
@@ -151,7 +153,7 @@ fn operation(operation: &Operation) -> String {
 }
 
 /// What can be done with an ENI, once it is attached and described.
-fn attached(nic: &NicRecord) -> Result<AttachedEni, Unusable> {
+fn attached(nic: &NicRecord, family: Family) -> Result<AttachedEni, Unusable> {
     let eni = nic.id.clone();
     if nic.status != NicStatus::InUse {
         let status = nic.status.clone();
@@ -161,9 +163,9 @@ fn attached(nic: &NicRecord) -> Result<AttachedEni, Unusable> {
         eni: eni.clone(),
         mac: nic.mac_address.clone(),
     })?;
-    let cidr = nic.ipv4_cidr.parse().map_err(|_| Unusable::NoCidr {
+    let cidr = nic.cidr(family)?.ok_or_else(|| Unusable::NoCidr {
         eni: eni.clone(),
-        cidr: nic.ipv4_cidr.clone(),
+        family,
     })?;
     Ok(AttachedEni {
         eni_id: eni,
@@ -175,15 +177,15 @@ fn attached(nic: &NicRecord) -> Result<AttachedEni, Unusable> {
 fn shared(status: &TerwayNodeStatus) -> BTreeMap<String, SharedPod> {
     let mut pods = BTreeMap::new();
     for nic in status.network_interfaces.values() {
-        // A pod that has only an IPv6 address counts as bound all the same, or the report of its
-        // sandbox's end would be forgotten too early.
-        for ip in nic.ipv6.values().chain(nic.ipv4.values()) {
+        // A pod that has only an IPv6 address counts as bound all the same, or the report of its sandbox's end would
+        // be forgotten too early.
+        for (family, ip) in nic.all_addresses() {
             if ip.pod_uid.is_empty() {
                 continue;
             }
             let pod = SharedPod {
                 pod_id: ip.pod_id.clone(),
-                address: address(nic, ip),
+                address: address(nic, family, ip),
             };
             let better = pod.address.is_ok() || !pods.contains_key(&ip.pod_uid);
             if better {
@@ -194,9 +196,9 @@ fn shared(status: &TerwayNodeStatus) -> BTreeMap<String, SharedPod> {
     pods
 }
 
-fn address(nic: &NicRecord, ip: &Ip) -> Result<SharedAddress, Unusable> {
-    let ip = pod_address("ip", &ip.ip, &nic.id)?;
-    let eni = attached(nic)?;
+fn address(nic: &NicRecord, family: Family, ip: &Ip) -> Result<SharedAddress, Unusable> {
+    let ip = served_on(&nic.id, ip.address(family)?)?;
+    let eni = attached(nic, family)?;
     if !eni.cidr.contains(&ip) {
         return Err(Unusable::OutsideCidr {
             eni: eni.eni_id,
@@ -211,7 +213,7 @@ fn idle(status: &TerwayNodeStatus) -> BTreeSet<IpAddr> {
     let all = status
         .network_interfaces
         .values()
-        .flat_map(|nic| nic.ipv4.values());
+        .flat_map(|nic| nic.addresses(Family::V4).values());
     all.filter(|ip| ip.pod_uid.is_empty() && ip.pod_id.is_empty())
         .filter_map(|ip| ip.ip.parse().ok())
         .collect()

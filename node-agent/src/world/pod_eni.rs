@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use kube::ResourceExt;
 use kube::core::error_boundary::InvalidObject;
+use terway_address::Family;
 use terway_crds::names::annotation;
-use terway_crds::{Allocation, EniKind, Phase, PodEni, PodEniStatus};
-
+use terway_crds::{Allocation, EniKind, Phase, PodEni, PodEniStatus, Route};
 use terway_node_core::carrier::{Carrier, VlanId};
 
 use super::PodKey;
-use super::unusable::{Unusable, parse, pod_address};
+use super::unusable::{Unusable, served_on};
 
 /// A PodENI.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,24 +110,31 @@ impl Default for PodEniView {
 
 fn view(allocation: &Allocation, status: &PodEniStatus) -> Result<AllocationView, Unusable> {
     let eni = &allocation.eni.id;
-    let routes = allocation
-        .extra_routes
-        .iter()
-        .map(|route| parse::<IpNet>("extraRoutes", &route.dst));
     // Upstream records a second address beside the IPv4 address of a dual-stack pod. The pod gets the first.
-    let (ip, cidr) = if allocation.ipv4.is_empty() && !allocation.ipv6.is_empty() {
-        (("ipv6", &allocation.ipv6), ("ipv6CIDR", &allocation.ipv6_cidr))
-    } else {
-        (("ipv4", &allocation.ipv4), ("ipv4CIDR", &allocation.ipv4_cidr))
-    };
+    let family = allocation
+        .addresses()?
+        .first()
+        .copied()
+        .map_or(Family::V4, Family::of);
+    let ip = allocation.address(family)?;
     Ok(AllocationView {
         interface: allocation.interface.clone(),
         eni_id: eni.clone(),
-        ip: optional(ip, |key, text| pod_address(key, text, eni))?,
-        cidr: optional(cidr, parse)?,
+        ip: ip.map(|ip| served_on(eni, ip)).transpose()?,
+        cidr: allocation.cidr(family)?,
         carrier: carrier(eni, status)?,
         default_route: allocation.default_route,
-        extra_routes: routes.collect::<Result<_, _>>()?,
+        extra_routes: allocation
+            .extra_routes
+            .iter()
+            .map(route)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn route(route: &Route) -> Result<IpNet, Unusable> {
+    route.dst.parse().map_err(|_| Unusable::Route {
+        text: route.dst.clone(),
     })
 }
 
@@ -147,14 +154,6 @@ fn carrier(eni: &str, status: &PodEniStatus) -> Result<Option<Carrier<String>>, 
     })?;
     let trunk = status.trunk_eni_id.clone();
     Ok(Some(Carrier::Member { trunk, vlan }))
-}
-
-/// A value that the control plane fills in later.
-fn optional<T>(
-    (key, text): (&'static str, &String),
-    read: impl FnOnce(&'static str, &str) -> Result<T, Unusable>,
-) -> Result<Option<T>, Unusable> {
-    (!text.is_empty()).then(|| read(key, text)).transpose()
 }
 
 /// What the control plane says about the wait, and what the cloud said last.

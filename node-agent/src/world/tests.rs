@@ -93,7 +93,7 @@ fn a_bad_value_is_named_and_stops_nothing_else() {
     assert_eq!(view.pod_uid, "u-1");
     assert_eq!(
         view.allocations.unwrap_err().to_string(),
-        "ipv4 \"10.0.16\" cannot be parsed"
+        "ipv4 \"10.0.16\" is not an IPv4 address"
     );
 }
 

@@ -3,16 +3,19 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use terway_address::{Family, FamilyNotServed, served};
+use terway_crds::address::AddressError;
 use terway_crds::node::NicStatus;
-use terway_node_core::address::{FamilyNotServed, served};
 
 /// Why a record cannot be realised (yet).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error("the object cannot be decoded: {error}")]
     Undecodable { error: String },
-    #[error("{key} {text:?} cannot be parsed")]
-    Unparsable { key: &'static str, text: String },
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("extraRoutes {text:?} cannot be parsed")]
+    Route { text: String },
     #[error("ENI {eni}: {refusal}")]
     FamilyNotServed { eni: String, refusal: FamilyNotServed },
     #[error("the allocation of ENI {eni:?} has no {what}")]
@@ -25,8 +28,8 @@ pub enum Unusable {
     NotAttached { eni: String, status: NicStatus },
     #[error("ENI {eni} has the MAC address {mac:?}")]
     NoMac { eni: String, mac: String },
-    #[error("ENI {eni} has the vSwitch CIDR {cidr:?}")]
-    NoCidr { eni: String, cidr: String },
+    #[error("ENI {eni} has no vSwitch CIDR of family {family}")]
+    NoCidr { eni: String, family: Family },
     #[error("no allocation is for {name}")]
     NoFirstInterface { name: &'static str },
     #[error("two allocations are for the same interface")]
@@ -35,17 +38,9 @@ pub enum Unusable {
     SeveralDefaultRoutes,
 }
 
-/// Reads a value of a record.
-pub fn parse<T: std::str::FromStr>(key: &'static str, text: &str) -> Result<T, Unusable> {
-    text.parse().map_err(|_| Unusable::Unparsable {
-        key,
-        text: text.to_owned(),
-    })
-}
-
-/// Reads an address that a pod is to have.
-pub fn pod_address(key: &'static str, text: &str, eni: &str) -> Result<IpAddr, Unusable> {
-    served(parse(key, text)?).map_err(|refusal| Unusable::FamilyNotServed {
+/// Refuses an address of an ENI whose family is not served.
+pub fn served_on(eni: &str, ip: IpAddr) -> Result<IpAddr, Unusable> {
+    served(ip).map_err(|refusal| Unusable::FamilyNotServed {
         eni: eni.to_owned(),
         refusal,
     })

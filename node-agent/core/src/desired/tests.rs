@@ -1,8 +1,9 @@
 //! What is wanted for members in different situations.
 
 use super::*;
+use terway_address::is_anywhere;
+
 use crate::{
-    address::is_anywhere,
     carrier::NicLink,
     object::{Key, Listed},
     testing::{self, TRUNK, links, member, shared, trunk},

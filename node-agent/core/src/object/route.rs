@@ -5,10 +5,9 @@ use std::{fmt, net::IpAddr};
 use ipnet::IpNet;
 
 use super::{Custody, Kind, Subject, Turn};
-use crate::{
-    address::{Family, is_anywhere, single},
-    observed::Side,
-};
+use terway_address::{Family, is_anywhere, single};
+
+use crate::observed::Side;
 
 /// Route scope as the kernel numbers it: anywhere. IPv6 routes have no other.
 pub const SCOPE_UNIVERSE: u8 = 0;

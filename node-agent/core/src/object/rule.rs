@@ -5,10 +5,9 @@ use std::fmt;
 use ipnet::IpNet;
 
 use super::{Custody, Kind, Subject, Turn};
-use crate::{
-    address::{Family, single},
-    observed::Side,
-};
+use terway_address::{Family, single};
+
+use crate::observed::Side;
 
 /// A rule that looks into a table. The key is the whole rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Custody, Kind, Subject};
-use crate::address::Family;
+use terway_address::Family;
 
 /// A setting of one interface.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

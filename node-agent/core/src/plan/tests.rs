@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::*;
+use terway_address::full_prefix;
+
 use crate::{
-    address::full_prefix,
     desired::{self, Node},
     interface::PodInterface,
     object::{Filter, Focus, Listed as _, Route, Rule, filter::Hook},

@@ -6,8 +6,8 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage},
 };
+use terway_address::Family;
 use terway_node_core::{
-    address::Family,
     object::{Address, Driver},
     observed::{Ask, Observed},
 };

@@ -1,8 +1,8 @@
 //! A network namespace with everything that its objects are read and changed by.
 
 use netlink_packet_route::{AddressFamily, link::LinkAttribute};
+use terway_address::Family;
 use terway_node_core::{
-    address::Family,
     link::Link,
     object::Handles,
     ownership,

@@ -8,8 +8,8 @@ use netlink_packet_route::{
     neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
     route::RouteType,
 };
+use terway_address::Family;
 use terway_node_core::{
-    address::Family,
     object::{Driver, Neighbour},
     observed::{Ask, Observed},
 };

@@ -11,8 +11,8 @@ use netlink_packet_route::{
         RouteType,
     },
 };
+use terway_address::{Family, is_anywhere, single};
 use terway_node_core::{
-    address::{Family, is_anywhere, single},
     object::{Driver, Route},
     observed::{Ask, Observed},
     ownership,

@@ -9,8 +9,8 @@ use netlink_packet_route::{
     route::RouteProtocol,
     rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage},
 };
+use terway_address::Family;
 use terway_node_core::{
-    address::Family,
     object::{Driver, LeftRule, Rule},
     observed::{Ask, Observed},
     ownership,

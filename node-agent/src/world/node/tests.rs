@@ -86,8 +86,12 @@ fn an_address_that_cannot_be_used_says_why() {
     };
     assert!(why("Attaching", "10.0.16.7").contains("eni-3 is Attaching"));
     assert!(why("InUse", "10.9.9.9").contains("not in 10.0.16.0/22"));
-    assert!(why("InUse", "fd00::1").contains("ENI eni-3: fd00::1 is an IPv6 address"));
-    assert!(why("InUse", "10.0.16").contains("\"10.0.16\" cannot be parsed"));
+    assert!(why("InUse", "10.0.16").contains("\"10.0.16\" is not an IPv4 address"));
+    let mut eni = nic("eni-3", "InUse", json!({}));
+    eni["ipv6"] = json!({ "fd00::1": ip("fd00::1", "u-1") });
+    let node = view(json!({ "networkInterfaces": { "eni-3": eni } }));
+    let why = node.shared["u-1"].address.clone().unwrap_err().to_string();
+    assert!(why.contains("ENI eni-3: fd00::1 is an IPv6 address"), "{why}");
 }
 
 #[test]

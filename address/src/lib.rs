@@ -1,22 +1,25 @@
-//! Addresses and their families. Each rule about addresses is written here once, for both families.
+//! Addresses and their families. A rule about addresses is written once and holds for both families.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// IPv4 or IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A family of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     V4,
     V6,
 }
 
 impl Family {
-    /// Both.
-    pub const ALL: &[Family] = &[Family::V4, Family::V6];
+    /// Both families, IPv4 first.
+    pub const ALL: [Family; 2] = [Family::V4, Family::V6];
 
-    /// The families that pods and nodes can have addresses of. [`served`] refuses the others.
-    pub const SERVED: &[Family] = &[Family::V4];
+    /// The families that pods and nodes get addresses of. [`served`] refuses the others.
+    pub const SERVED: [Family; 1] = [Family::V4];
 
     /// The family of an address.
     pub fn of(address: IpAddr) -> Family {
@@ -24,6 +27,30 @@ impl Family {
             IpAddr::V4(_) => Family::V4,
             IpAddr::V6(_) => Family::V6,
         }
+    }
+
+    /// The family of a network.
+    pub fn of_net(net: IpNet) -> Family {
+        Family::of(net.addr())
+    }
+
+    /// The one of two values that belongs to this family.
+    pub fn choose<T>(self, v4: T, v6: T) -> T {
+        match self {
+            Family::V4 => v4,
+            Family::V6 => v6,
+        }
+    }
+
+    /// Bits of an address: 32 or 128.
+    pub fn bits(self) -> u8 {
+        self.choose(32, 128)
+    }
+
+    /// Length of the prefixes that the cloud assigns to an ENI: /28 or /80 (ECS API page
+    /// "AssignPrivateIpAddresses", `Ipv4PrefixCount`; page "AssignIpv6Addresses", `Ipv6PrefixCount`).
+    pub fn eni_prefix_length(self) -> u8 {
+        self.choose(28, 80)
     }
 
     /// The network that holds every address of the family: the destination of a default route.
@@ -44,9 +71,15 @@ impl Family {
     }
 }
 
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.choose("IPv4", "IPv6"))
+    }
+}
+
 /// An address of a family that is not in [`Family::SERVED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{address} is an IPv6 address, and this version of Terway serves IPv4 alone")]
+#[error("{address} is an {} address, and this version of Terway serves IPv4 alone", Family::of(*address))]
 pub struct FamilyNotServed {
     pub address: IpAddr,
 }
@@ -121,8 +154,8 @@ mod tests {
     fn a_default_route_goes_everywhere() {
         for family in Family::ALL {
             assert!(is_anywhere(family.anywhere()));
-            assert_eq!(Family::of(family.anywhere().addr()), *family);
-            assert_eq!(Family::of(family.pod_gateway()), *family);
+            assert_eq!(Family::of_net(family.anywhere()), family);
+            assert_eq!(Family::of(family.pod_gateway()), family);
         }
     }
 }
