@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 acts='kube-client|kube-runtime|tokio(-.*)?|async-std|smol|mio|socket2|hyper(-.*)?|h2|tower(-.*)?|axum(-.*)?|reqwest|ureq'
 acts+='|rustls(-.*)?|ring|aws-lc-.*|openssl(-.*)?|native-tls|aya(-.*)?|netlink-.*|rtnetlink|nix|rand|rand_core|getrandom'
 bad=0
-for crate in terway-crds terway-core terway-ebpf-abi; do
+for crate in terway-address terway-crds terway-core terway-node-core terway-ebpf-abi; do
   closure=$(cargo tree --locked -p "$crate" -e normal --prefix none --format '{p}' | awk '{print $1}' | sort -u)
   if found=$(grep -xE "$acts" <<<"$closure"); then
     echo "$crate is to decide and not to act, but its dependencies bring:" $found >&2

@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use terway_crds::names::{action, event};
 use terway_process::events::{Events, Limits, News, Queue, Rate, Repeated, Severity};
 
+use crate::cluster::PodKey;
 use crate::metrics::Metrics;
-use crate::world::PodKey;
 
 /// The name under which the agent reports; upstream's.
 pub const REPORTER: &str = "terway-daemon";

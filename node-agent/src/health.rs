@@ -9,9 +9,9 @@ use prometheus_client::registry::Registry;
 use terway_process::pages::{self, Alive, Refresh};
 use terway_process::readiness::Readiness;
 
+use crate::cluster::watches::Connection;
 use crate::kernel::Kernel;
 use crate::metrics::Metrics;
-use crate::world::watches::Connection;
 
 /// The datapath answers within milliseconds. A datapath that does not answer in this time hangs.
 const DATAPATH_PATIENCE: Duration = Duration::from_secs(4);

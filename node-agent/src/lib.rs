@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod binding;
+pub mod cluster;
 pub mod datapath;
 pub mod ebpf;
 pub mod events;
@@ -17,4 +18,3 @@ pub mod server;
 pub mod settings;
 #[cfg(test)]
 mod testing;
-pub mod world;

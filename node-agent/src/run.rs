@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::RunArgs;
+use crate::cluster::Cluster;
+use crate::cluster::watches;
 use crate::datapath::{Datapath, DatapathConfig};
 use crate::events::{Announcer, REPORTER};
 use crate::health::Probes;
@@ -27,8 +29,6 @@ use crate::kernel::Kernel;
 use crate::lock::{self, Lock};
 use crate::server::{Agent, ApiPods, listen};
 use crate::settings::{self, Settings, conflist};
-use crate::world::World;
-use crate::world::watches;
 use crate::{reconcile, report};
 
 /// The node's own interface, whose MTU `auto_mtu` takes.
@@ -146,10 +146,10 @@ async fn start(
         listen::serve(serving, listener).await;
         anyhow::Ok(())
     });
-    let world = agent.world.clone();
+    let cluster = agent.cluster.clone();
     let dir = args.cni_conf_dir.clone();
     tasks.spawn("the installation of the CNI configuration", |stop| async move {
-        let installing = install(world, listing, installing, &dir, &document);
+        let installing = install(cluster, listing, installing, &dir, &document);
         if let Some(installed) = stop.run_until_cancelled(installing).await {
             installed?;
         }
@@ -190,7 +190,7 @@ fn start_agent(
     });
     let (metrics, stop) = (probes.metrics.clone(), tasks.stop());
     let agent = Arc::new(Agent::new(kernel, pods, settings, announcer, metrics, stop));
-    for (name, watch) in watches::all(&client, &args.node_name, &agent.world, &probes.connection) {
+    for (name, watch) in watches::all(&client, &args.node_name, &agent.cluster, &probes.connection) {
         tasks.spawn_endless(name, watch);
     }
     let reconciling = agent.clone();
@@ -208,13 +208,13 @@ fn start_agent(
 
 /// Puts the CNI configuration in place once an ADD can be answered.
 async fn install(
-    world: World,
+    cluster: Cluster,
     listing: Pending,
     installing: Pending,
     dir: &Path,
     document: &Value,
 ) -> anyhow::Result<()> {
-    world.synced().await;
+    cluster.synced().await;
     drop(listing);
     conflist::install(dir, document)
         .with_context(|| format!("cannot write the CNI configuration into {}", dir.display()))?;

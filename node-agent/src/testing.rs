@@ -13,15 +13,15 @@ use terway_process::events::Queue;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::{
+    AllocationView, AttachedEni, NodeView, PodEniView, PodKey, PodView, SharedAddress, SharedPod,
+};
 use crate::datapath::{Census, PodInterface, Realised, Sandbox};
 use crate::events::Announcer;
 use crate::kernel::{Kernel, KernelError, Reconciled};
 use crate::metrics::Metrics;
 use crate::server::{Agent, PodReader};
 use crate::settings::Settings;
-use crate::world::{
-    AllocationView, AttachedEni, NodeView, PodEniView, PodKey, PodView, SharedAddress, SharedPod,
-};
 
 /// A kernel that remembers.
 #[derive(Default)]
@@ -140,7 +140,7 @@ impl Stage {
     /// All lists have arrived: an attached trunk, no pod, no PodENI.
     pub fn new() -> Stage {
         let stage = Stage::unsynced();
-        stage.agent.world.update_if(|state| {
+        stage.agent.cluster.update_if(|state| {
             state.pods.apply(Event::InitDone);
             state.pod_enis.apply(Event::InitDone);
             state.node.apply(Event::InitDone);
@@ -172,7 +172,7 @@ impl Stage {
 
     pub fn node(&self, view: NodeView) {
         let event = Event::Apply((PodKey::new("", "node1"), view));
-        self.agent.world.update_if(|state| state.node.apply(event));
+        self.agent.cluster.update_if(|state| state.node.apply(event));
     }
 
     /// A pod that is scheduled here and wants an ENI.
@@ -190,23 +190,23 @@ impl Stage {
             .get_or_insert_default()
             .insert(pod.key.clone(), pod.clone());
         let event = Event::Apply((pod.key.clone(), pod));
-        self.agent.world.update_if(|state| state.pods.apply(event));
+        self.agent.cluster.update_if(|state| state.pods.apply(event));
     }
 
     pub fn pod_gone(&self, name: &str) {
         self.pods.0.lock().get_or_insert_default().remove(&key(name));
         let event = Event::Delete((key(name), PodView::default()));
-        self.agent.world.update_if(|state| state.pods.apply(event));
+        self.agent.cluster.update_if(|state| state.pods.apply(event));
     }
 
     pub fn pod_eni(&self, view: PodEniView) {
         let event = Event::Apply((view.key.clone(), view));
-        self.agent.world.update_if(|state| state.pod_enis.apply(event));
+        self.agent.cluster.update_if(|state| state.pod_enis.apply(event));
     }
 
     pub fn pod_eni_gone(&self, name: &str) {
         let event = Event::Delete((key(name), PodEniView::default()));
-        self.agent.world.update_if(|state| state.pod_enis.apply(event));
+        self.agent.cluster.update_if(|state| state.pod_enis.apply(event));
     }
 }
 

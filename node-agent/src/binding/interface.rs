@@ -10,8 +10,8 @@ use terway_node_core::{
 };
 
 use super::{Binding, BoundInterface};
+use crate::cluster::PodKey;
 use crate::settings::Settings;
-use crate::world::PodKey;
 
 /// The interfaces of a sandbox, as the datapath is asked for them, the runtime's first.
 pub fn interfaces(

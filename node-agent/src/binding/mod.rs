@@ -14,8 +14,8 @@ use ipnet::IpNet;
 use terway_crds::Phase;
 use terway_node_core::{carrier::Carrier, ownership::FIRST_INTERFACE};
 
-use crate::world::{
-    AllocationView, AttachedEni, NodeView, PodEniView, PodKey, PodView, SharedAddress, State, Unusable,
+use crate::cluster::{
+    AllocationView, AttachedEni, ClusterView, NodeView, PodEniView, PodKey, PodView, SharedAddress, Unusable,
 };
 
 pub use interface::{cidr, interfaces, network};
@@ -99,7 +99,7 @@ fn existing(pod_eni: &PodEniView, node: Option<&NodeView>, shaped: bool) -> Opti
 }
 
 /// The network of the running pod with this UID, and the pod's name; none while nothing describes it.
-pub fn of_running(uid: &str, state: &State) -> Option<(PodKey, Binding)> {
+pub fn of_running(uid: &str, state: &ClusterView) -> Option<(PodKey, Binding)> {
     let shaped = state.pod_with_uid(uid).is_some_and(|pod| pod.shaped);
     if let Some(pod_eni) = state.pod_eni_for(uid) {
         return Some((pod_eni.key.clone(), existing(pod_eni, state.node(), shaped)?));

@@ -5,7 +5,7 @@ use std::fmt;
 
 use terway_crds::Phase;
 
-use crate::world::{NoTrunk, PodKey, Unusable};
+use crate::cluster::{NoTrunk, PodKey, Unusable};
 
 /// What an ADD waits for. `message` is what the control plane says about the wait.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use terway_crds::node::NicStatus;
 use terway_node_core::carrier::{Carrier, VlanId};
 
 use super::{Decision, Refusal, Wait, decide, existing, interfaces, network};
+use crate::cluster::{AllocationView, AttachedEni, NoTrunk, NodeView, PodEniView, PodKey, PodView, Unusable};
 use crate::datapath::Realised;
 use crate::settings::Settings;
 use crate::testing::{member, sharing};
-use crate::world::{AllocationView, AttachedEni, NoTrunk, NodeView, PodEniView, PodKey, PodView, Unusable};
 
 fn pod() -> PodView {
     PodView {

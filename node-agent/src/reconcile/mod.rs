@@ -48,7 +48,7 @@ pub enum Round {
 
 /// Reconcile until the agent stops.
 pub async fn run(agent: Arc<Agent>) {
-    let mut changes = agent.world.subscribe();
+    let mut changes = agent.cluster.subscribe();
     let mut reconciler = Reconciler::default();
     loop {
         changes.mark_unchanged();
@@ -90,7 +90,7 @@ pub struct Reconciler {
 impl Reconciler {
     /// One round: read, plan, apply.
     pub async fn round(&mut self, agent: &Agent) -> Result<Round, KernelError> {
-        let unsynced = agent.world.read(|state| state.unsynced());
+        let unsynced = agent.cluster.read(|state| state.unsynced());
         if !unsynced.is_empty() {
             return Ok(Round::Skipped(Skipped::NotSynced(unsynced)));
         }
@@ -162,7 +162,7 @@ async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
     agent.metrics.sandboxes.set(count);
     let made = agent.made.lock().clone();
     Ok(agent
-        .world
+        .cluster
         .read(|state| Plan::new(&sandboxes, state, &made, &agent.settings)))
 }
 

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use terway_cni_protocol::Attachment;
 
 use crate::binding;
+use crate::cluster::ClusterView;
 use crate::datapath::{Census, PodInterface, Sandbox};
 use crate::server::{SandboxKey, key};
 use crate::settings::Settings;
-use crate::world::State;
 
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Plan {
     /// A sandbox stays in `desired` while its pod is only suspected to be gone.
     pub fn new(
         sandboxes: &[Sandbox],
-        state: &State,
+        state: &ClusterView,
         made: &BTreeMap<SandboxKey, PodInterface>,
         settings: &Settings,
     ) -> Plan {
@@ -74,7 +74,7 @@ impl Plan {
 }
 
 /// What a sandbox should be, as the control plane says.
-fn described(sandbox: &Sandbox, state: &State, settings: &Settings) -> Option<PodInterface> {
+fn described(sandbox: &Sandbox, state: &ClusterView, settings: &Settings) -> Option<PodInterface> {
     let (pod, binding) = binding::of_running(&sandbox.pod_uid, state)?;
     let attachment = Attachment {
         container_id: sandbox.container_id.clone(),
@@ -84,7 +84,7 @@ fn described(sandbox: &Sandbox, state: &State, settings: &Settings) -> Option<Po
     all.into_iter().find(|want| want.sandbox.ifname == sandbox.ifname)
 }
 
-fn missing(sandbox: &Sandbox, state: &State) -> &'static str {
+fn missing(sandbox: &Sandbox, state: &ClusterView) -> &'static str {
     let shared = state.node().and_then(|node| node.shared.get(&sandbox.pod_uid));
     match (state.pod_eni_for(&sandbox.pod_uid), shared) {
         (None, None) => "neither a PodENI nor a shared address is its pod's",

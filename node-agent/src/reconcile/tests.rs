@@ -6,16 +6,16 @@ use terway_node_core::carrier::VlanId;
 
 use super::plan::Plan;
 use super::{Reconciler, Round, Skipped};
+use crate::cluster::PodEniView;
 use crate::server::key as sandbox_key;
 use crate::testing::{Stage, bound, key, sandbox, sharing};
-use crate::world::PodEniView;
 
 fn plan(stage: &Stage) -> Plan {
     let sandboxes = stage.kernel.sandboxes.lock().clone();
     let made = stage.agent.made.lock().clone();
     stage
         .agent
-        .world
+        .cluster
         .read(|state| Plan::new(&sandboxes, state, &made, &stage.agent.settings))
 }
 

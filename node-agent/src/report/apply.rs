@@ -11,9 +11,9 @@ use terway_crds::names::label;
 use terway_crds::{NodeRuntime, NodeRuntimeSpec, NodeRuntimeStatus};
 
 use super::plan::{Records, Seen, plan};
+use crate::cluster::ClusterView;
 use crate::kernel::KernelError;
 use crate::server::{Agent, key};
-use crate::world::State;
 
 /// Why nothing was reported.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +64,12 @@ impl Reporter {
         // Before the sandboxes are listed: a new one of the same pod is then seen to live.
         let removed = agent.ended.lock().clone();
         let sandboxes = agent.kernel.sandboxes().await.map_err(ReportError::Observe)?;
-        let watched = agent.world.read(|state| state.runtime().cloned());
+        let watched = agent.cluster.read(|state| state.runtime().cloned());
         let records = |object: &NodeRuntime| object.status.clone().unwrap_or_default().pods;
 
         let known = watched.as_ref().map(records).unwrap_or_default();
         let alive = alive(agent, &sandboxes, &known);
-        let mut seen = agent.world.read(|state| Seen {
+        let mut seen = agent.cluster.read(|state| Seen {
             ended: self.ended(state, &alive, now),
             referenced: referenced(state),
             alive,
@@ -119,7 +119,7 @@ impl Reporter {
     /// Pods that something refers to, and that surely have ended.
     fn ended(
         &mut self,
-        state: &State,
+        state: &ClusterView,
         alive: &BTreeMap<String, String>,
         now: Timestamp,
     ) -> BTreeMap<String, String> {
@@ -146,7 +146,7 @@ impl Reporter {
 /// to be removed.
 fn alive(agent: &Agent, sandboxes: &[crate::datapath::Sandbox], known: &Records) -> BTreeMap<String, String> {
     let made = agent.made.lock().clone();
-    agent.world.read(|state| {
+    agent.cluster.read(|state| {
         let name = |sandbox: &crate::datapath::Sandbox| {
             let uid = &sandbox.pod_uid;
             let watched = state.pod_with_uid(uid).map(|pod| pod.key.to_string());
@@ -166,7 +166,7 @@ fn alive(agent: &Agent, sandboxes: &[crate::datapath::Sandbox], known: &Records)
 }
 
 /// The UIDs that something still refers to.
-fn referenced(state: &State) -> BTreeSet<String> {
+fn referenced(state: &ClusterView) -> BTreeSet<String> {
     let pod_enis = state.pod_enis.values().map(|pod_eni| pod_eni.pod_uid.clone());
     let pods = state.pods.values().map(|pod| pod.uid.clone());
     let bound = state
@@ -180,7 +180,7 @@ fn new_object(agent: &Agent, node: &str) -> NodeRuntime {
     let mut object = NodeRuntime::new(node, NodeRuntimeSpec::default());
     object.metadata.labels = Some(BTreeMap::from([(label::NODE_NAME.to_owned(), node.to_owned())]));
     // It goes when the node goes.
-    object.metadata.owner_references = agent.world.read(|state| {
+    object.metadata.owner_references = agent.cluster.read(|state| {
         let uid = state
             .node()
             .map(|node| node.uid.clone())

@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Report until the agent stops; then once more.
 pub async fn run(agent: Arc<Agent>, client: Client, node: String) {
     tokio::select! {
-        () = agent.world.synced() => {}
+        () = agent.cluster.synced() => {}
         () = agent.stopping.cancelled() => return,
     }
     let mut reporter = Reporter::default();

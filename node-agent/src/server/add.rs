@@ -10,8 +10,8 @@ use tracing::{info, warn};
 use super::flight::{Busy, Flight};
 use super::{Agent, find_pod, realise};
 use crate::binding::{self, Binding, Decision, Refusal, Wait};
+use crate::cluster::{PodKey, PodView};
 use crate::events::{Announcement, What};
-use crate::world::{PodKey, PodView};
 
 /// A successful ADD. The flight is held until the answer has been written: whoever waits for the
 /// end of this ADD waits for that too.
@@ -163,7 +163,7 @@ async fn attempt(
 /// Wait until the watches show the pod's binding, or that there will be none. `last` is kept at what
 /// is being waited for.
 async fn wait(agent: &Agent, pod: &PodView, last: &mut Wait) -> Result<Binding, Refusal> {
-    let mut changes = agent.world.subscribe();
+    let mut changes = agent.cluster.subscribe();
     let mut seen = false;
     loop {
         changes.mark_unchanged();
@@ -173,14 +173,14 @@ async fn wait(agent: &Agent, pod: &PodView, last: &mut Wait) -> Result<Binding, 
             Decision::Wait(wait) => *last = wait,
         }
         if changes.changed().await.is_err() {
-            // The world lives as long as the agent.
+            // The cluster lives as long as the agent.
             std::future::pending::<()>().await;
         }
     }
 }
 
 fn look(agent: &Agent, pod: &PodView, seen: &mut bool) -> Decision {
-    agent.world.read(|state| {
+    agent.cluster.read(|state| {
         let watched = state.pods.get(&pod.key).filter(|watched| watched.uid == pod.uid);
         if watched.is_none() && *seen {
             return Decision::Refuse(Refusal::PodGone {

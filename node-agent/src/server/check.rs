@@ -7,9 +7,9 @@ use terway_cni_protocol::{Attachment, CheckRequest, Cidr, Failure, code};
 
 use super::{Agent, kernel_failure, key};
 use crate::binding;
+use crate::cluster::PodKey;
 use crate::datapath::{PodInterface, Sandbox};
 use crate::events::{Announcement, What};
-use crate::world::PodKey;
 
 /// Serve a CHECK; returns the sandbox's addresses.
 pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Result<Vec<Cidr>, Failure> {
@@ -61,7 +61,7 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
 
 /// What an attachment should have: as the control plane says, or as it was made.
 fn wanted(agent: &Agent, sandbox: &Sandbox, attachment: &Attachment) -> Option<Vec<PodInterface>> {
-    let described = agent.world.read(|state| {
+    let described = agent.cluster.read(|state| {
         let (pod, binding) = binding::of_running(&sandbox.pod_uid, state)?;
         let uid = &sandbox.pod_uid;
         Some(binding::interfaces(

@@ -6,8 +6,8 @@ use terway_cni_protocol::{Attachment, DelRequest, Failure};
 use tracing::info;
 
 use super::{Agent, kernel_failure, key};
+use crate::cluster::PodKey;
 use crate::datapath::Sandbox;
-use crate::world::PodKey;
 
 /// Serve a DEL. It is keyed by container id and interface name: a late DEL of an old sandbox finds
 /// nothing of the sandbox that the pod has now.

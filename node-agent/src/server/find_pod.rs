@@ -12,8 +12,8 @@ use tracing::warn;
 
 use super::Agent;
 use crate::binding::Refusal;
+use crate::cluster::{PodKey, PodView};
 use crate::kernel::KernelError;
-use crate::world::{PodKey, PodView};
 
 /// How long to wait before the API server is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ pub async fn find(agent: &Agent, wanted: &PodRef) -> Result<PodView, Refusal> {
     let is_it = |pod: &PodView| wanted.uid.as_ref().is_none_or(|uid| *uid == pod.uid);
     if wanted.uid.is_some()
         && let Some(pod) = agent
-            .world
+            .cluster
             .read(|state| state.pods.get(&key).filter(|pod| is_it(pod)).cloned())
     {
         return Ok(pod);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::world::PodKey;
+use crate::cluster::PodKey;
 
 /// The ADDs in flight.
 #[derive(Clone, Default)]

@@ -23,12 +23,12 @@ use terway_process::error_chain;
 use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::{Cluster, PodKey};
 use crate::datapath::{PodInterface, Sandbox};
 use crate::events::Announcer;
 use crate::kernel::{Kernel, KernelError};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::world::{PodKey, World};
 
 pub use del::teardown;
 pub use find_pod::{ApiPods, PodReader};
@@ -39,7 +39,7 @@ pub struct Agent {
     /// The datapath.
     pub kernel: Arc<dyn Kernel>,
     /// What the watches say.
-    pub world: World,
+    pub cluster: Cluster,
     /// For a pod that the watch does not have (yet, or any more).
     pub pods: Arc<dyn PodReader>,
     /// What pods get beside their address.
@@ -81,7 +81,7 @@ impl Agent {
     ) -> Self {
         Agent {
             kernel,
-            world: World::default(),
+            cluster: Cluster::default(),
             pods,
             settings,
             flights: Flights::default(),

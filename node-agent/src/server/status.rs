@@ -14,7 +14,7 @@ pub fn status(agent: &Agent) -> Result<(), Failure> {
             format!("the datapath of this node cannot be kept in order: {why}"),
         ));
     }
-    let missing = agent.world.read(|state| {
+    let missing = agent.cluster.read(|state| {
         let kinds = state.unsynced();
         if !kinds.is_empty() {
             return Some(Wait::NotSynced { kinds });

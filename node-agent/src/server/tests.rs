@@ -15,9 +15,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::listen;
+use crate::cluster::{NoTrunk, NodeView, PodEniView};
 use crate::datapath::Sandbox;
 use crate::testing::{Stage, bound, sandbox, sharing, trunk, view};
-use crate::world::{NoTrunk, NodeView, PodEniView};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use kube::runtime::watcher::Event;
 use parking_lot::Mutex;
 use terway_agent::{
+    cluster::{AttachedEni, NodeView, PodKey, PodView, SharedAddress, SharedPod},
     datapath::{Datapath, DatapathConfig, Symmetric},
     events::Announcer,
     kernel::KernelError,
@@ -18,7 +19,6 @@ use terway_agent::{
     reconcile,
     server::{Agent, PodReader, listen},
     settings::Settings,
-    world::{AttachedEni, NodeView, PodKey, PodView, SharedAddress, SharedPod},
 };
 use terway_cni_protocol::{
     AddRequest, Attachment, CheckRequest, DelRequest, GcRequest, PodRef, Reply, Request, call,
@@ -204,7 +204,7 @@ async fn run(config: DatapathConfig, socket: PathBuf, pods: &Arc<Known>, view: &
 /// What the watches would tell.
 fn tell(agent: &Agent, pods: &Known, view: &NodeView) {
     let pods: Vec<_> = pods.0.lock().clone().into_iter().collect();
-    agent.world.update_if(|state| {
+    agent.cluster.update_if(|state| {
         state.pods.apply(Event::Init);
         for (key, pod) in pods {
             state.pods.apply(Event::InitApply((key, pod)));

@@ -8,8 +8,8 @@ use super::PodKey;
 
 /// Views by namespace and name.
 ///
-/// A list that is being repeated replaces the content at its end, not object by object, so that
-/// nobody sees a half-filled table and takes a pod for gone.
+/// A repeated list replaces the content when the list is complete, not object by object: nobody sees a half-filled
+/// table and takes a pod for gone.
 pub struct Table<V> {
     items: BTreeMap<PodKey, V>,
     listing: BTreeMap<PodKey, V>,
@@ -27,8 +27,8 @@ impl<V> Default for Table<V> {
 }
 
 impl<V: PartialEq> Table<V> {
-    /// Take one event of the watch. Tells whether the visible content has changed: most updates of
-    /// a pod change nothing that is kept of it, and nobody need be woken for them.
+    /// Takes one event of the watch. Tells whether the visible content has changed: most updates of a pod change
+    /// nothing that is kept here, and need to wake nobody.
     pub fn apply(&mut self, event: Event<(PodKey, V)>) -> bool {
         match event {
             Event::Init => {

@@ -18,7 +18,7 @@ use terway_crds::names::label;
 use terway_crds::{NodeRuntime, PodEni, TerwayNode};
 use tracing::{info, warn};
 
-use super::{NodeView, PodEniView, PodKey, PodView, State, Table, World};
+use super::{Cluster, ClusterView, NodeView, PodEniView, PodKey, PodView, Table};
 
 /// How long the API server may fail before readiness is withdrawn. Pods keep their network without it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,12 +61,12 @@ pub type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub fn all(
     client: &Client,
     node: &str,
-    world: &World,
+    cluster: &Cluster,
     connection: &Connection,
 ) -> Vec<(&'static str, Watch)> {
     let feed = |name| Feed {
         name,
-        world: world.clone(),
+        cluster: cluster.clone(),
         connection: connection.clone(),
     };
     let pods = Api::<PartialObjectMeta<Pod>>::all(client.clone());
@@ -117,7 +117,7 @@ pub fn all(
 
 struct Feed {
     name: &'static str,
-    world: World,
+    cluster: Cluster,
     connection: Connection,
 }
 
@@ -126,7 +126,7 @@ impl Feed {
         self,
         api: Api<K>,
         config: watcher::Config,
-        table: fn(&mut State) -> &mut Table<V>,
+        table: fn(&mut ClusterView) -> &mut Table<V>,
         view: fn(&K) -> V,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -153,9 +153,13 @@ impl Feed {
         }
     }
 
-    fn take<V: PartialEq>(&self, event: watcher::Event<(PodKey, V)>, table: fn(&mut State) -> &mut Table<V>) {
+    fn take<V: PartialEq>(
+        &self,
+        event: watcher::Event<(PodKey, V)>,
+        table: fn(&mut ClusterView) -> &mut Table<V>,
+    ) {
         let listed = matches!(event, watcher::Event::InitDone);
-        self.world.update_if(|state| table(state).apply(event));
+        self.cluster.update_if(|state| table(state).apply(event));
         if listed {
             info!(kind = self.name, "list received");
         }

@@ -5,7 +5,7 @@ use serde_json::json;
 use terway_crds::Phase;
 use terway_node_core::carrier::Carrier;
 
-use super::{PodEniView, PodKey, Table, World};
+use super::{Cluster, PodEniView, PodKey, Table};
 use crate::testing::member;
 
 fn key(name: &str) -> PodKey {
@@ -43,17 +43,17 @@ fn updates_that_change_nothing_wake_nobody() {
 
 #[tokio::test]
 async fn synced_waits_for_every_watch() {
-    let world = World::default();
+    let cluster = Cluster::default();
     let waiting = tokio::spawn({
-        let world = world.clone();
-        async move { world.synced().await }
+        let cluster = cluster.clone();
+        async move { cluster.synced().await }
     });
-    world.update_if(|state| state.pods.apply(Event::InitDone));
-    world.update_if(|state| state.pod_enis.apply(Event::InitDone));
-    world.update_if(|state| state.node.apply(Event::InitDone));
-    assert_eq!(world.read(|state| state.unsynced()), ["noderuntimes"]);
+    cluster.update_if(|state| state.pods.apply(Event::InitDone));
+    cluster.update_if(|state| state.pod_enis.apply(Event::InitDone));
+    cluster.update_if(|state| state.node.apply(Event::InitDone));
+    assert_eq!(cluster.read(|state| state.unsynced()), ["noderuntimes"]);
     assert!(!waiting.is_finished());
-    world.update_if(|state| state.runtime.apply(Event::InitDone));
+    cluster.update_if(|state| state.runtime.apply(Event::InitDone));
     waiting.await.unwrap();
 }
 

@@ -1,8 +1,7 @@
 //! What the API server says about this node, as small values behind one lock.
 //!
-//! Four watches feed it (see [`watches`]); everybody else reads it synchronously and subscribes to
-//! its version number. It never holds an object of another node, so its size does not grow with the
-//! cluster.
+//! Four watches write the values (see [`watches`]). Everybody else reads them without waiting and subscribes to their
+//! version number. Objects of other nodes are never kept: the agent's memory does not grow with the cluster.
 
 mod node;
 mod pod;
@@ -61,9 +60,9 @@ impl fmt::Display for PodKey {
     }
 }
 
-/// All that is known.
+/// The objects that concern this node.
 #[derive(Default)]
-pub struct State {
+pub struct ClusterView {
     /// Pods scheduled to this node.
     pub pods: Table<PodView>,
     /// PodENIs whose label names this node.
@@ -74,7 +73,7 @@ pub struct State {
     pub runtime: Table<NodeRuntime>,
 }
 
-impl State {
+impl ClusterView {
     /// This node's Node object.
     pub fn node(&self) -> Option<&NodeView> {
         self.node.values().next()
@@ -120,20 +119,20 @@ impl State {
     }
 }
 
-/// Shared handle on the [`State`].
+/// Shared handle on the [`ClusterView`].
 #[derive(Clone)]
-pub struct World {
+pub struct Cluster {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    state: RwLock<State>,
+    state: RwLock<ClusterView>,
     version: watch::Sender<u64>,
 }
 
-impl Default for World {
+impl Default for Cluster {
     fn default() -> Self {
-        World {
+        Cluster {
             inner: Arc::new(Inner {
                 state: RwLock::default(),
                 version: watch::Sender::new(0),
@@ -142,14 +141,14 @@ impl Default for World {
     }
 }
 
-impl World {
-    /// Look at the state. The closure must be short: it holds a lock.
-    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+impl Cluster {
+    /// Reads the view. The closure must be short: it runs under a lock.
+    pub fn read<T>(&self, look: impl FnOnce(&ClusterView) -> T) -> T {
         look(&self.inner.state.read())
     }
 
-    /// Change the state; wake everybody who subscribed when the closure says that it did.
-    pub fn update_if(&self, change: impl FnOnce(&mut State) -> bool) {
+    /// Changes the view. The closure tells whether it changed anything; if so, every subscriber is woken.
+    pub fn update_if(&self, change: impl FnOnce(&mut ClusterView) -> bool) {
         if change(&mut self.inner.state.write()) {
             self.inner.version.send_modify(|version| *version += 1);
         }
@@ -160,7 +159,7 @@ impl World {
         self.inner.version.subscribe()
     }
 
-    /// Wait until every watch has delivered its first list.
+    /// Waits until every watch has delivered its first list.
     pub async fn synced(&self) {
         let mut changes = self.subscribe();
         while !self.read(|state| state.unsynced().is_empty()) {
