@@ -1,4 +1,4 @@
-//! All that should be on a node, and what that says about left-overs of upstream's agent.
+//! The pods that should be on a node, and which left-overs of upstream's agent serve none of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ use crate::{
 pub struct Census {
     /// Interfaces that are known.
     pub interfaces: Vec<PodInterface>,
-    /// Sandboxes that run and of which nothing says what they should be: they are left as they are.
+    /// Sandboxes that run and that no record describes. They are left as they are.
     pub unknown: Vec<Sandbox>,
     /// Addresses of the node's ENIs that no pod has.
     pub idle: BTreeSet<IpAddr>,
@@ -40,8 +40,8 @@ impl From<Vec<PodInterface>> for Census {
 const NO_PROTOCOL: u8 = 0;
 
 impl Census {
-    /// Rules that upstream's agent has left for addresses that are nobody's, or one of our pods'. There
-    /// they would lead the next pod's packets to the ENI of the last.
+    /// Removes rules of upstream's agent whose address is idle or one of our pods'. Such a rule would lead the
+    /// packets of the address's new pod to the ENI of its last pod.
     pub fn left_behind(&self, foreign: &BTreeMap<Rule, u8>, wanted: &State) -> Vec<Step> {
         let ours: BTreeSet<IpAddr> = self.interfaces.iter().map(|i| i.ip).collect();
         let stale = |address: &IpAddr| self.idle.contains(address) || ours.contains(address);
@@ -55,8 +55,8 @@ impl Census {
             .collect()
     }
 
-    /// Host ends of ENIs in upstream's IPvlan datapath that lead to no pod any more, with the filters that
-    /// lead there. (What is in a pod goes with its DEL.)
+    /// Removes the host's ends of ENIs in upstream's IPvlan datapath that lead to no pod any more, and the filters that
+    /// lead there. (A pod's own end goes with its DEL.)
     pub fn left_links(&self, links: &Links, pods: &BTreeMap<u32, BTreeSet<IpAddr>>) -> Vec<Step> {
         let mut steps = Vec::new();
         for slave in links.0.iter().filter(|l| l.is_upstreams_slave()) {
@@ -76,7 +76,7 @@ impl Census {
     }
 }
 
-/// The pod's address in a rule of the shape that upstream makes.
+/// The pod's address in a rule that looks like one of upstream's.
 fn upstreams(rule: &Rule) -> Option<IpAddr> {
     if rule.oif.is_some() || rule.mark.is_some() {
         return None;

@@ -44,8 +44,8 @@ pub struct PodInterface {
     pub extra_routes: Vec<IpNet>,
     /// Destinations the host's own routing decides about, not the ENI's table.
     pub host_stack_cidrs: Vec<IpNet>,
-    /// Whether a plugin of the chain may limit what the pod sends: it does that with a queueing discipline
-    /// of its own on the host's end, and the check of sources must leave room for that.
+    /// Whether a plugin of the chain may limit what the pod sends. The plugin makes a queueing discipline of its own on
+    /// the host's end, and the check of sources must leave room for it.
     pub shaped: bool,
 }
 
@@ -64,10 +64,10 @@ pub struct Realised {
     pub pod_mac: [u8; 6],
 }
 
-/// Why an interface is not, or not wholly, realised.
+/// Why an interface is not realised, or only in part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// It has no host veth; only an ADD, which brings the pod's namespace, can make one.
+    /// The host veth is missing. Only an ADD can make one, because an ADD brings the pod's namespace.
     HostLink(Sandbox),
     /// The NIC that carries it is not on this node.
     Nic(Sandbox),

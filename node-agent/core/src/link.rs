@@ -1,15 +1,15 @@
-//! Links: what there is, and what a link can be told apart by.
+//! Links as the kernel shows them, and how the datapath tells them apart.
 
 use crate::{interface::Sandbox, ownership};
 
-/// What a link is, as far as the datapath asks.
+/// What kind of link it is, as far as the datapath needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkKind {
-    /// A device, or a virtual one that stands on no other: an ENI can be one.
+    /// A real device, or a virtual device that stands on no other. An ENI is one of these.
     Device,
     Veth,
     IpVlan,
-    /// Stacked on another link, whose MAC it has too: VLAN, MACVLAN, IPvtap, bridge.
+    /// A link that stands on another link and can have its MAC: VLAN, MACVLAN, IPvtap, bridge.
     Stacked,
 }
 

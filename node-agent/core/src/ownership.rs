@@ -1,6 +1,5 @@
-//! Which kernel objects are ours: the names, numbers and marks they are made with, and the
-//! same ones to recognise them by. Whatever does not match here is somebody else's and is
-//! never changed or removed.
+//! Which kernel objects are ours. Objects are made with the names, numbers and marks below and recognised by the same
+//! ones. An object that does not match belongs to somebody else and is never changed or removed.
 
 use sha1::{Digest as _, Sha1};
 
@@ -17,7 +16,7 @@ pub const MAIN_TABLE: u32 = 254;
 /// Handle of our filters; with the priority it names the slot an upgrade replaces.
 pub const FILTER_HANDLE: u32 = 0x007e_77a1;
 
-/// Tables from this number on are those of ENIs: this plus the interface's number.
+/// The routing table of an ENI is this number plus the interface's number.
 pub const FIRST_ENI_TABLE: u32 = 1000;
 /// Group of links that are about to be deleted together.
 pub const GROUP_OF_THE_LEAVING: u32 = 0x007e_77a1;
@@ -51,8 +50,8 @@ pub fn table_of(ifindex: u32) -> u32 {
     FIRST_ENI_TABLE + ifindex
 }
 
-/// Filter priority and direction of a program. Pop runs before every other filter of the
-/// ENI, push after them (and after the host's NAT), so that all others see plain frames.
+/// Filter priority and direction of a program. Pop runs before every other filter of the ENI, and push after all others
+/// and after the host's NAT: all other filters see frames without tags.
 pub fn filter_place(program: Program) -> (u16, Direction) {
     match program {
         Program::MemberPop => (20000, Direction::Ingress),
@@ -61,14 +60,14 @@ pub fn filter_place(program: Program) -> (u16, Direction) {
     }
 }
 
-/// Whether a rule made by this protocol number is ours: those of pods have fixed priorities, the one
-/// of symmetric routing has a mark, whatever its priority is configured to be.
+/// Whether a rule with this protocol number is ours. Rules of pods have fixed priorities. The rule of symmetric routing
+/// has a mark; its priority is configured.
 pub fn owns_rule(protocol: u8, rule: &Rule) -> bool {
     let of_a_pod = rule.priority == RULE_TO_POD || rule.priority == RULE_FROM_POD;
     protocol == PROTOCOL && (of_a_pod || rule.mark.is_some())
 }
 
-/// Whether a route with this mark is ours.
+/// Whether a route with this protocol number is ours.
 pub fn owns_route(protocol: u8) -> bool {
     protocol == PROTOCOL
 }
@@ -83,8 +82,8 @@ pub fn host_ifname(namespace: &str, pod: &str, ifname: &str) -> String {
     format!("{HOST_PREFIX}{}", hex(&Sha1::digest(identity.as_bytes()), 11))
 }
 
-/// Name both ends have until they are marked and in place; a link that still has it
-/// belongs to an ADD that was cut short.
+/// Name of the host's end until the veth is marked and in place. A link that still has it belongs to an ADD that was
+/// cut short.
 pub fn temporary_ifname(sandbox: &Sandbox) -> String {
     format!("{TEMPORARY_PREFIX}{}", hex(&identity_digest(sandbox, "link"), 12))
 }
@@ -95,7 +94,7 @@ pub fn is_temporary(name: &str) -> bool {
         .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// What the host veth's alias says: whose it is, in at most 255 bytes.
+/// The alias of the host's end, which tells whose it is. At most 255 bytes (`IFALIASZ`, linux/if.h).
 pub fn alias(sandbox: &Sandbox) -> String {
     format!(
         "{ALIAS_MARK}/{}/{}/{}/{}",
@@ -119,8 +118,8 @@ pub fn owner_of(name: &str, alias: Option<&str>) -> Option<Sandbox> {
     })
 }
 
-/// MAC of the host end. Fixed ones, because a device manager on the host may change a
-/// random MAC after the pod has learnt it.
+/// MAC of the host's end. It is computed, because a device manager on the host may change a random MAC after the pod
+/// has learnt it.
 pub fn host_mac(sandbox: &Sandbox) -> [u8; 6] {
     local_mac(&identity_digest(sandbox, "host"))
 }

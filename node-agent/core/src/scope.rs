@@ -1,5 +1,5 @@
-//! Which objects an act is about: what leaves with a sandbox, what nobody wants any more,
-//! and what an older list of members cannot know yet. Decisions only.
+//! Which pods an act is about: what leaves with a sandbox, which links nobody wants any more, and what an older census
+//! cannot know yet.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -12,15 +12,15 @@ use crate::{
     state::State,
 };
 
-/// An ADD or DEL that a `desired` computed earlier cannot know of.
+/// An ADD or DEL that is younger than the census of a reconciliation may be.
 pub enum Recent {
     Added(Box<PodInterface>),
     Deleted(Sandbox),
 }
 
 impl Recent {
-    /// Whether this leaves nothing of an earlier event: it is about the same sandbox, or
-    /// about the next one of the same pod, which has taken the interface over.
+    /// Whether an earlier event has no effect any more: this one is about the same sandbox, or about the pod's next
+    /// sandbox, which has taken over the interface's name.
     pub fn supersedes(&self, earlier: &Recent) -> bool {
         let follows = match (self, earlier) {
             (Recent::Added(new), Recent::Added(old)) => new.host_ifname() == old.host_ifname(),
@@ -37,9 +37,9 @@ impl Recent {
     }
 }
 
-/// What goes with host veths, and with those that went before without a word (their
-/// namespace died): their addresses, unless a living veth has them too, as the next
-/// sandbox of a pod with a fixed address does.
+/// What goes with these host veths, and with veths that have gone before because their namespace died: the veths and
+/// their addresses. An address stays if a living veth has it too, as the next sandbox of a pod with a fixed address
+/// does.
 pub fn leaving(veths: &BTreeSet<u32>, links: &Links, seen: &State) -> Focus {
     let lives = |index: &u32| !veths.contains(index) && links.indexed(*index).is_some();
     let mut claimed: BTreeSet<IpAddr> = BTreeSet::new();
@@ -64,7 +64,7 @@ pub fn leaving(veths: &BTreeSet<u32>, links: &Links, seen: &State) -> Focus {
     focus
 }
 
-/// What should be: what was asked for, corrected by what has happened since it was asked for.
+/// The census as it is now: the one that was asked for, corrected by what has happened since.
 pub fn current(asked: Census, recent: &[Recent]) -> Census {
     let mut census = asked;
     for event in recent {
@@ -78,7 +78,7 @@ pub fn current(asked: Census, recent: &[Recent]) -> Census {
     census
 }
 
-/// The sandboxes of which nothing says what they should be: their veths, and what is routed to them.
+/// The pods that run and that no record describes, known by their veths and by what is routed to them.
 pub fn unknown(census: &Census, links: &Links, seen: &State) -> Focus {
     let veths = census.unknown.iter().filter_map(|s| links.of(s)).map(|l| l.index);
     let mut focus = Focus {

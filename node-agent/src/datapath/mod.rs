@@ -1,5 +1,4 @@
-//! Makes the kernel match the pods of this node: veth pairs, addresses, routes, rules,
-//! filters and map entries.
+//! Makes the kernel match the pods of this node: veth pairs, addresses, routes, rules, filters and map entries.
 //!
 //! Desired and observed state are one type ([`terway_node_core::state::State`]); a plan is their difference, and
 //! [`kernel::apply`] makes its steps. One thread ([`worker`]) owns the netlink socket and the programs and does one
@@ -34,7 +33,7 @@ pub const PIN_DIRECTORY: &str = "/sys/fs/bpf/terway";
 /// Where the kernel's network settings are unless configured otherwise.
 pub const SYSCTL_NET: &str = "/proc/sys/net";
 
-/// Something a check found wrong and put right.
+/// A step by which a check has repaired something.
 pub type Repair = Step;
 
 /// What a reconciliation did.
@@ -48,13 +47,14 @@ pub struct Report {
 /// Where and how the datapath works.
 #[derive(Debug)]
 pub struct DatapathConfig {
-    /// The node's own address, put on each ENI as the source of what the host sends by it.
+    /// The node's own address. Each ENI gets it too, as the source of what the host itself sends by the ENI.
     pub node_ip: Option<IpAddr>,
     /// Folder below a BPF file system for programs and maps.
     pub pin_directory: PathBuf,
     /// Where the node's /proc/sys/net is mounted writable.
     pub sysctl_net: PathBuf,
-    /// How connections that enter by the node's own interface are answered; `None`: like all others.
+    /// How connections that enter by the node's own interface are answered. With `None` they are answered like all
+    /// others.
     pub symmetric: Option<Symmetric>,
     /// The node's network namespace; `None` is the one this process is in.
     pub host_netns: Option<OwnedFd>,
@@ -75,14 +75,14 @@ impl Default for DatapathConfig {
     }
 }
 
-/// Between two looks for a NIC that is not there yet.
+/// Time between two looks for a NIC that is not there yet.
 const NIC_POLL: Duration = Duration::from_millis(100);
 
-/// Between two looks at the marks of symmetric routing, whose loss nobody tells.
+/// Time between two looks at the marks of symmetric routing: the kernel sends no notice when they go.
 const MARKS_LOOK: Duration = Duration::from_secs(3);
 
-/// Handle of the datapath; clones share it. The thread behind it ends with the last one,
-/// and what it has made in the kernel stays.
+/// Handle of the datapath; clones share one thread. The thread ends with the last clone. What the thread has made in
+/// the kernel stays.
 #[derive(Clone, Debug)]
 pub struct Datapath {
     worker: worker::Worker,
@@ -92,9 +92,10 @@ pub struct Datapath {
 }
 
 impl Datapath {
-    /// Loads the programs, takes up the pinned maps and sets the host's sysctls. Existing
-    /// pods are left as they are; reconcile before the first ADD, which attaches the new
-    /// programs to the trunk: if the pins were lost, their maps are empty until then.
+    /// Loads the programs, takes up the pinned maps and sets the host's sysctls. Existing pods are left as they are.
+    ///
+    /// Reconcile before the first ADD. An ADD attaches the new programs to the trunk, and after a loss of the pins
+    /// their maps are empty until the first reconciliation.
     pub async fn start(config: DatapathConfig) -> Result<Self, DatapathError> {
         let nic_deadline = config.nic_deadline;
         let (worker, disturbances) = worker::Worker::start(config).await?;
@@ -106,8 +107,8 @@ impl Datapath {
         })
     }
 
-    /// Makes the interface, or completes it when it is there already. Waits for the
-    /// NIC; meanwhile other requests go on.
+    /// Makes the interface, or completes an interface that is there already. Waits for the NIC; other requests go on
+    /// meanwhile.
     pub async fn add(&self, want: PodInterface, netns: OwnedFd) -> Result<Realised, DatapathError> {
         let deadline = tokio::time::Instant::now() + self.nic_deadline;
         let (want, netns) = (Arc::new(want), Arc::new(netns));
@@ -130,9 +131,9 @@ impl Datapath {
         self.worker.run(move |engine| engine.check(&want, netns)).await?
     }
 
-    /// Removes the interface with all that belongs to it. Succeeds when it is gone, and
-    /// leaves a newer sandbox of the same pod alone. The pod's end goes with the host's; the
-    /// namespace is looked into only for what upstream's agent has made there.
+    /// Removes the interface with all that belongs to it. Succeeds when the interface is gone already, and leaves a
+    /// newer sandbox of the same pod alone. The pod's end of the veth goes with the host's end. The namespace is
+    /// opened only to remove an interface that upstream's agent has made there.
     pub async fn delete(&self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), DatapathError> {
         let departure = (sandbox.clone(), netns);
         self.departures.delete(&self.worker, departure).await
@@ -143,9 +144,9 @@ impl Datapath {
         self.worker.run(|engine| engine.sandboxes()).await?
     }
 
-    /// Makes the host side match the census: repairs what is ours and missing, removes what
-    /// is ours and nobody's. An interface added or deleted since the last reconciliation
-    /// counts as what it is now, whatever an older census says.
+    /// Makes the host's side match the census: puts what is missing, and removes what is ours and serves no pod. The
+    /// census may be older than the last ADD or DEL: an interface that was added or deleted since the last
+    /// reconciliation counts as it is now.
     pub async fn reconcile(&self, census: impl Into<Census>) -> Result<Report, DatapathError> {
         let census = census.into();
         self.worker.run(move |engine| engine.reconcile(census)).await?

@@ -54,8 +54,8 @@ impl Worker {
         Ok((Self { jobs }, disturbances))
     }
 
-    /// Does one thing after those asked for before. Once begun it is finished, also when
-    /// the caller no longer waits.
+    /// Runs a job after all jobs that were queued before. A job that has begun is finished, also when its caller no
+    /// longer waits.
     pub async fn run<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Engine) -> T + Send + 'static,

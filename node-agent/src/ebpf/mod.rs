@@ -30,8 +30,8 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Loads the programs with the maps that are pinned below `directory`, or with new
-    /// ones. Filters that carry older programs go on working until they are replaced.
+    /// Loads the programs with the maps that are pinned below `directory`, or with new maps. Filters that carry older
+    /// programs go on working until they are replaced.
     pub fn load(directory: &Path) -> Result<Self, EbpfError> {
         if OBJECT.is_empty() {
             return Err(EbpfError::NotBuilt);
@@ -102,7 +102,7 @@ impl Programs {
         })
     }
 
-    /// Takes it off again.
+    /// Detaches the program from the interface itself.
     pub fn detach(&mut self, ifindex: u32, program: Program) -> Result<(), EbpfError> {
         let Some(attached) = attached(ifindex, program)? else {
             return Ok(());

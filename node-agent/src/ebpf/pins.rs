@@ -1,5 +1,5 @@
-//! The pin directory: one folder per layout version, so that a new agent never takes up
-//! maps it would misread.
+//! The pin directory. Each layout version has a folder of its own: a new agent never takes up maps that it would
+//! misread.
 
 use std::{
     fs, io,
@@ -16,9 +16,8 @@ use super::EbpfError;
 
 const MOUNT_POINT: &str = "/sys/fs/bpf";
 
-/// Makes the folder of this version below `directory`, mounts the BPF file system when
-/// nobody has, and forgets the folders of other versions: filters still attached keep
-/// their own maps alive until they are replaced.
+/// Makes the folder of this version below `directory`, mounts the BPF file system where it is not mounted, and removes
+/// the folders of other versions. Filters that are still attached keep their own maps alive until they are replaced.
 pub fn prepare(directory: &Path) -> Result<PathBuf, EbpfError> {
     ensure_mounted(directory)?;
     let own = format!("v{}", terway_ebpf_abi::VERSION);

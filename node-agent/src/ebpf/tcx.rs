@@ -1,8 +1,8 @@
 //! Attaching to an interface without a queueing discipline (TCX, Linux 6.6 and later).
 //!
-//! The check of sources hangs on the hosts' ends of pods' veths. There the bandwidth plugin wants to make a
-//! queueing discipline of its own for a pod whose sending is limited, which it cannot where a clsact already is. A
-//! program attached like this is the interface's own: it stays without a pin, and goes with the interface.
+//! The check of sources is attached to the host's end of a pod's veth. The bandwidth plugin makes a queueing discipline
+//! of its own there for a pod whose sending is limited, and fails where a clsact already is. A program that is attached
+//! by TCX belongs to the interface: it stays without a pin, and goes with the interface.
 
 use std::{
     io,
@@ -33,7 +33,7 @@ struct Attachment {
     revision: u64,
 }
 
-/// Whether this kernel can.
+/// Whether this kernel has TCX.
 pub fn is_supported() -> bool {
     SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
 }
@@ -57,7 +57,7 @@ fn name(ifindex: u32) -> Option<String> {
     if_indextoname(ifindex).ok()?.into_string().ok()
 }
 
-/// Attaches before whatever else is there, or takes the place of `old` without a moment between.
+/// Attaches the program before all others, or in the place of `old`. The kernel leaves no moment without either.
 pub fn attach(ifindex: u32, new: BorrowedFd<'_>, old: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let mut attachment = Attachment {
         target: ifindex,
@@ -73,7 +73,7 @@ pub fn attach(ifindex: u32, new: BorrowedFd<'_>, old: Option<BorrowedFd<'_>>) ->
     call(PROG_ATTACH, &attachment)
 }
 
-/// Detaches.
+/// Detaches the program.
 pub fn detach(ifindex: u32, program: BorrowedFd<'_>) -> io::Result<()> {
     let attachment = Attachment {
         target: ifindex,

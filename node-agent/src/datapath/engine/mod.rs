@@ -108,12 +108,12 @@ impl Engine {
         })
     }
 
-    /// Whether the marks of symmetric routing are as they should be. Nothing tells when they are not.
+    /// Whether the marks of symmetric routing are as they should be. The kernel sends no notice when they change.
     pub fn marks_answers(&mut self) -> Result<bool, DatapathError> {
         Ok(self.symmetric.is_none() || self.marking.observe()? == self.symmetric)
     }
 
-    /// The port that this engine's changes are told with.
+    /// The netlink port that notices of this engine's own changes carry.
     pub fn port(&self) -> Result<u32, DatapathError> {
         Ok(self.netlink.port()?)
     }
@@ -122,7 +122,7 @@ impl Engine {
         Ok(self.programs.counters()?)
     }
 
-    /// Adds the way of answers to `wanted`; tells what it waits for instead.
+    /// Adds the route and the rule of symmetric routing to `wanted`, or tells what they wait for.
     fn symmetric(&mut self, wanted: &mut State, links: &Links) -> Result<Option<Waiting>, DatapathError> {
         let Some(config) = &self.symmetric else {
             return Ok(None);
@@ -167,7 +167,7 @@ impl Engine {
         apply(plan, &mut self.host())
     }
 
-    /// The node's side of everything.
+    /// The node's own namespace.
     fn host(&mut self) -> Namespace<'_> {
         Namespace {
             netlink: &mut self.netlink,
@@ -183,7 +183,7 @@ fn narrowed(mut seen: Observed, focus: &Focus, wanted: &State) -> Observed {
     seen
 }
 
-/// The steps made, or the first failure.
+/// The steps that were made, or the first failure.
 fn complete(outcome: Applied) -> Result<Vec<Step>, DatapathError> {
     let others = outcome.failed.len().saturating_sub(1);
     match outcome.failed.into_iter().next() {

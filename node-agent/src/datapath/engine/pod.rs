@@ -77,8 +77,8 @@ impl Engine {
         self.dress(want, &mut pair, &links)
     }
 
-    /// Makes both ends of a pair what they should be, the host's first: the pod may send
-    /// as soon as its own is up.
+    /// Makes both ends of a pair what they should be. The host's end comes first: the pod may send as soon as its own
+    /// end is up.
     fn dress(
         &mut self,
         want: &PodInterface,
@@ -122,7 +122,7 @@ impl Engine {
         Ok(done)
     }
 
-    /// Removes sandboxes. A failure says nothing of which of them are gone; all can be removed again.
+    /// Removes sandboxes. A failure does not tell which of them are gone; each can be removed again.
     pub fn delete(&mut self, departures: &[Departure]) -> Result<(), DatapathError> {
         let links = link::read(&mut self.netlink)?;
         let nothing = State::default();

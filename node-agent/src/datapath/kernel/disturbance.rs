@@ -1,8 +1,8 @@
-//! Hears when somebody else changes what the datapath has made, so that it is repaired at once and not
-//! at the next look.
+//! Hears when somebody else changes what the datapath has made: the object is repaired at once, and not at the next
+//! regular comparison.
 //!
-//! Only deletions, replacements and links going down count, and only those that this agent's own socket
-//! has not asked for. What is meant is not asked here: the next reconciliation compares everything.
+//! Deletions, replacements and links that go down count, unless this agent's own socket has asked for them. Which
+//! object was changed does not matter here: the reconciliation that follows compares everything.
 
 use std::io;
 
@@ -75,7 +75,7 @@ impl Disturbances {
     }
 }
 
-/// Reads everything there is; tells whether any of it counts.
+/// Reads all notices that have arrived; tells whether one of them counts.
 fn drain(socket: &Socket, own: u32, buffer: &mut Vec<u8>) -> io::Result<bool> {
     let mut disturbed = false;
     loop {

@@ -44,14 +44,14 @@ impl Driver<LinkIndex> for Namespace<'_> {
     }
 }
 
-/// Reads them.
+/// Reads all links of the namespace.
 pub fn read(netlink: &mut Netlink) -> Result<Links, NetlinkError> {
     let act = "list links";
     let all = netlink.dump(act, RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
     Ok(Links(all.into_iter().filter_map(parse).collect()))
 }
 
-/// Reads one, or tells that there is none of this name.
+/// Reads the link of this name, if there is one.
 pub fn read_one(netlink: &mut Netlink, name: &str) -> Result<Option<Link>, NetlinkError> {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
@@ -108,8 +108,8 @@ fn kind(kind: &InfoKind) -> LinkKind {
     }
 }
 
-/// Makes a pair with one end here, under a temporary name, and the other in the pod's namespace, under its own: what
-/// is half made is told by the name of the host's end, and goes with it.
+/// Makes a pair with one end here, under a temporary name, and the other in the pod's namespace, under its own name. An
+/// ADD that was cut short is recognised by the temporary name, and the pod's end goes with the host's.
 pub fn create_veth(
     netlink: &mut Netlink,
     sandbox: &Sandbox,

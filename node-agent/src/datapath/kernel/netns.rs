@@ -1,5 +1,5 @@
-//! Acts inside another network namespace, each on a thread of its own, because a thread
-//! that has moved must never go back to a pool.
+//! Acts inside another network namespace. Each act has a thread of its own: a thread that has changed its namespace
+//! must never go back to a pool.
 
 use std::{
     io,
@@ -29,12 +29,12 @@ pub enum NetnsError {
     Netlink(#[from] NetlinkError),
 }
 
-/// Moves the calling thread for good. Only for threads that do nothing else.
+/// Moves the calling thread into the namespace for good. Only for threads that do nothing else.
 pub fn enter(netns: BorrowedFd<'_>) -> Result<(), NetnsError> {
     setns(netns, CloneFlags::CLONE_NEWNET).map_err(|errno| NetnsError::Enter(errno.into()))
 }
 
-/// A netlink socket of that namespace. It stays one wherever it is used afterwards.
+/// A netlink socket of the namespace. The socket keeps its namespace on whatever thread it is used.
 pub fn netlink_in(netns: BorrowedFd<'_>) -> Result<Netlink, NetnsError> {
     thread::scope(|scope| {
         let opened = thread::Builder::new()

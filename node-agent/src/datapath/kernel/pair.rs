@@ -45,8 +45,8 @@ pub fn find(links: &Links, want: &PodInterface, netns: &OwnedFd) -> Result<Optio
     }))
 }
 
-/// Makes the pair, after removing what is left of an older one. The name of the host's end
-/// is the pod's; whoever has it now is an earlier sandbox of the same pod.
+/// Makes the pair, after removing what is left of an older one. The host's end is named after the pod: a link that has
+/// the name now belongs to an earlier sandbox of the same pod.
 pub fn make(
     netlink: &mut Netlink,
     links: &Links,
@@ -80,7 +80,7 @@ pub fn make(
     }
 }
 
-/// Marks the host's end before it gets its name, so that a name without a mark is never
+/// Marks the host's end with the alias before it gets its name: a link with such a name and without the alias is never
 /// ours.
 fn put_in_place(
     netlink: &mut Netlink,
