@@ -1,4 +1,4 @@
-//! What every controller has at hand.
+//! The parts that the controllers of one term share.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::objects::{Caches, Writer};
 use crate::runtime::{Key, Queue};
 use crate::vswitches::VSwitches;
 
-/// Queues of the controllers; triggers put keys in, workers take them out.
+/// The queues of the controllers. Triggers add keys, workers take them.
 #[derive(Clone, Default)]
 pub struct Queues {
     pub pods: Arc<Queue>,
@@ -42,7 +42,7 @@ pub struct ControllerSettings {
     pub pod_workers: usize,
     pub pod_eni_workers: usize,
     pub interface_workers: usize,
-    /// What the planners assume of the cloud's timing.
+    /// The times that planners assume of the cloud.
     pub limits: Limits,
     /// Shared ENIs of nodes.
     pub shared: Shared,
@@ -63,59 +63,59 @@ pub struct Context {
     pub vswitches: Arc<VSwitches>,
     pub settings: ControllerSettings,
     pub attempts: Attempts,
-    /// What the PodENI controller hands over to the NetworkInterface controller.
+    /// New ENIs, which the PodENI controller hands over to the NetworkInterface controller.
     pub fresh: Arc<FreshEnis>,
     pub term: Term,
     pub limits: Limits,
-    /// Nodes whose shared ENIs are being attached, by the ENI's id.
+    /// Nodes whose ENIs are being attached, by the ENI's id.
     pub attaching: Mutex<HashMap<String, Key>>,
-    /// Calls that run beside the workers; the process waits for them at its end.
+    /// Calls that run beside the workers. The process waits for them at its end.
     pub background: TaskTracker,
     pub degradation: DegradationSwitch,
     /// Places of [`Grant`]s.
     pub calls: Arc<Semaphore>,
 }
 
-/// Mutating calls under way at once. Each has a connection of its own; this many are enough for
-/// five hundred calls a second, and more would only cost memory.
+/// Number of mutating calls at once. Each call has a connection of its own. This number is enough for five hundred
+/// calls a second; more would only cost memory.
 pub const CALLS_AT_ONCE: usize = 128;
 
-/// The right to make one mutating call now.
+/// The right to send one mutating call now.
 pub struct Grant {
     pub permit: Permit,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Context {
-    /// What the poller saw last of an ENI, in the time of the planners.
+    /// The poller's last observation of an ENI, with its time as a time stamp.
     pub fn seen(&self, id: &str) -> Option<(EniObservation, Timestamp)> {
         let (observation, at) = self.cloud.watch().latest(id)?;
         Some((observation, to_timestamp(at)))
     }
 
-    /// Waits for the right to make a call: first for its rate, then, for the time of the calls under
-    /// way at most, for a place. Nodes that want the same get it in turn. Given back when it is dropped.
+    /// Waits for the right to send a call: first for its rate permit, then for a place among the calls under way. Nodes
+    /// are served in turn. A grant that is dropped is given back.
     pub async fn grant(&self, action: Action, priority: Priority, node: &str) -> Grant {
         let permit = self.cloud.permit_for(action, priority, node).await;
-        // The semaphore is never closed; without a place a call would merely be unbounded.
+        // The semaphore is never closed. Without a place the number of calls would have no limit.
         Grant {
             permit,
             _place: self.calls.clone().acquire_owned().await.ok(),
         }
     }
 
-    /// A change of this ENI has just begun: the poller asks when it is typically done.
+    /// Lets the poller wait for a change of this ENI that has just begun. It asks when the change is typically done.
     pub fn expect(&self, id: &str, what: Expect) {
         self.cloud.watch().expect(id, what);
     }
 
-    /// Nobody knows how far this ENI is: the poller asks now.
+    /// Lets the poller ask for this ENI at once, because its progress is unknown.
     pub fn look(&self, id: &str, what: Expect) {
         self.cloud.watch().look(id, what);
     }
 }
 
-/// A moment of the monotonic clock as a time of day.
+/// A moment of the monotonic clock as a time stamp.
 fn to_timestamp(at: Instant) -> Timestamp {
     let age = at.elapsed();
     Timestamp::now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH)

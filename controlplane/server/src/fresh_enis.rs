@@ -1,10 +1,10 @@
 //! ENIs of pods from the decision to make one until its first attach. The PodENI controller hands them over here to the
 //! NetworkInterface controller.
 //!
-//! Create never outruns attach: at most so many ENIs are fresh at a time, and a new one waits for room. Two things are
-//! known of a fresh ENI that no object says: who has room, and that the ENI has never been attached.
+//! The number of fresh ENIs is limited, so that creates never get far ahead of attaches; a new ENI waits for room. No
+//! object records two facts about a fresh ENI: that it has room, and that it has never been attached.
 //!
-//! An ENI stops being fresh when the objects say so, and nobody has to report it: see [`FreshEnis::follow`].
+//! An ENI stops being fresh when the objects show it; nobody has to report it. See [`FreshEnis::follow`].
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub fn intent_name(uid: &str, index: usize) -> String {
     format!("{uid}/{index}")
 }
 
-/// Fresh ENIs, by the name of their intent until they have an id. Nodes that wait for room get it in turn.
+/// Fresh ENIs, by the name of their intent until they have an id. Nodes that wait for room are served in turn.
 pub struct FreshEnis {
     limit: usize,
     state: Mutex<State>,
@@ -32,10 +32,10 @@ pub struct FreshEnis {
 
 #[derive(Default)]
 struct State {
-    /// Intents and ids of ENIs that have room.
+    /// Names of intents, and ids of ENIs, that have room.
     open: HashSet<String>,
     waiting: FairQueue<Waiting>,
-    /// Ids of ENIs that were never attached: this process has made the object that an attach needs.
+    /// Ids of ENIs that were never attached, because this process has just made the object that an attach needs.
     never_attached: HashSet<String>,
 }
 
@@ -45,7 +45,7 @@ struct Waiting {
 }
 
 impl FreshEnis {
-    /// Room for `limit` ENIs at a time.
+    /// Room for `limit` ENIs at the same time.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit: limit.max(1),
@@ -53,8 +53,8 @@ impl FreshEnis {
         })
     }
 
-    /// Follows the objects from now on. An intent keeps its room while its PodENI holds it with the same attempt and
-    /// without an id. An ENI keeps its room while its NetworkInterface is there and says nothing of an outcome.
+    /// Follows the objects from now on. An intent keeps its room while its PodENI has the same attempt and no ENI id.
+    /// An ENI keeps its room while its NetworkInterface exists and shows no outcome.
     pub fn follow(self: &Arc<Self>, caches: &Caches) {
         let fresh = self.clone();
         caches.pod_enis.on_change(move |_, before, after| {
@@ -90,15 +90,15 @@ impl FreshEnis {
             let (entered, waits) = oneshot::channel();
             let name = intent.to_owned();
             state.waiting.push(node, Waiting { name, entered });
-            // Those before may have gone away while there was room.
+            // Earlier waiters may have gone away while there was room.
             state.admit(self.limit);
             waits
         };
-        // The sender is used before it is dropped: only a place in the queue holds it.
+        // The sender is used before it is dropped, because only the queue holds it.
         let _ = entered.await;
     }
 
-    /// The ENI of this intent has an id now, and keeps the intent's room.
+    /// Notes that the ENI of this intent has an id now. The ENI keeps the intent's room.
     pub fn made(&self, intent: &str, id: &str) {
         let mut state = self.state.lock();
         if state.open.remove(intent) {
@@ -106,23 +106,23 @@ impl FreshEnis {
         }
     }
 
-    /// This process is about to write the first NetworkInterface of this ENI, so the ENI was never attached. Call this
-    /// before the write, whose answer wakes the controller that asks.
+    /// Notes that this process is about to write the first NetworkInterface of this ENI, so that the ENI was never
+    /// attached. Call this before the write, because its answer wakes the controller that asks.
     pub fn object_is_made(&self, id: &str) {
         self.state.lock().never_attached.insert(id.to_owned());
     }
 
-    /// There was a NetworkInterface of this ENI already, so the ENI may be attached.
+    /// Notes that there was a NetworkInterface of this ENI already, so that the ENI may be attached.
     pub fn object_was_there(&self, id: &str) {
         self.state.lock().never_attached.remove(id);
     }
 
-    /// Whether the ENI was never attached, as far as calls of this process do not change that.
+    /// Whether the ENI was never attached, except by calls of this process.
     pub fn was_never_attached(&self, id: &str) -> bool {
         self.state.lock().never_attached.contains(id)
     }
 
-    /// The cloud has accepted an attach: the next ENI may be made.
+    /// Notes that the cloud has accepted an attach, so that the next ENI may be made.
     pub fn attach_accepted(&self, id: &str) {
         self.leave(id);
     }
@@ -139,7 +139,7 @@ impl State {
     fn admit(&mut self, limit: usize) {
         while self.open.len() < limit {
             let Some(next) = self.waiting.pop() else { return };
-            // Whoever has gone away takes no room.
+            // A waiter that has gone away takes no room.
             if next.entered.send(()).is_ok() {
                 self.open.insert(next.name);
             }

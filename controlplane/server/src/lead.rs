@@ -26,7 +26,7 @@ use crate::runtime::{Queue, Reconciler, worker};
 use crate::vswitches::VSwitches;
 use crate::{gc, triggers};
 
-/// What a term needs of the process.
+/// The parts of the process that a term needs.
 #[derive(Clone)]
 pub struct Parts {
     pub client: Client,
@@ -40,9 +40,9 @@ pub struct Parts {
     pub degradation: DegradationSwitch,
 }
 
-/// Decides until `stop`, and finishes what is under way then.
+/// Runs the controllers until `stop`, and then finishes the work under way.
 pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
-    // Cancel-safe: nothing is decided before this is over.
+    // Cancel safe: nothing is decided before the caches have caught up.
     tokio::select! {
         () = stop.cancelled() => return,
         () = catch_up(&parts) => {}
@@ -80,7 +80,7 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     tasks.close();
     tasks.wait().await;
     context.background.close();
-    // What merely waits for its turn has changed nothing; a call under way ends by its timeout.
+    // Work that only waits has changed nothing. A call under way ends by its timeout.
     let _ = tokio::time::timeout(worker::DRAIN, context.background.wait()).await;
 }
 
@@ -132,7 +132,7 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
     })
 }
 
-/// Tries until it has worked: a leader that decides on old caches is worse than none.
+/// Catches up, and tries until it succeeds. A leader that decides on old caches is worse than no leader.
 async fn catch_up(parts: &Parts) {
     parts.caches.wait_synced().await;
     loop {

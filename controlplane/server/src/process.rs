@@ -35,14 +35,14 @@ use crate::vswitches::VSwitches;
 use crate::webhook::{self, Webhook};
 use crate::{cloud, crd_install, triggers};
 
-/// Time between two tries of what must work before anything else can.
+/// Time between two tries of a step that must succeed before the next steps.
 const RETRY: Duration = Duration::from_secs(2);
-/// vSwitches remembered at most, upstream's default.
+/// Largest number of cached vSwitches, as in upstream.
 const VSWITCH_POOL: usize = 1000;
 
 /// Limits of the stages of the end. Together they are shorter than the grace that the chart gives the pod (30 s).
 const CONTROLLERS_END_WITHIN: Duration = Duration::from_secs(20);
-/// Another replica that waits for the lease has it sooner than by the lease's end.
+/// A released lease lets another replica lead before the lease would end.
 const LEASE_ENDS_WITHIN: Duration = Duration::from_secs(4);
 const SERVERS_END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -56,7 +56,7 @@ pub async fn run(
     endpoints: Option<Endpoints>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    // Without its lease this process may decide nothing any more: a failure drops the controllers at once.
+    // A failure drops the controllers at once, because a process without its lease must not decide anything.
     let life = Lifecycle::new(AfterFailure::DropAll).stopped_by(stop);
     let began = life.run(async |life: &mut Lifecycle| {
         let tasks = Tasks {

@@ -1,5 +1,5 @@
-//! What wakes which controller. Listeners run in the watches, on standbys too: the queues of a
-//! standby hold every key once, so a new leader looks at everything.
+//! Triggers: which change wakes which controller. Listeners run in the watches, also on standbys. The queues of a
+//! standby therefore contain every key once, and a new leader looks at everything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::context::{Context, Queues};
 use crate::objects::Caches;
 use crate::runtime::Key;
 
-/// New pods that a Fixed PodNetworking may pass over are counted together: a rollout makes many.
+/// New pods that a Fixed PodNetworking may pass over are counted together, because a rollout makes many.
 const GATHER: Duration = Duration::from_secs(5);
 
 /// Connects the caches with the queues. Call it before the watches start.
@@ -37,12 +37,12 @@ fn pods(caches: &Caches, queues: &Queues) {
         if !matters(before, after) {
             return;
         }
-        // Addresses of shared ENIs are given and taken back node by node.
+        // The node controller gives and takes addresses of shared ENIs.
         for node in [was_on, is_on].iter().filter(|node| !node.is_empty()) {
             to.nodes.add(Key::cluster(node));
         }
         to.pods.add(key.clone());
-        // A record that waits for its pod to go, and its ENIs.
+        // The record and its ENIs may wait for the end of the pod.
         if let Some(record) = all.pod_enis.get(key) {
             to.pod_enis.add(key.clone());
             enis_of(&record, &to);
@@ -50,7 +50,7 @@ fn pods(caches: &Caches, queues: &Queues) {
     });
 }
 
-/// Most changes of a pod are of containers and conditions, which no controller here reads.
+/// Whether a change of a pod matters. Most changes are of containers and conditions, which no controller reads.
 fn matters(before: Option<&Arc<PodFacts>>, after: Option<&Arc<PodFacts>>) -> bool {
     let (Some(before), Some(after)) = (before, after) else {
         return true;
@@ -79,7 +79,7 @@ fn pod_enis(caches: &Caches, queues: &Queues) {
                 (phase, holder, r.metadata.deletion_timestamp.is_some())
             })
         };
-        // The pod controller decides at the ends of phases, and when a record has a new holder.
+        // The pod controller acts at the ends of phases, and when a record has a new pod.
         if turn(before) != turn(after) || after.is_none() {
             to.pods.add(key.clone());
             if let Some(record) = before.or(after).filter(|_| before.is_some()) {
@@ -114,7 +114,7 @@ fn interfaces(caches: &Caches, queues: &Queues) {
             .filter(|_| after.is_none())
             .and_then(|gone| node_of_shared(gone))
         {
-            // A shared ENI is gone: its place on the instance is free.
+            // A shared ENI is gone, so its place on the instance is free.
             to.nodes.add(node);
         }
     });
@@ -186,20 +186,20 @@ fn networkings(caches: &Caches, queues: &Queues) {
     });
 }
 
-/// The node that a shared ENI was on.
+/// The node of a shared ENI.
 fn node_of_shared(interface: &NetworkInterface) -> Option<Key> {
     let labels = interface.metadata.labels.as_ref()?;
     labels.get(label::NODE).map(|name| Key::cluster(name))
 }
 
-/// Something changed that concerns all nodes.
+/// Wakes all nodes, after a change that concerns all of them.
 pub fn wake_all_nodes(caches: &Caches, queues: &Queues) {
     for node in caches.nodes.all() {
         queues.nodes.add(Key::cluster(&node.name));
     }
 }
 
-/// The degradation changed: whatever may have been held back is looked at again.
+/// Wakes everything that degradation may have held back, after a change of degradation.
 pub fn wake_held_back(caches: &Caches, queues: &Queues) {
     wake_all_nodes(caches, queues);
     for record in caches.node_records.all() {
@@ -220,8 +220,8 @@ pub fn wake_held_back(caches: &Caches, queues: &Queues) {
     }
 }
 
-/// A node appeared, or got its trunk: pods and records that waited for it go on. A node changes
-/// in this way a few times in its life, so looking through all is cheap enough.
+/// Wakes the pods and records of a node that appeared or got its trunk. This happens a few times in a node's life, so a
+/// search through all records is cheap enough.
 fn wake_pods_of(caches: &Caches, queues: &Queues, node: &str) {
     for pod in caches.pods.all() {
         if pod.wants_pod_eni && pod.node == node {
@@ -239,7 +239,7 @@ fn wake_pods_of(caches: &Caches, queues: &Queues, node: &str) {
     }
 }
 
-/// Passes the poller's news on to whoever waits for that ENI, for as long as this process leads.
+/// Wakes the objects that wait for an ENI when the poller has news of it, while this process leads.
 pub async fn forward_cloud_news(context: Arc<Context>) {
     let mut news = std::pin::pin!(context.cloud.watch().changed());
     while let Some(id) = news.next().await {

@@ -1,4 +1,4 @@
-//! The sweep: a slow comparison of cloud and cluster, behind everything that is done in order.
+//! The sweep: a slow comparison of cloud and cluster, as a second line of defence.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::error::ReconcileError;
 use crate::network_interface::hand_over;
 use crate::runtime::Key;
 
-/// The first one waits for the work that a new leader finds.
+/// Delay of the first sweep. A new leader has other work first.
 const FIRST: Duration = Duration::from_secs(60);
 
-/// Sweeps for as long as this process leads.
+/// Sweeps while this process leads.
 pub async fn run(context: Arc<Context>) {
     let period = context.settings.sweep_period;
     tokio::time::sleep(FIRST.min(period)).await;
@@ -37,12 +37,12 @@ pub async fn run(context: Arc<Context>) {
 /// One sweep.
 ///
 /// # Errors
-/// When a list could not be read: a failed read is not an empty one, and nothing is collected.
+/// When a list could not be read. A failed read is not an empty one, so nothing is removed.
 pub async fn sweep(context: &Context) -> Result<(), ReconcileError> {
     if context.degradation.now().keeps_everything() {
         return Ok(());
     }
-    // The cloud first: what the cluster refers to may only have grown since.
+    // The cloud is read first, because afterwards the cluster can only refer to more ENIs.
     let enis = candidates(context).await?;
     let caches = &context.caches;
     let references = References::gather(
@@ -76,7 +76,7 @@ pub async fn sweep(context: &Context) -> Result<(), ReconcileError> {
     Ok(())
 }
 
-/// ENIs of this cluster that are free, and members in use, without an object that stands for them.
+/// The free ENIs of this cluster, and its members in use, that have no object.
 async fn candidates(context: &Context) -> Result<Vec<CloudEni>, CloudError> {
     let tags = [
         (tag::CLUSTER, context.settings.pods.cluster_id.as_str()),
@@ -88,11 +88,11 @@ async fn candidates(context: &Context) -> Result<Vec<CloudEni>, CloudError> {
         vpc_id: Some(context.settings.pods.vpc_id.clone()),
         ..EniFilter::tags(tags)
     };
-    // Nearly all have their object: of a hundred thousand ENIs, only those without are held.
+    // Nearly all ENIs have an object. Only those without one are kept in memory.
     let interfaces = &context.caches.interfaces;
     let unknown = |eni: &CloudEni| interfaces.get(&Key::cluster(&eni.id)).is_none();
     let free = |eni: &CloudEni| match interfaces.get(&Key::cluster(&eni.id)) {
-        // Free, and recorded as attached: its controller looks at it, and attaches it again.
+        // The ENI is free and recorded as attached. Its controller looks at it and attaches it again.
         Some(interface) if is_recorded_attached(&interface) => {
             context.look(&eni.id, Expect::Attached);
             false
@@ -120,7 +120,7 @@ fn is_recorded_attached(interface: &NetworkInterface) -> bool {
     bound && interface.spec.attach_to.is_some() && interface.metadata.deletion_timestamp.is_none()
 }
 
-/// Whether an object lost its owner. The cache is not believed where an ENI is at stake.
+/// Whether an object has lost its owner. A deletion of an ENI is not decided by the cache alone.
 async fn lost_its_owner(context: &Context, interface: &NetworkInterface) -> Result<bool, ReconcileError> {
     let records = &context.caches.pod_enis;
     let find = |namespace: &str, name: &str| records.get(&Key::namespaced(namespace, name));

@@ -1,5 +1,5 @@
-//! The one place that sends what intents record: it notes the attempt as sent, sends, sorts the cloud's reply, and
-//! notes the reply. PodENIs, and the operations of nodes, go through it.
+//! The one place that sends the requests of recorded intents. It notes that the attempt is sent, sends, classifies the
+//! cloud's reply, and notes the reply. PodENIs and operations of nodes use it.
 
 mod attempts;
 mod request;
@@ -13,12 +13,12 @@ pub use request::Request;
 
 use crate::context::Grant;
 
-/// What became of a request.
+/// The result of sending a request.
 #[derive(Debug)]
 pub struct Sent {
-    /// The cloud's reply; `None` when nothing left this process.
+    /// The cloud's reply; `None` if nothing was sent.
     pub reply: Option<Reply>,
-    /// Why the same request has to be sent again, where it has to.
+    /// The error because of which the same request has to be sent again, if it has to.
     pub again: Option<CloudError>,
 }
 
@@ -66,10 +66,10 @@ impl Attempts {
         }
     }
 
-    /// Looks for the ENI of an attempt.
+    /// Searches for the ENI of an attempt.
     ///
     /// # Errors
-    /// When the cloud gave no complete answer. The attempt is not looked at again before the error's pace allows.
+    /// When the cloud gave no complete answer. The next search waits for the pace of the error.
     pub async fn look_up(&self, cloud: &Cloud, id: &IntentId, filter: &EniFilter) -> Result<(), CloudError> {
         let result = cloud.describe_network_interfaces(filter).await;
         let now = Timestamp::now();
@@ -88,7 +88,7 @@ impl Attempts {
     }
 }
 
-/// Time after which a failed call may be made again.
+/// Time after which a failed call may be sent again.
 fn pause(error: &CloudError) -> std::time::Duration {
     error.retry().pace().first
 }

@@ -1,4 +1,4 @@
-//! Requests to the cloud, rebuilt from recorded intents and nothing else.
+//! Requests to the cloud. They are built from recorded intents alone.
 
 use std::net::IpAddr;
 
@@ -21,8 +21,8 @@ pub enum Request {
 }
 
 impl Request {
-    /// The CreateNetworkInterface of one attempt: parameters as recorded, token and tag from the
-    /// attempt's identity. Nothing of the running configuration goes in.
+    /// The CreateNetworkInterface of one attempt. The parameters are those of the record; token and tag come from the
+    /// attempt's identity. The present configuration has no influence.
     pub fn create(parameters: &RequestParameters, id: &IntentId, trunk: bool) -> Self {
         let mut tags = parameters.tags.clone();
         tags.insert(tag::INTENT.to_owned(), id.tag_value());
@@ -43,7 +43,7 @@ impl Request {
         })
     }
 
-    /// The request of a node's operation; `None` for an operation that lacks its parameters, or of a newer version.
+    /// The request of a node's operation; `None` for an operation without parameters, or of a newer version.
     pub fn of_operation(record: &TerwayNode, operation: &Operation) -> Option<Self> {
         let eni_id = operation.eni_id.clone();
         let id = intent(record, operation);
@@ -70,7 +70,7 @@ impl Request {
         })
     }
 
-    /// The action that sends it.
+    /// The action of the request.
     pub fn action(&self) -> Action {
         match self {
             Self::Create(_) => Action::CreateNetworkInterface,
@@ -80,7 +80,7 @@ impl Request {
         }
     }
 
-    /// Sends it, with a grant for its action.
+    /// Sends the request, with a grant for its action.
     pub(super) async fn send(&self, cloud: &Cloud, grant: Grant) -> Result<Reply, CloudError> {
         let permit = grant.permit;
         match self {
@@ -104,7 +104,7 @@ impl Request {
     }
 }
 
-/// Addresses to ask for. The cloud gives every ENI its primary IPv4 address unasked.
+/// Number of addresses to request in addition to the primary IPv4 address, which every ENI gets.
 fn beside_primary(parameters: &RequestParameters, family: Family) -> u32 {
     let primary = family.choose(1, 0);
     u32::try_from(parameters.address_count(family).saturating_sub(primary)).unwrap_or(0)

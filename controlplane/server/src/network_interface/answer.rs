@@ -1,4 +1,4 @@
-//! What follows from the cloud's answer to a call on an ENI.
+//! Acts on the cloud's answer to a call on an ENI.
 
 use jiff::Timestamp;
 use terway_cloud::{CloudError, ErrorClass, Expect};
@@ -11,8 +11,8 @@ use crate::error::{ReconcileError, chain};
 use crate::events::{News, Severity, reference};
 use crate::runtime::Next;
 
-/// Remembers the answer, tells of a refusal, and says how to go on. `None` means: plan again at once. `at` is when the
-/// call was made.
+/// Notes the answer, reports a refusal, and returns when to look again. `None`: plan again at once. `at` is the time of
+/// the call.
 pub fn after_call(
     controller: &NetworkInterfaceController,
     observed: &ObservedEni,
@@ -40,13 +40,13 @@ pub fn after_call(
             fail(controller, observed, call, error)
         }
         (AfterCall::AwaitOutcome, _)
-        // No answer that is a success makes a call fail.
+        // A successful answer never leads to a failure.
         | (AfterCall::Fail | AfterCall::FailAndLook | AfterCall::FailAndLookAnew, Ok(())) => {
             if call == Call::Attach {
                 context.fresh.attach_accepted(id);
             }
             context.expect(id, look);
-            // The poller tells what changed. Only the time tells of a call that was lost.
+            // The poller tells of a change. Only the time shows that a call was lost.
             Ok(Some(Next::After(context.limits.grace)))
         }
     }
@@ -80,14 +80,15 @@ fn wanted(call: Call) -> Expect {
     }
 }
 
-/// Tells of a refusal on the record, which people find by the pod's name; on the ENI's object when it has no record.
+/// Reports a refusal by an event on the record, which people find by the pod's name, or on the ENI's object if there is
+/// no record.
 fn fail(
     controller: &NetworkInterfaceController,
     observed: &ObservedEni,
     call: Call,
     error: CloudError,
 ) -> Result<Option<Next>, ReconcileError> {
-    // The condition of the cloud tells once, for all ENIs, what is held back.
+    // The events about the cloud report once, for all ENIs, that calls are held back.
     if !error.was_not_sent() && error.class != ErrorClass::Throttled {
         let news = news(call, &error);
         let events = &controller.context.events;
@@ -106,7 +107,7 @@ fn news(call: Call, error: &CloudError) -> News {
         Call::Detach => (event::DETACH_ENI_FAILED, action::DETACH_ENI),
         Call::Delete => (event::DELETE_ENI_FAILED, action::DELETE_ENI),
     };
-    // Without the request id, which would make every repetition look like news.
+    // The note has no request id, because the id would make every repetition look like news.
     let note = match error.code.is_empty() {
         true => chain(error),
         false => format!("{}: {}: {}", error.action, error.code, error.message),

@@ -1,4 +1,4 @@
-//! Does one step for an ENI.
+//! Applies one step for an ENI.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::context::Grant;
 use crate::error::ReconcileError;
 use crate::runtime::Next;
 
-/// An ENI that the poller looks at is planned again at the latest after this time, in case the poller's word is lost.
+/// An ENI that the poller watches is planned again after this time at the latest, in case the poller's news is lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Does the step. `None` means: plan again at once.
+/// Applies the step. `None`: plan again at once.
 pub async fn apply(
     controller: &NetworkInterfaceController,
     observed: &ObservedEni,
@@ -88,7 +88,7 @@ pub async fn apply(
             controller.forget(id);
             return Ok(Some(Next::OnChange));
         }
-        // A call without its permit is never sent; the caller gets one first.
+        // A call without a permit is never sent. The caller gets a permit first.
         (Step::Attach(_) | Step::Detach { .. } | Step::Delete, None) => {}
     }
     Ok(None)
@@ -114,7 +114,7 @@ async fn attach(
         trunk_eni_id: Some(target.trunk_eni_id.clone()).filter(|trunk| !trunk.is_empty()),
         network_card_index: target.network_card_index,
     };
-    // The time of an attach counts from the call.
+    // The duration of an attach counts from the call.
     let sent = Timestamp::now();
     let cloud = &controller.context.cloud;
     let answer: Result<(), CloudError> = cloud.attach_network_interface(grant.permit, &request).await;

@@ -1,4 +1,4 @@
-//! Handing an ENI that nobody needs any more to a NetworkInterface that is being deleted.
+//! Hands an ENI that nobody needs any more to a NetworkInterface that is being deleted.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use crate::error::ReconcileError;
 use crate::objects::{Caches, Writer};
 use crate::runtime::Key;
 
-/// Makes a NetworkInterface for an ENI, unless there is one, and deletes the NetworkInterface. Its controller then
-/// detaches and deletes the ENI. `node` is the node to wake when the ENI has gone.
+/// Makes a NetworkInterface for an ENI, unless there is one, and deletes it. Its controller then detaches and deletes
+/// the ENI. `node` is woken when the ENI is gone.
 ///
 /// # Errors
-/// When a write fails, or when the cache does not show yet what was written.
+/// When a write fails, or when the cache does not show the write yet.
 pub async fn hand_over(
     caches: &Caches,
     write: &Writer,
@@ -32,7 +32,7 @@ pub async fn hand_over(
             write.delete_interface(&interface).await
         }
         Some(_) => Ok(()),
-        // The object exists and was not deleted: nobody may believe that it was.
+        // The object exists and was not deleted, so the call must not succeed.
         None => Err(ReconcileError::Behind {
             kind: "NetworkInterface",
             key,

@@ -1,4 +1,4 @@
-//! What the plan for one ENI is made from.
+//! Reads the observations of one ENI.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::objects::Caches;
 use crate::runtime::Key;
 
-/// An ENI with everything its next step depends on.
+/// An ENI and the objects on which its next step depends.
 pub struct ObservedEni {
     pub interface: Arc<NetworkInterface>,
     pub owner: Option<Arc<PodEni>>,
@@ -22,7 +22,7 @@ pub struct ObservedEni {
     pub now: Timestamp,
 }
 
-/// Reads the caches and the poller; `None` when the object is gone.
+/// Reads the caches and the poller. `None` if the object is gone.
 pub fn observe(context: &Context, key: &Key, mut history: History) -> Option<ObservedEni> {
     let interface = context.caches.interfaces.get(key)?;
     let observation = context.seen(key.name());
@@ -51,7 +51,7 @@ pub fn owner_of(caches: &Caches, interface: &NetworkInterface) -> Option<Arc<Pod
     is_of(interface, &record).then_some(record)
 }
 
-/// Whether the pod of the owner may be using the ENI.
+/// Whether the owner's pod may be using the ENI.
 fn holder_of(caches: &Caches, owner: Option<&PodEni>) -> Holder {
     let Some(record) = owner else { return Holder::Gone };
     match caches.pod_of(record).0 {
@@ -61,7 +61,7 @@ fn holder_of(caches: &Caches, owner: Option<&PodEni>) -> Holder {
 }
 
 impl ObservedEni {
-    /// The form the planner takes.
+    /// The observations in the planner's form.
     pub fn view<'a>(&'a self, context: &'a Context) -> Observed<'a> {
         Observed {
             interface: &self.interface,
@@ -79,7 +79,7 @@ impl ObservedEni {
         }
     }
 
-    /// Node that the ENI is to be on, or is on; empty when it is on none.
+    /// The node of the ENI's target or attachment; empty if there is none.
     pub fn node(&self) -> &str {
         let wanted = self.interface.spec.attach_to.as_ref();
         let present = self.interface.status.as_ref();

@@ -1,4 +1,4 @@
-//! Tells why an ENI does not get further, where a person should know.
+//! Reports why an ENI waits, if a person should know.
 
 use terway_core::network_interface::{Wait, waiting};
 
@@ -7,7 +7,7 @@ use super::observe::ObservedEni;
 use crate::error::ReconcileError;
 use crate::runtime::Next;
 
-/// Writes the reason of a wait when it is new, and says when to look again.
+/// Writes the reason of a wait if it is new. Returns when to look again.
 pub async fn wait(
     controller: &NetworkInterfaceController,
     observed: &ObservedEni,

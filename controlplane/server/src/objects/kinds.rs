@@ -26,9 +26,9 @@ use crate::runtime::{Cache, Cached, Key};
 pub(crate) trait Kind:
     Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// Name for people.
+    /// Name in messages.
     const NAME: &'static str;
-    /// The objects of this kind in one namespace; the namespace of a cluster-wide kind is not looked at.
+    /// The API of this kind in one namespace. A cluster-wide kind ignores the namespace.
     fn api(client: Client, namespace: &str) -> Api<Self>;
     /// The cache of this kind.
     fn cache(caches: &Caches) -> &Arc<Cache<Self>>;
@@ -99,11 +99,11 @@ impl Caches {
     }
 }
 
-/// What is done with the cache of any kind.
+/// The operations on the cache of any kind.
 pub(super) trait CachedKind: Send + Sync {
-    /// Name for people.
+    /// Name in messages.
     fn name(&self) -> &'static str;
-    /// The watch that keeps the cache filled; it runs until the process ends.
+    /// The watch that keeps the cache filled. It runs until the process ends.
     fn feed(&self, client: Client) -> BoxFuture<'static, ()>;
     /// Whether the first list has arrived.
     fn is_synced(&self) -> bool;
@@ -113,7 +113,7 @@ pub(super) trait CachedKind: Send + Sync {
     fn catch_up(&self, client: Client) -> BoxFuture<'_, Result<(), kube::Error>>;
 }
 
-/// One line of the table: where objects are watched, where they are kept, and what is kept of each.
+/// One line of the table: the API of the watch, the cache, and the conversion of each object.
 struct Row<W, T, F> {
     name: &'static str,
     api: fn(Client) -> Api<W>,
@@ -176,7 +176,7 @@ fn settings_maps(client: Client) -> Api<ConfigMap> {
     Api::namespaced(client, object::NAMESPACE)
 }
 
-/// A ConfigMap without what no controller reads: kube-system has large ones.
+/// A ConfigMap with only the key that controllers read, because kube-system has large ConfigMaps.
 fn settings_only(mut map: ConfigMap) -> ConfigMap {
     map.binary_data = None;
     map.metadata.managed_fields = None;
@@ -187,7 +187,7 @@ fn settings_only(mut map: ConfigMap) -> ConfigMap {
     map
 }
 
-/// The object without what no controller reads; `None` when this version cannot read it.
+/// The object without fields that no controller reads; `None` if this version cannot read the object.
 fn readable<K: Resource>(object: DeserializeGuard<K>) -> Option<K> {
     let mut object = object.0.ok()?;
     object.meta_mut().managed_fields = None;

@@ -1,10 +1,10 @@
-//! JSON merge patches (RFC 7396) that say only what changed. (json-patch applies such patches, and computes JSON
-//! patches of RFC 6902 alone.)
+//! JSON merge patches (RFC 7396) with the changed fields only. The crate json-patch can apply such patches, but
+//! computes only JSON patches of RFC 6902.
 
 use serde_json::{Map, Value};
 
-/// The patch that makes `new` out of `old`. Fields that vanish become `null`; lists are replaced
-/// as a whole, which is what a merge patch does with them.
+/// The patch that turns `old` into `new`. A removed field becomes `null`. A list is replaced as a whole, as a merge
+/// patch requires.
 pub fn diff(old: &Value, new: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
         return new.clone();

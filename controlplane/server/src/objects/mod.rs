@@ -1,4 +1,4 @@
-//! Reads and writes of custom resources and nodes: caches in, guarded writes out.
+//! Custom resources and nodes: caches for reads, and guarded writes.
 
 mod caches;
 pub(crate) mod kinds;

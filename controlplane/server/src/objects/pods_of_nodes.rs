@@ -1,5 +1,5 @@
-//! Which pods a node has. A node is looked at for every pod that comes or goes; looking through the pods
-//! of the whole cluster each time would not do.
+//! An index of pods by node. A node is reconciled for every pod that comes or goes, so a search through all pods of the
+//! cluster would be too slow.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ pub struct PodsOfNodes {
 }
 
 impl PodsOfNodes {
-    /// A pod was on node `before` and is on node `after` now; no node is an empty name.
+    /// Notes that a pod has moved from node `before` to node `after`. An empty name is no node.
     pub fn moved(&self, key: &Key, before: &str, after: &str) {
         if before == after {
             return;

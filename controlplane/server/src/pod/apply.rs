@@ -1,4 +1,4 @@
-//! Applies what was planned for a pod.
+//! Applies the plan for a pod.
 
 use jiff::Timestamp;
 use terway_core::pod::{Action, Idle, Plan, PodFacts, build};
@@ -13,7 +13,7 @@ use crate::events::{News, Severity, pod_reference};
 use crate::objects::Created;
 use crate::runtime::{Key, Next, Slot};
 
-/// Applies the plan, and says when to look again.
+/// Applies the plan. Returns when to look again.
 pub async fn apply(
     context: &Context,
     observed: &ObservedPod,
@@ -28,7 +28,7 @@ pub async fn apply(
             write.rebind_pod_eni(record, &pod.uid, &pod.node).await?;
         }
         (Action::SetPhase(phase), Some(record), _) => {
-            // The pod was there until now: the time of a TTL runs from here.
+            // The pod existed until now, so the TTL begins now.
             let last_seen = (phase == Phase::Detaching).then(Timestamp::now);
             let status = phase_only(record, phase, last_seen);
             write.write_pod_eni_status(record, &status).await?;
@@ -43,7 +43,7 @@ pub async fn apply(
             let status = phase_only(record, Phase::Unbind, Some(Timestamp::now()));
             write.write_pod_eni_status(record, &status).await?;
         }
-        // Planned only for a pod or a record that is there.
+        // These actions are planned only for an existing pod or record.
         (Action::Create | Action::Rebind, _, None) => {}
         (
             Action::Rebind | Action::SetPhase(_) | Action::Delete | Action::Expire | Action::KeepAlive(_),
@@ -54,14 +54,14 @@ pub async fn apply(
     Ok(plan.look_again.map_or(Next::OnChange, Next::After))
 }
 
-/// Tells the pod what it waits for, when a person has to do something about it.
+/// Writes an event about the wait on the pod, if a person has to act.
 fn tell_wait(context: &Context, pod: Option<&PodFacts>, idle: Idle) {
     if let (Some(pod), Some(note)) = (pod, idle.note()) {
         tell_failure(context, pod, note);
     }
 }
 
-/// Creates the record. A pod that cannot have one is told why.
+/// Creates the record. An event tells why a pod cannot have one.
 async fn create(
     context: &Context,
     pod: &PodFacts,
@@ -108,7 +108,7 @@ async fn try_create(
                 context.attempts.written(uid, &index.to_string(), 1);
             }
         }
-        // Another record of this name: the watch brings it.
+        // There is another record of this name, which the watch will bring.
         Created::Exists => {}
     }
     drop(creating);

@@ -1,4 +1,4 @@
-//! What the plan for a pod is made from.
+//! Reads the observations of a pod.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ pub struct ObservedPod {
     pub node: Option<Arc<NodeFacts>>,
 }
 
-/// Reads the caches. That a pod is missing there means that it is gone: the caches were compared
-/// with a fresh list when this term began, and a watch does not skip events.
+/// Reads the caches. A pod that is missing there is gone: the caches were compared with a fresh list at the beginning
+/// of this term, and a watch does not skip events.
 pub fn observe(caches: &Caches, key: &Key) -> ObservedPod {
     let pod = caches.pods.get(key);
     let node = pod

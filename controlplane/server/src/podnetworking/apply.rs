@@ -1,4 +1,4 @@
-//! Writing the status, and telling of what changed.
+//! Writes the status, and the event about a transition.
 
 use kube::ResourceExt;
 use terway_core::podnetworking::{Findings, Plan, Transition};
@@ -10,7 +10,7 @@ use crate::error::ReconcileError;
 use crate::events::{News, Severity, reference};
 
 impl PodNetworkingController {
-    /// Writes first and tells then: an event about a state that was not recorded would be told again.
+    /// Writes the status first and the event afterwards. An event before a failed write would be repeated.
     pub(super) async fn apply(
         &self,
         networking: &PodNetworking,

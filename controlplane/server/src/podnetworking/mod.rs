@@ -1,5 +1,5 @@
-//! PodNetworkings: are their vSwitches and security groups known to the cloud, and which workloads
-//! do they select without being able to serve them.
+//! The PodNetworking controller. It checks whether the cloud knows a PodNetworking's vSwitches and security groups, and
+//! which workloads the PodNetworking selects and cannot serve.
 
 mod apply;
 mod observe;
@@ -18,7 +18,7 @@ use crate::runtime::{Key, Next, Reconciler, Slot};
 /// Reconciles PodNetworkings.
 pub struct PodNetworkingController {
     context: Arc<Context>,
-    /// For reads of what no cache holds: the pods and owners that a PodNetworking selects.
+    /// Reads objects that no cache has: the labels of selected pods, and their owners.
     client: Client,
 }
 

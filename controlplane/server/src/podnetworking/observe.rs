@@ -1,4 +1,4 @@
-//! What the cloud says of a PodNetworking's vSwitches and security groups.
+//! Asks the cloud about a PodNetworking's vSwitches and security groups.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{PodNetworkingController, workloads};
 use crate::error::ReconcileError;
 
 impl PodNetworkingController {
-    /// Reads what the plan needs. What the cloud answered is a finding, good or bad.
+    /// Reads the findings for the plan. An answer of the cloud is a finding, good or bad.
     pub(super) async fn observe(&self, networking: &PodNetworking) -> Result<Findings, ReconcileError> {
         let lookup = match is_settled(networking) {
             true => Lookup::NotNeeded,
@@ -45,8 +45,8 @@ impl PodNetworkingController {
             Err(error) if error.class == ErrorClass::NotFound => Ok(Lookup::Failed(words(&error))),
             Ok(_) => Ok(Lookup::Known(vswitches)),
             Err(error) => {
-                // RAM policies written for upstream do not allow this question. A group that does not
-                // exist is then told by the first Create.
+                // RAM policies for upstream do not allow this call. Then the first Create finds a group that does not
+                // exist.
                 debug!(
                     error = &error as &dyn std::error::Error,
                     "security groups could not be checked"
@@ -70,7 +70,7 @@ impl PodNetworkingController {
     }
 }
 
-/// The cloud's own words, without what differs from answer to answer.
+/// The cloud's words, without parts that differ from answer to answer.
 fn words(error: &CloudError) -> String {
     match error.message.is_empty() {
         true => format!("{}: {}", error.object, error.code),

@@ -30,7 +30,7 @@ pub(super) async fn passed_over(
     let label_text = |selector: &Option<_>| match selector.clone().map(Selector::try_from) {
         None => Some(String::new()),
         Some(Ok(selector)) => Some(selector.to_string()),
-        // The admission review of pods says that it cannot be read.
+        // The admission review of pods reports an unreadable selector.
         Some(Err(_)) => None,
     };
     let (Some(pod_labels), Some(namespace_labels)) = (
@@ -82,7 +82,7 @@ pub(super) async fn passed_over(
     Ok(workloads)
 }
 
-/// The workload a person knows: the Deployment behind a ReplicaSet, any other owner itself.
+/// The workload that a person knows: the Deployment of a ReplicaSet, or any other owner itself.
 async fn workload(
     client: &Client,
     owner: OwnerReference,
@@ -98,7 +98,7 @@ async fn workload(
                     .and_then(|set| controlling_owner(&set.metadata).cloned())
                     .unwrap_or(owner)
             }
-            // Without the right to read ReplicaSets, the ReplicaSet itself is told of.
+            // Without the right to read ReplicaSets, the event names the ReplicaSet itself.
             Err(error) if status_code(&error) == Some(403) => {}
             Err(error) => return Err(listing("ReplicaSet of", networking)(error)),
         }

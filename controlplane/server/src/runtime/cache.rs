@@ -1,4 +1,4 @@
-//! A read cache of one kind, kept by a watch and by the answers of our own writes.
+//! A read cache of one kind. A watch and the answers of our own writes keep it up to date.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use tokio::sync::watch;
 
 use super::Key;
 
-/// How long a deletion is remembered, so that the late answer of an earlier write does not bring
-/// the object back. Far longer than any request of ours can take.
+/// How long a deletion is remembered, so that the late answer of an earlier write does not bring the object back. This
+/// is far longer than any request of this process can take.
 const TOMBSTONE_AGE: Duration = Duration::from_secs(120);
 
-/// What the cache must know of an object.
+/// The properties of an object that the cache needs.
 pub trait Cached: Send + Sync + 'static {
-    /// Its name.
+    /// The key of the object.
     fn key(&self) -> Key;
-    /// Its resourceVersion as a number. API servers hand out etcd revisions, and comparing them
-    /// as numbers is what Kubernetes itself documents since 1.35; 0 when it is not a number.
+    /// The resourceVersion as a number; 0 if it is not a number. API servers use etcd revisions, which may be compared
+    /// as numbers (KEP-5504, Kubernetes 1.35).
     fn version(&self) -> u64;
 }
 
@@ -27,10 +27,10 @@ type Listener<T> = Box<dyn Fn(&Key, Option<&Arc<T>>, Option<&Arc<T>>) + Send + S
 struct State<T> {
     objects: HashMap<Key, Arc<T>>,
     tombstones: HashMap<Key, (u64, Instant)>,
-    /// Keys that the running list must not remove: written by ourselves since it began (the list
-    /// may be older than the write), or listed in a form that cannot be read.
+    /// Keys that the running list must not remove. This process has written them since the list began (the list may be
+    /// older than the write), or the list has them in an unreadable form.
     kept: HashSet<Key>,
-    /// Objects of which a version could not be read; few, if any.
+    /// Objects with an unreadable version. There are few, if any.
     unreadable: HashMap<Key, u64>,
     listing: bool,
 }
@@ -40,7 +40,7 @@ pub struct Cache<T> {
     state: RwLock<State<T>>,
     listeners: Mutex<Vec<Listener<T>>>,
     synced: watch::Sender<bool>,
-    /// Counts changes; waiting for a change of the cache is waiting for this.
+    /// Number of changes. A wait for a change of the cache watches it.
     changes: watch::Sender<u64>,
 }
 
@@ -67,7 +67,7 @@ impl<T: Cached> Cache<T> {
         self.state.read().objects.get(key).cloned()
     }
 
-    /// Every object, in no order.
+    /// Every object, in no particular order.
     pub fn all(&self) -> Vec<Arc<T>> {
         self.state.read().objects.values().cloned().collect()
     }
@@ -77,13 +77,13 @@ impl<T: Cached> Cache<T> {
         self.state.read().objects.len()
     }
 
-    /// Whether there is none.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Calls `listener(key, before, after)` at every change from now on. It must be quick: it runs
-    /// in the watch, and its work is to put keys into queues.
+    /// Calls `listener(key, before, after)` at every change from now on. The listener runs in the watch, so it must be
+    /// quick; it puts keys into queues.
     pub fn on_change(
         &self,
         listener: impl Fn(&Key, Option<&Arc<T>>, Option<&Arc<T>>) + Send + Sync + 'static,
@@ -94,7 +94,7 @@ impl<T: Cached> Cache<T> {
     /// Waits until a first complete list has arrived.
     pub async fn wait_synced(&self) {
         let mut synced = self.synced.subscribe();
-        // The sender lives in self, so this cannot fail while we are borrowed.
+        // The sender lives in `self`, so this cannot fail while `self` is borrowed.
         let _ = synced.wait_for(|done| *done).await;
     }
 
@@ -108,7 +108,7 @@ impl<T: Cached> Cache<T> {
         self.changes.subscribe()
     }
 
-    /// Takes in an object from the watch or from the answer of a write; older ones are ignored.
+    /// Stores an object from the watch or from the answer of a write. An older version is ignored.
     pub fn apply(&self, object: T, own_write: bool) -> Arc<T> {
         let key = object.key();
         let object = Arc::new(object);
@@ -128,7 +128,7 @@ impl<T: Cached> Cache<T> {
         object
     }
 
-    /// Takes in a deletion; `version` is the resourceVersion at which the object went.
+    /// Notes a deletion. `version` is the resourceVersion of the deletion.
     pub fn remove(&self, key: &Key, version: u64) {
         let before = {
             let mut state = self.state.write();
@@ -149,7 +149,7 @@ impl<T: Cached> Cache<T> {
         }
     }
 
-    /// Whether what happened to the object up to `version` has been taken in.
+    /// Whether the cache has all changes of the object up to `version`.
     pub fn has_reached(&self, key: &Key, version: u64) -> bool {
         let state = self.state.read();
         let held = state.objects.get(key).map_or(0, |object| object.version());
@@ -158,14 +158,14 @@ impl<T: Cached> Cache<T> {
         held.max(gone).max(unreadable) >= version
     }
 
-    /// A list begins.
+    /// Notes that a list begins.
     pub fn begin_list(&self) {
         let mut state = self.state.write();
         state.listing = true;
         state.kept.clear();
     }
 
-    /// The object exists at `version` in a form that cannot be read: what is known of it stays.
+    /// Notes that the object exists at `version` in an unreadable form. The last readable form stays.
     pub fn mark_unreadable(&self, key: Key, version: u64) {
         let mut state = self.state.write();
         state.kept.insert(key.clone());
@@ -174,7 +174,7 @@ impl<T: Cached> Cache<T> {
         self.changes.send_modify(|n| *n += 1);
     }
 
-    /// A complete list has arrived: what it does not hold is gone.
+    /// Stores a complete list. Objects that are not in the list are gone.
     pub fn end_list(&self, listed: Vec<T>) {
         let mut keep: HashSet<Key> = HashSet::with_capacity(listed.len());
         for object in listed {

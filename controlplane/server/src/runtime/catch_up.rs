@@ -1,8 +1,8 @@
-//! Waiting until a cache holds everything that a fresh list holds.
+//! Waits until a cache is as new as a fresh list.
 //!
-//! A standby's caches may lag behind what the last leader wrote. Before the new leader decides
-//! anything it lists each kind's metadata (a read that the API server answers from a quorum) and
-//! waits until the cache has every object at least as new, and none that the list did not have.
+//! A standby's caches may lag behind the writes of the last leader. Before the new leader decides anything, it lists
+//! the metadata of each kind with a quorum read. Then it waits until the cache has every listed object in this version
+//! or a newer one, and no object that the list does not have.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use terway_core::meta::version;
 use super::feed::version_of;
 use super::{Cache, Cached, Key};
 
-/// Objects of a page; keeps the memory of a comparison small in a large cluster.
+/// Number of objects of a page. Pages keep the memory of a comparison small in a large cluster.
 const PAGE: u32 = 1000;
 
 /// Waits until `cache` is at least as new as a list made now.
 ///
 /// # Errors
-/// When the list fails; the caller tries again, it never goes on without.
+/// When the list fails. The caller tries again and never goes on without the list.
 pub async fn catch_up<K, T>(api: &Api<K>, cache: &Arc<Cache<T>>) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
     T: Cached,
 {
-    // Receive changes from before the list on, or the last one could be missed.
+    // The receiver is made before the list, so that no change is missed.
     let mut changes = cache.changes();
     let before: Vec<Key> = cache.all().iter().map(|object| object.key()).collect();
     let mut listed: HashMap<Key, u64> = HashMap::new();
@@ -35,7 +35,7 @@ where
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let list = api.list_metadata(&page).await?;
-        // Every page tells the version of the whole list.
+        // Every page has the version of the whole list.
         list_version = version(list.metadata.resource_version.as_deref()).max(list_version);
         listed.extend(
             list.items
@@ -56,7 +56,7 @@ where
     Ok(())
 }
 
-/// What the cache has yet to take in.
+/// The objects for which the cache still waits.
 struct Behind {
     /// Objects of the list, by version.
     listed: HashMap<Key, u64>,
@@ -81,7 +81,7 @@ impl Behind {
     fn caught_up<T: Cached>(&mut self, cache: &Cache<T>) -> bool {
         self.listed
             .retain(|key, version| !cache.has_reached(key, *version));
-        // One of the same name that was made after the list is not the one that is to go.
+        // An object of the same name that was made after the list is another object.
         self.stale.retain(|key| {
             cache
                 .get(key)

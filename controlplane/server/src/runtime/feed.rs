@@ -12,13 +12,13 @@ use tracing::warn;
 
 use super::{Cache, Cached, Key};
 
-/// The resourceVersion of an object as a number, 0 when it is none.
+/// The resourceVersion of an object as a number; 0 if it is not a number.
 pub fn version_of<K: Resource>(object: &K) -> u64 {
     version(object.meta().resource_version.as_deref())
 }
 
-/// Keeps `cache` filled from `api` until the process ends. `convert` trims the object to what the
-/// controllers need; `None` means that it cannot be read, which is never taken for its absence.
+/// Keeps `cache` filled from `api` until the process ends. `convert` trims an object to the fields that controllers
+/// need. `None` means that the object is unreadable; an unreadable object is never taken for absent.
 pub async fn feed<W, T>(
     api: Api<W>,
     config: watcher::Config,
@@ -34,7 +34,7 @@ pub async fn feed<W, T>(
     loop {
         match events.try_next().await {
             Ok(Some(event)) => take(event, &cache, &mut listed, &convert),
-            // The watcher never ends by itself; leaving here would leave a cache that lies.
+            // The watcher never ends by itself. A return from here would leave a cache that is out of date.
             Ok(None) => tokio::time::sleep(Duration::from_secs(1)).await,
             Err(error) => warn!(
                 kind,
@@ -61,7 +61,7 @@ fn take<W, T>(
         }
         watcher::Event::InitApply(object) => match convert_or_warn(object, convert) {
             Ok(object) => listed.push(object),
-            // An unreadable object is not absent: the last readable form stays.
+            // An unreadable object is not absent. Its last readable form stays.
             Err((key, version)) => cache.mark_unreadable(key, version),
         },
         watcher::Event::InitDone => cache.end_list(std::mem::take(listed)),

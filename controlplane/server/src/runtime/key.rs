@@ -1,11 +1,11 @@
-//! The name of an object inside its kind.
+//! The name of an object within its kind.
 
 use std::fmt;
 use std::sync::Arc;
 
 use kube::Resource;
 
-/// `namespace/name`, or just `name` for kinds without a namespace. Cheap to clone.
+/// `namespace/name`, or `name` for kinds without a namespace. A clone is cheap.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Arc<str>);
 
@@ -20,7 +20,7 @@ impl Key {
         Self(name.into())
     }
 
-    /// Key of an object as the API server names it.
+    /// Key of an object from its metadata.
     pub fn of<K: Resource>(object: &K) -> Self {
         let meta = object.meta();
         let name = meta.name.as_deref().unwrap_or_default();
@@ -30,7 +30,7 @@ impl Key {
         }
     }
 
-    /// The namespace, if the kind has one. Names cannot contain a slash.
+    /// The namespace, if the kind has namespaces. A name contains no slash.
     pub fn namespace(&self) -> Option<&str> {
         self.0.split_once('/').map(|(namespace, _)| namespace)
     }

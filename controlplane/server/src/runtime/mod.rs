@@ -1,9 +1,8 @@
 //! The machinery under every controller: caches fed by watches, queues of keys, workers.
 //!
-//! It differs from a general controller runtime in three points that the product needs: a cache
-//! takes in the answers of our own writes, so that a reconciler never plans on a state older than
-//! what it wrote itself; a reconciler that waits for a rate token gives its worker's place to
-//! others; and a cache can be compared with a fresh list after the lease was taken.
+//! This module is used instead of kube's controller runtime for three reasons. A cache stores the answers of our own
+//! writes, so that a reconciler never plans on a state that is older than its own write. A reconciler that waits for a
+//! rate token gives its worker's place to others. A cache can be compared with a fresh list after the lease was taken.
 
 pub mod cache;
 pub mod catch_up;

@@ -1,4 +1,5 @@
-//! A queue of keys: each at most once, never with two workers, later if asked.
+//! A queue of keys. A key is in the queue at most once, and never with two workers. A key can be added for a later
+//! time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -12,16 +13,16 @@ use super::Key;
 #[derive(Default)]
 struct State {
     ready: VecDeque<Key>,
-    /// Keys in `ready`, or active ones that were added again meanwhile.
+    /// Keys in `ready`, and active keys that were added again.
     dirty: HashSet<Key>,
     active: HashSet<Key>,
     later: BinaryHeap<Reverse<(Instant, Key)>>,
-    /// The earliest entry of `later` per key; others in the heap are outdated.
+    /// The earliest entry of `later` of each key. Other entries of the key are outdated.
     due: HashMap<Key, Instant>,
     failures: HashMap<Key, u32>,
 }
 
-/// Work of one controller.
+/// The queue of one controller.
 #[derive(Default)]
 pub struct Queue {
     state: Mutex<State>,
@@ -29,7 +30,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Work on `key` as soon as a worker is free; once more if one is at it now.
+    /// Adds a key. If a worker works on it now, it is worked on once more.
     pub fn add(&self, key: Key) {
         let mut state = self.state.lock();
         push(&mut state, key);
@@ -37,7 +38,7 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Work on `key` not later than `delay` from now.
+    /// Adds a key for a time not later than `delay` from now.
     pub fn add_after(&self, key: Key, delay: Duration) {
         let at = Instant::now() + delay;
         let mut state = self.state.lock();
@@ -50,7 +51,8 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Work on `key` again after a delay that grows with each failure in a row, up to `max`.
+    /// Adds a key after a failure. The delay grows with each failure in a row, from `first` up to `max`. Returns the
+    /// delay.
     pub fn add_after_failure(&self, key: Key, first: Duration, max: Duration) -> Duration {
         let failures = {
             let mut state = self.state.lock();
@@ -59,19 +61,19 @@ impl Queue {
             *count
         };
         let delay = first.saturating_mul(1 << (failures - 1).min(16)).min(max);
-        // Keys that failed together should not come back together.
+        // The random share keeps keys that failed together from coming back together.
         let delay = delay.mul_f64(0.8 + 0.4 * spread(&key, failures));
         self.add_after(key, delay);
         delay
     }
 
-    /// The last work on `key` went well.
+    /// Notes that the last work on `key` succeeded.
     pub fn succeeded(&self, key: &Key) {
         self.state.lock().failures.remove(key);
     }
 
-    /// Takes the next key; it is active until [`Queue::done`]. Cancel-safe: a key is taken and
-    /// returned without an await in between.
+    /// Takes the next key, which is active until [`Queue::done`]. Cancel safe: there is no await between taking and
+    /// returning a key.
     pub async fn next(&self) -> Key {
         loop {
             let wait = {
@@ -98,7 +100,7 @@ impl Queue {
         }
     }
 
-    /// The worker has finished with `key`.
+    /// Notes that the worker has finished with `key`.
     pub fn done(&self, key: &Key) {
         let mut state = self.state.lock();
         state.active.remove(key);
@@ -109,7 +111,7 @@ impl Queue {
         }
     }
 
-    /// Keys that wait for a worker or for their time.
+    /// Number of keys that wait for a worker or for their time.
     pub fn depth(&self) -> usize {
         let state = self.state.lock();
         state.ready.len() + state.due.len()
@@ -122,7 +124,7 @@ fn push(state: &mut State, key: Key) {
     }
 }
 
-/// Moves what is due to `ready`; returns how long the next one has to wait.
+/// Moves due keys to `ready`. Returns the time until the next key is due.
 fn promote(state: &mut State, now: Instant) -> Option<Duration> {
     while let Some(Reverse((at, _))) = state.later.peek() {
         if *at > now {

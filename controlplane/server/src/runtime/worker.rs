@@ -1,4 +1,4 @@
-//! Workers: take a key, reconcile it, say when to look again.
+//! Workers. A worker takes a key, reconciles it, and adds it again for the next look.
 
 use std::error::Error;
 use std::future::Future;
@@ -17,7 +17,7 @@ use crate::metrics::WorkerMetrics;
 /// When to look at a key again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// When something it depends on changes.
+    /// When an object changes on which the key depends.
     OnChange,
     /// After this time, or when something changes.
     After(Duration),
@@ -37,17 +37,16 @@ pub trait Reconciler: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Next, ReconcileError>> + Send;
 }
 
-/// A worker's place. Given back while the work waits for something that may take long, so that
-/// what is stuck does not stop the rest.
+/// A worker's place. The work gives it back during a long wait, so that stuck work does not stop other work.
 pub struct Slot {
     places: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
-    /// Whether the work merely waits now; then it can be dropped without leaving half a step.
+    /// Whether the work only waits now. Then it can be dropped without leaving half a step.
     waiting: watch::Sender<bool>,
 }
 
 impl Slot {
-    /// A place of nobody else's.
+    /// A place that nobody shares.
     #[cfg(test)]
     pub(crate) fn alone() -> Self {
         Self {

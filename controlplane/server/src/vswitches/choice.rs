@@ -1,4 +1,4 @@
-//! The vSwitch for one network of a pod.
+//! Chooses the vSwitch of one network of a pod.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -22,8 +22,7 @@ impl VSwitches {
     ) -> Result<Candidate, ReconcileError> {
         let ids = &network.vswitch_options;
         let found = self.candidates(ids).await?;
-        // One vSwitch that the cloud knows is enough for the pod. When it knows none, the first is named as the
-        // trouble.
+        // One vSwitch that the cloud knows is enough for the pod. If it knows none, the error names the first one.
         if let (true, Some(id)) = (found.is_empty(), ids.first()) {
             return Err(NetworksError::UnknownVSwitch { id: id.clone() }.into());
         }
@@ -33,7 +32,7 @@ impl VSwitches {
     }
 }
 
-/// A number that is always the same for one object, and differs between objects.
+/// A number that is constant for one object and differs between objects.
 pub fn seed(uid: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! vSwitches as the cloud describes them, remembered for a while, and blocked while exhausted.
+//! A cache of the cloud's vSwitches. An exhausted vSwitch is blocked for a while.
 
 mod choice;
 
@@ -15,22 +15,22 @@ use terway_core::vswitch::Candidate;
 struct Entry {
     vswitch: VSwitch,
     read_at: Instant,
-    /// Addresses taken since it was read.
+    /// Number of addresses that were taken since the vSwitch was read.
     taken: i64,
     exhausted: bool,
 }
 
-/// How long the cloud's word that there is no such vSwitch is believed: somebody may be making it.
+/// How long the answer "no such vSwitch" counts. It is short, because somebody may be creating the vSwitch.
 const ABSENT_LIFE: Duration = Duration::from_secs(60);
 
-/// What is known without asking.
+/// The vSwitches that are known without asking the cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
     pub candidates: Vec<Candidate>,
     pub vswitches: Vec<VSwitch>,
-    /// Every one was asked for once; those that are missing here do not exist.
+    /// Whether the cloud was asked for every vSwitch. Then missing ones do not exist.
     pub complete: bool,
-    /// Some should be asked for again.
+    /// Whether some vSwitches should be read again.
     pub stale: bool,
 }
 
@@ -48,18 +48,18 @@ impl Default for Remembered {
 /// The pool of known vSwitches.
 pub struct VSwitches {
     cloud: Cloud,
-    /// How long an answer is believed, and an exhausted vSwitch left alone.
+    /// How long an answer counts, and how long an exhausted vSwitch is blocked.
     life: Duration,
     size: usize,
     known: Mutex<HashMap<String, Entry>>,
-    /// Ids that the cloud did not know, and when it said so.
+    /// Ids that the cloud did not know, and the times of these answers.
     absent: Mutex<HashMap<String, Instant>>,
-    /// One question at a time: a thousand pods of one PodNetworking ask for the same vSwitch.
+    /// Held while the cloud is asked, because a thousand pods of one PodNetworking ask for the same vSwitch.
     asking: tokio::sync::Mutex<()>,
 }
 
 impl VSwitches {
-    /// A pool of at most `size` vSwitches, each believed for `life`.
+    /// A pool of at most `size` vSwitches, each of which counts for `life`.
     pub fn new(cloud: Cloud, life: Duration, size: usize) -> Self {
         let known = Mutex::new(HashMap::new());
         Self {
@@ -72,14 +72,14 @@ impl VSwitches {
         }
     }
 
-    /// These vSwitches in this order; ids that the cloud does not know are missing.
+    /// These vSwitches in this order. Ids that the cloud does not know are missing.
     ///
     /// # Errors
     /// When the cloud cannot be asked.
     pub async fn resolve(&self, ids: &[String]) -> Result<Vec<VSwitch>, CloudError> {
         if !self.missing(ids).is_empty() {
             let _one = self.asking.lock().await;
-            // Somebody may have asked for the same while we waited.
+            // Another task may have asked for the same vSwitches meanwhile.
             let missing = self.missing(ids);
             if !missing.is_empty() {
                 let found = self.cloud.describe_vswitches(&missing).await?;
@@ -119,7 +119,7 @@ impl VSwitches {
         Ok(found.into_iter().map(candidate).collect())
     }
 
-    /// What is remembered of these vSwitches, old or not, without asking anybody.
+    /// The cached vSwitches, old or not. The cloud is not asked.
     pub fn remembered(&self, ids: &[String]) -> Remembered {
         let known = self.known.lock();
         let absent = self.absent.lock();
@@ -150,13 +150,13 @@ impl VSwitches {
         remembered
     }
 
-    /// An address of this vSwitch was taken.
+    /// Notes that an address of this vSwitch was taken.
     pub fn taken(&self, id: &str) {
         self.used(id, 1);
     }
 
-    /// So many addresses of this vSwitch were taken; given back if negative. A vSwitch that got some back
-    /// is not exhausted any more.
+    /// Notes that `count` addresses of this vSwitch were taken, or given back if it is negative. A vSwitch that got
+    /// addresses back is no longer exhausted.
     pub fn used(&self, id: &str, count: i64) {
         if let Some(entry) = self.known.lock().get_mut(id) {
             entry.taken += count;
@@ -175,7 +175,7 @@ impl VSwitches {
         }
     }
 
-    /// The cloud said that this vSwitch has no address left: nobody asks it again for a while.
+    /// Notes that this vSwitch has no free address. It is blocked for a while.
     pub fn exhausted(&self, id: &str) {
         if let Some(entry) = self.known.lock().get_mut(id) {
             entry.exhausted = true;
@@ -183,7 +183,7 @@ impl VSwitches {
         }
     }
 
-    /// Forgets these vSwitches, so that the next question goes to the cloud.
+    /// Drops these vSwitches from the cache, so that the next request asks the cloud.
     pub fn forget(&self, ids: &[String]) {
         let mut known = self.known.lock();
         for id in ids {

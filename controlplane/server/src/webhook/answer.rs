@@ -1,4 +1,4 @@
-//! From what a review found to what the API server is told.
+//! The answer of a review, in the form of the API.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
 use terway_core::webhook::PatchOperation;
 
-/// What is answered to a request.
+/// The answer to an admission request.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub patch: Vec<PatchOperation>,
@@ -16,7 +16,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The object passes as it is.
+    /// The object is allowed as it is.
     pub(super) fn pass() -> Self {
         Self::default()
     }

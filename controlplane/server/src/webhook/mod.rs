@@ -1,8 +1,8 @@
-//! The admission webhook: `/mutating` writes networks into pods and defaults into PodNetworkings,
-//! `/validate` refuses PodNetworkings that could not work.
+//! The admission webhook: `/mutating` writes networks into pods and defaults into PodNetworkings, `/validate` refuses
+//! PodNetworkings that could not work.
 //!
-//! Every replica serves it, from its own caches. A read that fails refuses the object with a
-//! sentence: letting it pass would give a pod another network than its author asked for.
+//! Every replica serves the webhook from its own caches. If a read fails, the object is refused with a sentence,
+//! because otherwise a pod could get another network than its author requested.
 
 mod answer;
 mod namespaces;
@@ -23,7 +23,7 @@ use crate::runtime::Key;
 
 pub use server::{ServeError, bind, serve};
 
-/// Everything a review needs.
+/// The parts that a review needs.
 pub struct Webhook {
     client: Client,
     caches: Caches,
@@ -50,7 +50,7 @@ impl Webhook {
         })
     }
 
-    /// The cluster's eni-config; `None` while there is none.
+    /// The cluster's eni-config; `None` if there is none.
     fn defaults(&self) -> Result<Option<EniConfig>, ConfigProblem> {
         let key = Key::namespaced(object::NAMESPACE, object::ENI_CONFIG);
         let config = self.caches.eni_config.get(&key);

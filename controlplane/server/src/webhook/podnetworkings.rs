@@ -28,7 +28,7 @@ impl Webhook {
         }
     }
 
-    /// Tells everything that is wrong with it at once.
+    /// Reports all problems of a PodNetworking at once.
     pub(super) fn validate_networking(&self, new: &PodNetworking, old: Option<&PodNetworking>) -> Answer {
         let problems = validate(new, old, &self.rules);
         if problems.is_empty() {

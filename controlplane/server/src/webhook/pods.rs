@@ -1,4 +1,4 @@
-//! The review of a new pod, with what it needs read.
+//! The review of a new pod, and the reads for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,11 @@ use super::answer::Answer;
 use crate::error::chain;
 use crate::runtime::Key;
 
-/// `kubectl apply` of one file makes a PodNetworking and its pods in the same second: so long a pod
-/// waits until the PodNetworking has been looked at. Well within the API server's timeout of 10 s.
+/// How long a pod waits for a new PodNetworking to be checked. `kubectl apply` of one file creates a PodNetworking and
+/// its pods in the same second. The time is shorter than the API server's timeout of 10 s (the chart's
+/// webhookTimeoutSeconds).
 const PATIENCE: Duration = Duration::from_secs(4);
-/// A PodNetworking older than this that nobody has looked at is not waited for.
+/// A pod does not wait for an unchecked PodNetworking that is older than this.
 const YOUNG: SignedDuration = SignedDuration::from_secs(30);
 
 impl Webhook {
@@ -37,7 +38,7 @@ impl Webhook {
             };
             let unknown = matches!(verdict, PodVerdict::Refused(Refusal::UnknownNetwork { .. }));
             if unknown && !asked_again {
-                // The cache may be behind: before a name is called unknown, the API server is asked.
+                // The cache may lag behind, so the API server is asked before a name counts as unknown.
                 asked_again = true;
                 match self.listed().await {
                     Ok(listed) => networkings = listed,
@@ -68,7 +69,7 @@ impl Webhook {
                 .map_err(|error| could_not("read the namespace", &error))?,
             false => Default::default(),
         };
-        // Without a name (generateName) there is no record of an earlier pod either.
+        // A pod without a name (generateName) has no record of an earlier pod.
         let name = pod.metadata.name.as_deref().filter(|name| !name.is_empty());
         let previous = name.and_then(|name| self.caches.pod_enis.get(&Key::namespaced(namespace, name)));
         let defaults = self.defaults();
@@ -98,7 +99,7 @@ fn could_not(act: &str, error: &kube::Error) -> String {
     format!("could not {act} just now, try again: {}", chain(error))
 }
 
-/// Whether the verdict may change within moments, because a young PodNetworking is being looked at.
+/// Whether the verdict may change soon, because a new PodNetworking is being checked.
 fn waits_for(verdict: &PodVerdict, networkings: &[Arc<PodNetworking>]) -> bool {
     let young = |name: &str| {
         let found = networkings

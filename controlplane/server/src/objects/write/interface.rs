@@ -1,4 +1,4 @@
-//! What is written of NetworkInterfaces.
+//! Writes of NetworkInterfaces.
 
 use serde_json::json;
 use terway_crds::names::label;
@@ -17,7 +17,7 @@ impl Writer {
         self.create(interface).await
     }
 
-    /// Writes where an ENI is to be attached, and puts it under the name of that node.
+    /// Writes the target of an ENI, and the label with the target's node.
     pub async fn write_target(
         &self,
         read: &NetworkInterface,
@@ -47,12 +47,12 @@ impl Writer {
             .map(drop)
     }
 
-    /// Deletes the NetworkInterface that was read; it goes when the cloud has confirmed.
+    /// Deletes the NetworkInterface that was read. Its finalizer keeps it until the cloud has confirmed the deletion.
     pub async fn delete_interface(&self, read: &NetworkInterface) -> Result<(), ReconcileError> {
         self.delete(read).await
     }
 
-    /// Lets a NetworkInterface go.
+    /// Removes the finalizer of a NetworkInterface.
     pub async fn release_interface(
         &self,
         read: &NetworkInterface,

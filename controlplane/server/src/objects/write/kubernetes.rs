@@ -1,4 +1,4 @@
-//! What is written of objects that are not ours: Kubernetes nodes and pods.
+//! Writes of objects that are not ours: Kubernetes nodes and pods.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -13,9 +13,9 @@ use crate::error::{ReconcileError, status_code};
 use crate::runtime::Key;
 
 impl Writer {
-    /// Tells a Kubernetes node what pods can have on it: annotations, extended resources and the condition
-    /// SufficientIP, in one write. They are ours alone, so it needs no version. (Annotations can be written through
-    /// `nodes/status`; the kubelet does that too.)
+    /// Writes annotations, extended resources and the condition SufficientIP of a Kubernetes node in one write. Only
+    /// this product writes these fields, so the write needs no version. Annotations can be written through
+    /// `nodes/status`, as the kubelet does.
     pub async fn publish(
         &self,
         name: &str,
@@ -70,7 +70,7 @@ impl Writer {
         }
     }
 
-    /// Whether a Kubernetes node surely does not exist: the cache is not asked.
+    /// Whether a Kubernetes node certainly does not exist. This reads from the API server, not from the cache.
     pub async fn node_is_gone(&self, name: &str) -> Result<bool, ReconcileError> {
         let api: Api<Node> = Api::all(self.turns.for_reading());
         let found = api.get_metadata_opt(name).await;
@@ -85,7 +85,7 @@ fn sufficiency_condition(sufficiency: Sufficiency, now: Timestamp) -> Value {
         true => ("True", condition::SUFFICIENT_IP, "node has sufficient IP"),
         false => ("False", condition::INSUFFICIENT_IP, "node has insufficient IP"),
     };
-    // Kubernetes takes whole seconds here.
+    // This field has whole seconds (`metav1.Time`).
     let now = now.round(jiff::Unit::Second).unwrap_or(now).to_string();
     let mut condition = json!({
         "type": condition::SUFFICIENT_IP,

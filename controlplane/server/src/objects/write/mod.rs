@@ -1,6 +1,5 @@
-//! Guarded writes: every one names the version it was planned on, and its answer goes into the
-//! cache at once, so that the next plan is made on it. Here are the verbs; what is written of each kind has a file of
-//! its own.
+//! Guarded writes. Every write names the version on which it was planned. Its answer goes into the cache at once, so
+//! that the next plan is made on it. This file has the verbs; each kind has its own file.
 
 mod interface;
 mod kubernetes;
@@ -32,11 +31,11 @@ pub struct Writer {
     caches: Caches,
 }
 
-/// What became of a create.
+/// The result of a create.
 pub enum Created<K> {
-    /// It was made now.
+    /// This call created the object.
     New(Arc<K>),
-    /// There is one of that name already.
+    /// An object of this name exists already.
     Exists,
 }
 
@@ -53,8 +52,8 @@ impl Writer {
         }
     }
 
-    /// Waits for the right to send one write. Take the turn before planning, so that the plan is made on what is
-    /// known when the write is sent.
+    /// Waits for the right to send one write. Take the turn before planning, so that the plan uses the state at the
+    /// time of the write.
     pub async fn turn(&self) -> Turn {
         self.turns.next().await
     }
@@ -77,7 +76,7 @@ impl Writer {
         }
     }
 
-    /// Patches what was read. The API server refuses with a conflict when it has changed since.
+    /// Patches the object that was read. The API server answers with a conflict if the object has changed since.
     async fn patch<K: Kind>(
         &self,
         read: &K,
@@ -130,7 +129,7 @@ impl Writer {
         let turn = self.turn().await;
         match api::<K>(turn.client(), &key).delete(key.name(), &params).await {
             Ok(answer) => {
-                // With finalizers the answer is the object, on its way out now.
+                // The answer for an object with finalizers is the object, which is being deleted now.
                 if let Some(object) = answer.left().filter(|o| o.meta().deletion_timestamp.is_some()) {
                     self.take_in(object);
                 }
@@ -146,7 +145,7 @@ impl Writer {
         }
     }
 
-    /// Removes finalizers; when the object was on its way out, it is gone with this write.
+    /// Removes finalizers. An object that is being deleted is gone after this write.
     async fn drop_finalizers<K: Kind>(&self, read: &K, drop: &[&str]) -> Result<(), ReconcileError> {
         let left: Vec<&String> = read
             .finalizers()

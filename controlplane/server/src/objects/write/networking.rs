@@ -1,4 +1,4 @@
-//! What is written of PodNetworkings.
+//! Writes of PodNetworkings.
 
 use serde_json::json;
 use terway_crds::PodNetworking;

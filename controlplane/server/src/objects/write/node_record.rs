@@ -1,4 +1,4 @@
-//! What is written of Node objects of our group.
+//! Writes of Node objects of our group.
 
 use serde_json::json;
 use terway_crds::{TerwayNodeSpec, TerwayNodeStatus};
@@ -39,7 +39,7 @@ impl Writer {
         self.write_node_status_in(turn, read, status).await
     }
 
-    /// Writes the status of a Node object, when one's turn has come.
+    /// Writes the status of a Node object with a turn that the caller has.
     pub async fn write_node_status_in(
         &self,
         turn: Turn,
@@ -57,7 +57,7 @@ impl Writer {
         self.delete(read).await
     }
 
-    /// Lets a Node object go.
+    /// Removes the finalizer of a Node object.
     pub async fn release_node_record(
         &self,
         read: &NodeRecord,

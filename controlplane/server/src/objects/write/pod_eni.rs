@@ -1,4 +1,4 @@
-//! What is written of PodENIs.
+//! Writes of PodENIs.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl Writer {
         self.patch(read, "writing the allocations of", body, false).await
     }
 
-    /// Writes for which pod, on which node, a PodENI is.
+    /// Writes the pod's UID and node of a PodENI.
     pub async fn rebind_pod_eni(&self, read: &PodEni, uid: &str, node: &str) -> Result<(), ReconcileError> {
         let body = json!({ "metadata": {
             "labels": { label::NODE: node },
@@ -52,12 +52,12 @@ impl Writer {
         self.delete(read).await
     }
 
-    /// Lets a PodENI go.
+    /// Removes finalizers of a PodENI.
     pub async fn release_pod_eni(&self, read: &PodEni, finalizers: &[&str]) -> Result<(), ReconcileError> {
         self.drop_finalizers(read, finalizers).await
     }
 
-    /// UID of the PodENI of this name, straight from the API server.
+    /// The UID of the PodENI of this name, read from the API server.
     pub async fn live_pod_eni_uid(&self, key: &Key) -> Result<Option<String>, ReconcileError> {
         let found = api::<PodEni>(self.turns.for_reading(), key)
             .get_metadata_opt(key.name())

@@ -1,15 +1,15 @@
-//! Turns: few requests are under way at once, whoever sends them.
+//! Turns: a limit of the writes that are under way at once.
 
 use std::sync::Arc;
 
 use kube::Client;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Writes under way at once. 16 keep an API server busy. More would only wait there for one another, and keep the
-/// API server from serving its watches.
+/// Number of writes at once. 16 writes keep an API server busy. More would wait for each other there, and would delay
+/// the watches (measured, docs/figures.md).
 pub(super) const AT_ONCE: usize = 16;
 
-/// Hands out turns. The client for writes comes with a turn alone, so no write can forget its turn.
+/// Gives turns. Only a turn has the client for writes, so no write can forget its turn.
 #[derive(Clone)]
 pub(super) struct Turns {
     client: Client,
@@ -34,7 +34,7 @@ impl Turns {
     pub(super) async fn next(&self) -> Turn {
         Turn {
             client: self.client.clone(),
-            // The semaphore is never closed; without a place the writes would merely be unbounded.
+            // The semaphore is never closed. Without a place the number of writes would have no limit.
             _place: self.places.clone().acquire_owned().await.ok(),
         }
     }
