@@ -16,7 +16,8 @@ use crate::network_interface::hand_over;
 use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next};
 
-/// The Kubernetes node is not in the cache. Its Node object is deleted if the API server confirms that the node is gone.
+/// The Kubernetes node is not in the cache. Its Node object is deleted if the API server confirms that the node is
+/// gone.
 pub async fn node_gone(context: &Context, record: &NodeRecord) -> Result<Next, ReconcileError> {
     let name = record.metadata.name.as_deref().unwrap_or_default();
     if context.write.node_is_gone(name).await? {
