@@ -16,6 +16,7 @@ use crate::node::NodeFacts;
 use crate::testing::cloud_eni;
 use crate::vswitch::Candidate;
 
+mod status;
 mod table;
 mod words;
 
