@@ -23,3 +23,7 @@ pub mod pages;
 pub mod readiness;
 
 pub use chain::error_chain;
+
+/// Target of the spans that are exported as traces. Spans with this target are of level DEBUG: without an export and
+/// with the usual log filter they are never made.
+pub const TRACED: &str = "terway::traced";

@@ -14,7 +14,6 @@ use crate::gate::Trouble;
 use crate::limits::{Limiter, Permit, Priority, Quotas};
 use crate::metadata::{self, Metadata, MetadataError};
 use crate::metrics::CloudMetrics;
-use crate::trace::{TraceTarget, Tracer};
 use crate::transport::Transport;
 use crate::watch::EniWatch;
 
@@ -39,8 +38,6 @@ pub struct CloudConfig {
     /// Base URL of the metadata service, for tests; `None`: its fixed address.
     pub metadata_base: Option<String>,
     pub user_agent: String,
-    /// Where a span of each call goes; `None` for nowhere.
-    pub trace: Option<TraceTarget>,
 }
 
 impl CloudConfig {
@@ -55,7 +52,6 @@ impl CloudConfig {
             endpoints: None,
             metadata_base: None,
             user_agent: concat!("terway-controlplane/", env!("CARGO_PKG_VERSION")).to_owned(),
-            trace: None,
         }
     }
 }
@@ -67,10 +63,6 @@ pub enum ConnectError {
     Http(#[source] reqwest::Error),
     #[error("finding out the region: set regionID in the configuration when there is no metadata service")]
     Region(#[source] MetadataError),
-    #[error(
-        "otelEndpoint is {0:?}: set it to the URL of an OTLP/HTTP receiver, such as http://collector:4318"
-    )]
-    TraceEndpoint(String),
     #[error("working out the cloud's addresses")]
     Endpoint(#[source] EndpointError),
 }
@@ -110,10 +102,6 @@ impl Cloud {
         }
         let http = http.build().map_err(ConnectError::Http)?;
         let credentials = Credentials::new(config.credentials, metadata, http.clone(), &region_id);
-        let tracer = config.trace.as_ref().map(|target| {
-            Tracer::start(target, http.clone())
-                .ok_or_else(|| ConnectError::TraceEndpoint(target.endpoint.clone()))
-        });
         let transport = Arc::new(Transport {
             http,
             endpoints,
@@ -123,7 +111,6 @@ impl Cloud {
             metrics,
             fence,
             deadline: config.call_deadline,
-            tracer: tracer.transpose()?,
         });
         let watch = EniWatch::start(transport.clone());
         Ok(Cloud { transport, watch })

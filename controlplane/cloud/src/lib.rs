@@ -21,7 +21,6 @@ mod metrics;
 mod requests;
 mod secret;
 mod signature;
-mod trace;
 mod transport;
 mod watch;
 
@@ -42,5 +41,4 @@ pub use secret::Secret;
 pub use terway_core::cloud::{
     Cidrs, CloudEni, EniKind, EniObservation, EniStatus, InstanceTypeLimits, PrivateIp, VSwitch,
 };
-pub use trace::TraceTarget;
 pub use watch::{EniWatch, Expect};

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
+use terway_process::TRACED;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::action::Action;
 use crate::credentials::{Credentials, Keys};
@@ -18,7 +20,6 @@ use crate::limits::{Limiter, Permit, Shut};
 use crate::metrics::CloudMetrics;
 use crate::requests::Params;
 use crate::signature::{authorization, canonical_query, percent_encode, sha256_hex};
-use crate::trace::{Call, Tracer};
 
 /// Length in bytes at which a message of the cloud is cut.
 const MAX_MESSAGE: usize = 300;
@@ -34,7 +35,6 @@ pub(crate) struct Transport {
     pub(crate) fence: Arc<dyn Fence>,
     /// Longest time from sending to the last byte of the answer.
     pub(crate) deadline: Duration,
-    pub(crate) tracer: Option<Tracer>,
 }
 
 impl Transport {
@@ -56,7 +56,20 @@ impl Transport {
                 &message,
             ));
         }
-        let span = tracing::debug_span!("openapi", %action, object);
+        let span = tracing::debug_span!(
+            target: TRACED,
+            "openapi",
+            otel.name = action.name(),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            rpc.system = "aliyun-openapi",
+            rpc.method = action.name(),
+            terway.object = object,
+            terway.permit_wait_ms = permit.waited().as_millis() as u64,
+            aliyun.request_id = Empty,
+            error.type = Empty,
+        );
         let answer = self.send(action, object, permit, params).instrument(span).await;
         self.limiter.note(action, answer.as_ref().err());
         answer
@@ -99,40 +112,35 @@ impl Transport {
                 message,
             ));
         }
-        let waited = permit.waited();
         permit.spend();
         let started = Instant::now();
         let answer = self.exchange(action, object, request).await;
-        let call = Call {
-            action,
-            object,
-            waited,
-            took: started.elapsed(),
-            request_id: request_id(&answer),
-            error: answer.as_ref().err(),
-        };
-        self.tell(&call);
-        if let Some(error) = call.error {
+        self.tell(action, &answer, started.elapsed());
+        if let Err(error) = &answer {
             self.react(error, &keys);
         }
         answer
     }
 
-    /// For metrics, traces and the log.
-    fn tell(&self, call: &Call<'_>) {
-        self.metrics.called(call.action, call.error.is_some(), call.took);
-        if let Some(tracer) = &self.tracer {
-            tracer.tell(call);
-        }
-        let ms = call.took.as_millis() as u64;
-        match call.error {
-            None => tracing::debug!(request_id = call.request_id, ms, "done"),
-            Some(error) => tracing::debug!(
-                error = error as &dyn std::error::Error,
-                class = ?error.class,
-                ms,
-                "failed"
-            ),
+    /// For metrics, the span of the call and the log.
+    fn tell(&self, action: Action, answer: &Result<Value, CloudError>, took: Duration) {
+        self.metrics.called(action, answer.is_err(), took);
+        let span = tracing::Span::current();
+        span.record("aliyun.request_id", request_id(answer));
+        let ms = took.as_millis() as u64;
+        match answer {
+            Ok(_) => tracing::debug!(request_id = request_id(answer), ms, "done"),
+            Err(error) => {
+                span.record("otel.status_code", "ERROR");
+                span.record("otel.status_description", error.message.as_str());
+                span.record("error.type", error.code.as_str());
+                tracing::debug!(
+                    error = error as &dyn std::error::Error,
+                    class = ?error.class,
+                    ms,
+                    "failed"
+                );
+            }
         }
     }
 

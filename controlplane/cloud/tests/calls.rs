@@ -12,7 +12,7 @@ use futures::TryFutureExt;
 use stub::{Reply, Stub};
 use terway_cloud::{
     Action, AttachEni, Cloud, CloudConfig, CloudError, CloudMetrics, CreateEni, CredentialSource, Endpoints,
-    EniFilter, ErrorClass, Fence, OidcRole, Priority, ProxyUse, TraceTarget, TroubleCause, Unfenced,
+    EniFilter, ErrorClass, Fence, OidcRole, Priority, ProxyUse, TroubleCause, Unfenced,
 };
 
 async fn cloud(stub: &Stub, fence: Arc<dyn Fence>) -> Cloud {
@@ -434,58 +434,4 @@ async fn no_secret_is_printed_by_anything_that_holds_one() {
             "{shown}"
         );
     }
-}
-
-#[tokio::test]
-async fn calls_are_told_to_a_collector_that_wants_them_and_a_gone_one_costs_nothing() {
-    let collector = Stub::start(|_| Reply::Http(200, "{}".into())).await;
-    let stub =
-        Stub::start(|_| Reply::Http(200, r#"{"RequestId":"R-42","VSwitches":{"VSwitch":[]}}"#.into())).await;
-    let traced = |endpoint: &str| {
-        let config = CloudConfig {
-            region_id: Some("cn-beijing".into()),
-            endpoints: Some(Endpoints {
-                ecs: stub.url.clone(),
-                vpc: stub.url.clone(),
-                proxy: ProxyUse::Never,
-            }),
-            trace: Some(TraceTarget {
-                endpoint: endpoint.to_owned(),
-                token: "a-token".into(),
-            }),
-            ..CloudConfig::new(CredentialSource::choose("ak-visible", "sk-secret", ""))
-        };
-        Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())
-    };
-    let wanted = ["vsw-1".to_owned()];
-    let cloud = traced(&collector.url).await.unwrap();
-    cloud.describe_vswitches(&wanted).await.unwrap();
-    let start = Instant::now();
-    while collector.count() == 0 {
-        assert!(start.elapsed() < Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let message = collector.requests.lock()[0].clone();
-    for told in [
-        "POST /v1/traces",
-        "authentication: a-token",
-        "DescribeVSwitches",
-        "R-42",
-        "vSwitch vsw-1",
-    ] {
-        assert!(message.contains(told), "{told} in {message}");
-    }
-    assert!(!message.contains("sk-secret") && !message.contains("ak-visible"));
-
-    let cloud = traced("http://127.0.0.1:1").await.unwrap();
-    let start = Instant::now();
-    for _ in 0..50 {
-        cloud.describe_vswitches(&wanted).await.unwrap();
-    }
-    assert!(start.elapsed() < Duration::from_secs(5));
-    assert!(
-        traced("unix:///run/otel.sock")
-            .await
-            .is_err_and(|error| error.to_string().contains("otelEndpoint"))
-    );
 }

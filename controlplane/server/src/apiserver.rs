@@ -1,5 +1,6 @@
 //! The connections to the API server: one for all requests and one for all watches, both HTTP/2.
 //!
+//! The layers (address, authentication, headers, TLS) are kube's. Only the HTTP client below them is put together here.
 //! kube's own client speaks HTTP/1.1 and opens a connection for each request under way. In a burst of pods the TLS
 //! buffers of these connections were most of this process's memory. The watches have their own connection. On a shared
 //! connection watch events waited behind the answers of a burst, and the API server ends a watch whose client does not

@@ -25,6 +25,7 @@ pub mod process;
 pub mod runtime;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trace;
 pub mod triggers;
 pub mod vswitches;
 pub mod webhook;

@@ -16,6 +16,7 @@ use crash::scenario::Play;
 /// Kills, stops and lies to the control plane, and checks that nothing is lost, doubled or taken from a
 /// living pod.
 #[derive(Parser)]
+#[command(version)]
 struct Args {
     /// What to run.
     #[arg(value_enum, default_value = "all")]

@@ -79,6 +79,26 @@ pub enum Step {
     DropFinalizer,
 }
 
+impl Step {
+    /// A name for traces.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AdoptTarget(_) => "adopt target of ENI",
+            Self::Watch => "wait for the cloud",
+            Self::LookAgain => "look again",
+            Self::WriteTerm => "write term",
+            Self::Attach(_) => "attach ENI",
+            Self::Detach { .. } => "detach ENI",
+            Self::Delete => "delete ENI",
+            Self::WriteAttached(_) => "write attached",
+            Self::WriteDetached => "write detached",
+            Self::WriteTornOff => "write torn off",
+            Self::DropFinalizer => "drop finalizer of ENI",
+        }
+    }
+}
+
 /// Why there is nothing to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {

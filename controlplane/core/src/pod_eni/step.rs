@@ -58,6 +58,27 @@ pub enum Step {
     DropFinalizers,
 }
 
+impl Step {
+    /// A name for traces.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create ENI",
+            Self::LookUpByTag { .. } => "look up ENI by tag",
+            Self::LookUpById { .. } => "look up ENI by id",
+            Self::Record { .. } => "record ENI",
+            Self::NextAttempt { .. } => "next attempt",
+            Self::Replace { .. } => "replace ENI",
+            Self::MakeInterface { .. } => "make NetworkInterface",
+            Self::SetTarget { .. } => "set target of ENI",
+            Self::DeleteInterface { .. } => "delete NetworkInterface",
+            Self::SetStatus(_) => "set status of PodENI",
+            Self::DeleteRecord => "delete PodENI",
+            Self::DropFinalizers => "drop finalizers of PodENI",
+        }
+    }
+}
+
 /// Why there is nothing (more) to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {

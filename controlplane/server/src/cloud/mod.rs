@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use terway_cloud::{
-    Cloud, CloudConfig, CloudMetrics, ConnectError, CredentialSource, Endpoints, Reread, TraceTarget,
-};
+use terway_cloud::{Cloud, CloudConfig, CloudMetrics, ConnectError, CredentialSource, Endpoints, Reread};
 use terway_process::readiness::Readiness;
 use tracing::warn;
 
@@ -74,26 +72,9 @@ fn settings(config: &Config, endpoints: Option<Endpoints>) -> CloudConfig {
         // A corrected Secret is mounted into the running pod. A process without the file has no credentials in a file.
         reread_credentials: Some(reread),
         // The User-Agent names the replica, so the cloud's own records show which replica sent a call.
-        trace: trace(config),
         user_agent: format!("{} ({})", defaults.user_agent, printable(&config.holder())),
         ..defaults
     }
-}
-
-/// Spans are wanted by one setting and sent where the other says.
-fn trace(config: &Config) -> Option<TraceTarget> {
-    let endpoint = config.credential.otel_endpoint.clone();
-    if !config.settings.enable_trace {
-        return None;
-    }
-    if endpoint.is_empty() {
-        warn!("enableTrace has no effect: otelEndpoint in the credential file says where spans go");
-        return None;
-    }
-    Some(TraceTarget {
-        endpoint,
-        token: config.credential.otel_token.clone().into(),
-    })
 }
 
 fn source(credential: &Credential) -> CredentialSource {

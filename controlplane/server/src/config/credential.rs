@@ -13,7 +13,7 @@ pub struct Credential {
     pub access_secret: String,
     /// File with an encrypted token.
     pub credential_path: String,
-    /// Where spans of cloud calls go when `enableTrace` is set.
+    /// Where spans go when `enableTrace` is set.
     pub otel_endpoint: String,
     pub otel_token: String,
 }

@@ -57,7 +57,7 @@ pub struct Settings {
     /// Write the extended resources into pods.
     pub enable_webhook_inject_resource: bool,
     pub vswitch_cache_ttl: Duration,
-    /// Send spans of cloud calls to the credential file's `otelEndpoint`.
+    /// Send spans of pods and cloud calls to the credential file's `otelEndpoint`.
     pub enable_trace: bool,
     /// Owner kinds, beside StatefulSet, whose pods keep their names.
     pub custom_stateful_workload_kinds: Vec<String>,

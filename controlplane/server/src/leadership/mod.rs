@@ -1,4 +1,9 @@
 //! Leader election by a Lease. Only the leader writes; the time left on the lease is the fence of cloud calls.
+//!
+//! No library does this. A cloud call may be sent only while the lease surely lasts longer than the call, counted on
+//! the clock of this process from before the last renewal was sent. `kube-leader-election` offers no fencing, and it
+//! compares timestamps of other machines (its documentation says both). `kube-lease-manager` tells its user whether
+//! the lease is held, but not for how long.
 
 mod plan;
 mod record;

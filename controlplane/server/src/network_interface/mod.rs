@@ -16,11 +16,15 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use terway_cloud::{Action, Priority};
 use terway_core::network_interface::{History, Step, plan};
+use terway_core::pod_eni::pod_uid;
+use terway_process::TRACED;
+use tracing::{Instrument, debug_span};
 
 use crate::config::controllers;
 use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
+use crate::trace;
 
 /// An ENI needs few steps in a row; more than this is a loop of ours.
 const MAX_STEPS: usize = 20;
@@ -87,7 +91,10 @@ impl Reconciler for NetworkInterfaceController {
             }
             let granted = grant.take().map(|(_, grant)| grant);
             // Boxed: what waits for its token then holds no room for what it does afterwards.
-            if let Some(next) = Box::pin(apply::apply(self, &observed, step, granted)).await? {
+            let span = debug_span!(target: TRACED, "eni", otel.name = step.name(), eni = %key);
+            let span = trace::of_pod(span, observed.owner.as_deref().map_or("", pod_uid));
+            let work = Box::pin(apply::apply(self, &observed, step, granted));
+            if let Some(next) = work.instrument(span).await? {
                 return Ok(next);
             }
         }

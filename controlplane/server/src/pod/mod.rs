@@ -7,12 +7,15 @@ mod tests;
 
 use std::sync::Arc;
 
-use terway_core::pod::plan;
+use terway_core::pod::{Action, plan};
+use terway_process::TRACED;
+use tracing::{Instrument, Span, debug_span};
 
 use crate::config::controllers;
 use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
+use crate::trace;
 
 /// Reconciles a pod (by namespace and name) with the PodENI of its name.
 pub struct PodController {
@@ -37,6 +40,14 @@ impl Reconciler for PodController {
             observed.node.as_deref(),
             jiff::Timestamp::now(),
         );
-        apply::apply(&self.context, &observed, plan, slot).await
+        let span = match (&observed.pod, &plan.action) {
+            (Some(pod), Action::Create) => {
+                trace::of_pod(debug_span!(target: TRACED, "create PodENI", pod = %key), &pod.uid)
+            }
+            _ => Span::none(),
+        };
+        apply::apply(&self.context, &observed, plan, slot)
+            .instrument(span)
+            .await
     }
 }

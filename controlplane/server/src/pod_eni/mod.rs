@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use terway_cloud::{Action, Priority};
-use terway_core::pod_eni::{PodState, Step, node_name, plan};
+use terway_core::pod_eni::{PodState, Step, node_name, plan, pod_uid};
+use terway_process::TRACED;
+use tracing::{Instrument, debug_span};
 
 use crate::config::controllers;
 use crate::context::{Context, Grant};
 use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
+use crate::trace;
 
 /// A record has few allocations, and each needs few steps. More steps than this are an error of the planner.
 const MAX_STEPS: usize = 40;
@@ -56,9 +59,11 @@ impl Reconciler for PodEniController {
                     .await;
                 continue;
             }
+            let span = debug_span!(target: TRACED, "pod-eni", otel.name = step.name(), pod = %key);
+            let span = trace::of_pod(span, pod_uid(&seen.record));
             // Boxed, because thousands of records may wait for a token, and the future of the work after it is large.
             let work = Box::pin(apply::apply(&self.context, &seen, step, &mut grant, slot));
-            if let Some(next) = work.await? {
+            if let Some(next) = work.instrument(span).await? {
                 return Ok(next);
             }
         }

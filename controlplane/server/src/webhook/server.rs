@@ -15,8 +15,9 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionReview, Operation};
 use serde::de::DeserializeOwned;
 use terway_crds::PodNetworking;
+use terway_process::TRACED;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{Instrument, debug_span, warn};
 
 use super::Webhook;
 use super::answer::Answer;
@@ -100,7 +101,16 @@ async fn mutating(
         "Pod" if request.operation == Operation::Create && request.sub_resource.is_none() => {
             let namespace = request.namespace.clone().unwrap_or_default();
             match object::<Pod>(request.object.clone()) {
-                Ok(pod) => webhook.review_pod(&namespace, &pod).await,
+                Ok(pod) => {
+                    let span = debug_span!(
+                        target: TRACED,
+                        "admission",
+                        otel.kind = "server",
+                        k8s.namespace.name = namespace,
+                        k8s.pod.name = pod.metadata.name.as_deref().or(pod.metadata.generate_name.as_deref()),
+                    );
+                    webhook.review_pod(&namespace, &pod).instrument(span).await
+                }
                 Err(problem) => Answer::deny(problem),
             }
         }

@@ -10,6 +10,7 @@ use scenarios::storm::{self, Settings};
 
 /// Disturbs a real cluster with a simulated cloud, and checks that no packet, address or ENI is lost.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// Seed of the random choices
     #[arg(long, default_value_t = 1)]

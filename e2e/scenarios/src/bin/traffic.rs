@@ -9,6 +9,7 @@ use scenarios::traffic::{self, Plan, Report};
 
 /// Sends numbers over TCP and pings, every 10 ms each, and prints twice a second what became of them.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// Answer streams here
     #[arg(long)]
