@@ -228,3 +228,6 @@ impl Leadership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
