@@ -10,7 +10,7 @@ use super::observed::Observed;
 use crate::cloud::CloudEni;
 use crate::intent::Refused;
 
-/// One step. Steps of different allocations do not depend on each other.
+/// One step of a plan. Steps of different allocations do not depend on each other.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Send CreateNetworkInterface for this allocation's intent.
@@ -24,27 +24,27 @@ pub enum Step {
         index: usize,
         id: String,
     },
-    /// Make the NetworkInterface of this ENI (first: it owns the ENI), then write the ENI down.
+    /// Make the NetworkInterface of this ENI, which owns the ENI. Afterwards write the ENI into the record.
     Record {
         index: usize,
         eni: Box<CloudEni>,
         attach_to: Option<AttachTo>,
     },
-    /// Choose again and count the attempt on, in one write.
+    /// Choose again and begin the next attempt, in one write.
     NextAttempt {
         index: usize,
         refused: Option<Refused>,
     },
-    /// The cloud lost the ENI before it was ever used: forget it and make another.
+    /// Forget an ENI that the cloud lost before it was used, and begin an attempt to make another.
     Replace {
         index: usize,
     },
-    /// The record has an ENI that no NetworkInterface owns: make one.
+    /// Make a NetworkInterface for a recorded ENI that has none.
     MakeInterface {
         index: usize,
         attach_to: Option<AttachTo>,
     },
-    /// Write where the ENI is to be attached; nowhere for `None`.
+    /// Write the target of the ENI; `None`: the ENI is detached.
     SetTarget {
         index: usize,
         attach_to: Option<AttachTo>,
@@ -79,12 +79,12 @@ impl Step {
     }
 }
 
-/// Why there is nothing (more) to do now.
+/// Why there is no further step now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
     /// Everything is as wanted.
     Done,
-    /// NetworkInterfaces are on their way; each change wakes us.
+    /// NetworkInterfaces are being attached or deleted. Each change wakes the record.
     Interfaces,
     /// Look again after this time.
     Later(Duration),
@@ -96,22 +96,22 @@ pub enum Wait {
     },
     /// The node has no trunk yet.
     NoTrunk,
-    /// The node is not known.
+    /// The node is unknown.
     NoNode,
     /// Whole ENIs are not served on this node.
     NotServed,
-    /// A record without allocations, or one with neither ENI nor intent.
+    /// The record has no allocations, or an allocation with neither ENI nor intent.
     Malformed,
-    /// The pod is not the one the record is for, or is leaving: the pod controller decides.
+    /// The pod is another pod than the record's, or is being deleted. The pod controller decides.
     Pod,
-    /// Deleted by somebody while the pod lives: kept until the pod is gone.
+    /// Somebody deleted the record while its pod lives. The record is kept until the pod is gone.
     PodLives,
-    /// Held back by the setting `degradation`.
+    /// The setting `degradation` holds the step back.
     Degraded,
 }
 
 impl Wait {
-    /// Time after which to look again; `None` where a change wakes us.
+    /// Time after which to look again; `None` if a change wakes the record.
     pub fn again(&self) -> Option<Duration> {
         match self {
             Wait::Later(time) | Wait::Refused { delay: time, .. } => Some(*time),
@@ -128,7 +128,7 @@ impl Wait {
     }
 }
 
-/// Steps to take now, and what is waited for after them.
+/// The steps to take now, and the reason to wait after them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub steps: Vec<Step>,
@@ -151,10 +151,10 @@ impl Plan {
     }
 }
 
-/// Makes the status of a state from the record and its NetworkInterfaces.
+/// A function that makes the status of a state from the record and its NetworkInterfaces.
 type MakeStatus = fn(&PodEni, &[Option<Arc<NetworkInterface>>], Timestamp) -> PodEniStatus;
 
-/// Writes the status of a state, where it is not what stands there.
+/// The step that writes the status of a state, unless the record has it already.
 pub(super) fn set_status(observed: &Observed<'_>, make: MakeStatus) -> Vec<Step> {
     let status = make(observed.record, observed.interfaces, observed.now);
     if observed.record.status.as_ref() == Some(&status) {
@@ -163,7 +163,7 @@ pub(super) fn set_status(observed: &Observed<'_>, make: MakeStatus) -> Vec<Step>
     vec![Step::SetStatus(Box::new(status))]
 }
 
-/// Of two reasons the one a person should be told.
+/// Of two reasons, the one that a person should know.
 pub(super) fn worse(one: Wait, other: Wait) -> Wait {
     if rank(&other) > rank(&one) { other } else { one }
 }

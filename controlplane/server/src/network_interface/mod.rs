@@ -26,7 +26,7 @@ use crate::error::ReconcileError;
 use crate::runtime::{Key, Next, Reconciler, Slot};
 use crate::trace;
 
-/// An ENI needs few steps in a row; more than this is a loop of ours.
+/// An ENI needs few steps in a row. More steps than this are an error of the planner.
 const MAX_STEPS: usize = 20;
 
 /// Reconciles NetworkInterfaces.
@@ -56,7 +56,7 @@ impl NetworkInterfaceController {
         self.history.lock().insert(id.to_owned(), history);
     }
 
-    /// What was going on with the ENI is over.
+    /// Drops what this process knows of the ENI.
     fn forget(&self, id: &str) {
         self.history.lock().remove(id);
         self.context.cloud.watch().forget(id);
@@ -80,7 +80,7 @@ impl Reconciler for NetworkInterfaceController {
                 Ok(step) => step,
                 Err(reason) => return status::wait(self, &observed, reason).await,
             };
-            // First the token, then read and plan again, then send.
+            // The token comes first. Afterwards the ENI is read and planned again, and then the call is sent.
             if let Some((action, priority)) = call_of(&step)
                 && grant.as_ref().is_none_or(|(held, _)| *held != action)
             {
@@ -90,7 +90,7 @@ impl Reconciler for NetworkInterfaceController {
                 continue;
             }
             let granted = grant.take().map(|(_, grant)| grant);
-            // Boxed: what waits for its token then holds no room for what it does afterwards.
+            // Boxed, because many ENIs may wait for a token, and the future of the work after it is large.
             let span = debug_span!(target: TRACED, "eni", otel.name = step.name(), eni = %key);
             let span = trace::of_pod(span, observed.owner.as_deref().map_or("", pod_uid));
             let work = Box::pin(apply::apply(self, &observed, step, granted));
@@ -102,7 +102,7 @@ impl Reconciler for NetworkInterfaceController {
     }
 }
 
-/// The call of a step, and how urgent it is.
+/// The call of a step, and its priority.
 fn call_of(step: &Step) -> Option<(Action, Priority)> {
     match step {
         Step::Attach(_) => Some((Action::AttachNetworkInterface, Priority::Attach)),

@@ -1,4 +1,4 @@
-//! The pod controller: a record for each pod that needs ENIs of its own, and its end.
+//! The pod controller: it creates a record for each pod that needs ENIs of its own, and ends the record.
 
 mod apply;
 mod observe;
