@@ -151,7 +151,7 @@ impl Wait {
     pub fn look_again(&self) -> Option<Duration> {
         match self {
             Self::Later(time) => Some(*time),
-            // Nobody tells when somebody else detaches the ENI.
+            // No watch and no poll reports that somebody else detached the ENI, so the time is fixed.
             Self::Elsewhere { .. } => Some(Duration::from_secs(30)),
             Self::Done | Self::Cloud | Self::HolderLives | Self::NotFound | Self::Degraded => None,
         }

@@ -23,7 +23,8 @@ pub fn with_eni(allocation: &Allocation, eni: &CloudEni, cidrs: Option<&Cidrs>) 
     let mut changed = allocation.clone();
     changed.eni.id = eni.id.clone();
     changed.eni.mac = eni.mac.clone();
-    // Create answers leave some of these out; what was asked for stands then.
+    // The cloud's answer to a creation can lack some of these. The record then keeps what was asked
+    // for.
     for (known, told) in [
         (&mut changed.eni.zone, &eni.zone_id),
         (&mut changed.eni.vpc_id, &eni.vpc_id),
@@ -67,8 +68,9 @@ pub struct Choice {
     pub security_group_ids: Vec<String>,
 }
 
-/// The allocation with the next attempt of its intent. An attempt after a refused begins later,
-/// unless another vSwitch is tried: its begin is written down, so that no restart forgets to wait.
+/// The allocation with the next attempt of its intent. After a refusal the next attempt begins
+/// later, unless it tries another vSwitch. The record holds the time at which it begins, so that a
+/// control plane that restarts still waits.
 pub fn next_attempt(
     allocation: &Allocation,
     choice: &Choice,
