@@ -34,7 +34,7 @@ pub enum CrdError {
     Yaml {
         crd: String,
         #[source]
-        source: serde_yaml_ng::Error,
+        source: serde_saphyr::SerializeError,
     },
 }
 
@@ -55,7 +55,7 @@ pub fn files() -> Result<Vec<(String, String)>, CrdError> {
         .into_iter()
         .map(|crd| {
             let plural = &crd.spec.names.plural;
-            let yaml = serde_yaml_ng::to_string(&crd).map_err(|source| CrdError::Yaml {
+            let yaml = serde_saphyr::to_string(&crd).map_err(|source| CrdError::Yaml {
                 crd: plural.clone(),
                 source,
             })?;

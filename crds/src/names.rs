@@ -1,5 +1,21 @@
-//! Every name that other programs and people rely on: labels, annotations, finalizers, event
-//! reasons, extended resources, cloud tags and the names of the installed objects.
+//! Every name that other programs and people rely on: labels, annotations, finalizers, event reasons, extended
+//! resources, cloud tags and the names of the installed objects.
+//!
+//! These names are part of upstream's contract, and this version neither reads nor writes them. They become constants
+//! when a feature needs them, and they never get another meaning:
+//!
+//! - labels: `k8s.aliyun.com/pod-eni` on namespaces (value `false`: its pods are not mutated), `app` on the agent's pods
+//!   (`terway-eniip`), `k8s-app` on the control plane's pods (`terway-controlplane`), and the value `default` of
+//!   `k8s.aliyun.com/exclusive-mode-eni-type`;
+//! - annotations of pods: `k8s.aliyun.com/pod-ip-reservation`, `k8s.aliyun.com/network-priority`
+//!   (`guaranteed`, `burstable` or `best-effort`), `k8s.aliyun.com/ingress-bandwidth`,
+//!   `k8s.aliyun.com/egress-bandwidth`, `kubernetes.io/ingress-bandwidth` and `cpuSet`;
+//! - annotations of nodes: `k8s.aliyun.com/max-erdma-ip` and `alibabacloud.com/instance-type-info`; of PodENI,
+//!   NetworkInterface and Node objects: `k8s.aliyun.com/eno-api`;
+//! - reasons of events: `DeleteENISucceed`, `UpdatePodENIFailed`, `DeletePodENIFailed`, `PodDeleteFailed`,
+//!   `SyncOpenAPIFailed`, `VirtualModeChanged`, `PrefixModeImmutable` and `ParseFailed`; actions of events:
+//!   `UpdatePodENI` and `DeletePod`;
+//! - the extended resource `aliyun/erdma`, and the value `terway` of the tag `creator` (ENIs of upstream's daemon).
 
 /// API group of the custom resources.
 pub const GROUP: &str = "network.alibabacloud.com";
@@ -24,8 +40,6 @@ pub mod label {
     pub const DYNAMIC_CONFIG: &str = "terway-config";
     /// On nodes: kind of node; `virtual-kubelet` is left alone.
     pub const NODE_TYPE: &str = "type";
-    /// On namespaces, value `false`: pods are not mutated.
-    pub const NAMESPACE_POD_ENI: &str = "k8s.aliyun.com/pod-eni";
     /// On nodes: region.
     pub const REGION: &str = "topology.kubernetes.io/region";
     /// On nodes: zone.
@@ -34,16 +48,10 @@ pub mod label {
     pub const ZONE_BETA: &str = "failure-domain.beta.kubernetes.io/zone";
     /// On nodes: instance type.
     pub const INSTANCE_TYPE: &str = "node.kubernetes.io/instance-type";
-    /// On the agent's pods, value `terway-eniip`.
-    pub const APP: &str = "app";
-    /// On the control plane's pods, value `terway-controlplane`.
-    pub const K8S_APP: &str = "k8s-app";
     /// Value of [`NODE_TYPE`] for virtual nodes.
     pub const NODE_TYPE_VIRTUAL_KUBELET: &str = "virtual-kubelet";
     /// Value of [`EXCLUSIVE_MODE`]: whole ENIs only.
     pub const EXCLUSIVE_ENI_ONLY: &str = "eniOnly";
-    /// Value of [`EXCLUSIVE_MODE`]: shared ENIs.
-    pub const EXCLUSIVE_DEFAULT: &str = "default";
 }
 
 /// Annotations.
@@ -56,20 +64,10 @@ pub mod annotation {
     pub const POD_NETWORKS: &str = "k8s.aliyun.com/pod-networks";
     /// On pods: PodNetworkings by name, one for each interface, as JSON.
     pub const POD_NETWORKS_REQUEST: &str = "k8s.aliyun.com/pod-networks-request";
-    /// On pods: keep the IP for a while, the old way.
-    pub const POD_IP_RESERVATION: &str = "k8s.aliyun.com/pod-ip-reservation";
     /// On PodENI: UID of the pod the allocation is for.
     pub const POD_UID: &str = "k8s.aliyun.com/pod-uid";
     /// On pods: their addresses, joined by commas.
     pub const POD_IPS: &str = "k8s.aliyun.com/pod-ips";
-    /// On pods: `guaranteed`, `burstable` or `best-effort`.
-    pub const NETWORK_PRIORITY: &str = "k8s.aliyun.com/network-priority";
-    /// On pods: inbound bandwidth, the old way.
-    pub const INGRESS_BANDWIDTH_OLD: &str = "k8s.aliyun.com/ingress-bandwidth";
-    /// On pods: outbound bandwidth, the old way.
-    pub const EGRESS_BANDWIDTH_OLD: &str = "k8s.aliyun.com/egress-bandwidth";
-    /// On pods: inbound bandwidth.
-    pub const INGRESS_BANDWIDTH: &str = "kubernetes.io/ingress-bandwidth";
     /// On pods: outbound bandwidth.
     pub const EGRESS_BANDWIDTH: &str = "kubernetes.io/egress-bandwidth";
     /// On nodes: id of the trunk ENI.
@@ -78,14 +76,6 @@ pub mod annotation {
     pub const MAX_AVAILABLE_IP: &str = "k8s.aliyun.com/max-available-ip";
     /// On nodes: trunk members that pods can have.
     pub const MAX_MEMBER_ENI_IP: &str = "k8s.aliyun.com/max-member-eni-ip";
-    /// On nodes: RDMA addresses that pods can have.
-    pub const MAX_ERDMA_IP: &str = "k8s.aliyun.com/max-erdma-ip";
-    /// On PodENI, NetworkInterface and Node objects of our group: which API of the cloud is used.
-    pub const ENO_API: &str = "k8s.aliyun.com/eno-api";
-    /// On nodes: limits of the instance type, as JSON.
-    pub const INSTANCE_TYPE_INFO: &str = "alibabacloud.com/instance-type-info";
-    /// On pods: CPUs, a hint for the choice of a network card.
-    pub const CPU_SET: &str = "cpuSet";
     /// On definitions: version of the schema.
     pub const CRD_VERSION: &str = "crd.network.alibabacloud.com/version";
 }
@@ -110,23 +100,15 @@ pub mod event {
     pub const ATTACH_ENI_FAILED: &str = "AttachENIFailed";
     pub const DETACH_ENI_SUCCEED: &str = "DetachENISucceed";
     pub const DETACH_ENI_FAILED: &str = "DetachENIFailed";
-    pub const DELETE_ENI_SUCCEED: &str = "DeleteENISucceed";
     pub const DELETE_ENI_FAILED: &str = "DeleteENIFailed";
-    pub const UPDATE_POD_ENI_FAILED: &str = "UpdatePodENIFailed";
-    pub const DELETE_POD_ENI_FAILED: &str = "DeletePodENIFailed";
     pub const POD_CREATE_FAILED: &str = "PodCreateFailed";
-    pub const POD_DELETE_FAILED: &str = "PodDeleteFailed";
     pub const SYNC_POD_NETWORKING_SUCCEED: &str = "SyncPodNetworkingSucceed";
     pub const SYNC_POD_NETWORKING_FAILED: &str = "SyncPodNetworkingFailed";
     pub const CONFIG_ERROR: &str = "ConfigError";
     pub const ALLOC_IP_SUCCEED: &str = "AllocIPSucceed";
     pub const ALLOC_IP_FAILED: &str = "AllocIPFailed";
     pub const SYNC_OPENAPI_SUCCESS: &str = "SyncOpenAPISuccess";
-    pub const SYNC_OPENAPI_FAILED: &str = "SyncOpenAPIFailed";
-    pub const VIRTUAL_MODE_CHANGED: &str = "VirtualModeChanged";
     pub const CONFIG_CHECK: &str = "ConfigCheck";
-    pub const PREFIX_MODE_IMMUTABLE: &str = "PrefixModeImmutable";
-    pub const PARSE_FAILED: &str = "ParseFailed";
     pub const RESOURCE_INVALID: &str = "ResourceInvalid";
     /// On the control plane's pod: calls to the cloud cannot work. Our own.
     pub const CLOUD_CALLS_FAIL: &str = "CloudCallsFail";
@@ -141,13 +123,11 @@ pub mod action {
     pub const ATTACH_ENI: &str = "AttachENI";
     pub const DETACH_ENI: &str = "DetachENI";
     pub const DELETE_ENI: &str = "DeleteENI";
-    pub const UPDATE_POD_ENI: &str = "UpdatePodENI";
     pub const SYNC_POD_NETWORKING: &str = "SyncPodNetworking";
     pub const CONFIG: &str = "Config";
     pub const ALLOC_IP: &str = "AllocIP";
     pub const SYNC_OPENAPI: &str = "SyncOpenAPI";
     pub const CREATE_POD: &str = "CreatePod";
-    pub const DELETE_POD: &str = "DeletePod";
 }
 
 /// Condition types and their reasons.
@@ -170,8 +150,6 @@ pub mod resource {
     pub const ENI: &str = "aliyun/eni";
     /// Slots for trunk members.
     pub const MEMBER_ENI: &str = "aliyun/member-eni";
-    /// Slots for RDMA.
-    pub const ERDMA: &str = "aliyun/erdma";
 }
 
 /// Tags of ENIs in the cloud.
@@ -182,8 +160,6 @@ pub mod tag {
     pub const CREATOR: &str = "creator";
     /// Value of [`CREATOR`] on ENIs made for pods and nodes by the control plane.
     pub const CREATOR_CONTROLLER: &str = "terway-controller";
-    /// Value of [`CREATOR`] on ENIs made by upstream's node daemon.
-    pub const CREATOR_DAEMON: &str = "terway";
     /// Intent the ENI was made for: UID, index and attempt.
     pub const INTENT: &str = "terway.alibabacloud.com/intent";
 }

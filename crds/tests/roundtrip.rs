@@ -17,7 +17,7 @@ use terway_crds::{
 };
 
 fn survives<T: DeserializeOwned + Serialize>(yaml: &str) -> T {
-    let stored: Value = serde_yaml_ng::from_str(yaml).unwrap();
+    let stored: Value = serde_saphyr::from_str(yaml).unwrap();
     let object: T = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(serde_json::to_value(&object).unwrap(), stored);
     object
@@ -62,7 +62,7 @@ fn a_node_runtime_survives() {
 
 #[test]
 fn an_unknown_word_is_read_and_written_back() {
-    let mut stored: Value = serde_yaml_ng::from_str(include_str!("fixtures/podeni.yaml")).unwrap();
+    let mut stored: Value = serde_saphyr::from_str(include_str!("fixtures/podeni.yaml")).unwrap();
     stored["status"]["phase"] = json!("Migrating");
     stored["status"]["eniInfos"]["eni-bp1"]["type"] = json!("SuperTrunk");
     stored["spec"]["allocations"][0]["allocationType"]["releaseStrategy"] = json!("Lunar");
@@ -76,7 +76,7 @@ fn an_unknown_word_is_read_and_written_back() {
 
 #[test]
 fn a_field_of_the_future_does_not_stop_reading() {
-    let mut stored: Value = serde_yaml_ng::from_str(include_str!("fixtures/podnetworking.yaml")).unwrap();
+    let mut stored: Value = serde_saphyr::from_str(include_str!("fixtures/podnetworking.yaml")).unwrap();
     stored["spec"]["orbit"] = json!({ "height": 400 });
     serde_json::from_value::<PodNetworking>(stored).unwrap();
 }
@@ -103,7 +103,7 @@ fn a_malformed_object_is_set_aside_with_its_name() {
 
 #[test]
 fn annotations_written_by_go_are_read() {
-    let networks: PodNetworks = serde_json::from_str(
+    let networks = PodNetworks::from_annotation(
         r#"{"podNetworks":[{"vSwitchOptions":["vsw-1"],"securityGroupIDs":null,"interface":"eth0","extraRoutes":null,
             "eniOptions":{"eniType":"Trunk"},"vSwitchSelectOptions":{"vSwitchSelectionPolicy":"ordered"},
             "resourceGroupID":"","networkInterfaceTrafficMode":"","defaultRoute":false,"allocationType":null}]}"#,
@@ -112,7 +112,7 @@ fn annotations_written_by_go_are_read() {
     assert_eq!(networks.pod_networks[0].vswitch_options, ["vsw-1"]);
     assert_eq!(networks.pod_networks[0].allocation_type, None);
 
-    let requests: Vec<NetworkRequest> = serde_json::from_str(
+    let requests = NetworkRequest::from_annotation(
         r#"[{"interfaceName":"eth0","network":"a","defaultRoute":true,"routes":[{"dst":"0.0.0.0/0"}]}]"#,
     )
     .unwrap();

@@ -58,6 +58,6 @@ impl Settings {
 
     /// As the file has it.
     pub fn yaml(&self) -> anyhow::Result<String> {
-        serde_yaml_ng::to_string(&self.0).context("writing the control plane's config")
+        serde_saphyr::to_string(&self.0).context("writing the control plane's config")
     }
 }

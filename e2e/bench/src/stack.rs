@@ -146,7 +146,7 @@ async fn start_cloudsim(common: &Common, world: &World, dir: &Path) -> anyhow::R
         None => binaries::own("cloudsim")?,
     };
     let world_file = dir.join("world.yaml");
-    let text = serde_yaml_ng::to_string(world).context("writing the world as YAML")?;
+    let text = serde_saphyr::to_string(world).context("writing the world as YAML")?;
     std::fs::write(&world_file, text).with_context(|| format!("writing {}", world_file.display()))?;
     let log = dir.join("cloudsim.log");
     let mut command = Command::new(program);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rand::Rng;
+use rand::RngExt;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 

@@ -12,7 +12,7 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::World(WorldCommand::Generate { nodes, enis })) => {
-            print!("{}", serde_yaml_ng::to_string(&generate(Size { nodes, enis }))?);
+            print!("{}", serde_saphyr::to_string(&generate(Size { nodes, enis }))?);
             Ok(())
         }
         Some(Command::World(WorldCommand::Check { file })) => {

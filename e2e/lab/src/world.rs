@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use serde::Deserialize;
-use serde_yaml_ng::Value;
+use serde_json::Value;
 
 /// The default world of the lab: the simulator's documented example.
 pub const SMALL: &str = include_str!("../../cloudsim/worlds/small.yaml");
@@ -16,7 +16,11 @@ pub const CONTROL_INSTANCE: &str = "i-control";
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     #[error("the world file is not YAML of a world")]
-    Parse(#[source] serde_yaml_ng::Error),
+    Parse(#[source] Box<serde_saphyr::Error>),
+    #[error("the world file has no world's form")]
+    Form(#[from] serde_json::Error),
+    #[error("the world cannot be written as YAML")]
+    Write(#[from] serde_saphyr::SerializeError),
     #[error("the world file has no instance '{id}'; a lab needs it")]
     NoInstance { id: String },
     #[error("the instance '{instance}' of the world file is in the unknown vSwitch '{v_switch}'")]
@@ -93,15 +97,16 @@ impl Fleet {
     /// as a copy of the first node with the next free address.
     pub fn plan(world: &str, nodes: &[String]) -> Result<Self, WorldError> {
         let first = nodes.first().ok_or(WorldError::NoNodes)?;
-        let mut value: Value = serde_yaml_ng::from_str(world).map_err(WorldError::Parse)?;
+        let mut value: Value =
+            serde_saphyr::from_str(world).map_err(|error| WorldError::Parse(Box::new(error)))?;
         for name in nodes {
             check_name(name)?;
-            let parsed: World = serde_yaml_ng::from_value(value.clone()).map_err(WorldError::Parse)?;
+            let parsed: World = serde_json::from_value(value.clone())?;
             if find(&parsed, &format!("i-{name}")).is_err() {
                 add_like(&mut value, &parsed, name, &format!("i-{first}"))?;
             }
         }
-        let parsed: World = serde_yaml_ng::from_value(value.clone()).map_err(WorldError::Parse)?;
+        let parsed: World = serde_json::from_value(value.clone())?;
         Ok(Self {
             control: machine(&parsed, "control", CONTROL_INSTANCE)?,
             nodes: nodes
@@ -113,7 +118,7 @@ impl Fleet {
                 .iter()
                 .map(|host| (host.name.clone(), host.address))
                 .collect(),
-            world: serde_yaml_ng::to_string(&value).map_err(WorldError::Parse)?,
+            world: serde_saphyr::to_string(&value)?,
         })
     }
 
@@ -193,14 +198,14 @@ fn add_like(value: &mut Value, world: &World, name: &str, like: &str) -> Result<
     let no_instance = || WorldError::NoInstance { id: like.to_owned() };
     let list = value
         .get_mut("instances")
-        .and_then(Value::as_sequence_mut)
+        .and_then(Value::as_array_mut)
         .ok_or_else(no_instance)?;
     let mut copy = list
         .iter()
         .find(|entry| entry.get("id").and_then(Value::as_str) == Some(like))
         .cloned()
         .ok_or_else(no_instance)?;
-    let fields = copy.as_mapping_mut().ok_or_else(no_instance)?;
+    let fields = copy.as_object_mut().ok_or_else(no_instance)?;
     fields.insert("id".into(), format!("i-{name}").into());
     fields.insert("address".into(), address.to_string().into());
     fields.insert("primaryEni".into(), format!("eni-{name}").into());

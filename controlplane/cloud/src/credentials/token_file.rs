@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use aes::cipher::block_padding::Pkcs7;
-use aes::cipher::{BlockDecryptMut, KeyIvInit};
+use aes::cipher::{BlockModeDecrypt, KeyIvInit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -87,15 +87,15 @@ fn decrypt(key: &[u8], value: &str) -> Option<String> {
     let plain = match key.len() {
         16 => cbc::Decryptor::<aes::Aes128>::new_from_slices(key, iv)
             .ok()?
-            .decrypt_padded_vec_mut::<Pkcs7>(body)
+            .decrypt_padded_vec::<Pkcs7>(body)
             .ok()?,
         24 => cbc::Decryptor::<aes::Aes192>::new_from_slices(key, iv)
             .ok()?
-            .decrypt_padded_vec_mut::<Pkcs7>(body)
+            .decrypt_padded_vec::<Pkcs7>(body)
             .ok()?,
         32 => cbc::Decryptor::<aes::Aes256>::new_from_slices(key, iv)
             .ok()?
-            .decrypt_padded_vec_mut::<Pkcs7>(body)
+            .decrypt_padded_vec::<Pkcs7>(body)
             .ok()?,
         _ => return None,
     };
@@ -104,7 +104,7 @@ fn decrypt(key: &[u8], value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use aes::cipher::BlockEncryptMut;
+    use aes::cipher::BlockModeEncrypt;
     use proptest::prelude::*;
 
     use super::*;
@@ -115,7 +115,7 @@ mod tests {
         data.extend(
             cbc::Encryptor::<aes::Aes128>::new_from_slices(key, &iv)
                 .unwrap()
-                .encrypt_padded_vec_mut::<Pkcs7>(text.as_bytes()),
+                .encrypt_padded_vec::<Pkcs7>(text.as_bytes()),
         );
         STANDARD.encode(data)
     }

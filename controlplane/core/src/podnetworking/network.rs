@@ -63,7 +63,7 @@ fn carried(pod: &PodFacts) -> Result<Vec<PodNetwork>, NetworksError> {
     let Some(text) = &pod.networks else {
         return Ok(Vec::new());
     };
-    let networks: PodNetworks = serde_json::from_str(text).map_err(|source| NetworksError::Annotation {
+    let networks = PodNetworks::from_annotation(text).map_err(|source| NetworksError::Annotation {
         annotation: annotation::POD_NETWORKS,
         source,
     })?;

@@ -27,7 +27,7 @@ pub(super) struct Asked {
 
 /// Networks that the pod's author wrote in full.
 pub(super) fn written(text: &str) -> Result<Asked, Refusal> {
-    let parsed: PodNetworks = serde_json::from_str(text).map_err(|error| Refusal::BadAnnotation {
+    let parsed = PodNetworks::from_annotation(text).map_err(|error| Refusal::BadAnnotation {
         annotation: annotation::POD_NETWORKS,
         problem: error.to_string(),
     })?;
@@ -42,11 +42,10 @@ pub(super) fn written(text: &str) -> Result<Asked, Refusal> {
 
 /// Networks that the pod's author requested by name.
 pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Result<Asked, Refusal> {
-    let requests: Vec<NetworkRequest> =
-        serde_json::from_str(text).map_err(|error| Refusal::BadAnnotation {
-            annotation: annotation::POD_NETWORKS_REQUEST,
-            problem: error.to_string(),
-        })?;
+    let requests = NetworkRequest::from_annotation(text).map_err(|error| Refusal::BadAnnotation {
+        annotation: annotation::POD_NETWORKS_REQUEST,
+        problem: error.to_string(),
+    })?;
     if requests.is_empty() {
         return Err(Refusal::NoNetwork(annotation::POD_NETWORKS_REQUEST));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_yaml_ng::Value;
+use serde_json::{Map, Value};
 use terway_core::go_duration;
 
 use super::ConfigError;
@@ -35,18 +35,14 @@ impl File {
 
     pub(super) fn parse(path: &Path, text: &str, known: &[&'static str]) -> Result<Self, ConfigError> {
         let path = path.to_owned();
-        let document: Value = serde_yaml_ng::from_str(text).map_err(|source| ConfigError::Yaml {
-            path: path.clone(),
-            source,
-        })?;
-        let mapping = match document {
-            Value::Null => serde_yaml_ng::Mapping::new(),
-            Value::Mapping(mapping) => mapping,
-            _ => return Err(ConfigError::NotAMapping { path }),
+        let mapping = match parse_yaml(text) {
+            Ok(Value::Null) => Map::new(),
+            Ok(Value::Object(mapping)) => mapping,
+            Ok(_) => return Err(ConfigError::NotAMapping { path }),
+            Err(source) => return Err(ConfigError::Yaml { path, source }),
         };
         let mut values = BTreeMap::new();
         for (key, value) in mapping {
-            let key = scalar(&key).unwrap_or_default();
             let Some(name) = known.iter().copied().find(|name| name.eq_ignore_ascii_case(&key)) else {
                 return Err(ConfigError::UnknownKey { path, key });
             };
@@ -131,7 +127,7 @@ impl File {
                 .collect()
         };
         let read = |value: &Value| match value {
-            Value::Sequence(entries) => entries.iter().map(scalar).collect(),
+            Value::Array(entries) => entries.iter().map(scalar).collect(),
             other => scalar(other).map(split),
         };
         Ok(self.one(key, "a list of texts", read)?.unwrap_or_default())
@@ -143,9 +139,9 @@ impl File {
         expected: &'static str,
     ) -> Result<BTreeMap<String, T>, ConfigError> {
         let read = |value: &Value| {
-            let entries = value.as_mapping()?.iter();
+            let entries = value.as_object()?.iter();
             entries
-                .map(|(key, value)| Some((scalar(key)?, scalar(value)?.trim().parse().ok()?)))
+                .map(|(key, value)| Some((key.clone(), scalar(value)?.trim().parse().ok()?)))
                 .collect()
         };
         Ok(self.one(key, expected, read)?.unwrap_or_default())
@@ -200,11 +196,21 @@ impl File {
     }
 }
 
+/// Reads YAML of one document. Only `true` and `false` are flags (YAML 1.1 has more words for them), and an error
+/// quotes no line of the file, which may hold a secret.
+fn parse_yaml(text: &str) -> Result<Value, Box<serde_saphyr::Error>> {
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(Box::new)
+}
+
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }

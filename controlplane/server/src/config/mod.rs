@@ -57,7 +57,7 @@ pub enum ConfigError {
     Yaml {
         path: PathBuf,
         #[source]
-        source: serde_yaml_ng::Error,
+        source: Box<serde_saphyr::Error>,
     },
     #[error("{}: write the settings as `key: value` lines", .path.display())]
     NotAMapping { path: PathBuf },

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use hyper::HeaderMap;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -148,9 +148,9 @@ impl Claim {
     }
 }
 
-fn keyed<M: Mac + hmac::digest::KeyInit>(key: &[u8], text: &str) -> M {
+fn keyed<M: Mac + KeyInit>(key: &[u8], text: &str) -> M {
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    let mut mac = <M as Mac>::new_from_slice(key).expect("HMAC takes a key of any length");
+    let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(text.as_bytes());
     mac
 }

@@ -1,7 +1,7 @@
 //! Ids, MAC addresses and request ids. The same seed gives the same ids.
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 
 use super::eni::Mac;
 

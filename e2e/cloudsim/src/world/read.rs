@@ -15,7 +15,7 @@ pub enum WorldError {
         source: std::io::Error,
     },
     #[error("world file is not valid; see docs/cloudsim.md for its keys")]
-    Parse(#[from] serde_yaml_ng::Error),
+    Parse(#[source] Box<serde_saphyr::Error>),
     #[error("{kind} {id:?} stands twice in the world")]
     Twice { kind: &'static str, id: String },
     #[error("{holder} names {kind} {id:?}, which the world does not have")]
@@ -46,7 +46,10 @@ impl World {
 
     /// Reads and checks a world from YAML text.
     pub fn from_yaml(text: &str) -> Result<World, WorldError> {
-        let world: World = serde_yaml_ng::from_str(text)?;
+        // A world of thousands of instances is no attack: no budget.
+        let options = serde_saphyr::options! { budget: None };
+        let world: World = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| WorldError::Parse(Box::new(error)))?;
         world.check()?;
         Ok(world)
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use rand::Rng;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 /// The longest accepted span, a hundred years. The sum of several such spans does not overflow a time stamp.
@@ -103,7 +103,7 @@ impl Latency {
     }
 
     /// One draw.
-    pub fn sample(&self, random: &mut impl Rng) -> Duration {
+    pub fn sample(&self, random: &mut impl RngExt) -> Duration {
         match *self {
             Latency::Fixed(span) => span.0,
             Latency::Uniform { min, max } => {

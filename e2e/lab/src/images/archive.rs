@@ -118,8 +118,13 @@ fn write_layer(image: &Image, path: &Path) -> io::Result<String> {
     builder.into_inner()?.flush()?;
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
-    io::copy(&mut file, &mut hash)?;
-    Ok(hex(&hash.finalize()))
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex(&hash.finalize())),
+            length => hash.update(&piece[..length]),
+        }
+    }
 }
 
 fn write_archive(image: &Image, layer: &Path, digest: &str, path: &Path) -> io::Result<()> {

@@ -17,7 +17,7 @@ const MOST_MIB: u64 = 500;
 
 #[tokio::test]
 async fn a_hundred_thousand_enis_are_paged_quickly() {
-    let text = serde_yaml_ng::to_string(&generate(Size {
+    let text = serde_saphyr::to_string(&generate(Size {
         nodes: 3000,
         enis: 100_000,
     }))

@@ -16,7 +16,7 @@ fn refusal(change: impl FnOnce(&mut String)) -> String {
 #[test]
 fn the_example_world_is_valid_and_survives_being_written() {
     let world = World::small();
-    let text = serde_yaml_ng::to_string(&world).expect("YAML");
+    let text = serde_saphyr::to_string(&world).expect("YAML");
     assert_eq!(World::from_yaml(&text).expect("valid"), world);
     assert_eq!(world.instances.len(), 3);
 }
@@ -25,7 +25,7 @@ fn the_example_world_is_valid_and_survives_being_written() {
 fn the_rough_example_world_is_valid() {
     let world = World::from_yaml(include_str!("../../../worlds/rough.yaml")).expect("valid");
     assert_eq!(world.faults.len(), 6);
-    let text = serde_yaml_ng::to_string(&world).expect("YAML");
+    let text = serde_saphyr::to_string(&world).expect("YAML");
     assert_eq!(World::from_yaml(&text).expect("valid"), world);
 }
 
@@ -57,7 +57,7 @@ fn an_address_that_cannot_be_had_is_refused_at_the_start() {
 #[test]
 fn a_generated_world_has_what_was_asked_for() {
     let world = generate(Size { nodes: 3, enis: 100 });
-    let world = World::from_yaml(&serde_yaml_ng::to_string(&world).expect("YAML")).expect("valid");
+    let world = World::from_yaml(&serde_saphyr::to_string(&world).expect("YAML")).expect("valid");
     let cloud = cloudsim::model::Cloud::new(&world, 1, false, jiff::Timestamp::now()).expect("a cloud");
     assert_eq!((cloud.instances().count(), cloud.eni_count()), (3, 103));
 }
