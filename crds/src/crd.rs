@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::schema::{Fact, UnknownPath, apply};
 use crate::{NetworkInterface, NodeRuntime, PodEni, PodNetworking, TerwayNode, names};
 
-/// Version of these definitions. The control plane brings older ones up to it and never lowers a
-/// newer one, so raise it with every change of a schema. It began above every version that
-/// upstream ever carried (its newest is 0.10.0).
+/// Version of these definitions. Raise the version with every change of a schema: the control plane replaces
+/// definitions of an older version and leaves newer ones. Upstream's newest version is 0.10.0 (unverified for its later
+/// releases).
 pub const VERSION: &str = "v1.1.0";
 
 /// Why the definitions could not be printed.
@@ -87,7 +87,7 @@ fn finish(mut crd: CustomResourceDefinition, facts: &[Fact]) -> Result<CustomRes
             crd: name.clone(),
             source,
         })?;
-        // An object without spec could not be read back.
+        // The types cannot read an object without spec.
         value["required"] = json!(["spec"]);
         *schema = serde_json::from_value(value).map_err(convert)?;
     }

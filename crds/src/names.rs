@@ -4,8 +4,8 @@
 //! These names are part of upstream's contract, and this version neither reads nor writes them. They become constants
 //! when a feature needs them, and they never get another meaning:
 //!
-//! - labels: `k8s.aliyun.com/pod-eni` on namespaces (value `false`: its pods are not mutated), `app` on the agent's pods
-//!   (`terway-eniip`), `k8s-app` on the control plane's pods (`terway-controlplane`), and the value `default` of
+//! - labels: `k8s.aliyun.com/pod-eni` on namespaces (value `false`: its pods are not mutated), `app` on the agent's
+//!   pods (`terway-eniip`), `k8s-app` on the control plane's pods (`terway-controlplane`), and the value `default` of
 //!   `k8s.aliyun.com/exclusive-mode-eni-type`;
 //! - annotations of pods: `k8s.aliyun.com/pod-ip-reservation`, `k8s.aliyun.com/network-priority`
 //!   (`guaranteed`, `burstable` or `best-effort`), `k8s.aliyun.com/ingress-bandwidth`,

@@ -1,8 +1,8 @@
-//! What the derive cannot say about a schema.
+//! Facts about a schema that the derive cannot know.
 //!
-//! The derived schema follows the Rust types: all fields optional or nullable, defaults wherever
-//! serde has one. The API's contract is narrower, so both are taken out here and the contract's
-//! own defaults and required fields are put in, from one table per kind.
+//! The derived schema follows the Rust types: every field is optional or nullable, and has serde's default. The API's
+//! contract is narrower. This module removes the derived defaults and `nullable`, and adds the contract's own defaults
+//! and required fields from one table for each kind.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
@@ -16,8 +16,8 @@ pub(crate) enum Fact {
     Default(&'static str, fn() -> Value),
     /// The width of an integer, where it is part of the contract.
     Format(&'static str, &'static str),
-    /// Written as a whole, by one writer: the API server does not keep book of who owns which field below
-    /// it. Of a Node object with twenty addresses that book was most of what a write cost.
+    /// One writer writes the object as a whole, so the API server records no owner for each field below it. That
+    /// record (`metadata.managedFields`) was most of the cost of a write to a Node object with twenty addresses.
     Atomic(&'static str),
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn apply(root: &mut Value, facts: &[Fact]) -> Result<(), UnknownPath>
 #[error("the schema has no field {0}: correct the table of facts in crds/src/crd.rs")]
 pub struct UnknownPath(String);
 
-/// Takes out what only the Rust types meant.
+/// Removes the properties that follow from the Rust types alone.
 fn strip(node: &mut Value) {
     let Some(object) = node.as_object_mut() else {
         return;
@@ -67,7 +67,7 @@ fn strip(node: &mut Value) {
     if object.get("type") == Some(&json!("integer")) {
         object.remove("format");
     }
-    // An optional word may be left out, which is not the word null.
+    // An optional word may be absent. The word null is not allowed.
     if let Some(words) = object.get_mut("enum").and_then(Value::as_array_mut) {
         words.retain(|word| !word.is_null());
     }

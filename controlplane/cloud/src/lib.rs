@@ -3,6 +3,9 @@
 //! Each call is sent once. It needs a rate permit and a lease, and its error is classified. The client never repeats a
 //! call. The caller decides what a failure means. Each send needs a new permit, a new plan and a new check of the
 //! lease.
+//!
+//! No library does this: Alibaba Cloud publishes no SDK for Rust. Of the community's crates (November 2026),
+//! aliyun-openapi-core-rust-sdk lacks the V3 signature and ali-acs lacks the VPC API.
 
 mod action;
 mod addresses;

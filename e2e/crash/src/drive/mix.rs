@@ -28,7 +28,7 @@ pub fn mix(seed: u64) -> Plan {
     };
     plan.patience = Duration::from_secs(90);
     let kinds = kinds(play);
-    for (_, faults) in kinds.choose_multiple(&mut random, 2) {
+    for (_, faults) in kinds.sample(&mut random, 2) {
         plan = plan.with(faults.clone());
     }
     for _ in 0..random.random_range(1..=3) {

@@ -69,7 +69,7 @@ fn churn(stage: &Stage, seed: u64, stop: &AtomicBool, acts: &AtomicUsize) -> Res
         } else {
             let names = stage.get(&format!("kubectl get pods -l app={app} -o name"))?;
             let names: Vec<&str> = names.lines().collect();
-            let victims: Vec<&str> = names.choose_multiple(&mut random, 2).copied().collect();
+            let victims: Vec<&str> = names.sample(&mut random, 2).copied().collect();
             if !victims.is_empty() {
                 // One that has gone by itself meanwhile is as good.
                 stage.get(&format!(
