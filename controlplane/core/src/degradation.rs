@@ -23,3 +23,21 @@ impl Degradation {
         self != Degradation::None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_leaves_more_undone_than_the_one_before() {
+        for (level, begins_nothing, keeps_everything) in [
+            (Degradation::None, false, false),
+            (Degradation::L1, false, true),
+            (Degradation::L0, true, true),
+        ] {
+            let found = (level.begins_nothing(), level.keeps_everything());
+            assert_eq!(found, (begins_nothing, keeps_everything), "{level:?}");
+        }
+        assert_eq!(Degradation::default(), Degradation::None);
+    }
+}

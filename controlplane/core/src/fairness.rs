@@ -120,8 +120,76 @@ mod tests {
         proptest::collection::vec(act, 0..300)
     }
 
+    #[derive(Debug, Clone)]
+    enum Change {
+        Push(u8),
+        Pop,
+        /// Takes out the items whose number has this remainder.
+        Extract(u32),
+    }
+
+    fn changes() -> impl Strategy<Value = Vec<Change>> {
+        let change = prop_oneof![
+            4 => (0u8..4).prop_map(Change::Push),
+            2 => Just(Change::Pop),
+            1 => (0u32..3).prop_map(Change::Extract),
+        ];
+        proptest::collection::vec(change, 0..100)
+    }
+
+    /// The oldest item of each owner.
+    fn oldest(waiting: &[(u8, u32)]) -> Vec<(u8, u32)> {
+        let mut first: Vec<(u8, u32)> = Vec::new();
+        for item in waiting {
+            if first.iter().all(|(owner, _)| *owner != item.0) {
+                first.push(*item);
+            }
+        }
+        first.sort_unstable();
+        first
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Nothing is lost, nothing comes twice, and an owner's items come in the order of their arrival, also after
+        /// some were taken out of the middle.
+        #[test]
+        fn every_item_comes_out_once_and_in_its_turn(changes in changes()) {
+            let mut queue = FairQueue::default();
+            // Items that wait, in the order of their arrival.
+            let mut waiting: Vec<(u8, u32)> = Vec::new();
+            let mut arrived = 0u32;
+            for change in changes {
+                match change {
+                    Change::Push(owner) => {
+                        arrived += 1;
+                        queue.push(&owner.to_string(), (owner, arrived));
+                        waiting.push((owner, arrived));
+                    }
+                    Change::Pop => match queue.pop() {
+                        None => prop_assert!(waiting.is_empty()),
+                        Some(item) => {
+                            prop_assert!(oldest(&waiting).contains(&item), "{item:?} is not its owner's oldest");
+                            waiting.retain(|other| *other != item);
+                        }
+                    },
+                    Change::Extract(remainder) => {
+                        let out = |(_, number): &(u8, u32)| number % 3 == remainder;
+                        let mut taken = queue.extract(out);
+                        taken.sort_unstable();
+                        let mut expected: Vec<_> = waiting.iter().copied().filter(out).collect();
+                        expected.sort_unstable();
+                        prop_assert_eq!(taken, expected);
+                        waiting.retain(|item| !out(item));
+                    }
+                }
+                let mut firsts: Vec<_> = queue.firsts().copied().collect();
+                firsts.sort_unstable();
+                prop_assert_eq!(firsts, oldest(&waiting));
+                prop_assert_eq!(queue.is_empty(), waiting.is_empty());
+            }
+        }
 
         /// While somebody waits, nobody else is served more than once between two of his turns, however
         /// much the others ask for.

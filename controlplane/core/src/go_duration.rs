@@ -45,6 +45,8 @@ fn seconds_of(unit: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -71,6 +73,25 @@ mod tests {
             "100000000000000000000h",
         ] {
             assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// What is written with whole units is read to the nanosecond that Go counts in.
+        #[test]
+        fn reads_the_sum_of_its_parts(hours in 0..100u64, minutes in 0..100u64, seconds in 0..100u64, millis in 0..1_000u64) {
+            let text = format!("{hours}h{minutes}m{seconds}s{millis}ms");
+            let expected = Duration::from_secs(hours * 3_600 + minutes * 60 + seconds) + Duration::from_millis(millis);
+            let found = parse(&text).unwrap();
+            prop_assert!(found.abs_diff(expected) <= Duration::from_nanos(1), "{text}: {found:?}");
+        }
+
+        /// Whatever is written, it is read or refused.
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-+0-9.hmsnuµ ]{0,16}") {
+            if let Some(time) = parse(&text) {
+                prop_assert!(text.chars().any(|c| c.is_ascii_digit()), "{text:?} is {time:?}");
+            }
         }
     }
 }

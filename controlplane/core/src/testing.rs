@@ -26,3 +26,12 @@ pub(crate) fn cloud_eni(id: &str) -> CloudEni {
         creation_time: "2026-01-01T00:00:00Z".into(),
     }
 }
+
+/// A table of `|` and lines, without the spaces that make its columns even.
+pub(crate) fn without_padding(table: &str) -> String {
+    let lines = table.trim().lines().map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        cells.join(" | ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -281,3 +281,6 @@ fn not_served(keys: &Keys) -> Result<Vec<&'static str>, ConfigProblem> {
     count(keys, "ipv6_prefix_count", 0)?;
     Ok(notes)
 }
+
+#[cfg(test)]
+mod tests;

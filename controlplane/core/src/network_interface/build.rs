@@ -102,3 +102,6 @@ pub fn is_of(interface: &NetworkInterface, record: &PodEni) -> bool {
         reference.namespace == record.metadata.namespace && reference.name == record.metadata.name;
     same_name && (!has_our_reference(interface) || reference.uid == record.metadata.uid)
 }
+
+#[cfg(test)]
+mod tests;

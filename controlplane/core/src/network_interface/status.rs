@@ -157,3 +157,6 @@ impl Wait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

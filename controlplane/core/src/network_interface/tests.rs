@@ -1,4 +1,6 @@
-//! Single decisions about one ENI; its life as a whole is in tests/life.
+//! Decisions about one ENI; its life as a whole is in tests/life.
+
+mod table;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -195,37 +197,6 @@ fn an_eni_in_use_at_the_target_is_written_down_with_its_vlan() {
     assert_eq!(
         planned(&bound(), Holder::Living, &History::default(), None),
         Err(Wait::Done)
-    );
-}
-
-#[test]
-fn an_eni_attached_by_somebody_else_is_left_where_it_is() {
-    let elsewhere = CloudEni {
-        instance_id: Some("i-9".into()),
-        ..in_use()
-    };
-    let wait = planned(&interface(), Holder::Living, &History::default(), seen(elsewhere));
-    assert_eq!(
-        wait,
-        Err(Wait::Elsewhere {
-            instance_id: "i-9".into()
-        })
-    );
-}
-
-#[test]
-fn nothing_is_taken_from_a_living_pod() {
-    let mut deleted = bound();
-    deleted.metadata.deletion_timestamp = Some(Time(at(0)));
-    assert_eq!(
-        planned(&deleted, Holder::Living, &History::default(), None),
-        Err(Wait::HolderLives)
-    );
-    let mut untargeted = bound();
-    untargeted.spec.attach_to = None;
-    assert_eq!(
-        planned(&untargeted, Holder::Living, &History::default(), None),
-        Err(Wait::HolderLives)
     );
 }
 

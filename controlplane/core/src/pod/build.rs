@@ -135,3 +135,6 @@ fn allocation(
     }
     Ok(allocation)
 }
+
+#[cfg(test)]
+mod tests;

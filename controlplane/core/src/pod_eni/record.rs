@@ -124,3 +124,6 @@ pub(super) fn open_intent(allocation: &Allocation) -> Option<&Creation> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

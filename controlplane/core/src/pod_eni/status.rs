@@ -196,3 +196,6 @@ fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
     seen.join(",")
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,45 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_is_no_policy_means_ordered() {
+        let all = [candidate("a", "h", 1), candidate("b", "h", 9)];
+        let other = VSwitchSelectionPolicy::Other("best".into());
+        assert_eq!(chosen(other, &all, 7), Ok("a".into()));
+    }
+
+    #[test]
+    fn random_draws_every_vswitch_with_addresses_and_the_same_one_for_the_same_pod() {
+        let all = [
+            candidate("a", "h", 1),
+            candidate("b", "i", 1),
+            candidate("c", "h", 0),
+            candidate("d", "h", 9),
+        ];
+        let draw = |seed| chosen(VSwitchSelectionPolicy::Random, &all, seed).unwrap();
+        let drawn: std::collections::BTreeSet<String> = (0..16).map(draw).collect();
+        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), ["a", "d"]);
+        assert!((0..16).all(|seed| draw(seed) == draw(seed)));
+    }
+
+    #[test]
+    fn the_sentence_names_the_zone_and_the_vswitches_that_were_asked_for() {
+        let all = [
+            candidate("a", "h", 0),
+            candidate("b", "i", 9),
+            candidate("c", "h", 0),
+        ];
+        let exhausted = chosen(VSwitchSelectionPolicy::Most, &all, 0)
+            .unwrap_err()
+            .to_string();
+        assert!(exhausted.contains("a,c of zone h"), "{exhausted}");
+        let elsewhere = chosen(VSwitchSelectionPolicy::Most, &all[1..2], 0)
+            .unwrap_err()
+            .to_string();
+        assert!(elsewhere.contains("b is in zone h"), "{elsewhere}");
+        assert!(chosen(VSwitchSelectionPolicy::Ordered, &[], 0).is_err());
+    }
+
+    #[test]
     fn a_zone_without_candidates_is_told_apart_from_exhaustion() {
         assert!(matches!(
             chosen(VSwitchSelectionPolicy::Ordered, &[candidate("a", "i", 1)], 0),
@@ -153,7 +192,17 @@ mod tests {
                 .collect();
             let possible = all.iter().any(|c| c.zone == "h" && c.available > 0);
             match choose(&policy, "h", &all, seed) {
-                Ok(c) => prop_assert!(c.zone == "h" && c.available > 0),
+                Ok(c) => {
+                    prop_assert!(c.zone == "h" && c.available > 0);
+                    let usable = || all.iter().filter(|c| c.zone == "h" && c.available > 0);
+                    match policy {
+                        VSwitchSelectionPolicy::Ordered => prop_assert_eq!(Some(c), usable().next()),
+                        VSwitchSelectionPolicy::Most => {
+                            prop_assert!(usable().all(|other| other.available <= c.available));
+                        }
+                        _ => {}
+                    }
+                }
                 Err(_) => prop_assert!(!possible),
             }
         }

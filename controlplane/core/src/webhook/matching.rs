@@ -123,3 +123,6 @@ pub(super) fn readiness(networking: &PodNetworking) -> Result<(), Reason> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;
