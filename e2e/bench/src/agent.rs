@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const STRIDE: usize = 10_000;
 
 /// Sizes in MiB.
-struct Outcome {
+struct Figures {
     empty: f64,
     with_pods: f64,
     in_the_crowd: f64,
@@ -55,7 +55,7 @@ async fn measure(args: &AgentArgs) -> anyhow::Result<()> {
     crowd(&site.client, args)
         .await
         .context("objects of other nodes")?;
-    let outcome = Outcome {
+    let outcome = Figures {
         empty: empty * MIB,
         with_pods: with_pods * MIB,
         in_the_crowd: process::resident_mb(pid)? * MIB,
@@ -126,7 +126,7 @@ fn pod_eni(number: usize, on: usize) -> anyhow::Result<PodEni> {
     Ok(serde_json::from_value(object)?)
 }
 
-fn table(args: &AgentArgs, outcome: &Outcome) -> String {
+fn table(args: &AgentArgs, outcome: &Figures) -> String {
     let title = format!(
         "agent: {} pods on its node, then {} objects of {} other nodes",
         args.pods, args.others, args.nodes

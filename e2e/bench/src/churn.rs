@@ -22,7 +22,7 @@ const IDLE: [usize; 2] = [5, 10];
 
 /// The figures of the run.
 #[derive(Debug, Clone)]
-struct Outcome {
+struct Figures {
     /// Pod asked for to its address, of pods that came while it was measured; sorted.
     bound: Vec<Duration>,
     /// Sandbox reported gone to the address having no pod, of the same; sorted.
@@ -54,7 +54,7 @@ pub async fn run(common: &Common, args: &ChurnArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(field: &mut Field, args: &ChurnArgs) -> anyhow::Result<Outcome> {
+async fn measure(field: &mut Field, args: &ChurnArgs) -> anyhow::Result<Figures> {
     let life = Duration::from_secs(args.life);
     let lives = Arc::new(Lives::new(
         field.stack.client.clone(),
@@ -99,7 +99,7 @@ async fn measure(field: &mut Field, args: &ChurnArgs) -> anyhow::Result<Outcome>
         all.sort();
         all
     };
-    Ok(Outcome {
+    Ok(Figures {
         bound: sorted(|life| life.bound),
         freed: sorted(|life| life.freed),
         seconds,
@@ -122,7 +122,7 @@ async fn nothing_unattached(field: &Field) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(args: &ChurnArgs, outcome: &Outcome) -> String {
+fn table(args: &ChurnArgs, outcome: &Figures) -> String {
     let title = format!(
         "churn: {} pods/s for {} s on {} nodes, each pod living {} s",
         args.rate, args.seconds, args.nodes, args.life

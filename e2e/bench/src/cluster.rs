@@ -28,8 +28,8 @@ pub fn node_name(number: usize) -> String {
     format!("node{number}")
 }
 
-/// Definitions and namespaces, and eni-config with these keys beside vSwitch and group.
-pub async fn prepare(client: &Client, keys: &Value) -> anyhow::Result<()> {
+/// Definitions, namespaces and eni-config.
+pub async fn prepare(client: &Client, eni_conf: &Value) -> anyhow::Result<()> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in terway_crds::crd::all()? {
         let name = definition.metadata.name.clone().unwrap_or_default();
@@ -48,15 +48,6 @@ pub async fn prepare(client: &Client, keys: &Value) -> anyhow::Result<()> {
     let system: Api<Namespace> = Api::all(client.clone());
     if system.get_opt(object::NAMESPACE).await?.is_none() {
         create(&system, json!({"metadata": {"name": object::NAMESPACE}})).await?;
-    }
-    let mut eni_conf = json!({
-        "version": "1",
-        "vswitches": {world::ZONE: [world::NODE_VSWITCH]},
-        "security_group": world::NODE_GROUP,
-        "enable_eni_trunking": true,
-    });
-    for (key, value) in keys.as_object().into_iter().flatten() {
-        eni_conf[key] = value.clone();
     }
     let config_map = json!({
         "metadata": {"name": object::ENI_CONFIG},

@@ -13,7 +13,7 @@ use crate::table::{Reference, Table};
 
 /// The figures of one run.
 #[derive(Debug, Clone)]
-struct Outcome {
+struct Figures {
     /// First node asked for to the last full pool.
     all: Duration,
     /// Kubernetes node asked for to full pool, sorted.
@@ -44,7 +44,7 @@ async fn several(
     nodes: usize,
     quotas: Quotas,
     runs: usize,
-) -> anyhow::Result<Vec<Outcome>> {
+) -> anyhow::Result<Vec<Figures>> {
     let mut outcomes = Vec::new();
     for run in 1..=runs {
         eprintln!("join, {nodes} nodes, {quotas}: run {run} of {runs}");
@@ -68,7 +68,7 @@ async fn several(
     Ok(outcomes)
 }
 
-async fn once(common: &Common, ground: &Ground<'_>) -> anyhow::Result<Outcome> {
+async fn once(common: &Common, ground: &Ground<'_>) -> anyhow::Result<Figures> {
     let mut field = Field::start(common, ground).await?;
     let mark = field.meter.mark()?;
     let start = Instant::now();
@@ -89,7 +89,7 @@ async fn once(common: &Common, ground: &Ground<'_>) -> anyhow::Result<Outcome> {
     });
     from_node.sort();
     from_record.sort();
-    Ok(Outcome {
+    Ok(Figures {
         all: last - start,
         from_node,
         from_record,
@@ -98,15 +98,15 @@ async fn once(common: &Common, ground: &Ground<'_>) -> anyhow::Result<Outcome> {
     })
 }
 
-fn table(nodes: usize, idle: usize, quotas: Quotas, runs: &[Outcome]) -> String {
+fn table(nodes: usize, idle: usize, quotas: Quotas, runs: &[Figures]) -> String {
     // Upstream's figures and the aims are for this size.
     let same = (nodes, idle) == (100, 5);
     let title = format!("join: {nodes} nodes at once, {idle} idle addresses each, {quotas}");
     let mut table = Table::new(&title, "upstream");
-    let seconds = |pick: fn(&Outcome) -> &Vec<Duration>, share: f64| {
+    let seconds = |pick: fn(&Figures) -> &Vec<Duration>, share: f64| {
         Samples::of(runs, |run| percentile(pick(run), share).as_secs_f64())
     };
-    let of = |figure: &dyn Fn(&Outcome) -> f64| Samples::of(runs, figure);
+    let of = |figure: &dyn Fn(&Figures) -> f64| Samples::of(runs, figure);
     let count = nodes as f64;
     let calls = |action: &'static str| {
         of(&move |run| run.cost.cloud_calls.get(action).copied().unwrap_or_default() as f64 / count)

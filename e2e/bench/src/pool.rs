@@ -28,7 +28,7 @@ struct Case {
 
 /// The figures of one run.
 #[derive(Debug, Clone)]
-struct Outcome {
+struct Figures {
     /// First pod asked for to the last address.
     all: Duration,
     /// Pod asked for to its address, sorted.
@@ -86,7 +86,7 @@ fn cases(args: &PoolArgs) -> [Case; 3] {
     ]
 }
 
-async fn once(common: &Common, args: &PoolArgs, case: Case, run: usize) -> anyhow::Result<Outcome> {
+async fn once(common: &Common, args: &PoolArgs, case: Case, run: usize) -> anyhow::Result<Figures> {
     let name = format!("pool-{}-{}-{run}", case.nodes, case.idle);
     let ground = Ground {
         name: &name,
@@ -131,7 +131,7 @@ async fn once(common: &Common, args: &PoolArgs, case: Case, run: usize) -> anyho
         .await?;
     let cost = field.settled_cost(mark).await?;
     field.nothing_twice()?;
-    Ok(Outcome {
+    Ok(Figures {
         all: last - start,
         bound,
         cost,
@@ -139,12 +139,12 @@ async fn once(common: &Common, args: &PoolArgs, case: Case, run: usize) -> anyho
     })
 }
 
-fn table(pods: usize, case: Case, runs: &[Outcome]) -> String {
+fn table(pods: usize, case: Case, runs: &[Figures]) -> String {
     let (nodes, idle) = (case.nodes, case.idle);
     let title = format!("pool: {pods} ordinary pods on {nodes} nodes, {idle} idle addresses each");
     let mut table = Table::new(&title, "upstream");
     let bound = |share: f64| Samples::of(runs, |run| percentile(&run.bound, share).as_secs_f64());
-    let of = |figure: &dyn Fn(&Outcome) -> f64| Samples::of(runs, figure);
+    let of = |figure: &dyn Fn(&Figures) -> f64| Samples::of(runs, figure);
     let (per_pod, per_node) = (pods as f64, nodes as f64);
     table.row(
         "first create to last address, s",

@@ -10,12 +10,12 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use lab::bare::{Apiserver, Options};
 use lab::binaries;
+use lab::chart::Settings;
 use lab::process::Tied;
 use tempfile::TempDir;
 
 use crate::args::Common;
 use crate::cost::Meter;
-use crate::settings::Settings;
 
 /// The user the control plane is to the API server, by which its requests are told from ours.
 pub const CONTROLLER_USER: &str = "terway-controlplane";
@@ -76,7 +76,7 @@ impl Stack {
             Some(program) => program.clone(),
             None => binaries::own("terway-controlplane")?,
         };
-        let config = self.write("ctrl-config.yaml", &settings.yaml()?)?;
+        let config = self.write("ctrl-config.yaml", &settings.ctrl_config)?;
         let secret = self.write("ctrl-secret.yaml", "accessKey: lab-ak\naccessSecret: lab-sk\n")?;
         let kubeconfig = self
             .apiserver

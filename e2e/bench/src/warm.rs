@@ -24,7 +24,7 @@ const PLUG_EVERY: Duration = Duration::from_millis(100);
 
 /// The figures of the run, each sorted.
 #[derive(Debug, Clone, Default)]
-struct Outcome {
+struct Figures {
     /// The request that creates the pod to the answer of ADD.
     asked: Vec<Duration>,
     /// The API server's answer, with which the pod is scheduled, to the answer of ADD.
@@ -53,7 +53,7 @@ async fn measure(common: &Common, args: &WarmArgs) -> anyhow::Result<()> {
     let dir = tempfile::tempdir().context("making a folder for the agent")?;
     let agent = Agent::start(dir.path(), &field.stack.kubeconfig_of_an_agent()?).await?;
     let plugin = Plugin::ours(&agent.socket)?;
-    let mut outcome = Outcome::default();
+    let mut outcome = Figures::default();
     // The first one waits until the new agent has compared its node with the records.
     for number in 0..=args.pods {
         let pod = format!("warm-{number}");
@@ -106,7 +106,7 @@ async fn plug(client: Client, node: String) -> anyhow::Result<()> {
     }
 }
 
-fn table(args: &WarmArgs, outcome: &Outcome) -> String {
+fn table(args: &WarmArgs, outcome: &Figures) -> String {
     let title = format!("warm: {} pods one after the other, on idle addresses", args.pods);
     let mut table = Table::new(&title, "upstream");
     for (what, times) in [

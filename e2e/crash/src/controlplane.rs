@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use jiff::SignedDuration;
 use lab::binaries;
 use lab::process::Tied;
 use nix::sys::signal::{Signal, kill};
@@ -17,41 +16,13 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::scenario::Play;
+use crate::settings::{Times, shipped};
 use crate::world;
 
-/// Times of the control plane in a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Times {
-    /// Whole seconds, as a Lease counts them.
-    pub lease: Duration,
-    pub renew: Duration,
-    pub retry: Duration,
-    pub call: Duration,
-    pub token_life: Duration,
-    pub sweep: Duration,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Times {
-            lease: Duration::from_secs(3),
-            renew: Duration::from_millis(2_200),
-            retry: Duration::from_millis(400),
-            call: Duration::from_millis(1_200),
-            token_life: Duration::from_secs(600),
-            sweep: Duration::from_secs(600),
-        }
-    }
-}
-
-/// Time between the report that a sandbox is gone and the next use of its shared address.
-pub const COOLDOWN: SignedDuration = SignedDuration::from_secs(1);
-
-/// Time between the end of a process and the start of the next one of its name, as a kubelet needs some.
+/// How often ended processes are looked for. The next process of a name starts so much later, as with a kubelet.
 const RESTART: Duration = Duration::from_millis(50);
 
-/// What every replica of a lane is started with.
+/// The surroundings of every replica of a lane.
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub dir: PathBuf,
@@ -60,7 +31,7 @@ pub struct Setup {
     pub endpoint: String,
 }
 
-/// One replica by name, and what is to become of it when it ends.
+/// The present process of a replica.
 struct Replica {
     process: Tied,
     stopped: bool,
@@ -82,8 +53,8 @@ struct Shared {
 
 impl Keeper {
     /// Starts replicas of these names.
-    pub fn start(setup: &Setup, times: &Times, play: Play, names: &[&str]) -> Result<Keeper> {
-        let config = write(&setup.dir, "ctrl-config.yaml", &config(times, play).to_string())?;
+    pub fn start(setup: &Setup, times: &Times, names: &[&str]) -> Result<Keeper> {
+        let config = write(&setup.dir, "ctrl-config.yaml", &shipped(times)?.ctrl_config)?;
         let secret = json!({"accessKey": world::ACCESS_KEY, "accessSecret": world::ACCESS_SECRET});
         let secret = write(&setup.dir, "ctrl-secret.yaml", &secret.to_string())?;
         let shared = Arc::new(Shared {
@@ -104,7 +75,7 @@ impl Keeper {
 
     /// Kills a replica as the kernel does when memory is short; a new process follows at once.
     pub fn kill(&self, name: &str) -> Result<()> {
-        // Dropping it kills it and waits for its end.
+        // Dropping the process kills it and waits for its end.
         drop(self.shared.replicas.lock().remove(name));
         self.shared.restarts.fetch_add(1, Ordering::Relaxed);
         self.shared.launch(name)
@@ -115,7 +86,7 @@ impl Keeper {
         self.signal(name, Signal::SIGTERM)
     }
 
-    /// Stops a replica in its tracks.
+    /// Stops a replica with SIGSTOP.
     pub fn freeze(&self, name: &str) -> Result<()> {
         if let Some(replica) = self.shared.replicas.lock().get_mut(name) {
             replica.stopped = true;
@@ -123,7 +94,7 @@ impl Keeper {
         self.signal(name, Signal::SIGSTOP)
     }
 
-    /// Lets a stopped replica go on.
+    /// Lets a stopped replica go on with SIGCONT.
     pub fn thaw(&self, name: &str) -> Result<()> {
         if let Some(replica) = self.shared.replicas.lock().get_mut(name) {
             replica.stopped = false;
@@ -131,17 +102,23 @@ impl Keeper {
         self.signal(name, Signal::SIGCONT)
     }
 
+    /// Ends every replica; none follows.
+    pub fn stop(&self) {
+        self.watching.abort();
+        self.shared.replicas.lock().clear();
+    }
+
     /// Names of all replicas.
     pub fn names(&self) -> Vec<String> {
         self.shared.replicas.lock().keys().cloned().collect()
     }
 
-    /// How often a process ended and another took its place, wanted or not.
+    /// How often a process ended and another one took its place.
     pub fn restarts(&self) -> u64 {
         self.shared.restarts.load(Ordering::Relaxed)
     }
 
-    /// Log of a replica, all its processes in one file.
+    /// Log of a replica, with all its processes of a run.
     pub fn log_of(&self, name: &str) -> PathBuf {
         self.shared.log_of(name)
     }
@@ -158,8 +135,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.watching.abort();
-        self.shared.replicas.lock().clear();
+        self.stop();
     }
 }
 
@@ -219,46 +195,6 @@ async fn watch(shared: Arc<Shared>) {
             let _ = shared.launch(&name);
         }
     }
-}
-
-fn config(times: &Times, play: Play) -> serde_json::Value {
-    let lifted: BTreeMap<&str, u32> = [
-        "CreateNetworkInterface",
-        "AttachNetworkInterface",
-        "DetachNetworkInterface",
-        "DeleteNetworkInterface",
-        "AssignPrivateIpAddresses",
-        "UnassignPrivateIpAddresses",
-        "DescribeNetworkInterfaces",
-        "DescribeVSwitches",
-        "DescribeInstanceTypes",
-    ]
-    .into_iter()
-    .map(|action| (action, 60_000))
-    .collect();
-    let ms = |time: Duration| format!("{}ms", time.as_millis());
-    json!({
-        "clusterID": world::CLUSTER,
-        "vpcID": world::VPC,
-        "regionID": world::REGION,
-        "centralizedIPAM": play == Play::Shared,
-        "ipReuseCooldown": format!("{}s", COOLDOWN.as_secs()),
-        "controllers": ["pod", "pod-eni", "eni", "node"],
-        "leaderElection": true,
-        "leaseDuration": ms(times.lease),
-        "renewDeadline": ms(times.renew),
-        "retryPeriod": ms(times.retry),
-        "cloudCallTimeout": ms(times.call),
-        "cloudTokenLife": ms(times.token_life),
-        "cloudSweepPeriod": ms(times.sweep),
-        "cloudConsistency": "400ms",
-        "cloudStateGrace": "1s",
-        "vSwitchCacheTTL": "1s",
-        "healthzBindAddress": "0",
-        "metricsBindAddress": "0",
-        "disableWebhook": true,
-        "rateLimit": lifted,
-    })
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {

@@ -11,14 +11,14 @@ use kube::{Api, ResourceExt};
 use terway_crds::names::tag;
 use terway_crds::{NetworkInterface, Phase, PodEni, TerwayNode};
 
-use crate::checker::{Attached, Call, EniSeen, Facts, Intent, Remains, Snapshot};
-use crate::controlplane::COOLDOWN;
+use crate::checker::{Attached, Call, EniInCloud, Facts, Intent, Remains, Snapshot};
 use crate::lane::Lane;
 use crate::pools;
+use crate::settings::COOLDOWN;
 use crate::view::Objects;
 use crate::world;
 
-/// The history of a run whose first call came after number `since`.
+/// The facts of a run whose first call came after number `since`.
 pub fn facts(lane: &Lane, since: u64) -> Facts {
     Facts {
         calls: lane.cloud.calls_since(since).iter().map(call).collect(),
@@ -64,9 +64,9 @@ fn intent_of(record: &CallRecord) -> Option<Intent> {
     Intent::parse(record.parameters.get(&format!("{value}.Value"))?)
 }
 
-fn seen(eni: &Eni) -> EniSeen {
+fn in_cloud(eni: &Eni) -> EniInCloud {
     let tag_is = |key: &str, wanted: &str| eni.tags.get(key).is_some_and(|value| **value == *wanted);
-    EniSeen {
+    EniInCloud {
         id: eni.id.to_string(),
         status: eni.status.name().to_owned(),
         trunk: eni.kind == EniKind::Trunk,
@@ -78,16 +78,16 @@ fn seen(eni: &Eni) -> EniSeen {
     }
 }
 
-/// Objects and cloud of one moment. The objects are read before and after the cloud: an ENI that was
-/// made in between is named by the later ones, one that was given up by the earlier ones.
+/// Objects and cloud of one moment. The objects are read before and after the cloud. The later objects name an ENI that
+/// was made in between; the earlier objects name one that was given up.
 ///
 /// # Errors
-/// When the shared ENIs of a node never rest.
+/// When the ENIs of a node do not come to rest.
 pub async fn snapshot(lane: &Lane, patience: Duration) -> anyhow::Result<Snapshot> {
     let deadline = Instant::now() + patience;
     loop {
         let before = fresh(lane).await?;
-        let enis = lane.cloud.enis().iter().map(seen).collect();
+        let enis = lane.cloud.enis().iter().map(in_cloud).collect();
         let after = fresh(lane).await?;
         let restless = pools::restless(&before, &after);
         if restless.is_empty() {
@@ -100,10 +100,10 @@ pub async fn snapshot(lane: &Lane, patience: Duration) -> anyhow::Result<Snapsho
     }
 }
 
-fn of_moment(lane: &Lane, before: &Objects, enis: Vec<EniSeen>, after: &Objects) -> Snapshot {
+fn of_moment(lane: &Lane, before: &Objects, enis: Vec<EniInCloud>, after: &Objects) -> Snapshot {
     let mut snapshot = Snapshot {
         enis,
-        pools: after.node_records.values().filter_map(pools::seen).collect(),
+        pools: after.terway_nodes.values().filter_map(pools::recorded).collect(),
         ..Snapshot::default()
     };
     refer(&mut snapshot, before);
@@ -125,37 +125,42 @@ async fn fresh(lane: &Lane) -> anyhow::Result<Objects> {
         .await?;
     let nodes = Api::<TerwayNode>::all(lane.client.clone()).list(&all).await?;
     Ok(Objects {
-        records: records.into_iter().map(|o| (o.name_any(), o)).collect(),
+        pod_enis: records.into_iter().map(|o| (o.name_any(), o)).collect(),
         interfaces: interfaces.into_iter().map(|o| (o.name_any(), o)).collect(),
-        node_records: nodes.into_iter().map(|o| (o.name_any(), o)).collect(),
+        terway_nodes: nodes.into_iter().map(|o| (o.name_any(), o)).collect(),
         ..Objects::default()
     })
 }
 
-/// Adds what objects refer to, and, the first time, what is bound.
+/// Adds what objects refer to, and, the first time, what is bound. An intent is open while the ENI that it makes is not
+/// recorded.
 pub fn refer(snapshot: &mut Snapshot, objects: &Objects) {
     snapshot.referenced.extend(objects.interfaces.keys().cloned());
-    for record in objects.records.values() {
+    for record in objects.pod_enis.values() {
         let owner = record.uid().unwrap_or_default();
         for (index, allocation) in record.spec.allocations.iter().enumerate() {
-            snapshot.referenced.insert(allocation.eni.id.clone());
-            if let Some(creation) = &allocation.creation {
+            if !allocation.eni.id.is_empty() {
+                snapshot.referenced.insert(allocation.eni.id.clone());
+            } else if let Some(creation) = &allocation.creation {
                 snapshot
                     .open
                     .insert(intent(&owner, &index.to_string(), creation.attempt));
             }
         }
     }
-    for record in objects.node_records.values() {
+    for record in objects.terway_nodes.values() {
         let owner = record.uid().unwrap_or_default();
         let Some(status) = &record.status else { continue };
         snapshot
             .referenced
             .extend(status.network_interfaces.keys().cloned());
         for operation in &status.operations {
-            snapshot.referenced.insert(operation.eni_id.clone());
-            let index = terway_core::pool::index(operation);
-            snapshot.open.insert(intent(&owner, index, operation.attempt));
+            if !operation.eni_id.is_empty() {
+                snapshot.referenced.insert(operation.eni_id.clone());
+            } else {
+                let index = terway_core::pool::index(operation);
+                snapshot.open.insert(intent(&owner, index, operation.attempt));
+            }
         }
     }
     if snapshot.bound.is_empty() {
@@ -171,7 +176,7 @@ fn intent(owner: &str, index: &str, attempt: i32) -> Intent {
     }
 }
 
-/// ENIs of bound records whose pod lives now.
+/// ENIs and addresses of bound pods that live now.
 fn bound(lane: &Lane, objects: &Objects) -> Vec<Attached> {
     all_bound(objects)
         .into_iter()
@@ -181,7 +186,7 @@ fn bound(lane: &Lane, objects: &Objects) -> Vec<Attached> {
 
 fn all_bound(objects: &Objects) -> Vec<Attached> {
     let mut found = Vec::new();
-    for (name, record) in &objects.records {
+    for (name, record) in &objects.pod_enis {
         let Some(status) = record
             .status
             .as_ref()
@@ -196,23 +201,74 @@ fn all_bound(objects: &Objects) -> Vec<Attached> {
             instance: status.instance_id.clone(),
         }));
     }
-    found.extend(objects.node_records.values().flat_map(pools::bound));
+    found.extend(objects.terway_nodes.values().flat_map(pools::bound));
     found
 }
 
-/// What is there when everything was given up.
-pub async fn remains(lane: &Lane, late_calls: usize) -> anyhow::Result<Remains> {
+/// What is left after everything was given up.
+pub async fn remains(lane: &Lane, late_calls: usize, silent: bool) -> anyhow::Result<Remains> {
     let objects = fresh(lane).await?;
     let named = |kind: &str, names: BTreeSet<&String>| -> Vec<String> {
         names.into_iter().map(|name| format!("{kind} {name}")).collect()
     };
-    let mut left = named("PodENI", objects.records.keys().collect());
+    let mut left = named("PodENI", objects.pod_enis.keys().collect());
     left.extend(named("NetworkInterface", objects.interfaces.keys().collect()));
-    left.extend(named("Node", objects.node_records.keys().collect()));
+    left.extend(named("Node", objects.terway_nodes.keys().collect()));
     Ok(Remains {
-        enis: lane.cloud.enis().iter().map(seen).collect(),
+        enis: lane.cloud.enis().iter().map(in_cloud).collect(),
         before: lane.before.clone(),
         objects: left,
         late_calls,
+        silent,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn objects(allocation: Value, operation: Value) -> Objects {
+        let record: PodEni = serde_json::from_value(json!({
+            "metadata": {"name": "web-0", "uid": "record"},
+            "spec": {"allocations": [allocation]},
+        }))
+        .unwrap();
+        let node: TerwayNode = serde_json::from_value(json!({
+            "metadata": {"name": "node1", "uid": "node"},
+            "spec": {},
+            "status": {"operations": [operation]},
+        }))
+        .unwrap();
+        Objects {
+            pod_enis: [("web-0".to_owned(), record)].into(),
+            terway_nodes: [("node1".to_owned(), node)].into(),
+            ..Objects::default()
+        }
+    }
+
+    fn referred(allocation: Value, operation: Value) -> (Vec<String>, Vec<String>) {
+        let mut snapshot = Snapshot::default();
+        refer(&mut snapshot, &objects(allocation, operation));
+        let open = snapshot.open.iter().map(ToString::to_string).collect();
+        (snapshot.referenced.into_iter().collect(), open)
+    }
+
+    #[test]
+    fn an_intent_is_open_until_its_eni_is_recorded() {
+        let creation = json!({"attempt": 2, "parameters": {}});
+        let (named, open) = referred(
+            json!({"eni": {}, "creation": creation}),
+            json!({"id": "a", "kind": "CreateENI", "attempt": 3}),
+        );
+        assert_eq!(named, [""; 0]);
+        assert_eq!(open, ["node/a/3", "record/0/2"]);
+        let (named, open) = referred(
+            json!({"eni": {"id": "eni-1"}, "creation": creation}),
+            json!({"id": "a", "kind": "AttachENI", "attempt": 3, "eniID": "eni-2"}),
+        );
+        assert_eq!(named, ["eni-1", "eni-2"]);
+        assert_eq!(open, [""; 0]);
+    }
 }

@@ -1,5 +1,5 @@
-//! A lane: an API server, a cloud and a view of both. Runs follow each other in it; as a run leaves
-//! nothing behind, it is set up once.
+//! A lane: an API server, a cloud and a view of both. Runs follow each other in a lane. A run leaves nothing behind, so
+//! a lane is set up once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,17 +20,12 @@ use terway_crds::names::object;
 
 use crate::controlplane::Setup;
 use crate::ledger::Ledger;
+use crate::settings::{Times, of_nodes, shipped};
 use crate::view::View;
 use crate::world;
 
 /// Namespace of the pods.
 pub const NAMESPACE: &str = "default";
-
-/// Least and most idle addresses of a node with a pool, and how many it takes when it joins.
-pub const POOL: [usize; 2] = [2, 4];
-const WARM_UP: usize = 4;
-/// The ConfigMap of nodes without a trunk.
-pub const PLAIN: &str = "plain";
 
 /// A lane.
 pub struct Lane {
@@ -47,7 +42,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Sets one up.
+    /// Sets up a lane.
     pub async fn open(seed: u64) -> Result<Lane> {
         let dir = tempfile::Builder::new()
             .prefix("terway-crash-")
@@ -88,7 +83,7 @@ impl Lane {
     }
 }
 
-/// A vSwitch without a free address; it has them again when this is dropped.
+/// A vSwitch without a free address, until this is dropped.
 pub struct Withheld<'a> {
     lane: &'a Lane,
     vswitch: &'static str,
@@ -117,8 +112,8 @@ async fn client(kubeconfig: &Path) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// Definitions, namespaces and the settings for trunks and shared ENIs. A second map is that of nodes without
-/// a trunk, whose ENIs come from another vSwitch.
+/// Definitions, namespaces and the settings for trunks and shared ENIs: those of the cluster and those of single
+/// nodes.
 async fn prepare(client: &Client) -> Result<()> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in terway_crds::crd::all()? {
@@ -132,26 +127,12 @@ async fn prepare(client: &Client) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in [NAMESPACE, object::NAMESPACE] {
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-        // The API server makes its own ones in its own time; whoever is first wins.
+        // The API server makes some namespaces itself, sooner or later.
         let _ = namespaces.create(&PostParams::default(), &namespace).await;
     }
-    let usual = json!({
-        "vswitches": {world::ZONE: [world::NODE_VSWITCH, world::POD_VSWITCH]},
-        "vswitch_selection_policy": "ordered",
-        "security_groups": ["sg-node"],
-        "min_pool_size": POOL[0],
-        "max_pool_size": POOL[1],
-        "ip_warm_up_size": WARM_UP,
-        "ip_pool_sync_period": "1s",
-        "idle_ip_reclaim_after": "1s",
-        "idle_ip_reclaim_interval": "500ms",
-    });
-    let plain = json!({
-        "vswitches": {world::ZONE: [world::DB_VSWITCH, world::POD_VSWITCH]},
-        "enable_eni_trunking": false,
-    });
+    let usual = (object::ENI_CONFIG, shipped(&Times::default())?.eni_conf);
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), object::NAMESPACE);
-    for (name, eni_conf) in [(object::ENI_CONFIG, usual), (PLAIN, plain)] {
+    for (name, eni_conf) in std::iter::once(usual).chain(of_nodes()) {
         let map: ConfigMap = serde_json::from_value(json!({
             "metadata": {"name": name},
             "data": {object::ENI_CONFIG_KEY: eni_conf.to_string()},

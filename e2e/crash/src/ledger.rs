@@ -1,4 +1,4 @@
-//! What the scenario did to pods and ENIs itself: the truth that the rules compare with.
+//! What the scenario itself did to pods and ENIs. The rules compare everything else with this.
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -26,8 +26,8 @@ impl Ledger {
         });
     }
 
-    /// The sandbox of a pod is given up. Say it before the API server is told: from then on the control
-    /// plane may know.
+    /// The sandbox of a pod is given up. To be called before the API server is told, because the control plane may know
+    /// from then on.
     pub fn gone(&self, uid: &str) {
         let mut pods = self.pods.lock();
         if let Some(pod) = pods.iter_mut().find(|pod| pod.uid == uid && pod.gone.is_none()) {
@@ -35,7 +35,7 @@ impl Ledger {
         }
     }
 
-    /// The node of a pod says that its sandbox ended at this time. Say it before it does.
+    /// The node of a pod reports that its sandbox ended at this time. To be called before the report.
     pub fn let_go(&self, uid: &str, at: Timestamp) {
         let mut pods = self.pods.lock();
         if let Some(pod) = pods.iter_mut().find(|pod| pod.uid == uid) {
@@ -43,7 +43,7 @@ impl Ledger {
         }
     }
 
-    /// A node is given up, with whatever sandboxes nobody reported. Say it before the API server is told.
+    /// A node is given up, with all sandboxes whose end nobody reported. To be called before the API server is told.
     pub fn node_gone(&self, node: &str) {
         let mut pods = self.pods.lock();
         for pod in pods
@@ -54,7 +54,7 @@ impl Ledger {
         }
     }
 
-    /// Somebody else takes an ENI away. Say it before it is done.
+    /// Somebody else takes an ENI away. To be called before the act.
     pub fn removed(&self, eni: &str, deleted: bool) {
         self.removed.lock().push(Removed {
             eni: eni.to_owned(),

@@ -1,5 +1,5 @@
-//! Crash tests: the control plane is killed, stopped and lied to at every cloud call, against a real API
-//! server and a simulated cloud, and nothing may be lost, doubled or taken from a living pod.
+//! Crash tests: the control plane is killed, stopped and deceived at every cloud call, against a real API server and a
+//! simulated cloud. Nothing may be lost, doubled or taken from a living pod.
 
 pub mod checker;
 pub mod controlplane;
@@ -11,5 +11,6 @@ pub mod matrix;
 mod pools;
 pub mod runner;
 pub mod scenario;
+pub mod settings;
 pub mod view;
 mod world;

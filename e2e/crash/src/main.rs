@@ -13,8 +13,7 @@ use crash::matrix;
 use crash::runner::{Options, Summary, run_all};
 use crash::scenario::Play;
 
-/// Kills, stops and lies to the control plane, and checks that nothing is lost, doubled or taken from a
-/// living pod.
+/// Kills, stops and deceives the control plane, and checks that nothing is lost, doubled or taken from a living pod.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -39,7 +38,7 @@ struct Args {
     /// Every run so many times.
     #[arg(long, default_value_t = 1)]
     times: usize,
-    /// Begin no run after so many seconds.
+    /// Begin no run after so many seconds; runs that are left out count as failed.
     #[arg(long)]
     budget: Option<u64>,
     /// Folder for the evidence of failed runs.
@@ -68,14 +67,21 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime");
     match runtime.and_then(|runtime| runtime.block_on(run(&args))) {
-        Ok(summary) if summary.good() => {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(summary)) if summary.good() => {
             println!("{summary}");
             ExitCode::SUCCESS
         }
-        Ok(summary) => {
+        Ok(Some(summary)) => {
             println!("{summary}");
             for outcome in summary.failed() {
                 println!("failed: {}", outcome.label);
+            }
+            for outcome in summary.idle() {
+                println!("its trouble never came: {}", outcome.label);
+            }
+            for run in &summary.broken {
+                println!("could not be made: {run}");
             }
             ExitCode::FAILURE
         }
@@ -86,7 +92,8 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &Args) -> Result<Summary> {
+/// Runs what is asked for. `None` when only names were to be printed.
+async fn run(args: &Args) -> Result<Option<Summary>> {
     println!("seed {}", args.seed);
     let mut first = None;
     let mut plans: Vec<Plan> = Vec::new();
@@ -103,7 +110,7 @@ async fn run(args: &Args) -> Result<Summary> {
         for plan in &plans {
             println!("{}", plan.label);
         }
-        return Ok(Summary::default());
+        return Ok(None);
     }
     let options = Options {
         lanes: args.lanes,
@@ -111,7 +118,7 @@ async fn run(args: &Args) -> Result<Summary> {
         evidence: args.evidence.clone(),
         budget: args.budget.map(Duration::from_secs),
     };
-    run_all(plans, first, &options).await
+    run_all(plans, first, &options).await.map(Some)
 }
 
 async fn plans(args: &Args, first: &mut Option<Arc<Lane>>) -> Result<Vec<Plan>> {

@@ -1,4 +1,4 @@
-//! The matrix: one run to count the cloud calls, then one for each of them and each moment of death.
+//! The matrix: two runs count the cloud calls, then one run is played for each call and each moment of death.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,18 +12,24 @@ use crate::drive::{Kill, Moment, Plan, run};
 use crate::lane::Lane;
 use crate::scenario::Play;
 
-/// A call of the counted run: the n-th of its action.
+/// A call of the counted runs: the n-th of its action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
     pub action: String,
     pub nth: u64,
 }
 
-/// Plays once without trouble and numbers the calls.
+/// Plays twice without trouble and numbers the calls that both runs made: not every run looks equally often.
 ///
 /// # Errors
-/// When it does not even go well without trouble.
+/// When a run without trouble breaks a rule.
 pub async fn count(lane: &Arc<Lane>, play: Play) -> Result<Vec<Point>> {
+    let first = count_once(lane, play).await?;
+    let second = count_once(lane, play).await?;
+    Ok(first.into_iter().filter(|point| second.contains(point)).collect())
+}
+
+async fn count_once(lane: &Arc<Lane>, play: Play) -> Result<Vec<Point>> {
     let outcome = run(lane, &Plan::quiet(play, "count")).await?;
     if !outcome.violations.is_empty() {
         let said: Vec<String> = outcome.violations.iter().map(ToString::to_string).collect();
@@ -33,8 +39,9 @@ pub async fn count(lane: &Arc<Lane>, play: Play) -> Result<Vec<Point>> {
     Ok(number(calls.iter().map(|call| call.action.as_str())))
 }
 
-/// Numbers calls within their action. Runs differ in the order of what happens at the same time, hardly
-/// in what happens: the n-th call of an action is found again, the k-th of all might be another.
+/// Numbers calls within their action. Runs differ in the order of simultaneous calls, and hardly in the number of calls
+/// of an action. The n-th call of an action is therefore found again in another run; the k-th of all calls may be
+/// another.
 fn number<'a>(actions: impl Iterator<Item = &'a str>) -> Vec<Point> {
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
     let mut points = Vec::new();

@@ -4,17 +4,17 @@ use terway_core::binding;
 use terway_crds::node::{IpStatus, NicStatus};
 use terway_crds::{TerwayNode, TerwayNodeStatus};
 
-use crate::checker::{Attached, PoolSeen};
+use crate::checker::{Attached, RecordedPool};
 use crate::view::Objects;
 use crate::world;
 
 fn status(record: &TerwayNode) -> Option<&TerwayNodeStatus> {
-    // Nodes of a control plane without shared ENIs have a trunk, and no pool.
+    // A record is made first and gets its settings later.
     record.spec.pool.as_ref()?;
     record.status.as_ref()
 }
 
-/// Whether nothing of a node is under way: no operation, and every ENI in use.
+/// Whether nothing is under way on a node: it has no operation, and every ENI is in use.
 pub fn rests(record: &TerwayNode) -> bool {
     status(record).is_some_and(|status| {
         let mut nics = status.network_interfaces.values();
@@ -22,13 +22,13 @@ pub fn rests(record: &TerwayNode) -> bool {
     })
 }
 
-/// Names of nodes with shared ENIs of which something was under way between two looks.
+/// Names of nodes on which something was under way between two looks.
 pub fn restless(before: &Objects, after: &Objects) -> Vec<String> {
     let same = |name: &String, record: &TerwayNode| {
-        let earlier = before.node_records.get(name);
+        let earlier = before.terway_nodes.get(name);
         earlier.is_some_and(|earlier| earlier.metadata.resource_version == record.metadata.resource_version)
     };
-    let records = after.node_records.iter();
+    let records = after.terway_nodes.iter();
     records
         .filter(|(_, record)| record.spec.pool.is_some())
         .filter(|(name, record)| !rests(record) || !same(name, record))
@@ -37,22 +37,24 @@ pub fn restless(before: &Objects, after: &Objects) -> Vec<String> {
 }
 
 /// What the rules compare with the cloud.
-pub fn seen(record: &TerwayNode) -> Option<PoolSeen> {
+pub fn recorded(record: &TerwayNode) -> Option<RecordedPool> {
     let status = status(record)?;
     let pool = record.spec.pool.clone().unwrap_or_default();
     let size = |count: i32| usize::try_from(count).unwrap_or(0);
     let nics = status.network_interfaces.values();
-    Some(PoolSeen {
+    let instance = record.spec.node_metadata.instance_id.clone();
+    let [most_enis, most_addresses] = world::room(&instance);
+    Some(RecordedPool {
         node: record.metadata.name.clone().unwrap_or_default(),
-        instance: record.spec.node_metadata.instance_id.clone(),
+        instance,
         enis: nics
             .map(|nic| (nic.id.clone(), nic.ipv4.keys().cloned().collect()))
             .collect(),
         idle: idle(status),
         min: size(pool.min_pool_size),
         max: size(pool.max_pool_size),
-        most_enis: world::SMALL_ENIS,
-        most_addresses: world::SMALL_ADDRESSES,
+        most_enis,
+        most_addresses,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Runs plans in several lanes at once, tells how each went, and keeps the evidence of those that failed.
+//! Runs plans in several lanes at once, prints the result of each, and keeps the evidence of runs that failed.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::drive::{Outcome, Plan, run};
+use crate::drive::{Plan, RunOutcome, run};
 use crate::lane::Lane;
 
 /// How plans are run.
@@ -22,37 +22,38 @@ pub struct Options {
     pub seed: u64,
     /// Where evidence of failed runs goes.
     pub evidence: PathBuf,
-    /// No run is begun after so long.
+    /// No run is begun after this time.
     pub budget: Option<Duration>,
 }
 
-/// How all of them went.
+/// The results of all runs.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<RunOutcome>,
     /// Runs that could not be made.
     pub broken: Vec<String>,
-    /// Runs that were left out because the time was over.
+    /// How many runs were left out because the time was over.
     pub left_out: usize,
     pub took: Duration,
 }
 
 impl Summary {
     /// Runs with a violation.
-    pub fn failed(&self) -> impl Iterator<Item = &Outcome> {
+    pub fn failed(&self) -> impl Iterator<Item = &RunOutcome> {
         self.outcomes
             .iter()
             .filter(|outcome| !outcome.violations.is_empty())
     }
 
-    /// Runs whose trouble never came about: they prove nothing.
-    pub fn idle(&self) -> usize {
-        self.outcomes.iter().filter(|outcome| !outcome.struck).count()
+    /// Runs that proved nothing: their trouble did not come about, however often they were played.
+    pub fn idle(&self) -> impl Iterator<Item = &RunOutcome> {
+        self.outcomes.iter().filter(|outcome| !outcome.struck)
     }
 
-    /// Whether everything was proven.
+    /// Whether every run was made, met its trouble and broke no rule.
     pub fn good(&self) -> bool {
-        self.failed().next().is_none() && self.broken.is_empty()
+        let all_right = self.failed().next().is_none() && self.idle().next().is_none();
+        all_right && self.broken.is_empty() && self.left_out == 0 && !self.outcomes.is_empty()
     }
 }
 
@@ -66,7 +67,7 @@ impl std::fmt::Display for Summary {
             self.took.as_secs_f64(),
             self.failed().count(),
             self.broken.len(),
-            self.idle(),
+            self.idle().count(),
             self.left_out,
         )
     }
@@ -118,7 +119,7 @@ async fn drain(work: Arc<Work>, mut lane: Option<Arc<Lane>>, number: u64) -> Res
             Some(lane) => lane,
             None => Arc::new(Lane::open(work.options.seed.wrapping_add(number)).await?),
         };
-        match run(&here, &plan).await {
+        match until_it_strikes(&here, &plan).await {
             Ok(outcome) => {
                 let clean = outcome.violations.is_empty();
                 if !clean && let Err(error) = keep(&here, &plan, &outcome, &work.options.evidence) {
@@ -126,7 +127,7 @@ async fn drain(work: Arc<Work>, mut lane: Option<Arc<Lane>>, number: u64) -> Res
                 }
                 tell(&work, &plan, &outcome);
                 work.summary.lock().outcomes.push(outcome);
-                // What a failed run left behind must not spoil the next one.
+                // A failed run may have left something behind: the next run gets another lane.
                 lane = clean.then_some(here);
             }
             Err(error) => {
@@ -140,12 +141,32 @@ async fn drain(work: Arc<Work>, mut lane: Option<Arc<Lane>>, number: u64) -> Res
     }
 }
 
-fn tell(work: &Work, plan: &Plan, outcome: &Outcome) {
+/// How often a run is played whose trouble does not come about. Chance decides which calls meet a fault, and whether a
+/// meddler finds its moment.
+const PLAYS: usize = 5;
+
+/// Plays a plan until its trouble comes about or a rule is broken, at most [`PLAYS`] times.
+async fn until_it_strikes(lane: &Arc<Lane>, plan: &Plan) -> Result<RunOutcome> {
+    let mut outcome = run(lane, plan).await?;
+    for _ in 1..PLAYS {
+        if outcome.struck || !outcome.violations.is_empty() {
+            break;
+        }
+        println!(
+            "{}: its trouble did not come about; it is played again",
+            plan.label
+        );
+        outcome = run(lane, plan).await?;
+    }
+    Ok(outcome)
+}
+
+fn tell(work: &Work, plan: &Plan, outcome: &RunOutcome) {
     let done = work.summary.lock().outcomes.len() + 1;
     let call = plan.call.map(|call| format!("call {call} ")).unwrap_or_default();
     let verdict = match (outcome.violations.is_empty(), outcome.struck) {
         (false, _) => "FAILED",
-        (true, false) => "ok, but its trouble never came",
+        (true, false) => "FAILED: its trouble never came",
         (true, true) => "ok",
     };
     println!(
@@ -159,10 +180,13 @@ fn tell(work: &Work, plan: &Plan, outcome: &Outcome) {
     for violation in &outcome.violations {
         println!("        {violation}");
     }
+    for came_about in &outcome.did {
+        println!("        {came_about}");
+    }
 }
 
 /// Writes calls, objects, the cloud's ENIs and the logs of the replicas into a folder named by the run.
-fn keep(lane: &Lane, plan: &Plan, outcome: &Outcome, evidence: &Path) -> Result<()> {
+fn keep(lane: &Lane, plan: &Plan, outcome: &RunOutcome, evidence: &Path) -> Result<()> {
     let dir = evidence.join(plan.label.replace([':', '#', '/'], "-"));
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
     let lines: Vec<String> = lane
@@ -174,9 +198,9 @@ fn keep(lane: &Lane, plan: &Plan, outcome: &Outcome, evidence: &Path) -> Result<
     std::fs::write(dir.join("calls.jsonl"), lines.join("\n"))?;
     let objects = lane.view.objects(|all| {
         json!({
-            "podENIs": all.records,
+            "podENIs": all.pod_enis,
             "networkInterfaces": all.interfaces,
-            "nodes": all.node_records,
+            "nodes": all.terway_nodes,
             "leases": all.leases,
         })
     });
@@ -197,4 +221,52 @@ fn keep(lane: &Lane, plan: &Plan, outcome: &Outcome, evidence: &Path) -> Result<
     }
     println!("        evidence in {}", dir.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::Violation;
+
+    fn outcome() -> RunOutcome {
+        RunOutcome {
+            label: "a run".into(),
+            violations: Vec::new(),
+            did: vec!["killed".into()],
+            struck: true,
+            took: Duration::ZERO,
+            calls: 1,
+            restarts: 1,
+            since: 0,
+        }
+    }
+
+    fn good() -> Summary {
+        Summary {
+            outcomes: vec![outcome(), outcome()],
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn only_runs_that_were_made_and_met_their_trouble_prove_something() {
+        assert!(good().good());
+        assert!(!Summary::default().good(), "nothing was run");
+        let mut broken_rule = good();
+        broken_rule.outcomes[1].violations = vec![Violation::NeverSilent];
+        assert!(!broken_rule.good());
+        let mut idle = good();
+        idle.outcomes[1].struck = false;
+        assert!(!idle.good());
+        let not_made = Summary {
+            broken: vec!["a run: no API server".into()],
+            ..good()
+        };
+        assert!(!not_made.good());
+        let left_out = Summary {
+            left_out: 1,
+            ..good()
+        };
+        assert!(!left_out.good());
+    }
 }

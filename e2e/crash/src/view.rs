@@ -1,4 +1,4 @@
-//! What the API server holds, followed by watches, and what of it is history worth keeping.
+//! The objects of the API server as watches show them, and a history of bindings, operations and leaders.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -26,14 +26,14 @@ use crate::checker::{Claim, Term};
 /// Objects by name.
 #[derive(Debug, Clone, Default)]
 pub struct Objects {
-    pub records: BTreeMap<String, PodEni>,
+    pub pod_enis: BTreeMap<String, PodEni>,
     pub interfaces: BTreeMap<String, NetworkInterface>,
-    pub node_records: BTreeMap<String, TerwayNode>,
+    pub terway_nodes: BTreeMap<String, TerwayNode>,
     pub nodes: BTreeMap<String, Node>,
     pub leases: BTreeMap<String, Lease>,
 }
 
-/// What was ever said.
+/// What objects have said since the run began.
 #[derive(Debug, Default)]
 struct History {
     claims: Vec<Claim>,
@@ -65,12 +65,12 @@ impl View {
         watches.spawn(follow(
             Api::<PodEni>::all(client.clone()),
             shared.clone(),
-            |all| &mut all.records,
+            |all| &mut all.pod_enis,
         ));
         let interfaces = Api::<NetworkInterface>::all(client.clone());
         watches.spawn(follow(interfaces, shared.clone(), |all| &mut all.interfaces));
         let records = Api::<TerwayNode>::all(client.clone());
-        watches.spawn(follow(records, shared.clone(), |all| &mut all.node_records));
+        watches.spawn(follow(records, shared.clone(), |all| &mut all.terway_nodes));
         watches.spawn(follow(Api::<Node>::all(client.clone()), shared.clone(), |all| {
             &mut all.nodes
         }));
@@ -97,7 +97,7 @@ impl View {
         self.shared.history.lock().assigns.clone()
     }
 
-    /// Periods of leadership since then.
+    /// Periods of leadership since the last [`View::forget`].
     pub fn terms(&self) -> Vec<Term> {
         self.shared.history.lock().terms.clone()
     }
@@ -108,7 +108,7 @@ impl View {
         terms.last().map(|term| term.holder.clone()).unwrap_or_default()
     }
 
-    /// A new run begins; only who leads now is still of interest.
+    /// Forgets the history, because a new run begins. The present leader is kept.
     pub fn forget(&self) {
         let mut history = self.shared.history.lock();
         history.claims.clear();
@@ -117,8 +117,8 @@ impl View {
         history.terms = last.into_iter().collect();
     }
 
-    /// Waits until it is true; it is asked at every change, and from time to time for the sake of what
-    /// is not an object.
+    /// Waits until `holds` is true. The condition is asked at every change of an object, and ten times a second because
+    /// it may depend on the cloud.
     pub async fn until<F: Future<Output = bool>>(
         &self,
         what: &str,
@@ -135,7 +135,7 @@ impl View {
             if Instant::now() > deadline {
                 bail!("{what} (waited {} s)", patience.as_secs());
             }
-            // Whether it changed or not, the next round looks.
+            // The next round looks, whether something changed or the time is over.
             let _ = tokio::time::timeout(Duration::from_millis(100), changed.changed()).await;
         }
     }
@@ -169,14 +169,14 @@ where
             Ok(Event::Delete(object)) => {
                 place(&mut shared.objects.lock()).remove(&object.name_any());
             }
-            // The next list heals it; without a pause a server that ends would be asked in a loop.
+            // The watcher lists again. The pause spares a server that is ending.
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
         shared.changed.send_modify(|count| *count += 1);
     }
 }
 
-/// Writes down what must not be forgotten. By JSON, so that one function serves every kind.
+/// Adds an object to the history. The object goes through JSON, so that one function serves every kind.
 fn note<K>(shared: &Shared, object: &K)
 where
     K: Resource<DynamicType = ()> + k8s_openapi::serde::Serialize,
@@ -264,7 +264,7 @@ fn note_term(terms: &mut Vec<Term>, lease: &Lease) {
     if terms.last().is_some_and(|last| last.holder == holder) {
         return;
     }
-    // The holder writes this time before its write arrives: it is never later than the truth.
+    // The holder takes this time before its write arrives, so the term never begins later than written here.
     let taken = spec.acquire_time.filter(|_| !holder.is_empty());
     terms.push(Term {
         since: taken.map_or_else(Timestamp::now, |time| time.0),

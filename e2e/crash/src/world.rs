@@ -1,24 +1,22 @@
-//! The simulated cloud of the crash tests: three nodes, two small nodes for shared ENIs, short latencies, no quotas,
-//! and ENIs that are not ours.
+//! The cloud of the crash tests: three instances, two small ones for pools, short latencies, no quotas, and foreign
+//! ENIs.
 
 use std::collections::BTreeMap;
 
 use cloudsim::World;
 use cloudsim::world::{ActionTiming, Instance, InstanceType, Latency, PresetEni, Quotas, Span};
 
-/// Where everything is.
+/// The place of all instances and vSwitches.
 pub const REGION: &str = "cn-hangzhou";
 pub const ZONE: &str = "cn-hangzhou-h";
 pub const VPC: &str = "vpc-lab";
-/// Type of the nodes, and the trunk members that pods of one can have.
+/// Instance type of the usual nodes, and how many trunk members one of them can have.
 pub const INSTANCE_TYPE: &str = "ecs.g7.2xlarge";
 pub const MEMBERS: &str = "14";
-/// Type of the nodes with pools: small, so that few pods fill an ENI. Its members, its ENIs beside the primary one, and
-/// addresses of each.
+/// Instance type of the nodes whose pools grow and shrink, and how many trunk members one of them can have. The type is
+/// small, so that few pods fill an ENI.
 pub const SMALL_TYPE: &str = "ecs.crash.small";
 pub const SMALL_MEMBERS: &str = "4";
-pub const SMALL_ENIS: usize = 3;
-pub const SMALL_ADDRESSES: usize = 6;
 /// vSwitches of trunks and of pods.
 pub const NODE_VSWITCH: &str = "vsw-node-h";
 pub const POD_VSWITCH: &str = "vsw-pod-h";
@@ -31,7 +29,7 @@ pub const ACCESS_SECRET: &str = "lab-sk";
 /// How long the cloud takes to attach or detach.
 pub const CHANGE_TAKES: Span = Span::millis(60);
 
-/// Builds it.
+/// Builds the cloud.
 pub fn world() -> World {
     let mut world = World::small();
     let third = Instance {
@@ -72,7 +70,22 @@ pub fn world() -> World {
     world
 }
 
-/// A free ENI beside those of the pods that nobody of ours made.
+/// How many ENIs an instance can have beside its primary one, and how many addresses each ENI. Zero for an instance
+/// that the cloud does not have.
+pub fn room(instance: &str) -> [usize; 2] {
+    let world = world();
+    let is_type = |known: &&InstanceType| {
+        let mut instances = world.instances.iter();
+        instances.any(|it| it.id == instance && it.instance_type == known.id)
+    };
+    let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    let found = world.instance_types.iter().find(is_type);
+    found.map_or([0, 0], |limits| {
+        [size(limits.eni_quantity) - 1, size(limits.private_ips_per_eni)]
+    })
+}
+
+/// A free ENI in the vSwitch of the pods that the control plane did not make.
 fn foreign(tags: &[(&str, &str)]) -> PresetEni {
     PresetEni {
         count: 1,

@@ -6,6 +6,7 @@
 pub mod bare;
 pub mod binaries;
 mod cgroup;
+pub mod chart;
 mod cluster;
 pub mod down;
 pub mod exec;

@@ -2,7 +2,7 @@
 
 pub mod reference;
 pub mod report;
-pub mod seen;
+pub mod times;
 pub mod trunks;
 
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use lab::process::Tied;
 use serde_json::Value;
 use terway_cloud::{EniFilter, EniKind};
 
-use self::seen::Seen;
+use self::times::PodTimes;
 use crate::args::{BindArgs, Common, Quotas, Trunks};
 use crate::cluster::AT_ONCE;
 use crate::cost::Cost;
 use crate::observe::Observer;
-use crate::settings::Settings;
+use crate::settings::{Pool, shipped};
 use crate::stack::Stack;
 use crate::{cluster, process, world};
 
@@ -29,7 +29,7 @@ const REFILL: Duration = Duration::from_secs(10);
 
 /// The figures of one run.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Figures {
     pub quotas: Quotas,
     pub pods: usize,
     pub nodes: usize,
@@ -52,12 +52,13 @@ pub struct Outcome {
 }
 
 /// Runs everything once.
-pub async fn run(common: &Common, args: &BindArgs, quotas: Quotas) -> anyhow::Result<Outcome> {
+pub async fn run(common: &Common, args: &BindArgs, quotas: Quotas) -> anyhow::Result<Figures> {
     eprintln!("bind, {quotas}: starting API server and cloud");
     let members = args.pods.div_ceil(args.nodes) + 2;
     let name = format!("bind-{quotas:?}").to_lowercase();
     let mut stack = Stack::start(common, &name, &world::world(args.nodes, members, quotas)).await?;
-    prepare(&stack.client, args.nodes)
+    let settings = shipped(quotas, args.trunks, Pool::Chart)?;
+    prepare(&stack.client, &settings.eni_conf, args.nodes)
         .await
         .context("making nodes and definitions")?;
     let own_cloud = trunks::connect(&stack.cloud_url).await?;
@@ -67,7 +68,7 @@ pub async fn run(common: &Common, args: &BindArgs, quotas: Quotas) -> anyhow::Re
             .context("making trunks")?;
     }
     let started = Instant::now();
-    let mut controller = stack.start_controller(common, &settings(args, quotas))?;
+    let mut controller = stack.start_controller(common, &settings)?;
     wait_for_nodes(common, args.nodes, &mut stack, &mut controller).await?;
     let nodes_ready = started.elapsed();
     eprintln!(
@@ -77,7 +78,7 @@ pub async fn run(common: &Common, args: &BindArgs, quotas: Quotas) -> anyhow::Re
     );
 
     let meter = stack.meter(&controller);
-    let mut observer = seen::observe(&stack.client);
+    let mut observer = times::observe(&stack.client);
     let mut bench = Bench {
         common,
         args,
@@ -106,7 +107,7 @@ pub async fn run(common: &Common, args: &BindArgs, quotas: Quotas) -> anyhow::Re
     let (down_cost, down_peak) = (meter.since(mark)?, process::peak_mb(meter.controller)?);
     eprintln!("bind, {quotas}: all gone after {:.1} s", down.as_secs_f64());
     nothing_left(&own_cloud).await?;
-    Ok(Outcome {
+    Ok(Figures {
         quotas,
         pods: args.pods,
         nodes: args.nodes,
@@ -122,19 +123,11 @@ pub async fn run(common: &Common, args: &BindArgs, quotas: Quotas) -> anyhow::Re
     })
 }
 
-async fn prepare(client: &Client, nodes: usize) -> anyhow::Result<()> {
-    cluster::prepare(client, &Value::Null).await?;
+async fn prepare(client: &Client, eni_conf: &Value, nodes: usize) -> anyhow::Result<()> {
+    cluster::prepare(client, eni_conf).await?;
     cluster::create_network(client).await?;
     cluster::create_nodes(client, nodes).await?;
     Ok(())
-}
-
-fn settings(args: &BindArgs, quotas: Quotas) -> Settings {
-    let mut controllers = vec!["pod", "pod-eni", "eni", "pod-networking"];
-    if args.trunks == Trunks::Controller {
-        controllers.push("node");
-    }
-    Settings::new(&controllers, quotas)
 }
 
 async fn wait_for_nodes(
@@ -179,7 +172,7 @@ struct Bench<'a> {
     args: &'a BindArgs,
     stack: &'a mut Stack,
     controller: &'a mut Tied,
-    observer: &'a mut Observer<Seen>,
+    observer: &'a mut Observer<PodTimes>,
 }
 
 impl Bench<'_> {
@@ -253,7 +246,7 @@ impl Bench<'_> {
             .collect()
     }
 
-    async fn wait(&mut self, what: &str, done: impl Fn(&Seen) -> bool) -> anyhow::Result<()> {
+    async fn wait(&mut self, what: &str, done: impl Fn(&PodTimes) -> bool) -> anyhow::Result<()> {
         let (stack, controller) = (&mut *self.stack, &mut *self.controller);
         let waited = self
             .observer

@@ -1,12 +1,12 @@
 //! The table of a run, beside upstream's figures and the aims.
 
-use super::Outcome;
+use super::Figures;
 use super::reference::References;
 use crate::stats::percentile;
 use crate::table::{Reference, Table};
 
 /// The whole table.
-pub fn table(outcome: &Outcome) -> String {
+pub fn table(outcome: &Figures) -> String {
     // The references were taken with this size only.
     let comparable = (outcome.pods, outcome.nodes) == (1_000, 50);
     let of = if comparable {
@@ -28,7 +28,7 @@ pub fn table(outcome: &Outcome) -> String {
     table.text()
 }
 
-fn single(table: &mut Table, outcome: &Outcome, of: &References) {
+fn single(table: &mut Table, outcome: &Figures, of: &References) {
     let single = |share| percentile(&outcome.singles, share).as_secs_f64();
     let trunks = outcome.nodes_ready.as_secs_f64();
     table.row("all nodes have trunks after start, s", trunks, Reference::NONE);
@@ -44,7 +44,7 @@ fn single(table: &mut Table, outcome: &Outcome, of: &References) {
     );
 }
 
-fn up(table: &mut Table, outcome: &Outcome, of: &References) {
+fn up(table: &mut Table, outcome: &Figures, of: &References) {
     let (cost, pods) = (&outcome.up_cost, outcome.pods as f64);
     let (seconds, with_events) = (outcome.up.as_secs_f64(), cost.api_requests() + cost.events);
     let bind = |share| percentile(&outcome.binds, share).as_secs_f64();
@@ -83,7 +83,7 @@ fn up(table: &mut Table, outcome: &Outcome, of: &References) {
     );
 }
 
-fn down(table: &mut Table, outcome: &Outcome, of: &References) {
+fn down(table: &mut Table, outcome: &Figures, of: &References) {
     let (cost, pods) = (&outcome.down_cost, outcome.pods as f64);
     let seconds = outcome.down.as_secs_f64();
     table.row("down: first delete to last ENI gone, s", seconds, of.down_seconds);
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_missed_aim_is_marked_and_other_sizes_are_not_compared() {
-        let outcome = Outcome {
+        let outcome = Figures {
             quotas: Quotas::Lifted,
             pods: 1_000,
             nodes: 50,
@@ -151,6 +151,6 @@ mod tests {
         );
         assert!(!line("up: cloud calls per pod").contains("missed"), "{text}");
         assert!(text.contains("cloud: CreateNetworkInterface 1.00"), "{text}");
-        assert!(!table(&Outcome { nodes: 5, ..outcome }).contains('≤'));
+        assert!(!table(&Figures { nodes: 5, ..outcome }).contains('≤'));
     }
 }

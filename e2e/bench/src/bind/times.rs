@@ -11,7 +11,7 @@ use crate::observe::{Observer, Progress};
 
 /// Times of what was seen.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct PodTimes {
     /// PodENI (named as its pod) to the time its phase was first seen as Bind.
     pub bound: HashMap<String, Instant>,
     /// NetworkInterfaces there are.
@@ -20,7 +20,7 @@ pub struct Seen {
     pub last_gone: Option<Instant>,
 }
 
-impl Progress for Seen {
+impl Progress for PodTimes {
     fn progress(&self) -> String {
         format!(
             "{} bound, {} NetworkInterfaces",
@@ -31,13 +31,13 @@ impl Progress for Seen {
 }
 
 /// Starts watching.
-pub fn observe(client: &Client) -> Observer<Seen> {
+pub fn observe(client: &Client) -> Observer<PodTimes> {
     Observer::new()
         .watching(client, pod_eni)
         .watching(client, interface)
 }
 
-fn pod_eni(seen: &mut Seen, event: Event<PodEni>) {
+fn pod_eni(seen: &mut PodTimes, event: Event<PodEni>) {
     if let Event::Apply(object) | Event::InitApply(object) = event
         && object
             .status
@@ -48,7 +48,7 @@ fn pod_eni(seen: &mut Seen, event: Event<PodEni>) {
     }
 }
 
-fn interface(seen: &mut Seen, event: Event<NetworkInterface>) {
+fn interface(seen: &mut PodTimes, event: Event<NetworkInterface>) {
     match event {
         Event::Init => seen.interfaces.clear(),
         Event::InitApply(object) | Event::Apply(object) => {

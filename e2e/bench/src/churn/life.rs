@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use terway_crds::NodeRuntime;
 
 use crate::cluster;
-use crate::shared::seen::Seen;
+use crate::shared::times::PoolTimes;
 
 /// Between two looks at what the Node objects say.
 const LOOK: Duration = Duration::from_millis(50);
@@ -32,13 +32,13 @@ pub struct Life {
 /// What all pods have in common.
 pub struct Lives {
     client: Client,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<PoolTimes>>,
     life: Duration,
 }
 
 impl Lives {
     /// Pods that run for so long.
-    pub fn new(client: Client, seen: Arc<Mutex<Seen>>, life: Duration) -> Self {
+    pub fn new(client: Client, seen: Arc<Mutex<PoolTimes>>, life: Duration) -> Self {
         Lives { client, seen, life }
     }
 
@@ -72,7 +72,7 @@ impl Lives {
         &self,
         what: &str,
         pod: &str,
-        look: impl Fn(&Seen) -> Option<Instant>,
+        look: impl Fn(&PoolTimes) -> Option<Instant>,
     ) -> anyhow::Result<Instant> {
         let deadline = Instant::now() + PATIENCE;
         loop {

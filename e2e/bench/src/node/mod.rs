@@ -16,10 +16,12 @@ use kube::{Api, Client};
 use lab::bare::{Apiserver, Options};
 use lab::binaries;
 use lab::process::Tied;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use tempfile::TempDir;
 use terway_crds::TerwayNode;
 
+use crate::args::{Quotas, Trunks};
+use crate::settings::{Pool, shipped};
 use crate::{cluster, stack};
 
 /// The node, as Kubernetes calls it.
@@ -67,7 +69,8 @@ impl Site {
             .await
             .context("starting the API server")??;
         let client = stack::client(&apiserver.kubeconfig).await?;
-        cluster::prepare(&client, &Value::Null).await?;
+        let settings = shipped(Quotas::Default, Trunks::Controller, Pool::Chart)?;
+        cluster::prepare(&client, &settings.eni_conf).await?;
         record(&client).await?;
         let kubeconfig = apiserver.kubeconfig_for("terway-agent", &["system:masters"])?;
         let agent = Agent::start(dir.path(), &kubeconfig).await?;

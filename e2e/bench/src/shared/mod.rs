@@ -1,18 +1,17 @@
 //! A cluster with shared ENIs: API server, cloud and control plane, and what the Node objects say.
 
-pub mod seen;
+pub mod times;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use lab::process::Tied;
-use serde_json::json;
 
-use self::seen::Seen;
-use crate::args::{Common, Quotas};
+use self::times::PoolTimes;
+use crate::args::{Common, Quotas, Trunks};
 use crate::cost::{Cost, Mark, Meter};
 use crate::observe::Observer;
-use crate::settings::Settings;
+use crate::settings::{Pool, shipped};
 use crate::stack::Stack;
 use crate::{cluster, world};
 
@@ -24,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(2);
 pub struct Field {
     pub stack: Stack,
     pub controller: Tied,
-    pub observer: Observer<Seen>,
+    pub observer: Observer<PoolTimes>,
     pub meter: Meter,
     patience: Duration,
 }
@@ -48,12 +47,13 @@ impl Field {
         let first = ground.nodes + 1;
         let world = world::world(first, 2, ground.quotas);
         let stack = Stack::start(common, ground.name, &world).await?;
-        let keys = json!({"min_pool_size": ground.idle, "max_pool_size": ground.most});
-        cluster::prepare(&stack.client, &keys)
+        let pool = Pool::Between(ground.idle, ground.most);
+        let settings = shipped(ground.quotas, Trunks::Controller, pool)?;
+        cluster::prepare(&stack.client, &settings.eni_conf)
             .await
             .context("making definitions and settings")?;
-        let controller = stack.start_controller(common, &Settings::shared(ground.quotas))?;
-        let observer = seen::observe(&stack.client, ground.idle);
+        let controller = stack.start_controller(common, &settings)?;
+        let observer = times::observe(&stack.client, ground.idle);
         let meter = stack.meter(&controller);
         let mut field = Field {
             stack,
@@ -76,7 +76,7 @@ impl Field {
     }
 
     /// Waits until something is seen, or a process has ended, or too much time has passed.
-    pub async fn wait(&mut self, what: &str, done: impl Fn(&Seen) -> bool) -> anyhow::Result<()> {
+    pub async fn wait(&mut self, what: &str, done: impl Fn(&PoolTimes) -> bool) -> anyhow::Result<()> {
         let (stack, controller) = (&mut self.stack, &mut self.controller);
         let waited = self
             .observer

@@ -12,8 +12,8 @@ use crate::observe::{Observer, Progress};
 
 /// Times of what was seen.
 #[derive(Debug, Default)]
-pub struct Seen {
-    pub nodes: HashMap<String, NodeSeen>,
+pub struct PoolTimes {
+    pub nodes: HashMap<String, NodeTimes>,
     /// UID of a pod to the time its address was first seen.
     pub bound: HashMap<String, Instant>,
     /// UID of a pod to the time its address was first seen without it.
@@ -26,7 +26,7 @@ pub struct Seen {
 
 /// One Node object.
 #[derive(Debug)]
-pub struct NodeSeen {
+pub struct NodeTimes {
     /// When it was first seen.
     pub first: Instant,
     /// When its pool was first seen full.
@@ -37,7 +37,7 @@ pub struct NodeSeen {
     given: HashMap<String, String>,
 }
 
-impl Progress for Seen {
+impl Progress for PoolTimes {
     fn progress(&self) -> String {
         let full = self.nodes.values().filter(|node| node.is_full).count();
         format!(
@@ -50,14 +50,14 @@ impl Progress for Seen {
 }
 
 /// Starts watching; a pool is full with this many idle addresses and an ENI.
-pub fn observe(client: &Client, idle: usize) -> Observer<Seen> {
-    Observer::new().watching(client, move |seen: &mut Seen, event| match event {
+pub fn observe(client: &Client, idle: usize) -> Observer<PoolTimes> {
+    Observer::new().watching(client, move |seen: &mut PoolTimes, event| match event {
         Event::InitApply(node) | Event::Apply(node) => seen.record(&node, idle),
         Event::Init | Event::InitDone | Event::Delete(_) => {}
     })
 }
 
-impl Seen {
+impl PoolTimes {
     /// Nodes whose pools are full now.
     pub fn full(&self) -> usize {
         self.nodes.values().filter(|node| node.is_full).count()
@@ -76,7 +76,7 @@ impl Seen {
         let is_full = !nics.is_empty() && all.iter().filter(is_idle).count() >= idle;
 
         let name = node.name_any();
-        let seen = self.nodes.entry(name.clone()).or_insert_with(|| NodeSeen {
+        let seen = self.nodes.entry(name.clone()).or_insert_with(|| NodeTimes {
             first: now,
             full: None,
             is_full: false,
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_pool_is_full_and_empty_again() {
-        let mut seen = Seen::default();
+        let mut seen = PoolTimes::default();
         seen.record(&node("a", &[("1", "")]), 2);
         assert_eq!(seen.full(), 0);
         seen.record(&node("a", &[("1", ""), ("2", "")]), 2);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_address_on_two_nodes_is_noticed_and_one_that_moves_is_not() {
-        let mut seen = Seen::default();
+        let mut seen = PoolTimes::default();
         seen.record(&node("a", &[("1", "p")]), 0);
         seen.record(&node("a", &[("1", "")]), 0);
         seen.record(&node("b", &[("1", "q")]), 0);

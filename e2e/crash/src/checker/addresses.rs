@@ -1,5 +1,5 @@
-//! An ENI or address has one pod at a time, and a pod keeps its own: a Fixed one for ever, one on a shared ENI
-//! while its sandbox is there and a cooldown longer.
+//! An ENI or address has one pod at a time, and a pod keeps its own. A Fixed pod keeps it for ever. A pod on a shared
+//! ENI keeps its address until its sandbox is gone and a cooldown is over.
 
 use std::collections::BTreeMap;
 
@@ -48,8 +48,8 @@ pub fn fixed_changed(facts: &Facts) -> Vec<Violation> {
             .entry((pod.name.as_str(), claim.index))
             .or_insert((pod, claim));
         let same = before.eni == claim.eni && before.address == claim.address;
-        // What somebody else deleted cannot be kept.
-        if !same && !facts.interfered(&before.eni, claim.at) {
+        // An ENI that somebody else deleted cannot be kept.
+        if !same && !facts.deleted_by_others(&before.eni, claim.at) {
             found.push(Violation::FixedChanged {
                 pod: pod.name.clone(),
                 before: format!("{} {}", before.eni, before.address),

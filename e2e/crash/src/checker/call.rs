@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-/// What an ENI's intent tag says: object, which of its intents, which attempt.
+/// The intent tag of an ENI: the UID of an object, the number of its intent, and the attempt.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Intent {
     pub owner: String,
@@ -63,6 +63,11 @@ impl Call {
     /// Whether it can change the cloud.
     pub fn mutates(&self) -> bool {
         !is_look(&self.action)
+    }
+
+    /// Whether it attaches this ENI.
+    pub fn attaches(&self, eni: &str) -> bool {
+        self.action.starts_with("Attach") && self.eni.as_deref() == Some(eni)
     }
 
     /// Whether it gives back single addresses, and leaves the ENI where it is.

@@ -1,19 +1,21 @@
-//! What must hold when every pod and every node is gone: nothing is left, and nothing was added.
+//! The end of a run, when every pod and every node is gone: nothing is left, and nothing is missing.
 
 use std::collections::BTreeMap;
 
-use super::{EniSeen, Violation};
+use super::{EniInCloud, Violation};
 
 /// What is there after everything was given up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remains {
-    pub enis: Vec<EniSeen>,
+    pub enis: Vec<EniInCloud>,
     /// ENIs that were there before the run, with their state then.
     pub before: BTreeMap<String, String>,
     /// Objects of our kinds, by kind and name.
     pub objects: Vec<String>,
-    /// Mutating calls in a quiet time after the last thing was gone.
+    /// Calls that could change something, made after the last thing was gone.
     pub late_calls: usize,
+    /// Whether calls of any kind came to an end.
+    pub silent: bool,
 }
 
 /// Checks the end of a run.
@@ -50,6 +52,9 @@ pub fn at_the_end(remains: &Remains) -> Vec<Violation> {
         found.push(Violation::Restless {
             calls: remains.late_calls,
         });
+    }
+    if !remains.silent {
+        found.push(Violation::NeverSilent);
     }
     found
 }

@@ -1,4 +1,4 @@
-//! What is known of one run.
+//! The facts of one run that the rules look at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,10 @@ pub struct PodLife {
     /// Its ENIs outlive it.
     pub fixed: bool,
     pub born: Timestamp,
-    /// From just before its sandbox was given up; `None` while it lives.
+    /// A moment just before its sandbox was given up; `None` while it lives.
     pub gone: Option<Timestamp>,
-    /// Since when its node says that its sandbox is gone, or is gone itself; `None` before. Until then a shared
-    /// address is its own, whatever became of the pod.
+    /// When its node reported the end of its sandbox, or was gone itself. Before that (`None`) a shared address belongs
+    /// to the pod, whatever became of the pod.
     pub let_go: Option<Timestamp>,
 }
 
@@ -48,7 +48,7 @@ pub struct Term {
 pub struct Removed {
     pub eni: String,
     pub at: Timestamp,
-    /// Deleted, and not merely detached.
+    /// Deleted; otherwise detached.
     pub deleted: bool,
 }
 
@@ -59,7 +59,7 @@ pub struct Facts {
     pub calls: Vec<Call>,
     pub pods: Vec<PodLife>,
     pub claims: Vec<Claim>,
-    /// In order.
+    /// In the order of their beginning.
     pub terms: Vec<Term>,
     /// ENIs that are not the control plane's.
     pub foreign: BTreeSet<String>,
@@ -76,11 +76,26 @@ impl Facts {
         self.pods.iter().find(|pod| pod.uid == uid)
     }
 
-    /// Whether somebody else interfered with an ENI before `at`.
-    pub(super) fn interfered(&self, eni: &str, at: Timestamp) -> bool {
-        self.removed
-            .iter()
-            .any(|removed| removed.eni == eni && removed.at <= at)
+    /// Whether somebody else had deleted an ENI by `at`.
+    pub(super) fn deleted_by_others(&self, eni: &str, at: Timestamp) -> bool {
+        let mut removals = self.removals_of(eni, at);
+        removals.any(|removed| removed.deleted)
+    }
+
+    /// Whether an ENI served nobody at `at`: somebody else had deleted it, or had detached it and it was not attached
+    /// again.
+    pub(super) fn out_of_service(&self, eni: &str, at: Timestamp) -> bool {
+        let attached_since = |removed: &Removed| {
+            let mut calls = self.calls.iter();
+            calls.any(|call| call.attaches(eni) && call.done() && removed.at < call.acted && call.acted <= at)
+        };
+        let mut removals = self.removals_of(eni, at);
+        removals.any(|removed| removed.deleted || !attached_since(removed))
+    }
+
+    fn removals_of<'a>(&'a self, eni: &'a str, until: Timestamp) -> impl Iterator<Item = &'a Removed> {
+        let removed = self.removed.iter();
+        removed.filter(move |removed| removed.eni == eni && removed.at <= until)
     }
 }
 
@@ -90,7 +105,7 @@ impl PodLife {
         self.born <= at && self.gone.is_none_or(|gone| at < gone)
     }
 
-    /// Whether what it was bound to was still its own.
+    /// Whether the ENI or address of a claim was still the pod's at `at`.
     pub(super) fn holds(&self, claim: &Claim, at: Timestamp) -> bool {
         let kept = claim.shared && self.let_go.is_none_or(|let_go| at < let_go);
         self.lives_at(at) || self.born <= at && kept

@@ -10,7 +10,7 @@ pub fn stale_calls(facts: &Facts) -> Vec<Violation> {
         .filter(|call| call.mutates())
         .filter_map(|call| {
             let leader = leader_at(facts, call)?;
-            (!is_of(call, leader)).then(|| Violation::Stale {
+            (!is_of(&call.caller, leader)).then(|| Violation::Stale {
                 call: call.clone(),
                 leader: leader.to_owned(),
             })
@@ -18,15 +18,15 @@ pub fn stale_calls(facts: &Facts) -> Vec<Violation> {
         .collect()
 }
 
-/// Who led when a call arrived; `None` before anybody did, and while nobody does.
+/// The leader at the time a call arrived; `None` while nobody led.
 fn leader_at<'a>(facts: &'a Facts, call: &Call) -> Option<&'a str> {
     let term = facts.terms.iter().rev().find(|term| term.since <= call.arrived)?;
     Some(term.holder.as_str()).filter(|holder| !holder.is_empty())
 }
 
-/// The User-Agent holds the identity in brackets.
-fn is_of(call: &Call, identity: &str) -> bool {
-    call.caller.contains(&format!("({identity})"))
+/// Whether a User-Agent is that of a replica: the replica's identity stands in it in brackets.
+pub fn is_of(user_agent: &str, identity: &str) -> bool {
+    user_agent.contains(&format!("({identity})"))
 }
 
 /// Calls whose token the cloud knew with other parameters.

@@ -1,9 +1,9 @@
-//! Nothing is taken from a living pod, and nothing of somebody else's is touched.
+//! Nothing is taken from a living pod, and foreign ENIs are not touched.
 
 use super::{Call, Claim, Facts, Violation};
 
-/// Detach, Delete and Unassign on what a living pod was bound to. That the cloud refused does not
-/// count as an excuse: it might not have.
+/// Detach, Delete and Unassign of something that a living pod was bound to. A refusal by the cloud is no excuse: the
+/// cloud might have done the call.
 pub fn touched_while_living(facts: &Facts) -> Vec<Violation> {
     facts
         .calls
@@ -20,10 +20,11 @@ pub fn touched_while_living(facts: &Facts) -> Vec<Violation> {
 }
 
 /// The pod that was bound to what a call takes away when it arrived: alive, or on a shared ENI without a report
-/// that its sandbox is gone. An ENI that somebody else has torn off or deleted serves nobody any more.
+/// that its sandbox is gone. Nothing is taken from anybody with an ENI that somebody else has deleted, or has detached
+/// and that was not attached again.
 fn holder(facts: &Facts, call: &Call) -> Option<String> {
     let eni = call.eni.as_deref()?;
-    if facts.interfered(eni, call.arrived) {
+    if facts.out_of_service(eni, call.arrived) {
         return None;
     }
     let concerns = |claim: &&Claim| {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Facts, Intent, Violation};
 
-/// From when until when an ENI existed.
+/// The time in which an ENI existed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Life<'a> {
     eni: &'a str,
@@ -14,8 +14,8 @@ struct Life<'a> {
     until: Option<Timestamp>,
 }
 
-/// Duplicates of one intent, whichever its attempt: a later attempt is only right when the earlier one
-/// surely made nothing, or when what it made is gone.
+/// Intents with two ENIs at a time, of the same or of different attempts. A later attempt is right only when the
+/// earlier attempt made nothing, or when its ENI is gone.
 pub fn duplicates(facts: &Facts) -> Vec<Violation> {
     let mut by_intent: BTreeMap<(&str, &str), Vec<(&Intent, Life<'_>)>> = BTreeMap::new();
     for (intent, life) in lives(facts) {
@@ -39,7 +39,7 @@ pub fn duplicates(facts: &Facts) -> Vec<Violation> {
     found
 }
 
-/// In order of creation; a Create answered again with the same ENI is no new life.
+/// The ENIs of intents in the order of their creation. A Create that is answered again with the same ENI makes none.
 fn lives(facts: &Facts) -> Vec<(&Intent, Life<'_>)> {
     let mut lives: Vec<(&Intent, Life<'_>)> = Vec::new();
     for call in facts.calls.iter().filter(|call| call.done()) {

@@ -1,7 +1,7 @@
 //! The invariants of the product over what one run left behind: calls, objects, cloud.
 //!
-//! Everything here is a plain function over values, so that each rule has a test which proves that it
-//! can fail. A rule reports what it found as a [`Violation`]; no violation is the only good outcome.
+//! Every rule is a function over values and has a test that shows it fail. A rule reports what is wrong as a
+//! [`Violation`]. A good run has none.
 
 mod addresses;
 mod call;
@@ -19,8 +19,9 @@ mod violation;
 pub use call::{Call, Intent, is_look};
 pub use ends::{Remains, at_the_end};
 pub use facts::{Claim, Facts, PodLife, Removed, Term};
-pub use pools::PoolSeen;
-pub use rest::{Attached, EniSeen, Snapshot, at_rest};
+pub use fence::is_of;
+pub use pools::RecordedPool;
+pub use rest::{Attached, EniInCloud, Snapshot, at_rest};
 pub use violation::Violation;
 
 /// Every rule that looks at the history of a run.

@@ -7,14 +7,14 @@ use super::{Facts, Snapshot, Violation};
 
 /// What the record of a node says about its shared ENIs while nothing is under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PoolSeen {
+pub struct RecordedPool {
     pub node: String,
     pub instance: String,
     /// Addresses by ENI.
     pub enis: BTreeMap<String, BTreeSet<String>>,
-    /// Addresses that are nobody's.
+    /// How many addresses no pod has.
     pub idle: usize,
-    /// Least and most of them, by the node's configuration.
+    /// Fewest and most idle addresses, by the node's configuration.
     pub min: usize,
     pub max: usize,
     /// ENIs beside the primary one, and addresses of each, that the instance type allows.
@@ -22,13 +22,13 @@ pub struct PoolSeen {
     pub most_addresses: usize,
 }
 
-/// What the cloud says when an instance would have more than its type allows.
+/// Error codes of the cloud for a call after which an instance would have more than its type allows.
 const LIMITS: [&str; 2] = [
     "EniPerInstanceLimitExceeded",
     "InvalidOperation.Ipv4CountExceeded",
 ];
 
-/// Calls that asked for more than an instance can have: the record was wrong about what it has.
+/// Calls that asked for more than an instance can have. Before such a call the record named too little.
 pub fn beyond_limits(facts: &Facts) -> Vec<Violation> {
     let beyond = |call: &&super::Call| LIMITS.contains(&call.outcome.as_str());
     let calls = facts.calls.iter().filter(beyond);
@@ -75,9 +75,9 @@ pub fn pools_at_rest(snapshot: &Snapshot) -> Vec<Violation> {
         .collect()
 }
 
-fn disagreements(snapshot: &Snapshot, pool: &PoolSeen) -> Vec<Violation> {
+fn disagreements(snapshot: &Snapshot, pool: &RecordedPool) -> Vec<Violation> {
     let here =
-        |eni: &&super::EniSeen| eni.ours && !eni.member && eni.instance.as_deref() == Some(&pool.instance);
+        |eni: &&super::EniInCloud| eni.ours && !eni.member && eni.instance.as_deref() == Some(&pool.instance);
     let there: BTreeSet<(&str, &String)> = snapshot
         .enis
         .iter()
@@ -101,7 +101,7 @@ fn disagreements(snapshot: &Snapshot, pool: &PoolSeen) -> Vec<Violation> {
         .collect()
 }
 
-fn size(pool: &PoolSeen) -> Vec<Violation> {
+fn size(pool: &RecordedPool) -> Vec<Violation> {
     let mut found = Vec::new();
     if pool.idle < pool.min || pool.idle > pool.max {
         found.push(Violation::PoolSize {

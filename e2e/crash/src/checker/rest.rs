@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pools::{PoolSeen, pools_at_rest};
+use super::pools::{RecordedPool, pools_at_rest};
 use super::{Intent, Violation};
 
 /// An ENI as the cloud has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EniSeen {
+pub struct EniInCloud {
     pub id: String,
     pub status: String,
     pub trunk: bool,
     pub member: bool,
     pub instance: Option<String>,
     pub addresses: BTreeSet<String>,
-    /// Made by the control plane, as its tags say.
+    /// Its tags say that the control plane made it.
     pub ours: bool,
     pub intent: Option<Intent>,
 }
@@ -31,14 +31,14 @@ pub struct Attached {
 /// Cloud and objects at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    pub enis: Vec<EniSeen>,
+    pub enis: Vec<EniInCloud>,
     /// Ids that some object names.
     pub referenced: BTreeSet<String>,
-    /// Intents that are recorded and not resolved.
+    /// Recorded intents whose ENI is not recorded yet.
     pub open: BTreeSet<Intent>,
     pub bound: Vec<Attached>,
-    /// Nodes with shared ENIs, nothing of which is under way.
-    pub pools: Vec<PoolSeen>,
+    /// The shared ENIs of nodes on which nothing is under way.
+    pub pools: Vec<RecordedPool>,
 }
 
 /// Checks a moment at which every pod of the scenario is bound.
@@ -56,10 +56,10 @@ pub fn at_rest(snapshot: &Snapshot) -> Vec<Violation> {
 }
 
 fn unreferenced(snapshot: &Snapshot) -> Vec<Violation> {
-    let referred = |eni: &EniSeen| {
+    let referred = |eni: &EniInCloud| {
         snapshot.referenced.contains(&eni.id)
             || eni.intent.as_ref().is_some_and(|intent| snapshot.open.contains(intent))
-            // Accepted by the cloud and on its way out: it needs no owner any more.
+            // The cloud is deleting it: nobody needs to own it any more.
             || eni.status == "Deleting"
     };
     snapshot

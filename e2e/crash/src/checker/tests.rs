@@ -127,11 +127,32 @@ fn a_detach_from_a_living_pod_is_found_also_when_it_was_refused() {
         matches!(&history(&facts)[..], [Violation::TouchedWhileLiving { pod, .. }] if pod.starts_with("db"))
     );
     // Unless somebody else tore it off before.
-    facts.removed.push(Removed {
+    facts.removed.push(torn_off(7, false));
+    assert_eq!(history(&facts), []);
+}
+
+fn torn_off(seconds: i64, deleted: bool) -> Removed {
+    Removed {
         eni: "eni-1".into(),
-        at: at(7),
-        deleted: false,
-    });
+        at: at(seconds),
+        deleted,
+    }
+}
+
+#[test]
+fn an_eni_that_was_torn_off_and_attached_again_serves_its_pod_like_any_other() {
+    let mut facts = good();
+    facts.removed.push(torn_off(6, false));
+    facts.calls.insert(3, call("AttachNetworkInterface", "eni-1", 7));
+    assert_eq!(history(&facts), []);
+    facts.calls[4].arrived = at(9);
+    let found = history(&facts);
+    assert!(
+        matches!(&found[..], [Violation::TouchedWhileLiving { .. }]),
+        "{found:?}"
+    );
+    // An attach that was refused serves nobody.
+    facts.calls[3].outcome = "Throttling".into();
     assert_eq!(history(&facts), []);
 }
 
@@ -175,6 +196,11 @@ fn a_fixed_pod_that_comes_back_with_another_address_is_found() {
     let mut facts = good();
     facts.claims[1].address = "10.0.0.2".into();
     assert!(matches!(&history(&facts)[..], [Violation::FixedChanged { .. }]));
+    // An ENI that somebody else detached has its address still; one that was deleted has not.
+    facts.removed.push(torn_off(10, false));
+    assert!(matches!(&history(&facts)[..], [Violation::FixedChanged { .. }]));
+    facts.removed[0].deleted = true;
+    assert_eq!(history(&facts), []);
 }
 
 #[test]
@@ -200,8 +226,8 @@ fn a_token_with_other_parameters_is_found() {
     assert!(matches!(&history(&facts)[..], [Violation::TokenMisused { .. }]));
 }
 
-fn eni(id: &str) -> EniSeen {
-    EniSeen {
+fn eni(id: &str) -> EniInCloud {
+    EniInCloud {
         id: id.into(),
         status: "InUse".into(),
         trunk: false,
@@ -232,7 +258,7 @@ fn resting() -> Snapshot {
 fn an_eni_that_nothing_names_is_leaked_unless_its_intent_is_open_or_it_is_not_ours() {
     assert_eq!(at_rest(&resting()), []);
     let mut leaked = resting();
-    leaked.enis.push(EniSeen {
+    leaked.enis.push(EniInCloud {
         intent: Intent::parse("uid/1/3"),
         ..eni("eni-2")
     });
@@ -260,7 +286,7 @@ fn two_trunks_of_one_instance_are_found() {
     let mut snapshot = resting();
     for id in ["eni-t1", "eni-t2"] {
         snapshot.referenced.insert(id.into());
-        snapshot.enis.push(EniSeen {
+        snapshot.enis.push(EniInCloud {
             trunk: true,
             ..eni(id)
         });
@@ -270,7 +296,7 @@ fn two_trunks_of_one_instance_are_found() {
 
 #[test]
 fn what_is_left_or_missing_at_the_end_is_found() {
-    let primary = |status: &str| EniSeen {
+    let primary = |status: &str| EniInCloud {
         status: status.into(),
         ours: false,
         ..eni("eni-primary")
@@ -278,6 +304,7 @@ fn what_is_left_or_missing_at_the_end_is_found() {
     let clean = Remains {
         enis: vec![primary("InUse")],
         before: [("eni-primary".to_owned(), "InUse".to_owned())].into(),
+        silent: true,
         ..Remains::default()
     };
     assert_eq!(at_the_end(&clean), []);
@@ -296,6 +323,10 @@ fn what_is_left_or_missing_at_the_end_is_found() {
     let mut kept = clean.clone();
     kept.objects.push("PodENI db-0".into());
     assert!(matches!(&at_the_end(&kept)[..], [Violation::LeftOver { .. }]));
+
+    let mut asking = clean.clone();
+    asking.silent = false;
+    assert_eq!(at_the_end(&asking), [Violation::NeverSilent]);
 
     let mut restless = clean;
     restless.late_calls = 3;
@@ -453,13 +484,13 @@ fn a_call_for_more_than_the_instance_type_allows_is_found() {
 fn pooled() -> Snapshot {
     let addresses: BTreeSet<String> = ["10.0.1.1".to_owned(), "10.0.1.2".to_owned()].into();
     Snapshot {
-        enis: vec![EniSeen {
+        enis: vec![EniInCloud {
             member: false,
             addresses: addresses.clone(),
             ..eni("eni-s")
         }],
         referenced: ["eni-s".to_owned()].into(),
-        pools: vec![PoolSeen {
+        pools: vec![RecordedPool {
             node: "pool1".into(),
             instance: "i-1".into(),
             enis: [("eni-s".to_owned(), addresses)].into(),

@@ -70,8 +70,10 @@ pub enum Violation {
     TwoTrunks { instance: String, trunks: Vec<String> },
     /// Something did not happen in time.
     NotConverged { what: String },
-    /// Calls went on after everything was done.
+    /// Calls that could change something came after everything was gone.
     Restless { calls: usize },
+    /// The cloud was asked again and again after everything was gone.
+    NeverSilent,
 }
 
 impl fmt::Display for Violation {
@@ -145,7 +147,8 @@ impl fmt::Display for Violation {
                 write!(f, "instance {instance} has the trunks {}", trunks.join(", "))
             }
             Violation::NotConverged { what } => write!(f, "not in time: {what}"),
-            Violation::Restless { calls } => write!(f, "{calls} mutating calls after everything was done"),
+            Violation::Restless { calls } => write!(f, "{calls} mutating calls after everything was gone"),
+            Violation::NeverSilent => f.write_str("looks at the cloud did not end after everything was gone"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The cloud answers with errors, late, half or not at all.
+//! The cloud answers with an error, late, with half an answer, or not at all.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use cloudsim::Fault;
 use cloudsim::fault::Point;
 use cloudsim::world::Span;
 
-use super::{Plan, Scene, Settle, Take, Trouble, Withhold};
+use super::{Plan, Scene, Stuck, Take, Trouble, Withhold};
 use crate::scenario::Play;
 
-/// Faults in force from the start, ended after a while where they do not end by themselves.
+/// Faults that are in force from the start of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Faults {
     pub faults: Vec<Fault>,
@@ -22,13 +22,11 @@ pub struct Faults {
 impl Trouble for Faults {
     async fn make(&self, scene: &Scene) -> Result<()> {
         for fault in &self.faults {
-            scene.lane.cloud.inject(fault.clone());
+            scene.inject(fault.clone());
         }
-        scene.did(format!("{} faults injected", self.faults.len()));
         if let Some(after) = self.lifted_after {
             tokio::time::sleep(after).await;
             scene.lane.cloud.clear_faults();
-            scene.did("faults lifted");
         }
         Ok(())
     }
@@ -55,10 +53,10 @@ fn code(code: &str) -> Fault {
     }
 }
 
-/// Replies that come when nobody waits any more: longer than the call timeout of the runs.
+/// Delay of a reply for which nobody waits any more: longer than the call timeout of the runs.
 const TOO_LATE: Span = Span::millis(1_600);
 
-/// One kind of fault each, by name, of the calls of a play.
+/// The kinds of faults by name, each for the calls of a play.
 pub fn kinds(play: Play) -> Vec<(&'static str, Faults)> {
     let mutating = play.mutating();
     let mut all = mutating.to_vec();
@@ -71,7 +69,7 @@ pub fn kinds(play: Play) -> Vec<(&'static str, Faults)> {
         silent: Some(at),
         ..Fault::default()
     };
-    // Shorter than what the control plane assumes (`cloudConsistency` of the runs).
+    // Shorter than `cloudConsistency` of the runs, which the control plane relies on.
     let stale = Fault {
         stale: Some(Span::millis(300)),
         ..Fault::default()
@@ -142,7 +140,7 @@ pub fn each_fault() -> Vec<Plan> {
                 .map(|(name, faults)| plan(play, name).with(faults)),
         );
         for action in ["AttachNetworkInterface", "DetachNetworkInterface"] {
-            plans.push(plan(play, &format!("stuck-{action}")).with(Settle { action, times: 2 }));
+            plans.push(plan(play, &format!("stuck-{action}")).with(Stuck { action, times: 2 }));
         }
         plans.push(plan(play, "taken:before-use").with(Take::DeleteUnused));
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use async_trait::async_trait;
 use cloudsim::fault::Point;
 use cloudsim::gate::{Gate, Then};
@@ -15,16 +15,17 @@ use crate::lane::Lane;
 /// When the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// The call had arrived, and was never done.
+    /// The call has arrived and is never done.
     Before,
-    /// It was done, and the reply was lost.
+    /// The call is done and its reply is lost.
     After,
-    /// It was on its way, and was done when the next process had begun.
+    /// The call is still on its way. The cloud does it after the next process has begun.
     Late,
 }
 
 impl Moment {
-    /// Those of the matrix for an action: a call that only looks does nothing before or after which one could die.
+    /// The moments that the matrix plays for an action. A call that only looks changes nothing, and one moment is
+    /// enough.
     pub fn of_matrix(action: &str) -> &'static [Moment] {
         match is_look(action) {
             true => &[Moment::After],
@@ -58,8 +59,8 @@ impl fmt::Display for Kill {
     }
 }
 
-/// How long a call may be on its way when its process is dead: shorter than what the control plane
-/// assumes a Describe may lag (`cloudConsistency` of the runs), as it must be for a lookup to be right.
+/// How long a call may be on its way after its process has died. This is shorter than `cloudConsistency` of the runs:
+/// a look-up of the next process can only be right after the call is done.
 const ON_ITS_WAY: Duration = Duration::from_millis(150);
 
 #[async_trait]
@@ -70,7 +71,7 @@ impl Trouble for Kill {
             Moment::After => Point::After,
         };
         let gate = Standing::put_up(&scene.lane, &self.action, self.nth, point)?;
-        gate.reached().await;
+        gate.reached().await?;
         for name in scene.keeper.names() {
             scene.keeper.kill(&name)?;
         }
@@ -93,7 +94,7 @@ pub struct Standing<'a> {
 }
 
 impl Standing<'_> {
-    /// Puts one up before or after the n-th call of an action from now on.
+    /// Puts up a gate before or after the n-th call of an action, counted from now.
     pub fn put_up<'a>(lane: &'a Lane, action: &str, nth: u64, at: Point) -> Result<Standing<'a>> {
         let id = lane.cloud.hold(Gate {
             call: None,
@@ -105,12 +106,16 @@ impl Standing<'_> {
         Ok(Standing { lane, id })
     }
 
-    /// Waits until a call stands before it.
-    pub async fn reached(&self) {
+    /// Waits until a call stands at the gate.
+    ///
+    /// # Errors
+    /// When somebody else has opened the gate.
+    pub async fn reached(&self) -> Result<()> {
         loop {
-            let gate = self.lane.cloud.gate(self.id, Duration::from_secs(10)).await;
-            if gate.is_none_or(|gate| gate.reached) {
-                return;
+            match self.lane.cloud.gate(self.id, Duration::from_secs(10)).await {
+                Some(gate) if gate.reached => return Ok(()),
+                Some(_) => {}
+                None => bail!("gate {} was opened before a call stood at it", self.id),
             }
         }
     }
@@ -123,7 +128,7 @@ impl Standing<'_> {
 
 impl Drop for Standing<'_> {
     fn drop(&mut self) {
-        // Opened already, most of the time.
+        // Most of the time the gate is open already.
         self.lane.cloud.open_gate(self.id, Then::Go);
     }
 }

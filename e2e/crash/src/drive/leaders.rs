@@ -1,18 +1,24 @@
-//! Two replicas: the lease goes to and fro, or its holder stands still while it runs out.
+//! Two replicas. The lease changes hands again and again, or its holder stands still until the lease runs out.
 
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use async_trait::async_trait;
 use cloudsim::Fault;
+use cloudsim::call_log::CallRecord;
 use cloudsim::fault::Point;
 use cloudsim::gate::Then;
 
 use super::kill::Standing;
 use super::{Plan, Scene, Trouble};
-use crate::controlplane::{Times, identity};
+use crate::checker::{is_look, is_of};
+use crate::controlplane::identity;
 use crate::scenario::Play;
+use crate::settings::Times;
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Both replicas.
 pub const TWO: &[&str] = &["one", "two"];
@@ -44,10 +50,20 @@ fn leader(scene: &Scene) -> Option<String> {
         .find(|name| identity(name) == holder)
 }
 
+/// Waits until a replica leads that is wanted.
+async fn leads(scene: &Scene, is_wanted: impl Fn(&str) -> bool) -> String {
+    loop {
+        if let Some(name) = leader(scene).filter(|name| is_wanted(name)) {
+            return name;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// What the leader waits for while it stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
-    /// For the right to call: the cloud has just said that it is too busy.
+    /// For a rate token: the cloud has just refused a call as throttled.
     Token,
     /// For the answer of a call that was done.
     Answer,
@@ -55,7 +71,7 @@ pub enum Waits {
     Nothing,
 }
 
-/// The leader is stopped past the end of its lease, another takes over, and it goes on.
+/// The leader is stopped past the end of its lease. Another replica takes over and works. Then the first one goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stall {
     pub action: &'static str,
@@ -92,19 +108,22 @@ impl Trouble for Stall {
             )?),
         };
         if let Some(gate) = &gate {
-            gate.reached().await;
+            gate.reached().await?;
         }
-        let stalled = leader(scene).ok_or_else(|| anyhow!("nobody leads"))?;
+        // Whoever called leads; the view may be a moment behind.
+        let stalled = leads(scene, |_| true).await;
         scene.keeper.freeze(&stalled)?;
         let thaw = Thaw {
             scene,
             name: &stalled,
         };
-        while leader(scene).is_none_or(|name| name == stalled) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let since = cloud.call_count();
+        let next = leads(scene, |name| name != stalled).await;
+        // The new leader changes the cloud before the stalled one goes on.
+        let works = |call: &CallRecord| is_of(&call.caller, &identity(&next)) && !is_look(&call.action);
+        while !cloud.calls_since(since).iter().any(works) {
+            tokio::time::sleep(LOOK).await;
         }
-        // Time for the other to do what the first one wanted to.
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
         if let Some(gate) = gate {
             gate.open(if self.waits == Waits::Nothing {
                 Then::Drop
@@ -140,7 +159,7 @@ async fn throttle_once(scene: &Scene, action: &str, nth: u64) {
     }
 }
 
-/// Lets the replica go on however the trouble ends.
+/// Lets the stopped replica go on when dropped, however the trouble ends.
 struct Thaw<'a> {
     scene: &'a Scene,
     name: &'a str,
@@ -149,7 +168,7 @@ struct Thaw<'a> {
 impl Drop for Thaw<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.scene.keeper.thaw(self.name) {
-            self.scene.did(format!("{error:#}"));
+            self.scene.failed.lock().push(format!("{error:#}"));
         }
     }
 }
@@ -170,7 +189,7 @@ pub fn two(play: Play, label: &str) -> Plan {
     }
 }
 
-/// A run for each way in which a leader can stand still. What both plays have is stalled in one of them.
+/// A run for each way in which a leader can stand still. An action of both plays is stalled in one of them.
 pub fn each_stall() -> Vec<Plan> {
     let mut plans = Vec::new();
     for play in Play::ALL {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use async_trait::async_trait;
 use cloudsim::Fault;
+use cloudsim::call_log::CallRecord;
 use cloudsim::model::{Eni, EniKind, EniStatus};
 
 use super::{Scene, Trouble};
@@ -13,21 +14,21 @@ use crate::world;
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(20);
-/// What is stuck for so long is lifted.
+/// A change that is stuck for this long is lifted.
 const STUCK: Duration = Duration::from_millis(1_500);
 
-/// An action is accepted and does not come to its end until somebody lifts it.
-pub struct Settle {
+/// The cloud accepts an action and does not finish it until somebody lifts the change.
+pub struct Stuck {
     pub action: &'static str,
     /// How many calls get stuck.
     pub times: u64,
 }
 
 #[async_trait]
-impl Trouble for Settle {
+impl Trouble for Stuck {
     async fn make(&self, scene: &Scene) -> Result<()> {
         let cloud = &scene.lane.cloud;
-        cloud.inject(Fault {
+        scene.inject(Fault {
             action: Some(self.action.to_owned()),
             times: Some(self.times),
             stuck: true,
@@ -56,13 +57,13 @@ impl Trouble for Settle {
 /// Somebody takes an ENI away, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Take {
-    /// Detached, when its pod had gone.
+    /// The ENI is detached after its pod has gone.
     DetachReleased,
-    /// Deleted, when its Elastic pod had gone.
+    /// The ENI is deleted after its Elastic pod has gone.
     DeleteReleased,
-    /// Deleted between its creation and its use.
+    /// The ENI is deleted between its creation and its use.
     DeleteUnused,
-    /// Detached under a living pod: it is to be attached again.
+    /// The ENI is detached under a living pod. The control plane has to attach it again.
     DetachLiving,
 }
 
@@ -117,27 +118,42 @@ impl Take {
     }
 }
 
-/// The vSwitch of the pods has no address left, until it is extended.
+/// The vSwitch of the pods has no free address for a while.
 pub struct Withhold {
-    /// For so long from the first pod on.
+    /// How long, from the first pod on.
     pub time: Duration,
-    /// The vSwitch is full only when the control plane has chosen it.
+    /// The vSwitch becomes full after the control plane has chosen it.
     pub after_choice: bool,
 }
 
 #[async_trait]
 impl Trouble for Withhold {
     async fn make(&self, scene: &Scene) -> Result<()> {
-        let chosen = || scene.lane.view.objects(|objects| !objects.records.is_empty());
+        let cloud = &scene.lane.cloud;
+        let chosen = || scene.lane.view.objects(|objects| !objects.pod_enis.is_empty());
         while self.after_choice && !chosen() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        let _withheld = scene.lane.withhold(world::POD_VSWITCH);
+        let withheld = scene.lane.withhold(world::POD_VSWITCH);
+        let since = cloud.call_count();
         while scene.lane.ledger.pods().is_empty() {
             tokio::time::sleep(LOOK).await;
         }
         tokio::time::sleep(self.time).await;
-        scene.did("vSwitch extended");
+        drop(withheld);
+        let noticed = cloud.calls_since(since).iter().any(|call| self.notices(call));
+        if noticed {
+            scene.did("the control plane met a vSwitch without addresses");
+        }
         Ok(())
+    }
+}
+
+impl Withhold {
+    /// Whether a call tells that the vSwitch is full: a create that is refused, or, before a choice, a look at
+    /// vSwitches.
+    fn notices(&self, call: &CallRecord) -> bool {
+        let refused = call.outcome == "InvalidVSwitchId.IpNotEnough";
+        refused || !self.after_choice && call.action == "DescribeVSwitches" && call.outcome == "OK"
     }
 }

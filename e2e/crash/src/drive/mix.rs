@@ -1,4 +1,4 @@
-//! Random mixes of everything that can go wrong, each drawn from a seed.
+//! Random mixes of troubles, each drawn from a seed.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use rand::{RngExt, SeedableRng};
 
 use super::faults::kinds;
 use super::leaders::two;
-use super::{Handover, Kill, Moment, Plan, Settle, Take, Withhold};
+use super::{Handover, Kill, Moment, Plan, Stuck, Take, Withhold};
 use crate::scenario::Play;
 
-/// The mix of a seed: the same seed makes the same troubles. Every third plays with shared ENIs.
+/// The mix of a seed. The same seed draws the same troubles. Every third mix plays with shared ENIs.
 pub fn mix(seed: u64) -> Plan {
     let mut random = StdRng::seed_from_u64(seed);
     let label = format!("mix:{seed}");
@@ -47,7 +47,7 @@ pub fn mix(seed: u64) -> Plan {
         });
     }
     match random.random_range(0..6) {
-        // Only pods with ENIs of their own survive these.
+        // These troubles concern ENIs of pods, which the other play has.
         0 | 1 | 3 if play == Play::Shared => plan,
         0 => plan.with(Take::DetachReleased),
         1 => plan.with(Take::DeleteReleased),
@@ -56,7 +56,7 @@ pub fn mix(seed: u64) -> Plan {
             time: Duration::from_secs(1),
             after_choice: random.random(),
         }),
-        4 => plan.with(Settle {
+        4 => plan.with(Stuck {
             action: "AttachNetworkInterface",
             times: 1,
         }),

@@ -1,4 +1,4 @@
-//! One run: the scenario is played while something makes trouble; afterwards every rule is asked.
+//! One run: the scenario is played while troubles are made. Afterwards the checker looks at what is left.
 
 mod faults;
 mod kill;
@@ -10,27 +10,34 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use async_trait::async_trait;
+use cloudsim::Fault;
+use cloudsim::call_log::CallRecord;
 use futures::future::join_all;
 use parking_lot::Mutex;
 
 pub use faults::{Faults, each_fault};
 pub use kill::{Kill, Moment};
 pub use leaders::{Handover, Stall, each_stall};
-pub use meddle::{Settle, Take, Withhold};
+pub use meddle::{Stuck, Take, Withhold};
 pub use mix::mix;
 
 use crate::checker::{Violation, at_the_end, history};
-use crate::controlplane::{Keeper, Times};
+use crate::controlplane::Keeper;
 use crate::evidence;
 use crate::lane::Lane;
 use crate::scenario::{Play, Stage, play};
+use crate::settings::Times;
 
 /// Something that goes wrong during a run.
 #[async_trait]
 pub trait Trouble: Send + Sync {
-    /// Makes trouble. It is dropped when the scenario is over, if it has not ended before.
+    /// Makes trouble, and notes with [`Scene::did`] or [`Scene::inject`] that it came about. It is dropped when the
+    /// scenario is over, if it has not ended before.
+    ///
+    /// # Errors
+    /// When the trouble cannot be made: the run then proves nothing.
     async fn make(&self, scene: &Scene) -> Result<()>;
 }
 
@@ -38,35 +45,74 @@ pub trait Trouble: Send + Sync {
 pub struct Scene {
     pub lane: Arc<Lane>,
     pub keeper: Keeper,
-    /// What was done, for the report.
+    /// Number of the last call before the run.
+    since: u64,
+    /// What came about.
     did: Mutex<Vec<String>>,
+    /// Faults in the cloud's way. One has come about when a call met it.
+    injected: Mutex<Vec<u64>>,
+    /// Troubles that could not be made.
+    failed: Mutex<Vec<String>>,
 }
 
 impl Scene {
-    /// Notes what was done.
+    fn new(lane: &Arc<Lane>, keeper: Keeper, since: u64) -> Scene {
+        Scene {
+            lane: lane.clone(),
+            keeper,
+            since,
+            did: Mutex::default(),
+            injected: Mutex::default(),
+            failed: Mutex::default(),
+        }
+    }
+
+    /// Notes what came about.
     pub fn did(&self, what: impl Into<String>) {
         self.did.lock().push(what.into());
+    }
+
+    /// Puts a fault in the cloud's way.
+    pub fn inject(&self, fault: Fault) {
+        let id = self.lane.cloud.inject(fault);
+        self.injected.lock().push(id);
+    }
+
+    /// What came about: what troubles did, and faults that calls met.
+    fn came_about(self) -> Vec<String> {
+        let calls = self.lane.cloud.calls_since(self.since);
+        let mut all = self.did.into_inner();
+        all.extend(met(&self.injected.into_inner(), &calls));
+        all
+    }
+}
+
+/// The injected faults that calls met, in words.
+fn met(injected: &[u64], calls: &[CallRecord]) -> Vec<String> {
+    let hit = |id: &&u64| calls.iter().any(|call| call.faults.contains(id));
+    let count = injected.iter().filter(hit).count();
+    match count {
+        0 => Vec::new(),
+        _ => vec![format!("{count} of {} faults met a call", injected.len())],
     }
 }
 
 /// What a run is to be.
 pub struct Plan {
-    /// Names it, and reproduces it.
+    /// Names the run, and is enough to play it again.
     pub label: String,
     pub play: Play,
     pub replicas: &'static [&'static str],
     pub times: Times,
     pub troubles: Vec<Box<dyn Trouble>>,
-    /// How long one wish of the scenario may take.
+    /// How long an actor of the scenario waits for one thing.
     pub patience: Duration,
-    /// The run says nothing when none of its troubles came about.
-    pub must_strike: bool,
     /// Number of the call in the counted run, for the report.
     pub call: Option<usize>,
 }
 
 impl Plan {
-    /// A run with one replica and no trouble; the name tells the play too.
+    /// A run with one replica and no trouble. The play is part of its name.
     pub fn quiet(play: Play, label: &str) -> Plan {
         Plan {
             label: format!("{}{label}", play.prefix()),
@@ -75,7 +121,6 @@ impl Plan {
             times: Times::default(),
             troubles: Vec::new(),
             patience: play.patience(),
-            must_strike: false,
             call: None,
         }
     }
@@ -83,19 +128,18 @@ impl Plan {
     /// With one more trouble.
     pub fn with(mut self, trouble: impl Trouble + 'static) -> Plan {
         self.troubles.push(Box::new(trouble));
-        self.must_strike = true;
         self
     }
 }
 
 /// What came of a run.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct RunOutcome {
     pub label: String,
     pub violations: Vec<Violation>,
-    /// What the troubles did.
+    /// What came about of the troubles.
     pub did: Vec<String>,
-    /// False when a trouble was planned and none came about.
+    /// Whether the run proves anything: no trouble was planned, or one came about.
     pub struck: bool,
     pub took: Duration,
     /// Calls of the control plane.
@@ -108,17 +152,15 @@ pub struct Outcome {
 /// Runs a plan in a lane.
 ///
 /// # Errors
-/// When the run could not be made; that the control plane misbehaves is an outcome, not an error.
-pub async fn run(lane: &Arc<Lane>, plan: &Plan) -> Result<Outcome> {
+/// When the run or one of its troubles could not be made; that the control plane misbehaves is an outcome, not an
+/// error.
+pub async fn run(lane: &Arc<Lane>, plan: &Plan) -> Result<RunOutcome> {
     let began = Instant::now();
     lane.view.forget();
     lane.ledger.clear();
     let since = lane.cloud.call_count();
-    let scene = Scene {
-        lane: lane.clone(),
-        keeper: Keeper::start(&lane.setup, &plan.times, plan.play, plan.replicas)?,
-        did: Mutex::default(),
-    };
+    let keeper = Keeper::start(&lane.setup, &plan.times, plan.replicas)?;
+    let scene = Scene::new(lane, keeper, since);
     let stage = Stage {
         lane: lane.clone(),
         patience: plan.patience,
@@ -136,14 +178,18 @@ pub async fn run(lane: &Arc<Lane>, plan: &Plan) -> Result<Outcome> {
         Err(stuck) => vec![not_converged(&stuck)],
     };
     let restarts = scene.keeper.restarts();
-    drop(scene.keeper);
+    scene.keeper.stop();
     let facts = evidence::facts(lane, since);
     violations.extend(history(&facts));
-    let did = scene.did.into_inner();
-    Ok(Outcome {
+    let failed = std::mem::take(&mut *scene.failed.lock());
+    if violations.is_empty() && !failed.is_empty() {
+        bail!("a trouble could not be made: {}", failed.join("; "));
+    }
+    let did = scene.came_about();
+    Ok(RunOutcome {
         label: plan.label.clone(),
         violations,
-        struck: !plan.must_strike || !did.is_empty(),
+        struck: plan.troubles.is_empty() || !did.is_empty(),
         did,
         took: began.elapsed(),
         calls: facts.calls.len(),
@@ -152,13 +198,13 @@ pub async fn run(lane: &Arc<Lane>, plan: &Plan) -> Result<Outcome> {
     })
 }
 
-/// Everything was given up: waits until it is gone.
+/// Waits until everything that was given up is gone.
 async fn gone(stage: &Stage) -> Result<()> {
     let lane = &stage.lane;
     let gone = || async {
         let no_objects = lane
             .view
-            .objects(|objects| objects.interfaces.is_empty() && objects.node_records.is_empty());
+            .objects(|objects| objects.interfaces.is_empty() && objects.terway_nodes.is_empty());
         no_objects && lane.cloud.enis().len() == lane.before.len()
     };
     lane.view
@@ -168,19 +214,39 @@ async fn gone(stage: &Stage) -> Result<()> {
 
 /// Looks at what is left.
 async fn end(lane: &Lane, mut found: Vec<Violation>) -> Result<Vec<Violation>> {
-    let quiet_from = lane.cloud.call_count();
-    tokio::time::sleep(QUIET).await;
-    let late = lane.cloud.calls_since(quiet_from);
+    let gone_at = lane.cloud.call_count();
+    let calls_end = silence(lane).await;
+    let late = lane.cloud.calls_since(gone_at);
     let late = late
         .iter()
         .filter(|record| evidence::call(record).mutates())
         .count();
-    found.extend(at_the_end(&evidence::remains(lane, late).await?));
+    found.extend(at_the_end(&evidence::remains(lane, late, calls_end).await?));
     Ok(found)
 }
 
-/// How long nothing may happen after everything is gone.
-const QUIET: Duration = Duration::from_millis(200);
+/// How long the cloud is not asked for anything when everything is done: longer than any pause between two looks at
+/// an ENI.
+const SILENCE: Duration = Duration::from_secs(2);
+/// When it has to be silent at the latest.
+const SILENT_WITHIN: Duration = Duration::from_secs(20);
+
+/// Waits until the cloud is not asked for anything any more; whether that came true.
+async fn silence(lane: &Lane) -> bool {
+    let deadline = Instant::now() + SILENT_WITHIN;
+    let (mut last, mut since) = (lane.cloud.call_count(), Instant::now());
+    while since.elapsed() < SILENCE {
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = lane.cloud.call_count();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    true
+}
 
 fn not_converged(stuck: &anyhow::Error) -> Violation {
     Violation::NotConverged {
@@ -189,21 +255,47 @@ fn not_converged(stuck: &anyhow::Error) -> Violation {
 }
 
 async fn make_all(scene: &Scene, troubles: &[Box<dyn Trouble>]) {
-    let made = join_all(troubles.iter().map(|trouble| trouble.make(scene))).await;
-    for failed in made.into_iter().filter_map(Result::err) {
-        scene.did(format!("a trouble could not be made: {failed:#}"));
-    }
+    join_all(troubles.iter().map(|trouble| async {
+        if let Err(error) = trouble.make(scene).await {
+            scene.failed.lock().push(format!("{error:#}"));
+        }
+    }))
+    .await;
 }
 
-/// Does the work with something beside it, which ends with it.
+/// Does `work` while `other` runs beside it. `other` ends with the work.
 pub(crate) async fn beside<T>(work: impl Future<Output = T>, other: impl Future<Output = ()>) -> T {
     let endless = async {
         other.await;
         std::future::pending::<()>().await;
     };
-    // Cancel-safe: what is beside cleans up when it is dropped.
+    // Cancel-safe: `other` cleans up when it is dropped.
     tokio::select! {
         done = work => done,
         () = endless => unreachable!("it never ends"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_that_no_call_met_has_not_come_about() {
+        let call = |faults: &[u64]| -> CallRecord {
+            serde_json::from_value(json!({
+                "seq": 1, "call": 1, "arrived": "2026-01-01T00:00:00Z", "time": "2026-01-01T00:00:00Z",
+                "action": "DescribeNetworkInterfaces", "parameters": {}, "outcome": "OK", "requestId": "r",
+                "faults": faults,
+            }))
+            .unwrap()
+        };
+        assert_eq!(met(&[1, 2], &[call(&[]), call(&[7])]), [""; 0]);
+        assert_eq!(
+            met(&[1, 2], &[call(&[7, 2]), call(&[2])]),
+            ["1 of 2 faults met a call"]
+        );
     }
 }

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::pod::{elastic, fixed, for_ever, usual};
 use super::{Act, Actor, Ending, Farewell, NodeActor, PodActor, PoolActor, SharedPods, network};
-use crate::lane::PLAIN;
+use crate::settings::{PLAIN, POOLED};
 use crate::world;
 
 /// What is played in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Play {
-    /// Pods with ENIs of their own; shared ENIs are off.
+    /// Pods with ENIs of their own; the pools of their nodes rest.
     Members,
     /// Ordinary pods on shared ENIs, and a trunk that has both kinds.
     Shared,
@@ -30,7 +30,8 @@ impl Play {
         }
     }
 
-    /// How long one wish may take: pods that find every place taken are looked at again after half a minute.
+    /// How long an actor waits for one thing. A pool that found every vSwitch full is looked at again after half a
+    /// minute.
     pub fn patience(self) -> Duration {
         match self {
             Play::Members => Duration::from_secs(30),
@@ -38,7 +39,7 @@ impl Play {
         }
     }
 
-    /// Actions that change the cloud in it.
+    /// The actions of its calls that change the cloud.
     pub fn mutating(self) -> &'static [&'static str] {
         match self {
             Play::Members => &MUTATING[..4],
@@ -110,14 +111,14 @@ fn pods() -> Vec<PodActor> {
             farewell: Farewell::ByItself,
             ..pod("pair-0")
         },
-        // Moves with its address, and its time runs out in the end.
+        // This pod moves with its address. In the end its time to live runs out.
         PodActor {
             networks: usual(&fixed()),
             fixed: true,
             places: &[(Act::Come, "node1"), (Act::Change, "node2")],
             ..pod("db-0")
         },
-        // Comes back on the node it was on, then on another when that one leaves.
+        // This pod comes back on its node, and on another node when that one leaves.
         PodActor {
             networks: usual(&for_ever()),
             fixed: true,
@@ -130,7 +131,7 @@ fn pods() -> Vec<PodActor> {
             farewell: Farewell::Gracefully,
             ..pod("keep-0")
         },
-        // A pod before it went while the ENI was being attached.
+        // An earlier pod of this name goes while the ENI is being attached.
         PodActor {
             networks: usual(&fixed()),
             fixed: true,
@@ -146,15 +147,15 @@ fn pods() -> Vec<PodActor> {
     ]
 }
 
-/// pool1 has a trunk that serves both kinds of pods, and grows and shrinks; pool2 has none, loses its vSwitch, and
-/// is lost with its pods before anybody reports their end.
+/// pool1 has a trunk that serves both kinds of pods; its pool grows and shrinks. pool2 has no trunk. Its vSwitch
+/// becomes full, and the node is lost with its pods before anybody reports their end.
 fn shared() -> Vec<Box<dyn Actor>> {
     let mut actors: Vec<Box<dyn Actor>> = Vec::new();
-    for (name, leaves, config) in [("pool1", Act::Close, None), ("pool2", Act::Leave, Some(PLAIN))] {
+    for (name, leaves, config) in [("pool1", Act::Close, POOLED), ("pool2", Act::Leave, PLAIN)] {
         let node = NodeActor {
             instance_type: world::SMALL_TYPE,
-            members: config.is_none().then_some(world::SMALL_MEMBERS),
-            config,
+            members: (config != PLAIN).then_some(world::SMALL_MEMBERS),
+            config: Some(config),
             ..NodeActor::usual(name, Act::Join, leaves)
         };
         actors.push(Box::new(node));
@@ -175,7 +176,7 @@ fn shared() -> Vec<Box<dyn Actor>> {
         drought: None,
     };
     for pods in [
-        // The pool has four: one more is assigned.
+        // The pool has four idle addresses and keeps two: one more is assigned.
         SharedPods {
             ending: Ending::ByItself,
             renewed: Some(Act::Change),
@@ -183,7 +184,7 @@ fn shared() -> Vec<Box<dyn Actor>> {
         },
         // More than the trunk has room for: the rest comes with a new ENI.
         group("burst", "pool1", 6, Act::Change, Act::Leave),
-        // They come while addresses of those before wait for reports and cooldown.
+        // These pods come while the addresses of the burst wait for reports and cooldown.
         group("next", "pool1", 2, Act::Leave, Act::Go),
         SharedPods {
             ending: Ending::Unreported,

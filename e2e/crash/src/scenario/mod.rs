@@ -1,8 +1,7 @@
 //! What happens in every run: nodes and pods come, change places and go.
 //!
-//! Each actor plays its own part in every act; the parts of one act run at the same time, and an act
-//! ends when all of them have what they asked for. A new kind of actor implements [`Actor`] and joins the cast
-//! of a [`Play`].
+//! Each actor has a part in every act. The parts of an act run at the same time. An act ends when every actor has what
+//! it waits for. A new kind of actor implements [`Actor`] and joins the cast of a [`Play`].
 
 mod cast;
 mod node;
@@ -57,18 +56,21 @@ pub trait Actor: Send + Sync {
     /// For messages.
     fn name(&self) -> String;
 
-    /// Plays its part of an act, and waits until what it asked for is so.
+    /// Plays its part of an act, and waits until its effect is there.
+    ///
+    /// # Errors
+    /// When the effect does not come in time.
     async fn play(&self, act: Act, stage: &Stage) -> Result<()>;
 }
 
 /// Where the actors play.
 pub struct Stage {
     pub lane: Arc<Lane>,
-    /// How long one wish may take to come true.
+    /// How long an actor waits for one thing.
     pub patience: Duration,
 }
 
-/// Waits until what somebody else detached from living pods is attached again.
+/// Waits until ENIs that somebody else detached from living pods are attached again.
 async fn restored(stage: &Stage) -> Result<()> {
     let lane = &stage.lane;
     let claims = lane.view.claims();
@@ -97,10 +99,10 @@ async fn restored(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Plays all acts. After those at whose end every pod is bound, cloud and objects are compared.
+/// Plays all acts. Cloud and objects are compared after each act at whose end every pod is bound.
 ///
 /// # Errors
-/// When something did not come true in time, with what it was.
+/// When an actor waited for something in vain; the error says for what.
 pub async fn play(stage: &Stage, actors: &[Box<dyn Actor>]) -> Result<Vec<Violation>> {
     let mut found = Vec::new();
     for act in Act::ALL {

@@ -18,9 +18,9 @@ pub struct NodeActor {
     pub joins: Act,
     pub leaves: Act,
     pub instance_type: &'static str,
-    /// Members of its trunk; `None` if it is to have no trunk.
+    /// How many members its trunk can have; `None` for a node without a trunk.
     pub members: Option<&'static str>,
-    /// ConfigMap of its own.
+    /// Name of its own ConfigMap.
     pub config: Option<&'static str>,
 }
 
@@ -42,7 +42,7 @@ impl Actor for NodeActor {
 }
 
 impl NodeActor {
-    /// One with a trunk, as pods with ENIs of their own need it.
+    /// A node with a trunk and the settings of the cluster.
     pub fn usual(name: &'static str, joins: Act, leaves: Act) -> NodeActor {
         NodeActor {
             name,
@@ -98,7 +98,7 @@ impl NodeActor {
             .delete(self.name, &DeleteParams::default())
             .await
             .context("deleting the node")?;
-        let gone = || async { view.objects(|objects| !objects.node_records.contains_key(self.name)) };
+        let gone = || async { view.objects(|objects| !objects.terway_nodes.contains_key(self.name)) };
         view.until("its Node object is gone", stage.patience, gone).await
     }
 }
@@ -124,7 +124,7 @@ fn serves(objects: &Objects, name: &str, wanted: &str) -> bool {
 }
 
 fn holds_no_pod(objects: &Objects, node: &str) -> bool {
-    objects.records.values().all(|record| {
+    objects.pod_enis.values().all(|record| {
         let labels = record.metadata.labels.clone().unwrap_or_default();
         labels.get(label::NODE).map(String::as_str) != Some(node)
             || record.metadata.deletion_timestamp.is_some()

@@ -1,4 +1,4 @@
-//! A pod with ENIs of its own: where it is in each act, and how it goes.
+//! A pod with ENIs of its own: its node in each act, and how it ends.
 
 use anyhow::{Context, Result, anyhow};
 use async_trait::async_trait;
@@ -17,9 +17,9 @@ use crate::world;
 /// How a pod ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Farewell {
-    /// Its object goes at once, as after its sandbox has ended.
+    /// Its object goes at once; the sandbox has ended before.
     AtOnce,
-    /// It is on its way out for a while, and its sandbox lives meanwhile.
+    /// It is Terminating for a while, and its sandbox lives meanwhile.
     Gracefully,
     /// Its containers end by themselves; the object goes later.
     ByItself,
@@ -33,9 +33,9 @@ pub struct PodActor {
     pub fixed: bool,
     /// The record stays until somebody deletes it.
     pub for_ever: bool,
-    /// Node of a pod of this name that goes before the first one of `places`, as soon as its ENI is made.
+    /// Node of an earlier pod of this name. That pod goes as soon as its ENI is made.
     pub early: Option<&'static str>,
-    /// Node it is on from the act on; the last one stands until it goes.
+    /// Its node from each act on.
     pub places: &'static [(Act, &'static str)],
     pub goes: Act,
     pub farewell: Farewell,
@@ -89,7 +89,7 @@ impl PodActor {
         let view = &stage.lane.view;
         let made = || async {
             view.objects(|objects| {
-                let record = objects.records.get(self.name);
+                let record = objects.pod_enis.get(self.name);
                 record.is_some_and(|record| record.spec.allocations.iter().all(|a| !a.eni.id.is_empty()))
             })
         };
@@ -102,7 +102,7 @@ impl PodActor {
         let view = &stage.lane.view;
         let bound = || async {
             view.objects(|objects| {
-                let record = objects.records.get(self.name);
+                let record = objects.pod_enis.get(self.name);
                 record.is_some_and(|record| is_bound(record, &uid, &instance(node)))
             })
         };
@@ -129,13 +129,13 @@ impl PodActor {
         Ok(uid)
     }
 
-    /// The sandbox is given up; the record may go on.
+    /// Gives up the sandbox. The PodENI may stay.
     async fn go(&self, stage: &Stage, uid: &str) -> Result<()> {
         let pods = Self::pods(stage);
         match self.farewell {
             Farewell::AtOnce => {}
             Farewell::Gracefully => {
-                // Nobody is there to finish it, so it stays like this until it is deleted at once.
+                // No kubelet finishes the deletion: the pod stays Terminating until it is deleted at once.
                 let leaving = pods.delete(self.name, &DeleteParams::default()).await;
                 leaving.context("asking the pod to go")?;
                 tokio::time::sleep(std::time::Duration::from_millis(300)).await;
@@ -159,7 +159,7 @@ impl PodActor {
         Ok(())
     }
 
-    /// The name is given up too: nothing of it may stay.
+    /// Gives up the name too. The PodENI must go.
     async fn give_up(&self, stage: &Stage) -> Result<()> {
         if self.for_ever {
             let records: Api<PodEni> = Api::namespaced(stage.lane.client.clone(), NAMESPACE);
@@ -171,7 +171,7 @@ impl PodActor {
 
     async fn record_gone(&self, stage: &Stage) -> Result<()> {
         let view = &stage.lane.view;
-        let gone = || async { view.objects(|objects| !objects.records.contains_key(self.name)) };
+        let gone = || async { view.objects(|objects| !objects.pod_enis.contains_key(self.name)) };
         view.until("its PodENI is gone", stage.patience, gone).await
     }
 }
@@ -182,17 +182,17 @@ fn is_bound(record: &PodEni, uid: &str, instance: &str) -> bool {
     named && status.is_some_and(|status| status.phase == Phase::Bind && status.instance_id == instance)
 }
 
-/// An allocationType that goes with its pod.
+/// The allocationType of an ENI that goes with its pod.
 pub fn elastic() -> Value {
     json!({"type": "Elastic"})
 }
 
-/// One that is kept for a while after it.
+/// The allocationType of an ENI that is kept for a second after its pod.
 pub fn fixed() -> Value {
     json!({"type": "Fixed", "releaseStrategy": "TTL", "releaseAfter": "1s"})
 }
 
-/// One that is kept until somebody deletes it.
+/// The allocationType of an ENI that is kept until its PodENI is deleted.
 pub fn for_ever() -> Value {
     json!({"type": "Fixed", "releaseStrategy": "Never"})
 }

@@ -1,11 +1,11 @@
-//! The pool of a node's shared ENIs: it is there when the node joins, and nothing of it when the node is gone.
+//! The pool of a node: it is filled when the node joins, and gone when the node is.
 
 use anyhow::Result;
 use async_trait::async_trait;
 
 use super::{Act, Actor, Stage, runtime};
-use crate::lane::POOL;
 use crate::pools;
+use crate::settings::POOL;
 
 /// The pool of a node.
 pub struct PoolActor {
@@ -22,11 +22,11 @@ impl Actor for PoolActor {
 
     async fn play(&self, act: Act, stage: &Stage) -> Result<()> {
         if act == Act::Join {
-            settled(stage, self.node, POOL[1]).await?;
+            comes_to_rest(stage, self.node, POOL[1]).await?;
         }
         if act == self.leaves {
             let view = &stage.lane.view;
-            let gone = || async { view.objects(|objects| !objects.node_records.contains_key(self.node)) };
+            let gone = || async { view.objects(|objects| !objects.terway_nodes.contains_key(self.node)) };
             view.until("its record is gone", stage.patience, gone).await?;
             runtime::forget(stage, self.node).await?;
         }
@@ -34,12 +34,12 @@ impl Actor for PoolActor {
     }
 }
 
-/// Waits until nothing of a node's ENIs is under way and at least its minimum, but not more than `most`, is idle.
-pub(super) async fn settled(stage: &Stage, node: &str, most: usize) -> Result<()> {
+/// Waits until nothing is under way on a node and its idle addresses are between the minimum and `most`.
+pub(super) async fn comes_to_rest(stage: &Stage, node: &str, most: usize) -> Result<()> {
     let view = &stage.lane.view;
-    let settled = || async {
+    let comes_to_rest = || async {
         view.objects(|objects| {
-            let record = objects.node_records.get(node);
+            let record = objects.terway_nodes.get(node);
             record.is_some_and(|record| {
                 let idle = record.status.as_ref().map_or(0, pools::idle);
                 pools::rests(record) && (POOL[0]..=most).contains(&idle)
@@ -47,5 +47,5 @@ pub(super) async fn settled(stage: &Stage, node: &str, most: usize) -> Result<()
         })
     };
     let what = format!("{node} has {} to {most} idle addresses, and rests", POOL[0]);
-    view.until(&what, stage.patience, settled).await
+    view.until(&what, stage.patience, comes_to_rest).await
 }

@@ -1,4 +1,4 @@
-//! What the agent of a node would report about sandboxes: the same object, the same whole seconds.
+//! The report on sandboxes that a node's agent would write: the same object, with times in whole seconds.
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,7 @@ pub(super) struct Sandbox<'a> {
 }
 
 impl Sandbox<'_> {
-    /// It was set up.
+    /// The sandbox was set up.
     pub(super) async fn began(&self, stage: &Stage) -> Result<()> {
         let reports = reports(stage);
         let fresh = NodeRuntime::new(self.node, NodeRuntimeSpec {});
@@ -33,7 +33,7 @@ impl Sandbox<'_> {
         self.write(stage, RUNTIME_INITIAL, later(after)).await
     }
 
-    /// It is gone, for good or until the next one of the pod begins.
+    /// The sandbox is gone, for good or until the pod's next one begins.
     pub(super) async fn ended(&self, stage: &Stage, for_good: bool) -> Result<()> {
         let at = later(self.time(stage, RUNTIME_INITIAL).await?);
         if for_good {
@@ -78,7 +78,7 @@ fn reports(stage: &Stage) -> Api<NodeRuntime> {
     Api::all(stage.lane.client.clone())
 }
 
-/// Now, but after the state before: readers compare times of whole seconds.
+/// The present time, but at least a second after `before`: readers compare whole seconds.
 fn later(before: Option<Timestamp>) -> Timestamp {
     let now = Timestamp::now();
     let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);

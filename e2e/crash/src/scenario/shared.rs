@@ -10,12 +10,13 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::pool::settled;
+use super::pool::comes_to_rest;
 use super::runtime::Sandbox;
 use super::{Act, Actor, Stage};
 use crate::drive::beside;
-use crate::lane::{NAMESPACE, POOL};
+use crate::lane::NAMESPACE;
 use crate::pools;
+use crate::settings::POOL;
 
 /// How such pods end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +37,15 @@ pub struct SharedPods {
     pub comes: Act,
     pub goes: Act,
     pub ending: Ending,
-    /// The first one gets a new sandbox, and lives on.
+    /// In this act the first pod gets a new sandbox and lives on.
     pub renewed: Option<Act>,
-    /// This vSwitch has no address left when they come.
+    /// A vSwitch that has no free address when the pods come.
     pub drought: Option<&'static str>,
 }
 
-/// Time between the end of a pod's object and the report of its sandbox's.
+/// Time between the end of a pod's object and the report of the end of its sandbox.
 const REPORTED_AFTER: Duration = Duration::from_millis(300);
-/// Longest time without free addresses: a node whose every place is taken has no other vSwitch to turn to.
+/// How long the vSwitch has no free address. A node whose ENIs are all made has no other vSwitch to turn to.
 const DROUGHT: Duration = Duration::from_secs(2);
 
 async fn drought(stage: &Stage, vswitch: &'static str) {
@@ -64,7 +65,7 @@ impl Actor for SharedPods {
                 Some(vswitch) => beside(self.come(stage), drought(stage, vswitch)).await?,
                 None => self.come(stage).await?,
             }
-            settled(stage, self.node, POOL[1]).await?;
+            comes_to_rest(stage, self.node, POOL[1]).await?;
         }
         if self.renewed == Some(act) {
             self.renew(stage).await?;
@@ -132,7 +133,7 @@ impl SharedPods {
         let view = &stage.lane.view;
         let holds = || async {
             view.objects(|objects| {
-                let record = objects.node_records.get(self.node);
+                let record = objects.terway_nodes.get(self.node);
                 let bound = record.map(pools::bound).unwrap_or_default();
                 wanted(&bound.into_iter().map(|attached| attached.pod).collect())
             })
@@ -176,8 +177,8 @@ impl SharedPods {
         let free = |bound: &Vec<String>| pods.keys().all(|pod| !bound.contains(pod));
         self.until_bound(stage, "their addresses are free again", free)
             .await?;
-        // What is idle for long is given back, down to the minimum.
-        settled(stage, self.node, POOL[0]).await
+        // Addresses that are idle for a second are given back, down to the minimum.
+        comes_to_rest(stage, self.node, POOL[0]).await
     }
 
     async fn report(&self, stage: &Stage, pods: &BTreeMap<String, String>) -> Result<()> {

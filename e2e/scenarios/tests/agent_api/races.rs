@@ -10,19 +10,27 @@ use crate::world::{Agent, NODE, Script, TRUNK, World, address, eventually};
 const PODS: usize = 6;
 const WAIT: Duration = Duration::from_secs(20);
 
+/// Address of a pod.
+fn address_of(number: usize) -> String {
+    format!("10.0.16.{}", number + 1)
+}
+
 /// One pod's life with a runtime that gives up, repeats and overtakes itself.
-async fn churn(agent: &Agent, name: &str, uid: &str, seed: usize) {
+async fn churn(agent: &Agent, name: &str, uid: &str, number: usize) {
     for turn in 0..4 {
         let container = format!("{name}-{turn}");
         let adding = agent.add(&container, name, Some(uid), WAIT);
-        // A different moment of the ADD each time; none of them may matter.
-        tokio::time::sleep(Duration::from_millis((seed * 7 + turn * 13) as u64 % 40)).await;
+        // The DEL meets another moment of the ADD each time; none of them may matter.
+        tokio::time::sleep(Duration::from_millis((number * 7 + turn * 13) as u64 % 40)).await;
         let overtaking = agent.del(&container, name);
         let repeated = agent.del(&container, name);
         assert_eq!(overtaking.await.unwrap(), Reply::Done);
         assert_eq!(repeated.await.unwrap(), Reply::Done);
-        // It was served before the DEL or ended by it, or it began after the DEL.
-        let _ = adding.await.unwrap();
+        // It was served before the DEL, it began after the DEL, or the DEL ended it.
+        match address(adding.await.unwrap()) {
+            Ok(served) => assert_eq!(served, format!("{}/32", address_of(number))),
+            Err(refusal) => assert!(refusal.contains("DEL or a newer ADD ended this ADD"), "{refusal}"),
+        }
         assert_eq!(agent.del(&container, name).await.unwrap(), Reply::Done);
     }
 }
@@ -42,9 +50,7 @@ async fn whatever_the_order_only_living_sandboxes_remain() {
     }
     let binding = async {
         for (n, (name, uid)) in pods.iter().enumerate() {
-            world
-                .pod_eni(name, uid, NODE, &format!("10.0.16.{}", n + 1))
-                .await;
+            world.pod_eni(name, uid, NODE, &address_of(n)).await;
             world.phase(name, "Bind", TRUNK, "").await;
         }
     };
@@ -66,7 +72,7 @@ async fn whatever_the_order_only_living_sandboxes_remain() {
             .add(&format!("last-{n}"), name, Some(uid), WAIT)
             .await
             .unwrap();
-        assert_eq!(address(reply), Ok(format!("10.0.16.{}/32", n + 1)));
+        assert_eq!(address(reply), Ok(format!("{}/32", address_of(n))));
     }
     assert_eq!(kernel.containers().len(), PODS);
     for (_, uid) in &pods {

@@ -1,7 +1,5 @@
 //! The control plane dies with an intent in flight: the ENI was made, and nobody heard of it.
 
-use std::time::Duration;
-
 use cloudsim::{Fault, Point};
 use terway_crds::Phase;
 
@@ -47,7 +45,7 @@ async fn the_next_process_releases_the_eni_of_a_pod_that_is_gone() {
     stage.record_gone("web-0").await;
     stage.no_pod_enis().await;
     // Nothing appears later on either.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    stage.silence().await;
     assert_eq!(stage.pod_enis(), Vec::<String>::new());
     replica.stop().await;
 }

@@ -3,7 +3,7 @@
 use terway_crds::Phase;
 
 use crate::replica::Replica;
-use crate::stage::{Stage, fixed};
+use crate::stage::{Stage, fixed, found};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fixed_pod_keeps_its_address_on_another_node_until_its_time_is_over() {
@@ -15,16 +15,12 @@ async fn a_fixed_pod_keeps_its_address_on_another_node_until_its_time_is_over() 
 
     stage.remove_pod("db-0").await;
     stage.pod("db-0", "node2", fixed("5s")).await;
-    let moved = loop {
-        let record = stage.phase("db-0", Phase::Bind).await;
-        if record
-            .status
-            .as_ref()
-            .is_some_and(|status| status.instance_id == "i-node2")
-        {
-            break record;
-        }
-    };
+    let moved = found("db-0 is bound on node2", || async {
+        let record = stage.record("db-0").await?;
+        let status = record.status.as_ref()?;
+        (status.phase == Phase::Bind && status.instance_id == "i-node2").then_some(record)
+    })
+    .await;
     assert_eq!(moved.metadata.uid, before.metadata.uid);
     assert_eq!(moved.spec.allocations[0].ipv4, before.spec.allocations[0].ipv4);
     assert_eq!(stage.pod_enis(), [before.spec.allocations[0].eni.id.clone()]);

@@ -74,13 +74,7 @@ impl Replica {
 fn config_of(stage: &Stage, name: &str, health: &str) -> config::Config {
     let dir = stage.dir.path();
     let (settings, secret) = (dir.join(format!("{name}.yaml")), stage.keys(name));
-    let text = format!(
-        "clusterID: test\nvpcID: vpc-lab\nregionID: cn-hangzhou\nleaderElection: true\n\
-         healthzBindAddress: '{health}'\nmetricsBindAddress: '0'\ndisableWebhook: true\n\
-         minReleaseAfter: 1s\n{}",
-        stage.settings
-    );
-    std::fs::write(&settings, text).expect("the settings can be written");
+    std::fs::write(&settings, stage.settings(health).ctrl_config).expect("the settings can be written");
     let arguments = [
         format!("-config={}", settings.display()),
         format!("-credential={}", secret.display()),

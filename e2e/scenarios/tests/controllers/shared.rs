@@ -16,24 +16,24 @@ use terway_crds::{NodeRuntime, TerwayNode};
 use crate::replica::Replica;
 use crate::stage::{NAMESPACE, Stage, found, until};
 
-/// Addresses are used again soon, so that a test need not wait.
-pub const SETTINGS: &str = "centralizedIPAM: true\nipReuseCooldown: 1s\ncloudConsistency: 1s\n";
-
+/// A stage whose eni-config has these changes; see [`configure`].
 pub async fn stage(changes: Value) -> Stage {
-    let stage = Stage::with(SETTINGS).await;
+    let stage = Stage::set().await;
     configure(&stage, changes).await;
     stage
 }
 
-/// Writes eni-config: two vSwitches and a pool of five, and then these changes.
+/// Writes eni-config: what the chart has, then two vSwitches and a pool of five, and then these changes.
 pub async fn configure(stage: &Stage, changes: Value) {
-    let mut eni_conf = json!({
-        "vswitches": {"cn-hangzhou-h": ["vsw-node-h", "vsw-pod-h"]},
-        "vswitch_selection_policy": "ordered",
-        "security_groups": ["sg-node"],
-        "max_pool_size": 5,
-        "min_pool_size": 5,
-    });
+    let mut eni_conf = stage.settings("0").eni_conf;
+    for (key, value) in [
+        ("vswitches", json!({"cn-hangzhou-h": ["vsw-node-h", "vsw-pod-h"]})),
+        ("vswitch_selection_policy", json!("ordered")),
+        ("max_pool_size", json!(5)),
+        ("min_pool_size", json!(5)),
+    ] {
+        eni_conf[key] = value;
+    }
     for (key, value) in changes.as_object().expect("changes are a map") {
         eni_conf[key] = value.clone();
     }

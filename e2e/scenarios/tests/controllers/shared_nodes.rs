@@ -12,9 +12,7 @@ use terway_crds::names::annotation;
 use terway_crds::node::NicStatus;
 
 use crate::replica::Replica;
-use crate::shared::{
-    SETTINGS, bound, bound_are, cloud_agrees, configure, idle, pods, pool_is, records, report, stage,
-};
+use crate::shared::{bound, bound_are, cloud_agrees, configure, idle, pods, pool_is, records, report, stage};
 use crate::stage::{NAMESPACE, Stage, elastic, found, until};
 
 fn nodes(stage: &Stage) -> Api<Node> {
@@ -208,7 +206,7 @@ async fn in_degradation_nothing_is_given_back_and_in_l0_nothing_is_begun() {
     replica.stop().await;
 
     // Nothing is given back: neither addresses nor the ENI of a pod that went nor those of a node.
-    stage.settings = L1;
+    stage.extra = json!({"degradation": "l1"});
     let since = stage.cloud.call_count();
     let replica = Replica::start(&stage, "two");
     let uids: Vec<&str> = served.values().map(|(_, uid)| uid.as_str()).collect();
@@ -248,7 +246,7 @@ async fn in_degradation_nothing_is_given_back_and_in_l0_nothing_is_begun() {
     replica.stop().await;
 
     // Nothing is begun either.
-    stage.settings = L0;
+    stage.extra = json!({"degradation": "l0"});
     let replica = Replica::start(&stage, "three");
     let free = idle(&stage, "node1").await;
     let since = stage.cloud.call_count();
@@ -272,7 +270,7 @@ async fn in_degradation_nothing_is_given_back_and_in_l0_nothing_is_begun() {
     replica.stop().await;
 
     // It is over: everything is caught up with.
-    stage.settings = SETTINGS;
+    stage.extra = json!({});
     let replica = Replica::start(&stage, "four");
     bound_are(&stage, "node1", 16 + free + 3).await;
     stage.phase("later", terway_crds::Phase::Bind).await;
@@ -287,9 +285,6 @@ async fn in_degradation_nothing_is_given_back_and_in_l0_nothing_is_begun() {
     .await;
     replica.stop().await;
 }
-
-const L1: &str = "centralizedIPAM: true\nipReuseCooldown: 1s\ncloudConsistency: 1s\ndegradation: l1\n";
-const L0: &str = "centralizedIPAM: true\nipReuseCooldown: 1s\ncloudConsistency: 1s\ndegradation: l0\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_eni_that_is_given_back_is_gone_from_record_and_cloud() {

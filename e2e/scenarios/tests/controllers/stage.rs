@@ -12,6 +12,8 @@ use kube::api::{DeleteParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Resource};
 use lab::bare::{self, Apiserver};
+use lab::chart;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use terway_crds::names::{annotation, label, object};
@@ -21,24 +23,22 @@ use terway_crds::{NetworkInterface, Phase, PodEni};
 pub const NAMESPACE: &str = "default";
 /// Longest time that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Time without a call to the cloud after which nothing is under way: longer than any pause between two looks at an
+/// ENI.
+const SILENCE: Duration = Duration::from_secs(2);
 
 pub struct Stage {
     pub client: Client,
     pub cloud: Running,
     pub apiserver: Apiserver,
     pub dir: TempDir,
-    /// Settings of the control plane, beside those that every test has.
-    pub settings: &'static str,
+    /// Keys of ctrl-config.yaml beside those of [`Stage::settings`].
+    pub extra: Value,
 }
 
 impl Stage {
     /// Everything but a control plane.
     pub async fn set() -> Stage {
-        Self::with("").await
-    }
-
-    /// Everything but a control plane, which will have these settings too.
-    pub async fn with(settings: &'static str) -> Stage {
         let dir = tempfile::tempdir().expect("a folder for the test");
         let kube = dir.path().join("kube");
         let apiserver = tokio::task::spawn_blocking(move || Apiserver::start(kube, bare::Options::default()))
@@ -54,7 +54,7 @@ impl Stage {
             cloud,
             apiserver,
             dir,
-            settings,
+            extra: json!({}),
         };
         stage.prepare().await;
         stage
@@ -92,12 +92,34 @@ impl Stage {
         }
     }
 
-    /// Writes the settings for new trunks.
-    pub async fn eni_config(&self) {
-        let eni_conf = json!({
-            "vswitches": {"cn-hangzhou-h": ["vsw-node-h"]},
-            "security_groups": ["sg-node"],
+    /// What the chart ships for this cluster, with the health endpoint at this address. Addresses are used again
+    /// soon and the cloud's reads are assumed to lag little, so that a test need not wait.
+    pub fn settings(&self, health: &str) -> chart::Settings {
+        let mut extra = json!({"disableWebhook": true, "ipReuseCooldown": "1s", "cloudConsistency": "1s"});
+        for (key, value) in self.extra.as_object().expect("a map of keys") {
+            extra[key] = value.clone();
+        }
+        let values = json!({
+            "terway": {
+                "vSwitchIDs": {"cn-hangzhou-h": ["vsw-node-h"]},
+                "securityGroupIDs": ["sg-node"],
+            },
+            "terwayControlplane": {
+                "clusterID": "test",
+                "vpcID": "vpc-lab",
+                "regionID": "cn-hangzhou",
+                "healthzBindAddress": health,
+                "metricsBindAddress": "0",
+                "minReleaseAfter": "1s",
+                "extraConfig": extra,
+            },
         });
+        chart::settings(&values).expect("the chart renders")
+    }
+
+    /// Writes the ConfigMap eni-config as the chart has it.
+    pub async fn eni_config(&self) {
+        let eni_conf = self.settings("0").eni_conf;
         self.create::<ConfigMap>(
             Api::namespaced(self.client.clone(), object::NAMESPACE),
             json!({
@@ -222,6 +244,19 @@ impl Stage {
                 .expect("a list")
                 .items
                 .is_empty()
+        })
+        .await;
+    }
+
+    /// Waits until the cloud has not been asked for anything for a while: nothing is under way any more.
+    pub async fn silence(&self) {
+        let last = Mutex::new((self.cloud.call_count(), Instant::now()));
+        until("the cloud is not asked for anything any more", || async {
+            let mut last = last.lock();
+            if self.cloud.call_count() != last.0 {
+                *last = (self.cloud.call_count(), Instant::now());
+            }
+            last.1.elapsed() > SILENCE
         })
         .await;
     }

@@ -141,18 +141,3 @@ fn a_term_is_written_without_a_word_about_anything_else() {
     };
     assert_eq!(with_term(&bound, "me/1"), expected);
 }
-
-#[test]
-fn a_reason_is_said_once_and_keeps_the_time_since_when_it_holds() {
-    let mut bound = bound();
-    let say = |interface: &NetworkInterface, reason: &str, seconds| {
-        not_ready(interface, reason, "words".into(), at(seconds))
-    };
-    let first = say(&bound, "AttachRefused", 5).unwrap();
-    assert_eq!(readiness(&first), ("False", "AttachRefused", at(5)));
-    assert_eq!(first.phase, Phase::Bind, "a reason changes no state");
-    bound.status = Some(first);
-    assert_eq!(say(&bound, "AttachRefused", 9), None);
-    let other = say(&bound, "ENINotFound", 9).unwrap();
-    assert_eq!(readiness(&other), ("False", "ENINotFound", at(5)));
-}

@@ -89,7 +89,7 @@ fn cell(interface: &NetworkInterface, column: &str) -> String {
         word(planned(
             interface,
             holder,
-            &Memory::default(),
+            &Default::default(),
             observation(column),
         ))
     });
