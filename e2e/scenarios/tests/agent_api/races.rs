@@ -35,6 +35,7 @@ async fn churn(agent: &Agent, name: &str, uid: &str, number: usize) {
     }
 }
 
+/// S-007: calls of many short-lived pods must not wait for one lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_order_only_living_sandboxes_remain() {
     let world = World::start().await;

@@ -68,6 +68,7 @@ async fn a_restart_keeps_running_pods_and_clears_away_what_ended_meanwhile() {
     assert!(kernel.containers().is_empty());
 }
 
+/// S-005: upstream sometimes lost a node in an upgrade, because two agents served at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_agent_waits_for_the_first() {
     let world = World::start().await;

@@ -197,6 +197,7 @@ async fn a_cloud_that_cannot_be_reached_is_named_and_waited_for() {
     replica.stop().await;
 }
 
+/// S-022, S-043: a pod is bound soon, and with few calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_costs_one_create_one_attach_and_its_share_of_describes() {
     let stage = Stage::set().await;

@@ -5,6 +5,7 @@ use terway_crds::Phase;
 use crate::replica::Replica;
 use crate::stage::{Stage, fixed, found};
 
+/// S-042, S-120: a pod of a StatefulSet keeps its address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fixed_pod_keeps_its_address_on_another_node_until_its_time_is_over() {
     let stage = Stage::set().await;

@@ -18,6 +18,7 @@ fn trunks(stage: &Stage) -> usize {
         .count()
 }
 
+/// S-125, S-156: a node offers as many members as its type has ENIs in total, less its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_keeps_one_trunk_and_its_published_slots_and_gives_them_back() {
     let stage = Stage::set().await;

@@ -165,6 +165,7 @@ pub async fn cloud_agrees(stage: &Stage, node: &str) {
     .await;
 }
 
+/// S-008: addresses come in batches, and not one call for each pod.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_join_with_one_create_and_one_attach_each_and_serve_their_pods() {
     let stage = stage(json!({})).await;
@@ -200,6 +201,7 @@ async fn nodes_join_with_one_create_and_one_attach_each_and_serve_their_pods() {
     replica.stop().await;
 }
 
+/// S-040: on an overloaded node upstream gave the address of a living pod to another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_is_free_when_its_sandbox_is_reported_gone_and_not_before() {
     let stage = stage(json!({"max_pool_size": 2, "min_pool_size": 2})).await;
@@ -265,6 +267,7 @@ async fn a_killed_control_plane_comes_back_to_the_same_bindings_and_lost_replies
     replica.stop().await;
 }
 
+/// S-017: a full vSwitch stops neither new ENIs elsewhere nor the return of addresses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_exhausted_vswitch_is_left_for_another() {
     let stage = stage(json!({"max_pool_size": 3, "min_pool_size": 3})).await;
@@ -303,6 +306,7 @@ async fn configured(stage: &Stage, node: &str, status: &str, words: &[&str]) {
     .await;
 }
 
+/// S-092: new settings are taken without a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_configuration_is_named_and_the_last_good_one_kept() {
     let stage = stage(json!({})).await;

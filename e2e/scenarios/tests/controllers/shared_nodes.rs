@@ -62,6 +62,7 @@ async fn said(stage: &Stage, node: &str, reason: &str) -> String {
     .await
 }
 
+/// S-073: a release needs no node that answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addresses_that_no_agent_reports_on_are_released_when_the_node_itself_is_gone() {
     let stage = stage(json!({})).await;
