@@ -41,7 +41,7 @@ pub fn shipped(quotas: Quotas, trunks: Trunks, pool: Pool) -> anyhow::Result<cha
         "clusterID": CLUSTER_ID,
         "vpcID": world::VPC,
         "regionID": world::REGION,
-        "healthzBindAddress": "0",
+        "healthzBindAddress": "127.0.0.1:0",
         "metricsBindAddress": "0",
         "extraConfig": extra(quotas),
     });

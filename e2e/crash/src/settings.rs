@@ -64,7 +64,7 @@ pub fn shipped(times: &Times) -> Result<chart::Settings, ChartError> {
             "leaseDuration": ms(times.lease),
             "renewDeadline": ms(times.renew),
             "retryPeriod": ms(times.retry),
-            "healthzBindAddress": "0",
+            "healthzBindAddress": "127.0.0.1:0",
             "metricsBindAddress": "0",
             "extraConfig": {
                 "ipReuseCooldown": format!("{}s", COOLDOWN.as_secs()),

@@ -8,7 +8,7 @@ use terway_controlplane::{config, process};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::Stage;
+use crate::stage::{ANY_PORT, Stage};
 
 pub struct Replica {
     runtime: Runtime,
@@ -20,7 +20,7 @@ impl Replica {
     /// Starts one under this name, with its settings in files as in a cluster.
     pub fn start(stage: &Stage, name: &str) -> Replica {
         stage.write_keys(name, "lab-sk");
-        Self::start_as_set(stage, name, stage.cloud.ecs_url(), "0")
+        Self::start_as_set(stage, name, stage.cloud.ecs_url(), ANY_PORT)
     }
 
     /// Starts one that reaches the cloud at this address, with the keys that were written for it, and

@@ -14,7 +14,7 @@ use terway_crds::node::{Ip, IpStatus, NicStatus};
 use terway_crds::{NodeRuntime, TerwayNode};
 
 use crate::replica::Replica;
-use crate::stage::{NAMESPACE, Stage, found, until};
+use crate::stage::{ANY_PORT, NAMESPACE, Stage, found, until};
 
 /// A stage whose eni-config has these changes; see [`configure`].
 pub async fn stage(changes: Value) -> Stage {
@@ -25,7 +25,7 @@ pub async fn stage(changes: Value) -> Stage {
 
 /// Writes eni-config: what the chart has, then two vSwitches and a pool of five, and then these changes.
 pub async fn configure(stage: &Stage, changes: Value) {
-    let mut eni_conf = stage.settings("0").eni_conf;
+    let mut eni_conf = stage.settings(ANY_PORT).eni_conf;
     for (key, value) in [
         ("vswitches", json!({"cn-hangzhou-h": ["vsw-node-h", "vsw-pod-h"]})),
         ("vswitch_selection_policy", json!("ordered")),

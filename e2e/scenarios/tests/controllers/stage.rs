@@ -21,6 +21,8 @@ use terway_crds::{NetworkInterface, Phase, PodEni};
 
 /// Namespace of the pods.
 pub const NAMESPACE: &str = "default";
+/// Address of a health endpoint on a port that the kernel chooses.
+pub const ANY_PORT: &str = "127.0.0.1:0";
 /// Longest time that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Time without a call to the cloud after which nothing is under way: longer than any pause between two looks at an
@@ -119,7 +121,7 @@ impl Stage {
 
     /// Writes the ConfigMap eni-config as the chart has it.
     pub async fn eni_config(&self) {
-        let eni_conf = self.settings("0").eni_conf;
+        let eni_conf = self.settings(ANY_PORT).eni_conf;
         self.create::<ConfigMap>(
             Api::namespaced(self.client.clone(), object::NAMESPACE),
             json!({
