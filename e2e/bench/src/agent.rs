@@ -17,9 +17,9 @@ use crate::node::{Pod, Site, namespace};
 use crate::process;
 use crate::table::{Reference, Table};
 
-/// MiB of a figure in MB.
+/// MiB in an MB.
 const MIB: f64 = 1e6 / 1_048_576.0;
-/// Until the agent has reported a sandbox.
+/// How long the agent may take to report a sandbox.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Objects between two lines of progress.
 const STRIDE: usize = 10_000;
@@ -34,7 +34,7 @@ struct Figures {
     cpu: f64,
 }
 
-/// Runs it.
+/// Runs the benchmark.
 pub fn run(args: &AgentArgs) -> anyhow::Result<()> {
     namespace::on_a_node(|| measure(args))
 }
@@ -66,7 +66,7 @@ async fn measure(args: &AgentArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the agent has told of every sandbox: then all of its caches hold what they will hold.
+/// Waits until the agent has reported every sandbox. Its caches are full then.
 async fn all_reported(site: &Site, pods: &[Pod]) -> anyhow::Result<()> {
     let runtimes: Api<NodeRuntime> = Api::all(site.client.clone());
     let deadline = Instant::now() + PATIENCE;

@@ -17,15 +17,15 @@ use crate::stats::percentile;
 use crate::table::{Reference, Table};
 use crate::{bind, cluster, process};
 
-/// Idle addresses that a node keeps, at least and at most: what one pod gave back is there for the next.
+/// Fewest and most idle addresses of a node: the address of one pod is there for the next.
 const IDLE: [usize; 2] = [5, 10];
 
 /// The figures of the run.
 #[derive(Debug, Clone)]
 struct Figures {
-    /// Pod asked for to its address, of pods that came while it was measured; sorted.
+    /// From the request for a pod to its address, of pods that came during the measurement; sorted.
     bound: Vec<Duration>,
-    /// Sandbox reported gone to the address having no pod, of the same; sorted.
+    /// From the report that the sandbox is gone to the free address, of the same pods; sorted.
     freed: Vec<Duration>,
     seconds: f64,
     cost: Cost,
@@ -33,7 +33,7 @@ struct Figures {
     resident_mb: [f64; 2],
 }
 
-/// Runs it.
+/// Runs the benchmark.
 pub async fn run(common: &Common, args: &ChurnArgs) -> anyhow::Result<()> {
     let ground = Ground {
         name: "churn",

@@ -1,4 +1,4 @@
-//! The hand-made cluster: nodes nobody runs, pods nobody starts, and what the webhook would have written.
+//! A cluster of objects alone: nodes and pods without a kubelet, with the annotations that the webhook would write.
 
 use std::time::Instant;
 
@@ -17,10 +17,9 @@ use crate::world;
 
 /// Namespace of the pods.
 pub const NAMESPACE: &str = "bench";
-/// The PodNetworking they match.
+/// The PodNetworking that pods with ENIs of their own match.
 const NETWORK: &str = "web";
-/// Requests of ours under way at once; each takes a connection of its own, and their handshakes are work for
-/// the API server too.
+/// Requests of the benchmark at a time. Each takes a connection of its own, and handshakes are work for the API server.
 pub const AT_ONCE: usize = 32;
 
 /// Name of a node, counted from 1.
@@ -44,7 +43,7 @@ pub async fn prepare(client: &Client, eni_conf: &Value) -> anyhow::Result<()> {
         json!({"metadata": {"name": NAMESPACE}}),
     )
     .await?;
-    // The bare API server makes its own namespaces in its own time.
+    // The bare API server makes this namespace itself, sooner or later.
     let system: Api<Namespace> = Api::all(client.clone());
     if system.get_opt(object::NAMESPACE).await?.is_none() {
         create(&system, json!({"metadata": {"name": object::NAMESPACE}})).await?;
@@ -69,7 +68,7 @@ pub async fn create_network(client: &Client) -> anyhow::Result<()> {
     create::<PodNetworking>(&Api::all(client.clone()), network).await
 }
 
-/// Nodes, all at once; says when each was asked for.
+/// Creates nodes, all at once. Returns the time of each request.
 pub async fn create_nodes(client: &Client, nodes: usize) -> anyhow::Result<Vec<(String, Instant)>> {
     let api: Api<Node> = Api::all(client.clone());
     let made = (1..=nodes).map(|number| {
@@ -103,7 +102,7 @@ fn node(number: usize) -> Value {
     })
 }
 
-/// Reports of the agents of these nodes, with nothing in them yet.
+/// Empty reports of the agents of these nodes.
 pub async fn create_reports(client: &Client, nodes: usize) -> anyhow::Result<()> {
     let api: Api<NodeRuntime> = Api::all(client.clone());
     let made =

@@ -27,7 +27,7 @@ struct Run {
     agent: f64,
 }
 
-/// Runs it.
+/// Runs the benchmark.
 pub fn run(args: &CniArgs) -> anyhow::Result<()> {
     namespace::on_a_node(|| measure(args))
 }

@@ -1,4 +1,4 @@
-//! What a piece of work cost: calls to the cloud, requests to the API server, CPU.
+//! The cost of a piece of work: calls to the cloud, requests to the API server, CPU.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,7 +19,7 @@ pub struct Meter {
     pub controller: u32,
 }
 
-/// Where the sources stood at a moment.
+/// The state of the sources at a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     calls: u64,
@@ -41,10 +41,10 @@ pub struct Cost {
     pub cloud_calls: BTreeMap<String, u64>,
     /// Calls of those that the cloud refused.
     pub cloud_refusals: u64,
-    /// By verb, `/status` included in its name; without watches, leases and events.
+    /// By verb and `/status`; without watches, leases and events.
     pub requests: BTreeMap<String, u64>,
     pub events: u64,
-    /// Refused with 409: planned from an old state.
+    /// Refused with 409: the request was planned on an old state.
     pub conflicts: u64,
     pub cpu_seconds: f64,
 }
@@ -59,7 +59,7 @@ impl Meter {
         })
     }
 
-    /// What was used since.
+    /// The cost since a mark.
     pub fn since(&self, mark: Mark) -> anyhow::Result<Cost> {
         let mut cost = Cost {
             cpu_seconds: process::cpu_seconds(self.controller)? - mark.cpu,
@@ -144,7 +144,7 @@ fn lines_from(path: &Path, position: u64, mut take: impl FnMut(&Value)) -> anyho
     let mut reader = BufReader::new(file);
     let mut line = String::new();
     while reader.read_line(&mut line).with_context(reading)? > 0 {
-        // The last one may not be whole yet; it belongs to what comes after.
+        // The last line may be incomplete; the next reading takes it.
         if line.ends_with('\n') {
             take(&serde_json::from_str(&line).with_context(reading)?);
         }

@@ -14,17 +14,17 @@ use crate::table::{Reference, Table};
 /// The figures of one run.
 #[derive(Debug, Clone)]
 struct Figures {
-    /// First node asked for to the last full pool.
+    /// From the request for the first node to the last full pool.
     all: Duration,
-    /// Kubernetes node asked for to full pool, sorted.
+    /// From the request for each Kubernetes node to its full pool, sorted.
     from_node: Vec<Duration>,
-    /// Node object seen to full pool, sorted.
+    /// From each Node object to its full pool, sorted.
     from_record: Vec<Duration>,
     cost: Cost,
     peak_mb: f64,
 }
 
-/// The cases one after the other.
+/// Runs the cases one after the other.
 pub async fn run(common: &Common, args: &JoinArgs) -> anyhow::Result<()> {
     let few = several(common, args, args.few, Quotas::Default, args.runs).await?;
     println!("{}", table(args.few, args.idle, Quotas::Default, &few));
@@ -99,7 +99,7 @@ async fn once(common: &Common, ground: &Ground<'_>) -> anyhow::Result<Figures> {
 }
 
 fn table(nodes: usize, idle: usize, quotas: Quotas, runs: &[Figures]) -> String {
-    // Upstream's figures and the aims are for this size.
+    // Upstream's figures and the aims hold for this size only.
     let same = (nodes, idle) == (100, 5);
     let title = format!("join: {nodes} nodes at once, {idle} idle addresses each, {quotas}");
     let mut table = Table::new(&title, "upstream");

@@ -1,6 +1,7 @@
-//! Benchmarks: the same work that upstream's was measured with, so that the figures can stand side by side.
-//! A bare API server, a simulated cloud as a process of its own, and the product's own binaries, config
-//! file, flags and environment: what is measured of the control plane knows nothing of its insides.
+//! Benchmarks with the work that upstream was measured with, so that the figures can stand side by side.
+//!
+//! The API server is bare, the simulated cloud is a process of its own, and the product runs as its own binaries, with
+//! the settings of the chart.
 
 pub mod agent;
 pub mod args;

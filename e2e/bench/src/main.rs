@@ -14,7 +14,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// One that fails does not keep the others from running.
+/// Runs all benchmarks. A failure does not stop the others.
 async fn all(common: &Common) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for name in ALL {
@@ -59,7 +59,7 @@ async fn run(command: Command, common: &Common) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Those that enter namespaces have threads, and a runtime, of their own.
+/// Runs a benchmark. Those that enter namespaces have threads and a runtime of their own.
 async fn on_own_threads(work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(work)
         .await

@@ -1,4 +1,4 @@
-//! What the API server tells, and when: watches that note times in a value of the benchmark's own.
+//! Watches that note in a value of the benchmark when the API server showed something.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,14 +20,14 @@ pub struct Observer<S> {
     _guard: DropGuard,
 }
 
-/// What a wait says when it has failed.
+/// The progress that the error of a wait names.
 pub trait Progress {
-    /// How far it came.
+    /// The progress so far, in words.
     fn progress(&self) -> String;
 }
 
 impl<S: Default + Progress + Send + 'static> Observer<S> {
-    /// One that has seen nothing and watches nothing yet.
+    /// An observer that watches nothing yet.
     pub fn new() -> Self {
         let (tell, changed) = watch::channel(());
         let stop = CancellationToken::new();
@@ -56,7 +56,7 @@ impl<S: Default + Progress + Send + 'static> Observer<S> {
             .default_backoff()
             .boxed();
         tokio::spawn(async move {
-            // Both may be dropped: an event that was not taken is lost with the whole watch.
+            // Cancel-safe: an event that was not taken is lost with the whole watch.
             while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
                 // The watch begins anew by itself after an error.
                 if let Ok(event) = event {
@@ -68,17 +68,17 @@ impl<S: Default + Progress + Send + 'static> Observer<S> {
         self
     }
 
-    /// What is seen, for tasks that look at it themselves.
+    /// The value, for tasks that look at it themselves.
     pub fn seen(&self) -> Arc<Mutex<S>> {
         self.seen.clone()
     }
 
-    /// What was seen so far.
+    /// Looks at the value.
     pub fn look<R>(&self, use_it: impl FnOnce(&mut S) -> R) -> R {
         use_it(&mut self.seen.lock())
     }
 
-    /// Waits until `done` says so of what was seen; `check` may end the wait with an error meanwhile.
+    /// Waits until `done` holds of the value. `check` may end the wait with an error.
     pub async fn wait(
         &mut self,
         what: &str,

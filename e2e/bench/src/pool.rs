@@ -13,10 +13,10 @@ use crate::shared::{Field, Ground};
 use crate::stats::{Samples, percentile};
 use crate::table::{Reference, Table};
 
-/// Idle addresses in the work that upstream was measured with.
+/// Idle addresses of each node when upstream was measured.
 const UPSTREAM_IDLE: usize = 5;
 
-/// One piece of work.
+/// One case to measure.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     name: &'static str,
@@ -29,15 +29,15 @@ struct Case {
 /// The figures of one run.
 #[derive(Debug, Clone)]
 struct Figures {
-    /// First pod asked for to the last address.
+    /// From the request for the first pod to the last address.
     all: Duration,
-    /// Pod asked for to its address, sorted.
+    /// From the request for each pod to its address, sorted.
     bound: Vec<Duration>,
     cost: Cost,
     peak_mb: f64,
 }
 
-/// The cases one after the other.
+/// Runs the cases one after the other.
 pub async fn run(common: &Common, args: &PoolArgs) -> anyhow::Result<()> {
     for case in cases(args) {
         let mut outcomes = Vec::new();

@@ -17,12 +17,12 @@ use tempfile::TempDir;
 use crate::args::Common;
 use crate::cost::Meter;
 
-/// The user the control plane is to the API server, by which its requests are told from ours.
+/// User name of the control plane at the API server. It tells the control plane's requests from the benchmark's.
 pub const CONTROLLER_USER: &str = "terway-controlplane";
 
 /// API server and cloud, ready.
 pub struct Stack {
-    // Dropped in this order: the cloud may still be asked while the API server ends.
+    // Dropped in this order.
     apiserver: Apiserver,
     pub client: Client,
     cloudsim: Tied,
@@ -33,7 +33,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts both; logs and data go to a folder of this name in `keep`, or to one that vanishes.
+    /// Starts API server and cloud. Logs and data go to a folder of this name in `keep`, or to a temporary folder.
     pub async fn start(common: &Common, name: &str, world: &World) -> anyhow::Result<Self> {
         let (dir, temporary) = match &common.keep {
             Some(dir) => (dir.join(name), None),
@@ -119,7 +119,7 @@ impl Stack {
         }
     }
 
-    /// An error when a process that must run has ended.
+    /// Fails when a process that must run has ended.
     pub fn check(&mut self, controller: &mut Tied) -> anyhow::Result<()> {
         for process in [&mut self.cloudsim, controller] {
             if let Some(status) = process.ended().context("looking after a process")? {
@@ -196,7 +196,7 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// Only the control plane's requests, and of those only what they were.
+/// An audit policy: the requests of the control plane, without their bodies.
 fn audit_policy() -> String {
     format!(
         "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The value below which this share (0 to 1) of the others lies; zero for none.
+/// The value below which a share (0 to 1) of the sorted values lies; zero without values.
 pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
     let Some(last) = sorted.len().checked_sub(1) else {
         return Duration::ZERO;
@@ -10,7 +10,7 @@ pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
     sorted[((last as f64) * share).round() as usize]
 }
 
-/// One figure, as each run had it.
+/// One figure of several runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples(Vec<f64>);
 
@@ -21,12 +21,12 @@ impl Samples {
         Samples(values)
     }
 
-    /// One figure of each of these.
+    /// Takes one figure from each run.
     pub fn of<T>(runs: &[T], figure: impl Fn(&T) -> f64) -> Self {
         Self::new(runs.iter().map(figure).collect())
     }
 
-    /// The run in the middle, the upper one of two; zero without runs.
+    /// The median, or the upper one of two; zero without runs.
     pub fn median(&self) -> f64 {
         self.0.get(self.0.len() / 2).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! The table that a benchmark prints: measured, what to compare with, and the aim.
+//! The table that a benchmark prints: the figure, a figure to compare with, and the aim.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,12 +9,12 @@ use crate::stats::Samples;
 /// Width of the first column.
 const NAME: usize = 50;
 
-/// A figure to compare with and an aim, where there are any.
+/// A figure to compare with and an aim, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Reference {
-    /// Of upstream's tuned configuration, or of what else the heading says.
+    /// Upstream's figure with its tuned configuration, or that of the program in the heading.
     pub reference: Option<&'static str>,
-    /// Not more than this.
+    /// The largest value that meets the aim.
     pub aim: Option<f64>,
 }
 
@@ -49,7 +49,7 @@ impl Reference {
         }
     }
 
-    /// Itself when the work is of the size that it was taken with.
+    /// The reference, if the work has the size that it was taken with.
     #[must_use]
     pub fn when(self, comparable: bool) -> Self {
         if comparable { self } else { Self::NONE }
@@ -60,7 +60,7 @@ impl Reference {
 pub struct Table(String);
 
 impl Table {
-    /// A heading; `against` names the column of figures to compare with.
+    /// A table with a heading. `against` names the column of figures to compare with.
     pub fn new(title: &str, against: &str) -> Self {
         let mut text = format!("\n{title}\n");
         if cfg!(debug_assertions) {
@@ -76,7 +76,7 @@ impl Table {
         Table(text)
     }
 
-    /// The median of the runs and how far they lie apart.
+    /// A row: the median of the runs and their spread.
     pub fn row(&mut self, name: &str, value: impl Into<Samples>, reference: Reference) {
         let value = value.into();
         let median = value.median();
@@ -94,13 +94,13 @@ impl Table {
         let _ = writeln!(self.0, "{}", line.trim_end());
     }
 
-    /// What the control plane used of the machine.
+    /// Rows for CPU time and memory of the control plane.
     pub fn usage(&mut self, cpu_seconds: Samples, peak_mb: Samples) {
         self.row("CPU seconds of the control plane", cpu_seconds, Reference::NONE);
         self.row("peak RSS of the control plane, MB", peak_mb, Reference::NONE);
     }
 
-    /// What a piece of work cost, each count divided by `share`.
+    /// Lines for each kind of call and request, each count divided by `share`.
     pub fn details(&mut self, what: &str, cost: &Cost, share: f64) {
         let events = cost.events as f64 / share;
         self.note(&format!("{what}:"));
@@ -120,7 +120,7 @@ impl Table {
         let _ = writeln!(self.0, "{line}");
     }
 
-    /// The whole.
+    /// The whole table.
     pub fn text(self) -> String {
         self.0
     }

@@ -1,5 +1,5 @@
-//! An ordinary pod on a node that has idle addresses, through control plane, agent and CNI binary: from the pod in
-//! the API server, scheduled, to the answer that its runtime gets.
+//! Ordinary pods on a node with idle addresses, through control plane, agent and CNI binary. The time of a pod ends
+//! with the answer of the CNI binary.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -19,19 +19,19 @@ use crate::table::{Reference, Table};
 
 /// The only node of the cluster.
 const NODE: usize = 1;
-/// A new ENI's NIC is there after this time; the agent waits for it far longer.
+/// How often NICs of new ENIs are plugged in. The agent waits for a NIC far longer.
 const PLUG_EVERY: Duration = Duration::from_millis(100);
 
 /// The figures of the run, each sorted.
 #[derive(Debug, Clone, Default)]
 struct Figures {
-    /// The request that creates the pod to the answer of ADD.
+    /// From the request that creates the pod to the answer of ADD.
     asked: Vec<Duration>,
-    /// The API server's answer, with which the pod is scheduled, to the answer of ADD.
+    /// From the API server's answer, with which the pod is scheduled, to the answer of ADD.
     scheduled: Vec<Duration>,
 }
 
-/// Runs it.
+/// Runs the benchmark.
 pub fn run(common: &Common, args: &WarmArgs) -> anyhow::Result<()> {
     namespace::on_a_node(|| measure(common, args))
 }
@@ -54,7 +54,7 @@ async fn measure(common: &Common, args: &WarmArgs) -> anyhow::Result<()> {
     let agent = Agent::start(dir.path(), &field.stack.kubeconfig_of_an_agent()?).await?;
     let plugin = Plugin::ours(&agent.socket)?;
     let mut outcome = Figures::default();
-    // The first one waits until the new agent has compared its node with the records.
+    // The first pod is not measured: it waits until the new agent has compared its node with the records.
     for number in 0..=args.pods {
         let pod = format!("warm-{number}");
         let netns = namespace::new()?;

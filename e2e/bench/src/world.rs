@@ -1,4 +1,4 @@
-//! The cloud that the work is measured against.
+//! The simulated cloud of the benchmarks.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ pub const INSTANCE_TYPE: &str = "ecs.g7.2xlarge";
 /// Whole ENIs an instance can have, its primary one included.
 const ENI_QUANTITY: u32 = 8;
 
-/// Latencies that upstream was measured with, quotas as the run says, and room for so many pods with ENIs of
-/// their own on each of these nodes.
+/// A cloud with the latencies that upstream was measured with. Each of its `nodes` has room for `members` pods with
+/// ENIs of their own.
 pub fn world(nodes: usize, members: usize, quotas: Quotas) -> World {
     let mut world = generate(Size {
         nodes: u32::try_from(nodes).unwrap_or(u32::MAX),

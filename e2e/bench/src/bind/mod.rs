@@ -1,4 +1,4 @@
-//! Many pods with ENIs of their own at once, up to phase Bind and down again; and single ones.
+//! Pods with ENIs of their own, up to phase Bind and down again: single pods, then many at once.
 
 pub mod reference;
 pub mod report;
@@ -23,8 +23,8 @@ use crate::settings::{Pool, shipped};
 use crate::stack::Stack;
 use crate::{cluster, process, world};
 
-/// Under the default quotas: time in which the buckets fill up again after the trunks were made
-/// (500 a minute, of which 50 were used).
+/// Time in which the buckets fill up again after the trunks were made, under the default quotas: 50 of 500 calls a
+/// minute were used.
 const REFILL: Duration = Duration::from_secs(10);
 
 /// The figures of one run.
@@ -33,19 +33,19 @@ pub struct Figures {
     pub quotas: Quotas,
     pub pods: usize,
     pub nodes: usize,
-    /// Start of the control plane to the last node with a trunk.
+    /// From the start of the control plane to the last trunk.
     pub nodes_ready: Duration,
-    /// Create to Bind of single pods, sorted.
+    /// From create to Bind, of single pods, sorted.
     pub singles: Vec<Duration>,
-    /// Time from create to Bind of each pod, sorted.
+    /// From create to Bind, of each of many pods, sorted.
     pub binds: Vec<Duration>,
-    /// First create to last Bind.
+    /// From the first create to the last Bind.
     pub up: Duration,
-    /// First delete to the last NetworkInterface gone.
+    /// From the first delete to the end of the last NetworkInterface.
     pub down: Duration,
     pub up_cost: Cost,
     pub down_cost: Cost,
-    /// After the way up, and at the end.
+    /// Peak memory after the way up, and at the end.
     pub peak_mb: [f64; 2],
     /// CPU seconds of the control plane from its start to the end of the way up.
     pub cpu_since_start: f64,

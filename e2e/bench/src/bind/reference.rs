@@ -1,5 +1,5 @@
-//! What to compare with: upstream's figures for the same work (its tuned configuration, on two cores), and
-//! the aims of this project.
+//! References of `bind`: upstream's figures for the same work (its tuned configuration, on two cores), and the aims of
+//! this project.
 
 use crate::args::Quotas;
 use crate::table::Reference;

@@ -7,7 +7,7 @@ use crate::table::{Reference, Table};
 
 /// The whole table.
 pub fn table(outcome: &Figures) -> String {
-    // The references were taken with this size only.
+    // The references hold for this size only.
     let comparable = (outcome.pods, outcome.nodes) == (1_000, 50);
     let of = if comparable {
         References::of(outcome.quotas)

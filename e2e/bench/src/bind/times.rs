@@ -9,12 +9,12 @@ use terway_crds::{NetworkInterface, Phase, PodEni};
 
 use crate::observe::{Observer, Progress};
 
-/// Times of what was seen.
+/// The times so far.
 #[derive(Debug, Default)]
 pub struct PodTimes {
     /// PodENI (named as its pod) to the time its phase was first seen as Bind.
     pub bound: HashMap<String, Instant>,
-    /// NetworkInterfaces there are.
+    /// NetworkInterfaces that exist now.
     pub interfaces: HashSet<String>,
     /// When the last NetworkInterface went.
     pub last_gone: Option<Instant>,

@@ -19,7 +19,7 @@ use terway_crds::names::annotation;
 use crate::cluster::node_name;
 use crate::world;
 
-/// A client of our own.
+/// A client of the simulated cloud for the benchmark itself.
 pub async fn connect(cloud_url: &str) -> anyhow::Result<Cloud> {
     let endpoints = Endpoints {
         ecs: cloud_url.to_owned(),
@@ -34,7 +34,7 @@ pub async fn connect(cloud_url: &str) -> anyhow::Result<Cloud> {
     Ok(Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered()).await?)
 }
 
-/// Makes and attaches a trunk for each node and writes it down there.
+/// Makes and attaches a trunk for each node and notes it on the node.
 pub async fn make(cloud: &Cloud, client: &Client, nodes: usize) -> anyhow::Result<()> {
     let made = (1..=nodes).map(|number| make_one(cloud, client, number));
     futures::stream::iter(made)

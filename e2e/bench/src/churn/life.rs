@@ -1,4 +1,4 @@
-//! One pod from its creation until its address is free again, as its node would report it.
+//! One pod, from its creation until its address is free again. The reports are those that its node would write.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,18 +14,18 @@ use terway_crds::NodeRuntime;
 use crate::cluster;
 use crate::shared::times::PoolTimes;
 
-/// Between two looks at what the Node objects say.
+/// Time between two looks at the Node objects.
 const LOOK: Duration = Duration::from_millis(50);
-/// Longer than any address needs to be given or freed.
+/// How long an address may take to be given or freed.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What happened to a pod.
+/// The times of a pod.
 #[derive(Debug, Clone, Copy)]
 pub struct Life {
     pub number: usize,
-    /// Asked for to address.
+    /// From the request to the address.
     pub bound: Duration,
-    /// Sandbox reported gone to address free.
+    /// From the report that the sandbox is gone to the free address.
     pub freed: Duration,
 }
 
@@ -37,7 +37,7 @@ pub struct Lives {
 }
 
 impl Lives {
-    /// Pods that run for so long.
+    /// Pods that each run for `life`.
     pub fn new(client: Client, seen: Arc<Mutex<PoolTimes>>, life: Duration) -> Self {
         Lives { client, seen, life }
     }

@@ -1,5 +1,5 @@
-//! A node in namespaces of its own, with its NICs, an API server, and the real agent; the control plane is
-//! played by hand.
+//! A node in namespaces of its own, with its NICs, an API server and the real agent. The benchmark writes what the
+//! control plane would.
 
 pub mod namespace;
 pub mod plugin;
@@ -28,15 +28,15 @@ use crate::{cluster, stack};
 const NODE: &str = "node1";
 const SHARED_ENI: &str = "eni-shared1";
 const SHARED_MAC: &str = "00:16:3e:00:00:03";
-/// The agent's pages, in a namespace that nobody else is in.
+/// The agent's health endpoint. The namespace is the agent's own, so the port is free.
 const HEALTH: &str = "127.0.0.1:9099";
-/// Until the agent serves.
+/// How long the agent may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running agent.
 pub struct Agent {
     pub process: Tied,
-    /// Where it listens.
+    /// The socket it listens at.
     pub socket: PathBuf,
 }
 
@@ -44,7 +44,7 @@ pub struct Agent {
 pub struct Site {
     pub agent: Agent,
     pub client: Client,
-    // Dropped after the agent, which talks to it.
+    // Dropped after the agent, which talks to the API server.
     _apiserver: Apiserver,
     pub dir: TempDir,
 }
@@ -149,7 +149,7 @@ impl Agent {
 }
 
 fn command(dir: &Path, socket: &Path, kubeconfig: &Path) -> anyhow::Result<Command> {
-    // Children are started by a thread of their own, which is not in this thread's mount namespace.
+    // `Tied` starts children from another thread, which is not in this thread's mount namespace.
     let mut command = Command::new("unshare");
     command
         .args([

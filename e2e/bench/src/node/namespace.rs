@@ -10,8 +10,8 @@ use anyhow::{Context, anyhow, bail};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
-/// Runs `work` on threads with a network and a mount namespace of their own, in which the BPF file system is
-/// mounted; all ends with it.
+/// Runs `work` on threads with a network and a mount namespace of their own. The BPF file system is mounted there. The
+/// namespaces end with the work.
 pub fn on_a_node<T, F>(work: impl FnOnce() -> F + Send) -> anyhow::Result<T>
 where
     T: Send,
@@ -34,7 +34,7 @@ where
     })
 }
 
-/// A new namespace, its loopback up.
+/// A new namespace with its loopback up.
 pub fn new() -> anyhow::Result<OwnedFd> {
     on_a_thread(|| {
         unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace; this benchmark needs root")?;
@@ -44,7 +44,7 @@ pub fn new() -> anyhow::Result<OwnedFd> {
     })
 }
 
-/// Runs `act` on a thread that is inside.
+/// Runs `act` on a thread inside a namespace.
 pub fn inside<T: Send>(netns: &OwnedFd, act: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     on_a_thread(|| {
         setns(netns.as_fd(), CloneFlags::CLONE_NEWNET).context("entering a network namespace")?;

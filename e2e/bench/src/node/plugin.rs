@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Pod;
 use crate::cluster;
 
-/// Where Debian's package containernetworking-plugins puts them.
+/// Folder of the plugins in Debian's package containernetworking-plugins.
 const REFERENCE_DIR: &str = "/usr/lib/cni";
 
 /// A plugin and its configuration.
@@ -25,7 +25,7 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Ours, which asks the agent at this socket.
+    /// The product's plugin, which asks the agent at this socket.
     pub fn ours(socket: &Path) -> anyhow::Result<Self> {
         let config = json!({"cniVersion": "0.4.0", "name": "terway", "type": "terway", "socket": socket});
         Ok(Plugin {
@@ -54,7 +54,7 @@ impl Plugin {
         })
     }
 
-    /// Makes one call, and says how long it took, the start of the process included.
+    /// Makes one call. The time includes the start of the process.
     pub fn call(&self, verb: &str, container: &str, pod: &Pod) -> anyhow::Result<Duration> {
         let netns = format!("/proc/{}/fd/{}", std::process::id(), pod.netns.as_raw_fd());
         let args = format!(

@@ -13,14 +13,14 @@ use crate::node::namespace;
 use crate::stats::Samples;
 use crate::table::{Reference, Table};
 
-/// A way of ours and a plain one.
+/// A way of the product and a plain one.
 struct Pair {
     title: &'static str,
     ours: (End, End),
     plain: (End, End),
 }
 
-/// Runs it.
+/// Runs the benchmark.
 pub fn run(args: &PacketsArgs) -> anyhow::Result<()> {
     namespace::on_a_node(|| measure(args))
 }

@@ -13,9 +13,9 @@ use crate::node::namespace;
 const PORT: u16 = 7000;
 /// Payload of a small datagram.
 const SMALL: [u8; 18] = [7; 18];
-/// Silence after which a receiver has had everything.
+/// Time without a datagram after which a receiver has had everything.
 const SILENCE: Duration = Duration::from_millis(300);
-/// Datagrams of ours that get no answer before the way counts as broken.
+/// How many datagrams may get no answer before the way counts as broken.
 const TRIES: u32 = 50;
 
 /// One end: a namespace, and its address.
@@ -42,7 +42,7 @@ pub fn measure(from: &End, to: &End, time: Duration) -> anyhow::Result<Rates> {
     })
 }
 
-/// Neighbours are found, and the way is known to work in both directions.
+/// Makes sure that the way works in both directions and that neighbours are known.
 fn warm_up(from: &End, to: &End) -> anyhow::Result<()> {
     let there = bound(to)?;
     there.set_read_timeout(Some(Duration::from_millis(100)))?;
@@ -50,7 +50,7 @@ fn warm_up(from: &End, to: &End) -> anyhow::Result<()> {
     here.set_read_timeout(Some(Duration::from_millis(100)))?;
     let mut buffer = [0; 64];
     for _ in 0..TRIES {
-        // A way that is not there yet may be told at once.
+        // The kernel may say at once that there is no route yet.
         let _ = here.send_to(&SMALL, (to.ip, PORT));
         if let Ok((_, asker)) = there.recv_from(&mut buffer) {
             let _ = there.send_to(&SMALL, asker);
@@ -76,7 +76,7 @@ fn datagrams(from: &End, to: &End, time: Duration) -> anyhow::Result<f64> {
         while start.elapsed() < time {
             // Looking at the clock for each datagram would be part of the figure.
             for _ in 0..256 {
-                // A full queue is what a receiver that is slower looks like.
+                // A full queue means that the receiver is slower.
                 let _ = here.send(&SMALL);
             }
         }

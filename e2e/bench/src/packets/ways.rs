@@ -1,4 +1,4 @@
-//! The ways that packets take: ours, and for each a plain one to compare it with.
+//! The ways of packets: those of the product, and a plain one beside each.
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,12 +11,12 @@ use super::traffic::End;
 use crate::node::namespace::{inside, new, run};
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 253);
-/// VLAN of both members: nobody between the two trunks translates it.
+/// VLAN of both members. Nothing between the two trunks translates VLANs.
 const VLAN: u16 = 101;
-/// What fits through the tunnel that stands for the wire between two NICs.
+/// MTU of the tunnel that stands for the wire between two NICs.
 const MTU: u32 = 1500;
 
-/// A node of ours: its namespace, its NIC, and what makes its pods' interfaces.
+/// A node: its namespace, its NIC, and the datapath.
 pub struct Node {
     netns: OwnedFd,
     number: u8,
@@ -38,8 +38,8 @@ pub fn direct() -> anyhow::Result<(End, End)> {
     Ok(ends)
 }
 
-/// Two nodes whose NICs `eth1` (ours) and `eth2` (plain) are joined. A tunnel stands for each wire: a NIC may
-/// not be a veth.
+/// Two nodes whose NICs `eth1` (of the product) and `eth2` (plain) are joined. A tunnel stands for each wire, because
+/// the agent does not take a veth for a NIC.
 pub async fn nodes() -> anyhow::Result<[Node; 2]> {
     let netns = [new()?, new()?];
     inside(&netns[0], || {
@@ -83,7 +83,7 @@ async fn node(netns: OwnedFd, number: u8) -> anyhow::Result<Node> {
 }
 
 impl Node {
-    /// A pod behind a plain veth, its node routing to `eth2`.
+    /// A pod behind a plain veth. Its node routes to `eth2`.
     pub fn plain_pod(&self) -> anyhow::Result<End> {
         let (number, other) = (self.number, 3 - self.number);
         let pod = end(10, 7, number, 2)?;
@@ -107,7 +107,7 @@ impl Node {
         self.pod(end(10, 0, 17, number)?, None).await
     }
 
-    /// A pod with a member ENI, behind the trunk; the other node's trunk is the gateway.
+    /// A pod with a member ENI behind the trunk. The other node's trunk is its gateway.
     pub async fn member_pod(&self) -> anyhow::Result<End> {
         let pod = self.pod(end(10, 0, 16, self.number)?, Some(VLAN)).await?;
         let other = 3 - self.number;

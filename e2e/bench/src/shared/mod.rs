@@ -15,11 +15,11 @@ use crate::settings::{Pool, shipped};
 use crate::stack::Stack;
 use crate::{cluster, world};
 
-/// Time without a call to the cloud after which nothing is being done any more.
+/// Time without a call to the cloud after which the control plane has nothing to do.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// A cluster that serves, and has one node more than the ones to be measured: it was there first, so that
-/// nothing of the control plane's start is part of the figures.
+/// A running cluster. One node more than are measured has joined first, so that the start of the control plane is no
+/// part of the figures.
 pub struct Field {
     pub stack: Stack,
     pub controller: Tied,
@@ -28,15 +28,15 @@ pub struct Field {
     patience: Duration,
 }
 
-/// What a cluster is to be like.
+/// The size and settings of a cluster.
 #[derive(Debug, Clone)]
 pub struct Ground<'a> {
     /// Folder of its logs.
     pub name: &'a str,
     pub nodes: usize,
-    /// Idle addresses that a node keeps at least.
+    /// Fewest idle addresses of a node.
     pub idle: usize,
-    /// And at most.
+    /// Most idle addresses of a node.
     pub most: usize,
     pub quotas: Quotas,
 }
@@ -75,7 +75,7 @@ impl Field {
         Ok(asked)
     }
 
-    /// Waits until something is seen, or a process has ended, or too much time has passed.
+    /// Waits until `done` holds. Fails when a process has ended or the patience is over.
     pub async fn wait(&mut self, what: &str, done: impl Fn(&PoolTimes) -> bool) -> anyhow::Result<()> {
         let (stack, controller) = (&mut self.stack, &mut self.controller);
         let waited = self
@@ -102,13 +102,13 @@ impl Field {
         }
     }
 
-    /// What was used since, when nothing is being done any more.
+    /// What was used since a mark, once the cloud is silent.
     pub async fn settled_cost(&mut self, mark: Mark) -> anyhow::Result<Cost> {
         self.quiet().await?;
         self.meter.since(mark)
     }
 
-    /// An error where one address had two pods: such a run has measured something else.
+    /// Fails when one address had two pods: such a run has measured something else.
     pub fn nothing_twice(&self) -> anyhow::Result<()> {
         let twice = self.observer.look(|seen| seen.twice.clone());
         if !twice.is_empty() {

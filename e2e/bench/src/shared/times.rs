@@ -1,4 +1,4 @@
-//! What the Node objects say: whose pool is full, which pod has an address, and since when.
+//! When Node objects showed a full pool, and when they gave a pod its address.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
@@ -10,15 +10,15 @@ use terway_crds::node::{Ip, IpStatus, NicStatus};
 
 use crate::observe::{Observer, Progress};
 
-/// Times of what was seen.
+/// The times so far.
 #[derive(Debug, Default)]
 pub struct PoolTimes {
     pub nodes: HashMap<String, NodeTimes>,
     /// UID of a pod to the time its address was first seen.
     pub bound: HashMap<String, Instant>,
-    /// UID of a pod to the time its address was first seen without it.
+    /// UID of a pod to the time when its address first belonged to nobody again.
     pub freed: HashMap<String, Instant>,
-    /// Addresses that two nodes had given to pods at a time.
+    /// Addresses that pods of two nodes had at a time.
     pub twice: BTreeSet<String>,
     /// Address to the node whose pod has it.
     holders: HashMap<String, String>,
@@ -49,7 +49,7 @@ impl Progress for PoolTimes {
     }
 }
 
-/// Starts watching; a pool is full with this many idle addresses and an ENI.
+/// Starts watching. A pool is full when it has an ENI and `idle` idle addresses.
 pub fn observe(client: &Client, idle: usize) -> Observer<PoolTimes> {
     Observer::new().watching(client, move |seen: &mut PoolTimes, event| match event {
         Event::InitApply(node) | Event::Apply(node) => seen.record(&node, idle),
