@@ -1,5 +1,5 @@
-//! What the product says to bad input, on a cluster where it is installed and the two
-//! PodNetworkings of the demo are Ready. Nothing of it stops work on other objects.
+//! The product's answers to bad input. The cluster has the product and the two PodNetworkings of the demo. Bad input to
+//! one object does not stop work on others.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::stage::Stage;
 
-/// All of it.
+/// Tries all bad input.
 pub fn play(stage: &Stage) -> Result<()> {
     stage.title("Bad input");
     refused_networks(stage)?;

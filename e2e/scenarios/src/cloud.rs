@@ -1,4 +1,4 @@
-//! What the simulated cloud holds, asked through `lab cloud`, for comparing before and after.
+//! The content of the simulated cloud, read through `lab cloud` to compare before and after.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub fn drops(stage: &Stage, reason: &str) -> Result<u64> {
     Ok(counters["dropped"][reason].as_u64().unwrap_or(0))
 }
 
-/// All that the cloud holds.
+/// Everything that the cloud holds.
 pub fn state(stage: &Stage) -> Result<Value> {
     Ok(serde_json::from_str(&stage.get("lab cloud /state")?)?)
 }

@@ -1,5 +1,5 @@
-//! A stage on which commands are shown and checked: every command that a user would type
-//! is printed with its output, and the first statement that is not true ends the show.
+//! A stage on which commands are shown and checked. Every command that a user would type is printed with its output.
+//! The first false statement ends the show.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ impl Stage {
         );
     }
 
-    /// Says what is about to be seen.
+    /// Announces what comes next.
     pub fn say(&self, text: impl Display) {
         println!("   {text}");
     }
@@ -54,7 +54,7 @@ impl Stage {
         Ok(text)
     }
 
-    /// Shows a command that has to fail, and returns what it said.
+    /// Shows a command that has to fail, and returns its output.
     pub fn run_refused(&self, command: &str) -> Result<String> {
         println!("\x1b[2m$ {command}\x1b[0m");
         let output = self.start(command)?;
@@ -68,7 +68,7 @@ impl Stage {
         Ok(text)
     }
 
-    /// Asks without showing: `None` when the command failed.
+    /// Runs a command without showing it: `None` when it failed.
     pub fn ask(&self, command: &str) -> Result<Option<String>> {
         let output = self.start(command)?;
         Ok(output
@@ -77,7 +77,7 @@ impl Stage {
             .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned()))
     }
 
-    /// Asks without showing; a failure is an error.
+    /// Runs a command without showing it; a failure is an error.
     pub fn get(&self, command: &str) -> Result<String> {
         self.ask(command)?.with_context(|| format!("`{command}` failed"))
     }
@@ -91,7 +91,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until `probe` finds what it looks for; says what is waited for when time is up.
+    /// Waits until `probe` finds something. The error names what was waited for.
     pub fn wait<T>(
         &self,
         what: impl Display,

@@ -16,18 +16,18 @@ use anyhow::Result;
 use crate::cloud::Enis;
 use crate::stage::Stage;
 
-/// Where the demo finds things.
+/// The folders and nodes of the demo.
 pub struct Setting {
     /// The project's root: chart and manifests.
     pub root: PathBuf,
-    /// What brings the cluster up.
+    /// The command that brings the cluster up.
     pub up: String,
     /// Nodes beyond node1 and node2; they take only pods that name them.
     pub further_nodes: Vec<String>,
 }
 
 impl Setting {
-    /// The demo's own: two nodes.
+    /// The setting of the demo: two nodes.
     pub fn new(root: PathBuf) -> Self {
         Self {
             root,
@@ -52,8 +52,7 @@ impl Setting {
     }
 }
 
-/// Plays all acts; the first statement that is not true is the error. `interlude` is played while
-/// the workloads of the demo run.
+/// Plays all acts. The first false statement is the error. `interlude` is played while the workloads of the demo run.
 pub fn play(stage: &Stage, setting: &Setting, interlude: impl FnOnce(&Stage) -> Result<()>) -> Result<()> {
     cluster::play(stage, setting)?;
     install::play(stage, setting)?;

@@ -1,4 +1,4 @@
-//! The kernel of a node has what the records of its pods ask for, and nothing else of ours.
+//! The kernel of a node has the objects that the records of its pods ask for, and no others of the product.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -64,7 +64,7 @@ impl fmt::Display for Object {
     }
 }
 
-/// What is missing on a node, and what is too much.
+/// The objects that a node lacks, and those that no record asks for.
 pub(super) fn unlike_the_records(node: &str, kernel: &Kernel, picture: &Picture) -> Vec<Fault> {
     let mut found = Vec::new();
     let mut wanted = BTreeSet::new();
@@ -154,7 +154,7 @@ fn objects_of(binding: &Binding, veth: u32, nic: u32, kernel: &Kernel) -> Vec<Ob
             veth,
         });
     }
-    // Which these are is a setting; that they belong to a living pod is the rule.
+    // A setting says which destinations these are. The rule is that they belong to a living pod.
     let to_host = |object: &&Object| matches!(object, Object::ToHost { address: its, .. } if *its == address);
     objects.extend(kernel.objects.iter().filter(to_host).cloned());
     objects

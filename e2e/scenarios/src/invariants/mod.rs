@@ -1,7 +1,7 @@
-//! What must hold on a cluster at rest: pods, records, cloud and the kernel of each node say the same, and
-//! nothing is there twice or without an owner.
+//! The invariants of a cluster at rest: pods, records, cloud and the kernel of each node agree, and nothing is there
+//! twice or without an owner.
 //!
-//! Plain functions over a [`Picture`], so that each rule has a test which proves that it can fail.
+//! Every rule is a function over a [`Picture`] and has a test that shows it fail.
 
 mod fault;
 mod kernel;
@@ -12,7 +12,7 @@ mod tests;
 
 pub use fault::Fault;
 pub use kernel::Object;
-pub use picture::{Binding, EniAddresses, HostVeth, Kernel, Member, Picture, PodSeen};
+pub use picture::{Binding, EniAddresses, HostVeth, Kernel, Member, Picture, RunningPod};
 
 /// All rules.
 pub fn check(picture: &Picture) -> Vec<Fault> {

@@ -1,4 +1,4 @@
-//! A cluster at one moment, as far as the rules look at it.
+//! The parts of a cluster that the rules look at, at one moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -11,7 +11,7 @@ use super::Object;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picture {
     /// Pods with a network of their own that have not ended.
-    pub pods: Vec<PodSeen>,
+    pub pods: Vec<RunningPod>,
     /// Who has which address, by Node objects and PodENIs.
     pub bindings: Vec<Binding>,
     /// Addresses of the ENIs that Node objects list.
@@ -23,7 +23,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// How much there is to agree, for people.
+    /// The sizes of the picture, in words.
     pub fn in_figures(&self) -> String {
         let kernels = || self.kernels.values();
         format!(
@@ -39,7 +39,7 @@ impl Picture {
 
 /// One pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodSeen {
+pub struct RunningPod {
     pub uid: String,
     /// Namespace and name.
     pub name: String,
@@ -84,7 +84,7 @@ pub struct Kernel {
     /// Numbers of the NICs, by MAC.
     pub nics: BTreeMap<String, u32>,
     pub veths: Vec<HostVeth>,
-    /// All else that is ours.
+    /// All other objects of the product.
     pub objects: BTreeSet<Object>,
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Binding, Fault, Picture, PodSeen};
+use super::{Binding, Fault, Picture, RunningPod};
 
 /// Two pods with one address.
 pub(super) fn pods_with_one_address(picture: &Picture) -> Vec<Fault> {
-    let mut holders: BTreeMap<_, Vec<&PodSeen>> = BTreeMap::new();
+    let mut holders: BTreeMap<_, Vec<&RunningPod>> = BTreeMap::new();
     for pod in &picture.pods {
         if let Some(address) = pod.address {
             holders.entry(address).or_default().push(pod);
@@ -53,7 +53,7 @@ pub(super) fn pods_bound_twice(picture: &Picture) -> Vec<Fault> {
 
 /// Pods whose address no record gives them on their node.
 pub(super) fn pods_without_their_address(picture: &Picture) -> Vec<Fault> {
-    let recorded = |pod: &PodSeen| {
+    let recorded = |pod: &RunningPod| {
         picture.bindings.iter().any(|binding| {
             binding.pod_uid == pod.uid && Some(binding.address) == pod.address && binding.node == pod.node
         })

@@ -1,14 +1,14 @@
 //! Each rule finds what was broken on purpose, and is content with what is right.
 
-use crash::checker::{Attached, EniSeen, Snapshot, Violation};
+use crash::checker::{Attached, EniInCloud, Snapshot, Violation};
 
 use super::*;
 
 const SHARED_NIC: &str = "00:16:3e:00:00:01";
 const TRUNK: &str = "00:16:3e:00:00:02";
 
-fn pod(uid: &str, last: u8) -> PodSeen {
-    PodSeen {
+fn pod(uid: &str, last: u8) -> RunningPod {
+    RunningPod {
         uid: uid.into(),
         name: format!("default/{uid}"),
         node: "node1".into(),
@@ -198,7 +198,7 @@ fn addresses_that_record_and_cloud_tell_differently_are_found() {
 #[test]
 fn an_eni_that_nothing_refers_to_and_one_that_is_not_at_its_pod_are_found() {
     let mut picture = good();
-    picture.cloud.enis.push(EniSeen {
+    picture.cloud.enis.push(EniInCloud {
         id: "eni-lost".into(),
         status: "Available".into(),
         trunk: false,

@@ -47,7 +47,7 @@ impl Pods {
     }
 }
 
-/// Brings the pods up. They are Ready only when the kubelets' probes reach them.
+/// Brings the pods up. They become Ready when the kubelets' probes reach them.
 pub fn enter(stage: &Stage, manifests: &Path) -> Result<Pods> {
     let [network, all] = files(manifests);
     stage.run(&format!("kubectl apply -f {network}"))?;
@@ -94,7 +94,7 @@ fn probed(stage: &Stage) -> Result<()> {
     )
 }
 
-/// The pods go, and what was made for them.
+/// Removes the pods and what was made for them.
 pub fn leave(stage: &Stage, manifests: &Path) -> Result<()> {
     let [network, all] = files(manifests);
     stage.run(&format!("kubectl delete --wait=true --timeout=120s -f {all}"))?;

@@ -16,7 +16,7 @@ pub fn play(stage: &Stage, pods: &Pods) -> Result<()> {
             questions.extend(both(From::Machine(machine.to_owned()), address, port, &expected));
         }
         for pod in pods.iter() {
-            // The plugin translates the source of what a pod sends to itself, and so of nobody else.
+            // The plugin masquerades only packets that a pod sends to itself.
             let expected = if pod.name == backend.name {
                 Expected::Answer
             } else {

@@ -15,7 +15,7 @@ use anyhow::Result;
 
 use crate::stage::Stage;
 
-/// All of it, on a cluster of three nodes in two zones, with CoreDNS and the plugin for hostPort.
+/// Asks everything, on a cluster of three nodes in two zones with CoreDNS and the plugin for hostPort.
 pub fn play(stage: &Stage, manifests: &Path) -> Result<()> {
     stage.title("Packets: ordinary pods and pods with ENIs, each to each");
     let pods = cast::enter(stage, manifests)?;

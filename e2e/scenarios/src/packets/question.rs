@@ -1,5 +1,5 @@
-//! Questions asked with real packets, many at once: who is asked from where, and whom the server has to see
-//! as the client.
+//! Questions asked with real packets, many at once. A question says who asks whom, and which client the server has to
+//! see.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -100,12 +100,12 @@ impl fmt::Display for Question {
     }
 }
 
-/// For what Kubernetes does in its own time, like kube-proxy's rules, and for a machine that is too busy to
-/// answer within a question's own five seconds.
+/// How long questions are repeated: kube-proxy's rules come late, and a busy machine may not answer within five
+/// seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks all questions; those without the expected answer are asked again as long as there is patience. Silence
-/// gets none: it has to be there at the first time.
+/// Asks all questions. A question without the expected answer is asked again while there is patience. A question that
+/// expects silence is asked once.
 pub fn verify(stage: &Stage, statement: &str, questions: Vec<Question>) -> Result<()> {
     let count = questions.len();
     let deadline = Instant::now() + PATIENCE;
@@ -141,7 +141,7 @@ pub fn verify(stage: &Stage, statement: &str, questions: Vec<Question>) -> Resul
     }
 }
 
-/// One command in each place, all places at once; an answer is the address that the server saw.
+/// Runs one command in each place, in all places at once. An answer is the address that the server saw.
 fn ask(stage: &Stage, questions: Vec<Question>) -> Result<Vec<(Question, Option<String>)>> {
     let mut places: BTreeMap<From, Vec<Question>> = BTreeMap::new();
     for question in questions {

@@ -38,7 +38,7 @@ pub fn play(stage: &Stage, pods: &Pods) -> Result<()> {
 fn cluster_ip(stage: &Stage, pods: &Pods, service: &Service) -> Result<()> {
     let mut questions = Vec::new();
     for pod in pods.iter() {
-        // What comes back to its sender is translated, or the sender would not know it.
+        // kube-proxy masquerades a packet that comes back to its sender.
         let expected = if pod.name == service.backend {
             Expected::Answer
         } else {

@@ -11,7 +11,7 @@ use super::scene::Scene;
 /// The apps of a storm.
 const APPS: [(&str, Kind); 2] = [("wave-shared", Kind::Shared), ("wave-member", Kind::Member)];
 
-/// ADD storm, DEL storm, kill, rollout.
+/// Plays the ADD storm, the DEL storm, the kill and the rollout.
 pub fn play(storm: &Storm<'_>) -> Result<()> {
     let (scene, stage) = (&storm.scene, storm.scene.stage);
     let counts = [storm.settings.pods / 2, 10];
@@ -24,7 +24,7 @@ pub fn play(storm: &Storm<'_>) -> Result<()> {
     storm.steady.check(stage, "the agents were replaced")
 }
 
-/// Pods of both kinds are made, and once the first third is Ready the agents of `nodes` are killed.
+/// Makes pods of both kinds, and kills the agents of `nodes` once a third of the pods is Ready.
 pub fn killed_in_adds(scene: &Scene<'_>, counts: [usize; 2], nodes: &[&str]) -> Result<()> {
     let stage = scene.stage;
     for ((app, kind), count) in APPS.into_iter().zip(counts) {
@@ -47,7 +47,7 @@ pub fn killed_in_adds(scene: &Scene<'_>, counts: [usize; 2], nodes: &[&str]) -> 
     scene.comes_to_rest("a kill of the agent among ADDs")
 }
 
-/// All of them go, and once a third is gone the agents of `nodes` are killed.
+/// Deletes the pods, and kills the agents of `nodes` once a third of the pods is gone.
 pub fn killed_in_dels(scene: &Scene<'_>, counts: [usize; 2], nodes: &[&str]) -> Result<()> {
     let stage = scene.stage;
     for (app, _) in APPS {

@@ -12,10 +12,10 @@ use super::Storm;
 use super::pods::{self, Kind};
 use crate::stage::Stage;
 
-/// Trunk members that the node has room for beside the steady ones.
+/// How many trunk members the node has room for beside the steady ones.
 const MEMBERS: usize = 10;
 
-/// As many ordinary pods as asked for, then as many members as there is room for.
+/// Makes as many ordinary pods as asked for, then as many members as there is room for.
 pub fn play(storm: &Storm<'_>) -> Result<()> {
     for (app, kind, count) in [
         ("burst", Kind::Shared, storm.settings.pods),

@@ -13,10 +13,10 @@ use crate::stage::Stage;
 
 const APPS: [(&str, Kind); 2] = [("churn-shared", Kind::Shared), ("churn-member", Kind::Member)];
 const REPLICAS: std::ops::RangeInclusive<usize> = 3..=7;
-/// Between two acts; the API server and the kubelets have other things to do as well.
+/// Time between two acts, so that the API server and the kubelets can do other work too.
 const PAUSE: Duration = Duration::from_millis(700);
 
-/// The churn goes on until there have been so many.
+/// How many pods the churn makes at least.
 const ACTS: usize = 20;
 
 /// Plays `disturbance` while pods come and go, and waits until the last ones are Ready.
@@ -49,7 +49,7 @@ pub fn during(stage: &Stage, seed: u64, disturbance: impl FnOnce() -> Result<()>
     Ok(())
 }
 
-/// The pods go.
+/// Removes the pods.
 pub fn end(stage: &Stage) -> Result<()> {
     for (app, _) in APPS {
         pods::remove(stage, app)?;
@@ -71,7 +71,7 @@ fn churn(stage: &Stage, seed: u64, stop: &AtomicBool, acts: &AtomicUsize) -> Res
             let names: Vec<&str> = names.lines().collect();
             let victims: Vec<&str> = names.sample(&mut random, 2).copied().collect();
             if !victims.is_empty() {
-                // One that has gone by itself meanwhile is as good.
+                // The pod may have gone by itself.
                 stage.get(&format!(
                     "kubectl delete --wait=false --ignore-not-found {}",
                     victims.join(" ")

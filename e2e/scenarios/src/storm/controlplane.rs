@@ -35,7 +35,7 @@ pub fn leader_killed(scene: &Scene<'_>) -> Result<()> {
         Ok(Some(lease(".spec.holderIdentity")?).filter(|holder| !holder.is_empty()))
     })?;
     let taken = lease(".spec.acquireTime")?;
-    // The identity begins with the pod's name: the StatefulSet's, and a number.
+    // The identity begins with the name of a pod of the StatefulSet.
     let number: String = holder
         .trim_start_matches("terway-controlplane-")
         .chars()

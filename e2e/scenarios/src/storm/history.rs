@@ -1,5 +1,5 @@
-//! What happened while the storm went on, for the rules about history: lives of pods, bindings, terms of
-//! leaders, and every call to the cloud.
+//! The history of a storm for the rules of the crash tests: lives of pods, bindings, terms of leaders, and every call
+//! to the cloud.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,18 +30,18 @@ struct Lives {
     claims: Vec<Claim>,
 }
 
-/// Follows the cluster from when it is made.
+/// Follows the cluster from its beginning.
 pub struct History {
     view: View,
     lives: Arc<Mutex<Lives>>,
-    /// Number of the last call before.
+    /// Number of the last call before the storm.
     since: u64,
     foreign: BTreeSet<String>,
     _watch: JoinSet<()>,
 }
 
 impl History {
-    /// Begins to watch; needs a runtime around it.
+    /// Begins to watch. To be called inside a tokio runtime.
     pub fn begin(stage: &Stage, client: &Client) -> Result<History> {
         let lives = Arc::new(Mutex::new(Lives::default()));
         let mut watch = JoinSet::new();
@@ -57,12 +57,12 @@ impl History {
         })
     }
 
-    /// What the rules of the crash tests find in it.
+    /// What the rules of the crash tests find in the history.
     pub fn violations(&self, stage: &Stage) -> Result<Vec<Violation>> {
         let calls = calls(stage, self.since)?;
         let lives = self.lives.lock();
         let mut claims = self.view.claims();
-        // Those of shared addresses are read off pods here, by what a user sees.
+        // Claims of shared addresses come from the pods' status, which a user sees.
         claims.retain(|claim| !claim.shared);
         claims.extend(lives.claims.iter().cloned());
         claims.sort_by_key(|claim| claim.at);
@@ -96,14 +96,13 @@ async fn follow(client: Client, lives: Arc<Mutex<Lives>>) {
             Ok(Event::InitApply(pod) | Event::Apply(pod)) => note(&mut lives.lock(), &pod, false),
             Ok(Event::Delete(pod)) => note(&mut lives.lock(), &pod, true),
             Ok(Event::Init | Event::InitDone) => {}
-            // The next list heals it; without a pause a server that ends would be asked in a loop.
+            // The watcher lists again. The pause spares a server that is ending.
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
 }
 
-/// A pod counts as gone from when it is asked to go: what is taken from it then is not taken from
-/// somebody who may still want it.
+/// A pod counts as gone once it is asked to go: from then on its ENI and address may be taken.
 fn note(lives: &mut Lives, pod: &Pod, deleted: bool) {
     let (Some(spec), Some(uid)) = (&pod.spec, pod.uid()) else {
         return;
@@ -134,7 +133,7 @@ fn note(lives: &mut Lives, pod: &Pod, deleted: bool) {
         lives.claims.push(Claim {
             pod_uid: uid,
             index: OF_THE_POD,
-            // Shared ENIs have many pods; the address alone has one.
+            // A shared ENI has many pods; its address has one.
             eni: format!("the ENI of {address}"),
             address,
             shared: false,

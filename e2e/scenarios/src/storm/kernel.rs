@@ -1,4 +1,4 @@
-//! What the kernel of a node has of ours: by `ip`, and from the pinned maps.
+//! The product's objects in the kernel of a node, read by `ip` and from the pinned maps.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -66,7 +66,7 @@ fn note_link(kernel: &mut Kernel, link: &Value) {
     }
 }
 
-/// Our rules. Those of symmetric routing belong to the node.
+/// The rules of pods. The rules of symmetric routing belong to the node.
 fn rule(rule: &Value) -> Option<Object> {
     if !ours(rule) {
         return None;
@@ -91,7 +91,7 @@ fn rule(rule: &Value) -> Option<Object> {
     }
 }
 
-/// Routes to pods; those of ENIs' tables belong to the node.
+/// The routes to pods. The routes in the tables of ENIs belong to the node.
 fn route(route: &Value, number: impl Fn(&str) -> Option<u32>) -> Option<Object> {
     let address = single(&route["dst"]).filter(|_| ours(route))?;
     let veth = number(route["dev"].as_str()?)?;
@@ -102,7 +102,7 @@ fn ours(object: &Value) -> bool {
     object["protocol"].as_str() == Some(&ownership::PROTOCOL.to_string())
 }
 
-/// A single address; `all`, `default` and networks are none.
+/// A single address. `all`, `default` and networks are not one.
 fn single(value: &Value) -> Option<Ipv4Addr> {
     value.as_str()?.parse().ok()
 }

@@ -39,7 +39,7 @@ pub fn play(storm: &Storm<'_>) -> Result<()> {
             || Ok((renewed()? != killed).then_some(())),
         )?;
     }
-    // A kubelet that starts again sets extended resources to nothing.
+    // A kubelet that starts again sets extended resources to zero.
     stage.wait(
         "the nodes offer their member ENIs again",
         Duration::from_secs(120),

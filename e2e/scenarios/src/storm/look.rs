@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
-use crash::checker::{EniSeen, Intent, Snapshot};
+use crash::checker::{EniInCloud, Intent, Snapshot};
 use crash::evidence;
 use crash::view::Objects;
 use k8s_openapi::api::core::v1::Pod;
@@ -17,10 +17,10 @@ use terway_crds::{NetworkInterface, PodEni, TerwayNode};
 
 use super::kernel;
 use crate::cloud;
-use crate::invariants::{Binding, EniAddresses, Member, Picture, PodSeen};
+use crate::invariants::{Binding, EniAddresses, Member, Picture, RunningPod};
 use crate::stage::Stage;
 
-/// The picture of this moment. What changes while it is taken shows as a fault: look again.
+/// Takes a picture. A change in the meantime shows as a fault, so the caller looks again.
 pub async fn picture(stage: &Stage, state: &StateDir, client: &Client, nodes: &[String]) -> Result<Picture> {
     let before = objects(client).await?;
     let cloud = cloud::state(stage)?;
@@ -28,7 +28,7 @@ pub async fn picture(stage: &Stage, state: &StateDir, client: &Client, nodes: &[
         .as_array()
         .context("the cloud's state has no list of ENIs")?;
     let mut snapshot = Snapshot {
-        enis: enis.iter().map(eni_seen).collect::<Result<_>>()?,
+        enis: enis.iter().map(eni_in_cloud).collect::<Result<_>>()?,
         ..Snapshot::default()
     };
     evidence::refer(&mut snapshot, &before);
@@ -53,7 +53,7 @@ async fn objects(client: &Client) -> Result<Objects> {
     let interfaces = Api::<NetworkInterface>::all(client.clone()).list(&all).await?;
     let nodes = Api::<TerwayNode>::all(client.clone()).list(&all).await?;
     Ok(Objects {
-        records: records
+        pod_enis: records
             .into_iter()
             .map(|object| (object.name_any(), object))
             .collect(),
@@ -61,7 +61,7 @@ async fn objects(client: &Client) -> Result<Objects> {
             .into_iter()
             .map(|object| (object.name_any(), object))
             .collect(),
-        node_records: nodes
+        terway_nodes: nodes
             .into_iter()
             .map(|object| (object.name_any(), object))
             .collect(),
@@ -69,7 +69,7 @@ async fn objects(client: &Client) -> Result<Objects> {
     })
 }
 
-async fn pods(client: &Client) -> Result<Vec<PodSeen>> {
+async fn pods(client: &Client) -> Result<Vec<RunningPod>> {
     let pods = Api::<Pod>::all(client.clone())
         .list(&ListParams::default())
         .await?;
@@ -77,13 +77,13 @@ async fn pods(client: &Client) -> Result<Vec<PodSeen>> {
 }
 
 /// Pods that have, or will have, a sandbox with a network of its own.
-fn pod_seen(pod: &Pod) -> Option<PodSeen> {
+fn pod_seen(pod: &Pod) -> Option<RunningPod> {
     let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
     let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     if spec.host_network == Some(true) || ended {
         return None;
     }
-    Some(PodSeen {
+    Some(RunningPod {
         uid: pod.uid()?,
         name: format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any()),
         node: spec.node_name.clone()?,
@@ -93,7 +93,7 @@ fn pod_seen(pod: &Pod) -> Option<PodSeen> {
 
 fn bindings(objects: &Objects, enis: &[Value]) -> Result<Vec<Binding>> {
     let mut found = Vec::new();
-    for (node, record) in &objects.node_records {
+    for (node, record) in &objects.terway_nodes {
         for nic in record
             .status
             .iter()
@@ -111,7 +111,7 @@ fn bindings(objects: &Objects, enis: &[Value]) -> Result<Vec<Binding>> {
             }
         }
     }
-    for record in objects.records.values() {
+    for record in objects.pod_enis.values() {
         found.extend(members(record, enis)?);
     }
     Ok(found)
@@ -154,7 +154,7 @@ fn members(record: &PodEni, enis: &[Value]) -> Result<Vec<Binding>> {
 /// The ENIs that Node objects list, with their addresses on both sides.
 fn shared_enis(objects: &Objects, enis: &[Value]) -> Result<Vec<EniAddresses>> {
     let statuses = objects
-        .node_records
+        .terway_nodes
         .values()
         .filter_map(|record| record.status.as_ref());
     let nics = statuses.flat_map(|status| status.network_interfaces.values());
@@ -176,10 +176,10 @@ fn addresses(eni: &Value) -> Result<BTreeSet<Ipv4Addr>> {
     all.map(|ip| address(ip.as_str().unwrap_or_default())).collect()
 }
 
-fn eni_seen(eni: &Value) -> Result<EniSeen> {
+fn eni_in_cloud(eni: &Value) -> Result<EniInCloud> {
     let tags = &eni["tags"];
     let ours = tags[tag::CREATOR].as_str() == Some(tag::CREATOR_CONTROLLER);
-    Ok(EniSeen {
+    Ok(EniInCloud {
         id: text(eni, "id"),
         status: text(eni, "status"),
         trunk: text(eni, "type") == "Trunk",

@@ -28,12 +28,12 @@ use crate::stage::Stage;
 use scene::Scene;
 use steady::Steady;
 
-/// What a person may choose.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The project's root: chart, manifests and world.
     pub root: PathBuf,
-    /// Of the choices that the churn makes.
+    /// Seed of the choices that the churn makes.
     pub seed: u64,
     /// Ordinary pods at once on one node.
     pub pods: usize,
@@ -50,7 +50,7 @@ struct Storm<'a> {
 
 type Scenario = fn(&Storm<'_>) -> Result<()>;
 
-/// In the order in which they are played.
+/// The scenarios in the order in which they are played.
 const SCENARIOS: [(&str, &str, Scenario); 5] = [
     ("burst", "Many pods at once on one node", burst::play),
     (
@@ -66,7 +66,7 @@ const SCENARIOS: [(&str, &str, Scenario); 5] = [
     ),
     ("upgrade", "helm upgrade under running pods", upgrade::play),
 ];
-/// The last one: its node's steady pods would not come back.
+/// The last scenario: the steady pods of its node do not come back.
 const DRAIN: &str = "drain";
 
 /// Names of all scenarios.
@@ -74,7 +74,7 @@ pub fn names() -> Vec<&'static str> {
     SCENARIOS.iter().map(|(name, ..)| *name).chain([DRAIN]).collect()
 }
 
-/// Brings a lab up and plays; the first statement that is not true is the error.
+/// Brings a lab up and plays. The first false statement is the error.
 pub fn play(stage: &Stage, state: &StateDir, settings: &Settings) -> Result<()> {
     let chosen = |name: &str| settings.only.as_deref().is_none_or(|only| only == name);
     if !names().into_iter().any(chosen) {

@@ -9,8 +9,8 @@ use super::steady::Steady;
 use super::{agent, controlplane, pods};
 use crate::stage::Stage;
 
-/// On two nodes that have room for some ten pods of each kind. They stay on the trunks: an ENI that is made
-/// for them would be there afterwards.
+/// The storms of the sample, on two nodes with room for ten pods of each kind. The pods fit on the trunks: an ENI that
+/// is made for them would be left afterwards.
 const COUNTS: [usize; 2] = [8, 6];
 
 pub fn play(stage: &Stage, state: &StateDir) -> Result<()> {
@@ -29,7 +29,7 @@ pub fn play(stage: &Stage, state: &StateDir) -> Result<()> {
     pods::no_networks(stage)
 }
 
-/// An ordinary pod's owner reads which address it got, and how long that took.
+/// Checks that an event tells the owner of an ordinary pod its address, and how long that took.
 fn said_by_the_agent(stage: &Stage) -> Result<()> {
     let address = stage.get("kubectl get pod answer-shared -o jsonpath='{.status.podIP}'")?;
     let note = stage

@@ -1,4 +1,4 @@
-//! What every scenario of disturbance needs: eyes on the cluster, and ways to break a part of it.
+//! The cluster of a storm: looks at it, and ways to break a part of it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,12 +22,12 @@ pub struct Scene<'a> {
     client: Client,
     nodes: Vec<String>,
     history: History,
-    /// Last: the watches of the others run on it.
+    /// Dropped last: the watches run on it.
     runtime: Runtime,
 }
 
 impl<'a> Scene<'a> {
-    /// Begins to watch the cluster that is up.
+    /// Begins to watch the running cluster.
     pub fn open(stage: &'a Stage, state: &'a StateDir, nodes: &[&str]) -> Result<Scene<'a>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -56,8 +56,8 @@ impl<'a> Scene<'a> {
         &self.nodes
     }
 
-    /// Waits until pods, records, cloud and kernels agree, and says what does not when they don't. What is
-    /// being released, or repaired by the minute's comparison, needs its time.
+    /// Waits until pods, records, cloud and kernels agree; the error names what does not. Releases take some seconds,
+    /// and the agent compares the kernel with the records once a minute.
     pub fn comes_to_rest(&self, after: &str) -> Result<()> {
         let last: RefCell<Vec<Fault>> = RefCell::default();
         let waited = self.stage.wait(
@@ -96,7 +96,7 @@ impl<'a> Scene<'a> {
         )
     }
 
-    /// Kills a program of a machine, and waits until its keeper has started it again.
+    /// Kills a program of a machine, and waits until it runs again.
     pub fn kill(&self, node: &str, program: &str) -> Result<()> {
         let pids = || {
             let said = self.stage.ask(&format!("lab exec {node} -- pidof {program}"))?;

@@ -19,7 +19,7 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// Two pods on `there` answer two on `here`.
+    /// Starts the traffic: two pods on `there` answer two pods on `here`.
     pub fn begin(stage: &Stage, here: &str, there: &str) -> Result<Steady> {
         let mut arguments = Vec::new();
         for (name, kind) in ANSWERERS {
@@ -53,7 +53,7 @@ impl Steady {
         Ok(steady)
     }
 
-    /// Nothing was lost since the beginning, and everything flows now.
+    /// Checks that nothing was lost since the beginning, and that everything flows now.
     pub fn check(&self, stage: &Stage, while_what: &str) -> Result<()> {
         let before = reports(stage)?;
         let after = stage.wait("the streams and pings go on", Duration::from_secs(60), || {
@@ -75,7 +75,7 @@ impl Steady {
         )
     }
 
-    /// The pods go.
+    /// Removes the pods.
     pub fn end(self, stage: &Stage) -> Result<()> {
         let names = ANSWERERS.iter().chain(&SENDERS).map(|(name, _)| *name);
         let names = names.collect::<Vec<_>>().join(" ");

@@ -1,5 +1,5 @@
-//! Traffic that notices every loss: a TCP stream of numbers and a ping every ten milliseconds, and what
-//! they report. The program `traffic` runs it in a pod; scenarios read its last line.
+//! Traffic that notices every loss: a TCP stream of numbers, a ping every ten milliseconds, and a report of both. The
+//! program `traffic` runs in a pod; scenarios read its last line.
 
 mod ping;
 mod report;
@@ -15,9 +15,9 @@ pub use report::{PingReport, Report, StreamReport};
 use ping::Ping;
 use stream::Stream;
 
-/// Between two numbers of a stream, and between two pings.
+/// Time between two numbers of a stream, and between two pings.
 const EVERY: Duration = Duration::from_millis(10);
-/// Between two lines of the report.
+/// Time between two lines of the report.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
 /// What a pod sends and answers.

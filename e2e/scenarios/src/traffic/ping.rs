@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 
 use super::{EVERY, PingReport, TrafficError};
 
-/// An answer that takes longer counts as lost: a machine that has much to do is slow, but not that slow.
+/// An answer that takes longer counts as lost. Even a busy machine answers sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
-/// Identifiers of our pings begin here; another program's are told from them by it.
+/// The first identifier of our pings. Other programs have smaller ones.
 const FIRST_IDENTIFIER: u16 = 0x7e77;
 
 /// Pings to one peer.
@@ -27,8 +27,8 @@ pub(super) struct Ping {
     book: Mutex<Book>,
 }
 
-/// What was sent and came back. Numbers go on where 16 bits end, so that an answer is found by the lower 16
-/// bits among those that may still come.
+/// The pings that were sent and answered. Numbers go beyond 16 bits, and a header has the lower 16 bits: an answer
+/// belongs to the waiting ping with these bits.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     waiting: BTreeMap<u64, Instant>,
@@ -39,14 +39,15 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// The next number, which is now on its way.
+    /// Takes the next number for a ping that is sent now.
     pub(super) fn send(&mut self, now: Instant) -> u64 {
         self.sent += 1;
         self.waiting.insert(self.sent, now);
         self.sent
     }
 
-    /// An answer to the ping whose number ends with `short`; one that was answered or given up is passed over.
+    /// Notes an answer to the ping whose number ends with `short`. An answer to a ping that was answered or given up is
+    /// ignored.
     pub(super) fn answer(&mut self, short: u16, now: Instant) {
         let number = self
             .waiting
@@ -59,7 +60,7 @@ impl Book {
         }
     }
 
-    /// Gives up those that have waited too long.
+    /// Gives up pings that have waited too long.
     pub(super) fn settle(&mut self, now: Instant) {
         let before = self.waiting.len();
         self.waiting
@@ -112,7 +113,7 @@ impl Ping {
         loop {
             let number = self.book.lock().send(Instant::now());
             let packet = request(self.identifier, number);
-            // A ping that the kernel does not take is one without an answer.
+            // A ping that the kernel refuses gets no answer.
             let _ = sendto(socket.as_raw_fd(), &packet, &to, MsgFlags::empty());
             std::thread::sleep(EVERY);
         }

@@ -1,4 +1,4 @@
-//! What traffic says of itself, one JSON line at a time.
+//! The report of the program `traffic`: one JSON line at a time.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -32,7 +32,7 @@ pub struct PingReport {
     pub peer: Ipv4Addr,
     pub sent: u64,
     pub answered: u64,
-    /// Sent longer ago than an answer may take, and not answered.
+    /// How many got no answer in time.
     pub lost: u64,
     /// The slowest answer, in milliseconds.
     pub slowest_ms: u64,

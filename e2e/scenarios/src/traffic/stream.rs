@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::{EVERY, StreamReport, TrafficError};
 
-/// Between two attempts to connect.
+/// Time between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Sends back whatever comes, on threads of its own.
@@ -61,7 +61,7 @@ impl Stream {
             loop {
                 if let Ok(connection) = TcpStream::connect(peer) {
                     sending.report.lock().connects += 1;
-                    // However it ended: the next connection is what tells of it.
+                    // The number of connections tells that this one broke.
                     let _ = sending.clone().talk(connection);
                 }
                 std::thread::sleep(RETRY);

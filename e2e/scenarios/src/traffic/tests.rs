@@ -74,7 +74,7 @@ fn a_ping_without_an_answer_is_lost_after_its_time_and_not_before() {
     book.settle(start + Duration::from_secs(9));
     assert_eq!(book.report(Ipv4Addr::LOCALHOST).lost, 0);
     book.settle(start + Duration::from_secs(11));
-    // Too late: it has been counted.
+    // This answer is too late: the ping counts as lost.
     book.answer(1, start + Duration::from_secs(12));
     let report = book.report(Ipv4Addr::LOCALHOST);
     assert_eq!(

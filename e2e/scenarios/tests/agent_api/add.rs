@@ -75,7 +75,7 @@ async fn what_is_not_for_a_pod_is_not_served_to_it() {
     let agent = world.agent(&kernel);
     agent.ready().await;
 
-    // An ordinary pod waits for a shared address, and is told so.
+    // An ordinary pod waits for a shared address, and its event says so.
     let uid = world.pod("plain", false).await;
     let refusal = address(agent.add("c1", "plain", Some(&uid), SHORT).await.unwrap()).unwrap_err();
     assert!(
@@ -87,7 +87,7 @@ async fn what_is_not_for_a_pod_is_not_served_to_it() {
     })
     .await;
 
-    // No network is to come: at once, with the reason.
+    // A node without room refuses at once, with the reason.
     world.capacity(1).await;
     let started = Instant::now();
     let refusal = loop {
@@ -117,9 +117,9 @@ async fn what_is_not_for_a_pod_is_not_served_to_it() {
     let refusal = address(agent.add("c2", "db-0", Some("earlier"), LONG).await.unwrap()).unwrap_err();
     assert!(refusal.contains("does not exist any more"), "{refusal}");
 
-    // Attached to another trunk; and the words of the control plane reach the pod. (In this order,
-    // because the agent's watch sees one change after the other, and a PodENI that is for this pod,
-    // bound, and on this trunk is served.)
+    // The ENI is attached to another trunk. Then the words of the control plane reach the pod. The order matters: the
+    // agent's watch sees one change after the other, and a PodENI that is for this pod, bound, and on this trunk is
+    // served.
     world.phase("db-0", "Bind", "eni-elsewhere", "").await;
     world.pod_eni("db-0", &uid, NODE, "10.0.16.8").await;
     let other = refused(&agent, &uid, |refusal| refusal.contains("eni-elsewhere")).await;
@@ -164,7 +164,7 @@ async fn a_fixed_address_moves_here_with_its_pod_and_away_again() {
     })
     .await;
 
-    // Its pod is gone without a DEL, and the address is another node's: what is left here goes.
+    // The pod is gone without a DEL, and the address is another node's: the sandbox here is removed.
     world.delete_pod("db-0").await;
     world
         .pod_eni("db-0", "on-node2-again", "node2", "10.0.16.9")

@@ -1,5 +1,5 @@
 //! The node agent against a real API server: its watches, its permissions, its reports, restarts and
-//! races. The kernel is played by a script; the real datapath has tests of its own.
+//! races. A script plays the kernel; the real datapath has tests of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,4 @@
-//! What the agent needs for its own node: the real program, on a real kernel, with 250 pods beside a
-//! cluster of others.
+//! The memory of the agent: the real program on a real kernel, with 250 pods on its node and a cluster around it.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -129,7 +128,7 @@ async fn measure() {
         world.reported(uid).await == Some("initial")
     })
     .await;
-    // A few rounds of everything.
+    // A few repairs, each of which compares everything.
     for _ in 0..3 {
         sh("ip rule del pref 600");
         eventually("the repair", || async {

@@ -1,4 +1,4 @@
-//! ADD and DEL in any order and number: what is left is what the last words said.
+//! ADD and DEL in any order and number: the last call decides what is left.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -85,7 +85,7 @@ async fn what_happened_while_no_agent_was_there_is_made_up_for() {
         ("10.0.16.20", None)
     );
 
-    // Records of what nothing refers to any more are not kept for ever, nor are they written again.
+    // A record that nothing refers to is neither kept for ever nor written again.
     world.bind("10.0.16.22", None).await;
     assert_eq!(second.del("c1", "web-0").await.unwrap(), Reply::Done);
     eventually("the end is reported", || async {

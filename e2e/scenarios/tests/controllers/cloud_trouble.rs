@@ -1,5 +1,5 @@
-//! Bad input from the cloud's side: wrong keys, a forbidden act, an endpoint that is not there. The cause is
-//! named, told once, tried sparingly; pods that run are left alone; and work goes on when it is cured.
+//! Trouble with the cloud: wrong keys, a forbidden action, an endpoint that is not there. The control plane names the
+//! cause, says it once and tries again sparingly. Running pods are left alone. Work goes on when the cause is gone.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ async fn wrong_keys_are_named_and_noticed_when_they_are_corrected() {
         "{note}"
     );
 
-    // Work piles up, and nothing spins: one call every few seconds, whatever wants to be done.
+    // Work piles up, and the control plane still makes one call every few seconds.
     for number in 0..10 {
         stage.pod(&format!("web-{number}"), "node1", elastic()).await;
     }
@@ -135,7 +135,7 @@ async fn a_forbidden_act_is_named_and_what_runs_is_left_alone() {
         note.contains("Forbidden.RAM") && note.contains("RAM permissions"),
         "{note}"
     );
-    // Each of the ten asked at once at most, and then one at a time.
+    // Each of the ten pods asks once at most; then one call is made at a time.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let creates = stage.cloud.calls_since(before).into_iter();
     let creates = creates
@@ -146,7 +146,7 @@ async fn a_forbidden_act_is_named_and_what_runs_is_left_alone() {
     let still = stage.record("runs").await.expect("the record stays");
     assert_eq!(still.spec, runs.spec);
     assert_eq!(still.status.map(|status| status.phase), Some(Phase::Bind));
-    // What does not need the permission goes on.
+    // Work that does not need the permission goes on.
     stage.remove_pod("runs").await;
     stage.record_gone("runs").await;
 
@@ -219,14 +219,14 @@ async fn a_pod_costs_one_create_one_attach_and_its_share_of_describes() {
         (count("CreateNetworkInterface"), count("AttachNetworkInterface")),
         (20, 20)
     );
-    // Ten calls may be saved up, and one a second is earned: the poller's pace, however long it takes.
+    // The poller's bucket holds ten calls and gets one a second.
     let describes = count("DescribeNetworkInterfaces");
     let budget = 10 + took.as_secs() as usize + 1;
     assert!(
         describes <= budget,
         "{describes} Describe calls for 20 in {took:?}"
     );
-    // Who has made an ENI does not ask what became of it: it is asked for when its attachment may be done.
+    // A new ENI is not looked at before its attachment may be done.
     let mut attached = BTreeSet::new();
     for call in &calls {
         let id = |key: &str| call.parameters.get(key).map(String::as_str);

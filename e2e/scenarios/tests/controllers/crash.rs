@@ -1,4 +1,4 @@
-//! The control plane dies with an intent in flight: the ENI was made, and nobody heard of it.
+//! The control plane dies with an intent in flight: the ENI is made and the answer is lost.
 
 use cloudsim::{Fault, Point};
 use terway_crds::Phase;
@@ -44,7 +44,7 @@ async fn the_next_process_releases_the_eni_of_a_pod_that_is_gone() {
     let replica = Replica::start(&stage, "one");
     stage.record_gone("web-0").await;
     stage.no_pod_enis().await;
-    // Nothing appears later on either.
+    // No ENI appears later.
     stage.silence().await;
     assert_eq!(stage.pod_enis(), Vec::<String>::new());
     replica.stop().await;

@@ -1,5 +1,5 @@
-//! The control plane against a real API server and a simulated cloud: pods get their ENIs and give
-//! them back, whatever is killed and whatever is lost on the way.
+//! The control plane with a real API server, a simulated cloud and the settings of the chart: pods get their ENIs and
+//! give them back, whatever is killed or lost on the way.
 
 #![allow(
     clippy::expect_used,

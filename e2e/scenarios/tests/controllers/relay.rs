@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Relays connections until it is cut; cut, its port refuses them.
+/// Relays connections until it is cut. After that its port refuses connections.
 pub struct Relay {
     target: SocketAddr,
     address: SocketAddr,

@@ -17,14 +17,14 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Starts one under this name, with its settings in files as in a cluster.
+    /// Starts a replica of this name, with its settings in files as in a cluster.
     pub fn start(stage: &Stage, name: &str) -> Replica {
         stage.write_keys(name, "lab-sk");
         Self::start_as_set(stage, name, stage.cloud.ecs_url(), ANY_PORT)
     }
 
-    /// Starts one that reaches the cloud at this address, with the keys that were written for it, and
-    /// serves its health at this one.
+    /// Starts a replica that reaches the cloud at `url` with the keys that were written for it. Its health endpoint is
+    /// at `health`.
     pub fn start_as_set(stage: &Stage, name: &str, url: String, health: &str) -> Replica {
         let config = config_of(stage, name, health);
         let kubeconfig = stage.apiserver.kubeconfig.clone();
@@ -54,7 +54,7 @@ impl Replica {
         Replica { runtime, stop, ended }
     }
 
-    /// Ends it as SIGTERM does, and waits until it has ended.
+    /// Ends the replica as SIGTERM does, and waits for its end.
     pub async fn stop(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await;
@@ -65,7 +65,7 @@ impl Replica {
         self.runtime.shutdown_background();
     }
 
-    /// Ends it as SIGKILL does: nothing of it runs on, nothing is given back.
+    /// Ends the replica as SIGKILL does: nothing runs on, nothing is given back.
     pub fn kill(self) {
         self.runtime.shutdown_background();
     }

@@ -1,4 +1,4 @@
-//! Shared ENIs: pools of nodes, addresses of pods, and what is said when something is wrong.
+//! Shared ENIs: pools of nodes, addresses of pods, and conditions when something is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,7 +140,7 @@ pub async fn report(stage: &Stage, node: &str, gone: &[&str], there: &[&str]) {
         .expect("the report can be written");
 }
 
-/// The addresses that the record of a node names are those that its ENIs have in the cloud.
+/// Waits until the record of a node names the addresses that its ENIs have in the cloud.
 pub async fn cloud_agrees(stage: &Stage, node: &str) {
     until("the record says what the cloud has", || async {
         let record = records(stage).get(node).await.expect("the record");
@@ -212,7 +212,7 @@ async fn an_address_is_free_when_its_sandbox_is_reported_gone_and_not_before() {
     let (a, b) = (&before["default/a"].1, &before["default/b"].1);
     report(&stage, "node1", &[], &[a, b]).await;
     stage.remove_pod("a").await;
-    // A pod that comes later is served, and not with that address.
+    // A later pod is served with another address.
     pods(&stage, "node1", ["c".into()].into_iter()).await;
     let during = bound_are(&stage, "node1", 3).await;
     assert_eq!(during["default/a"], before["default/a"]);

@@ -71,7 +71,7 @@ async fn addresses_that_no_agent_reports_on_are_released_when_the_node_itself_is
     pods(&stage, "node1", ["a".into(), "b".into()].into_iter()).await;
     bound_are(&stage, "node1", 2).await;
     pool_is(&stage, "node1", 5).await;
-    // Drained, and nobody tells what became of the sandboxes.
+    // The node is drained, and nobody reports the end of the sandboxes.
     stage.remove_pod("a").await;
     stage.remove_pod("b").await;
     pods(&stage, "node1", ["c".into()].into_iter()).await;
@@ -106,7 +106,7 @@ async fn a_control_plane_without_records_takes_over_what_pods_run_with() {
     }
     let enis = enis_of(&stage, "i-node1");
     replica.stop().await;
-    // Everything that we recorded is lost, as when the definitions were removed.
+    // All records are lost, as when the definitions were removed.
     for node in ["node1", "node2"] {
         let none = json!({"metadata": {"finalizers": null}});
         let freed = records(&stage)
@@ -116,7 +116,7 @@ async fn a_control_plane_without_records_takes_over_what_pods_run_with() {
         let gone = records(&stage).delete(node, &DeleteParams::default()).await;
         gone.expect("the record can be deleted");
     }
-    // One runs with an address that is none of the node's.
+    // One pod runs with an address that is none of the node's.
     pods(&stage, "node1", ["stranger".into()].into_iter()).await;
     runs_with(&stage, "stranger", "10.0.99.9").await;
     let since = stage.cloud.call_count();
@@ -172,7 +172,7 @@ async fn a_record_that_somebody_deletes_stays_while_pods_use_its_enis() {
         "trunk and primary stay"
     );
     report(&stage, "node1", &[&uid], &[]).await;
-    // Then it goes, and the node gets a new one.
+    // Then the record goes, and the node gets a new one.
     until("the node has a record and a pool again", || async {
         let record = records(&stage)
             .get_opt("node1")
@@ -206,7 +206,7 @@ async fn in_degradation_nothing_is_given_back_and_in_l0_nothing_is_begun() {
     stage.phase("own", terway_crds::Phase::Bind).await;
     replica.stop().await;
 
-    // Nothing is given back: neither addresses nor the ENI of a pod that went nor those of a node.
+    // Nothing is given back: no addresses, no ENI of a pod that went, no ENIs of a node.
     stage.extra = json!({"degradation": "l1"});
     let since = stage.cloud.call_count();
     let replica = Replica::start(&stage, "two");
@@ -233,10 +233,10 @@ async fn in_degradation_nothing_is_given_back_and_in_l0_nothing_is_begun() {
     let gone = nodes(&stage).delete("node2", &DeleteParams::default()).await;
     gone.expect("the node can be deleted");
     said(&stage, "node2", "Degraded").await;
-    // What pods need is still asked for.
+    // Addresses for new pods are still asked for.
     pods(&stage, "node1", (0..16).map(|n| format!("q{n}"))).await;
     bound_are(&stage, "node1", 16).await;
-    // What was sent is brought to its end even in l0, so nothing may be under way when that begins.
+    // Calls under way are brought to their end even in l0, so nothing may be under way when l0 begins.
     until("the pool is full again", || async {
         let record = records(&stage).get_opt("node1").await.expect("a record");
         let status = record.and_then(|record| record.status).unwrap_or_default();
@@ -246,7 +246,7 @@ async fn in_degradation_nothing_is_given_back_and_in_l0_nothing_is_begun() {
     assert_eq!(taken_away(&stage, since), [""; 0]);
     replica.stop().await;
 
-    // Nothing is begun either.
+    // In l0 nothing is begun.
     stage.extra = json!({"degradation": "l0"});
     let replica = Replica::start(&stage, "three");
     let free = idle(&stage, "node1").await;
@@ -270,7 +270,7 @@ async fn in_degradation_nothing_is_given_back_and_in_l0_nothing_is_begun() {
     assert!(made.is_empty(), "{made:?}");
     replica.stop().await;
 
-    // It is over: everything is caught up with.
+    // The degradation is over: everything is made up for.
     stage.extra = json!({});
     let replica = Replica::start(&stage, "four");
     bound_are(&stage, "node1", 16 + free + 3).await;
@@ -364,7 +364,7 @@ async fn the_condition_of_a_node_is_said_again_when_it_is_old_and_not_before() {
     })
     .await;
     assert_eq!(second.last_transition_time, since, "it did not change");
-    // What happens on the node does not make it say so again.
+    // Pods on the node are no reason to write the condition again.
     pods(&stage, "node1", (0..5).map(|n| format!("p{n}"))).await;
     bound_are(&stage, "node1", 5).await;
     pool_is(&stage, "node1", 5).await;

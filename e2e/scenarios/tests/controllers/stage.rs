@@ -71,7 +71,7 @@ impl Stage {
                 .expect("namespaces can be read")
                 .is_none()
             {
-                // The API server makes its own ones in its own time; whoever is first wins.
+                // The API server makes some namespaces itself, sooner or later.
                 let _ = api
                     .create(
                         &PostParams::default(),
@@ -169,7 +169,7 @@ impl Stage {
             .await;
     }
 
-    /// The pod is gone, as after its containers have ended.
+    /// Deletes a pod, as after its containers have ended.
     pub async fn remove_pod(&self, name: &str) {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
         let params = DeleteParams {
@@ -187,7 +187,7 @@ impl Stage {
         Api::all(self.client.clone())
     }
 
-    /// Both nodes have their trunks and say so.
+    /// Waits until both nodes have their trunks and advertise members.
     pub async fn nodes_serve(&self) {
         let nodes: Api<Node> = Api::all(self.client.clone());
         until("both nodes advertise 14 members", || async {
@@ -216,7 +216,7 @@ impl Stage {
         self.records().get_opt(name).await.expect("PodENIs can be read")
     }
 
-    /// Waits for a phase; gives the record in it.
+    /// Waits until the PodENI is in a phase, and returns the PodENI.
     pub async fn phase(&self, name: &str, phase: Phase) -> PodEni {
         let in_phase = |record: &PodEni| record.status.as_ref().is_some_and(|status| status.phase == phase);
         found(&format!("{name} in phase {phase}"), || async {
@@ -232,7 +232,7 @@ impl Stage {
         .await;
     }
 
-    /// Every ENI made for pods is gone, and every object that knew of one.
+    /// Waits until every ENI of pods is gone, and every NetworkInterface.
     pub async fn no_pod_enis(&self) {
         let list = kube::api::ListParams::default();
         until("the cloud has no ENI of a pod", || async {
@@ -284,7 +284,7 @@ impl Stage {
         std::fs::write(self.keys(name), text).expect("the keys can be written");
     }
 
-    /// Calls of an action that the cloud accepted, for ENIs of pods.
+    /// How many calls of an action the cloud accepted.
     pub fn accepted(&self, action: &str) -> usize {
         let calls = self.cloud.calls_since(0);
         calls
@@ -308,7 +308,7 @@ fn object_of<K: DeserializeOwned>(value: Value) -> K {
     serde_json::from_value(value).expect("the object has its type's form")
 }
 
-/// Polls until it is true.
+/// Waits until a condition holds.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let once = || {
         let holds = holds();
@@ -317,7 +317,7 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut()
     found(what, once).await;
 }
 
-/// Polls until it is there.
+/// Waits until `look` finds something, and returns that.
 pub async fn found<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -345,7 +345,7 @@ pub fn elastic() -> Value {
     json!({"type": "Elastic"})
 }
 
-/// An allocationType that outlives the pod for so long.
+/// An allocationType that outlives the pod for a time.
 pub fn fixed(release_after: &str) -> Value {
     json!({"type": "Fixed", "releaseStrategy": "TTL", "releaseAfter": release_after})
 }
