@@ -51,8 +51,8 @@ fn both_selectors_must_hold_and_none_selects_nothing() {
     ] {
         let networking = networking("n", selector.clone(), false, None);
         assert_eq!(
-            selects(&networking, pod, space),
-            Ok(expected),
+            selects(&networking, pod, space).unwrap(),
+            expected,
             "{selector}: {pod:?} in {space:?}"
         );
     }
