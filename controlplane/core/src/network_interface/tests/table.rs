@@ -20,6 +20,27 @@ const SEEN: [&str; 6] = [
 
 /// Rows in the order of [`SEEN`].
 const EXPECTED: &str = "
+attach Initial    | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
+attach Binding    | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
+attach Bind       | done             | done         | TORN OFF       | done             | done             | done
+attach Detaching  | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
+attach Unbind     | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
+attach Deleting   | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
+attach Later      | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
+nowhere Initial   | lives/WATCH      | lives/later  | lives/DETACHED | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+nowhere Binding   | lives/WATCH      | lives/later  | lives/DETACHED | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+nowhere Bind      | lives/DETACH i-1 | lives/later  | lives/DETACHED | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+nowhere Detaching | lives/WATCH      | lives/later  | lives/DETACHED | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+nowhere Unbind    | done             | done         | done           | done             | done             | done
+nowhere Deleting  | done             | done         | done           | done             | done             | done
+nowhere Later     | done             | done         | done           | done             | done             | done
+delete Initial    | lives/WATCH      | lives/DELETE | lives/DELETE   | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+delete Binding    | lives/WATCH      | lives/DELETE | lives/DELETE   | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+delete Bind       | lives/DETACH i-1 | lives/DELETE | lives/DELETE   | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+delete Detaching  | lives/WATCH      | lives/DELETE | lives/DELETE   | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+delete Unbind     | lives/WATCH      | lives/DELETE | lives/DELETE   | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+delete Deleting   | lives/WATCH      | lives/DELETE | lives/DELETE   | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
+delete Later      | lives/WATCH      | lives/DELETE | lives/DELETE   | lives/DETACH i-1 | lives/DETACH i-9 | lives/cloud
 ";
 
 fn interface_in(wish: &str, phase: Phase) -> NetworkInterface {
@@ -77,7 +98,7 @@ fn word(planned: Result<Step, Wait>) -> String {
         Err(Wait::Done) => "done".into(),
         Err(Wait::Cloud) => "cloud".into(),
         Err(Wait::Later(_)) => "later".into(),
-        Err(Wait::HolderLives) => "pod lives".into(),
+        Err(Wait::HolderLives) => "lives".into(),
         Err(Wait::Elsewhere { .. }) => "elsewhere".into(),
         Err(Wait::NotFound) => "not found".into(),
         Err(Wait::Degraded) => "degraded".into(),
