@@ -134,8 +134,8 @@ fn tags_that_we_write_ourselves_may_not_be_given_but_the_clusters() {
             .collect::<Map<_, _>>()
             .into()
     };
-    assert!(parse("eni_tags", tags(MAX_TAGS)).is_ok());
-    assert!(parse("eni_tags", tags(MAX_TAGS + 1)).is_err());
+    assert!(parse("eni_tags", tags(MAX_USER_TAGS)).is_ok());
+    assert!(parse("eni_tags", tags(MAX_USER_TAGS + 1)).is_err());
 }
 
 #[test]
