@@ -1,17 +1,16 @@
-//! The record of a new pod: what its networks ask for, and which of them a node cannot serve.
+//! The record of a new pod: the request for the ENI of each network, and networks that are refused.
 
 use terway_crds::names::tag;
-use terway_crds::{AllocationType, AllocationTypeKind, EniOptions, Route};
+use terway_crds::{AllocationType, AllocationTypeKind, EniOptions, EniType, Route};
 
 use super::*;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-fn node(eni_only: bool) -> NodeFacts {
+fn node() -> NodeFacts {
     NodeFacts {
         name: "node1".into(),
         zone: "h".into(),
-        eni_only,
         ..NodeFacts::default()
     }
 }
@@ -28,7 +27,7 @@ fn vswitch(id: &str) -> Candidate {
     Candidate {
         id: id.into(),
         zone: "h".into(),
-        cidr: "10.0.0.0/24".into(),
+        cidrs: ["10.0.0.0/24".parse().unwrap()].into_iter().collect(),
         available: 9,
     }
 }
@@ -45,9 +44,8 @@ fn built(networks: &[PodNetwork], chosen: &[Candidate]) -> Result<PodEni, BuildE
         cluster_id: "c".into(),
         vpc_id: "vpc".into(),
         enable_trunk: true,
-        ipv6_count: 0,
     };
-    build(&pod, &node(false), networks, chosen, &settings, NOW)
+    build(&pod, &node(), networks, chosen, &settings, NOW)
 }
 
 #[test]
@@ -136,36 +134,7 @@ fn networks_that_cannot_be_made_are_refused_by_their_number() {
     );
     let whole = built(&[network(EniType::Eni)], &one).unwrap_err().to_string();
     assert!(
-        whole.contains("network 0") && whole.contains("node node1"),
+        whole.contains("network 0") && whole.contains("eniType ENI"),
         "{whole}"
     );
-}
-
-#[test]
-fn the_kind_that_is_asked_for_and_the_kind_that_is_served_agree_or_the_pod_is_refused() {
-    let later = || EniType::Other("Later".into());
-    for (kind, eni_only, enabled, served) in [
-        (EniType::Default, false, true, Some(true)),
-        (EniType::Default, false, false, Some(false)),
-        (EniType::Default, true, true, Some(false)),
-        (later(), false, true, Some(true)),
-        (later(), true, true, Some(false)),
-        (EniType::Trunk, false, true, Some(true)),
-        (EniType::Trunk, false, false, None),
-        (EniType::Trunk, true, true, None),
-        (EniType::Eni, false, true, None),
-        (EniType::Eni, false, false, Some(false)),
-        (EniType::Eni, true, true, Some(false)),
-    ] {
-        let uses = uses_trunk(3, &kind, &node(eni_only), enabled);
-        assert_eq!(
-            uses.clone().ok(),
-            served,
-            "{kind:?}, whole ENIs only: {eni_only}, trunks: {enabled}"
-        );
-        assert!(
-            uses.err()
-                .is_none_or(|error| error.to_string().contains("network 3"))
-        );
-    }
 }

@@ -49,11 +49,15 @@ fn choice(vswitch: &str) -> Choice {
         vswitch: Some(Candidate {
             id: vswitch.into(),
             zone: "h".into(),
-            cidr: "10.2.0.0/24".into(),
+            cidrs: cidrs("10.2.0.0/24"),
             available: 9,
         }),
         security_group_ids: vec!["sg-b".into()],
     }
+}
+
+fn cidrs(text: &str) -> Cidrs {
+    [text.parse().unwrap()].into_iter().collect()
 }
 
 /// Seconds until an attempt begins.
@@ -92,7 +96,7 @@ fn only_a_recorded_intent_of_a_stored_record_has_an_identity() {
 
 #[test]
 fn what_the_cloud_says_of_an_eni_stands_and_where_it_says_nothing_what_was_asked_for() {
-    let told = with_eni(&allocation(), &cloud_eni("eni-1"), Some("10.0.16.0/22"));
+    let told = with_eni(&allocation(), &cloud_eni("eni-1"), Some(&cidrs("10.0.16.0/22")));
     let eni = &told.eni;
     assert_eq!(
         [
