@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use terway_crds::{Eni, RequestParameters};
 
 use super::*;
+use crate::cloud::ErrorClass;
 use crate::testing::cloud_eni;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -35,9 +36,9 @@ fn allocation() -> Allocation {
     }
 }
 
-fn refusal() -> Refusal {
-    Refusal {
-        vswitch_exhausted: false,
+fn refusal() -> Refused {
+    Refused {
+        class: ErrorClass::Invalid,
         code: "Nope".into(),
         message: "no".into(),
         request_id: "r-1".into(),
@@ -92,69 +93,6 @@ fn only_a_recorded_intent_of_a_stored_record_has_an_identity() {
     );
     assert_eq!(intent_id(&record, 1), None, "nothing was recorded");
     assert_eq!(intent_id(&record, 2), None, "there is no such allocation");
-}
-
-#[test]
-fn what_the_cloud_says_of_an_eni_stands_and_where_it_says_nothing_what_was_asked_for() {
-    let told = with_eni(&allocation(), &cloud_eni("eni-1"), Some(&cidrs("10.0.16.0/22")));
-    let eni = &told.eni;
-    assert_eq!(
-        [
-            &*eni.id,
-            &*eni.mac,
-            &*eni.zone,
-            &*eni.vpc_id,
-            &*eni.vswitch_id,
-            &*eni.resource_group_id
-        ],
-        [
-            "eni-1",
-            "00:16:3e:00:00:01",
-            "cn-hangzhou-h",
-            "vpc-lab",
-            "vsw-pod-h",
-            "asked-rg"
-        ]
-    );
-    assert_eq!(eni.security_group_ids, ["sg-web"]);
-    assert_eq!(
-        (told.ipv4.as_str(), told.ipv4_cidr.as_str()),
-        ("10.0.16.5", "10.0.16.0/22")
-    );
-
-    let silent = CloudEni {
-        zone_id: String::new(),
-        vpc_id: String::new(),
-        vswitch_id: String::new(),
-        security_group_ids: Vec::new(),
-        primary_ip: None,
-        ..cloud_eni("eni-1")
-    };
-    let told = with_eni(&allocation(), &silent, None);
-    let expected = Allocation {
-        eni: Eni {
-            id: "eni-1".into(),
-            mac: "00:16:3e:00:00:01".into(),
-            ..allocation().eni
-        },
-        ..allocation()
-    };
-    assert_eq!(told, expected);
-}
-
-#[test]
-fn an_attempt_begins_later_only_after_a_refusal_that_another_vswitch_does_not_cure() {
-    let nothing = Choice::default();
-    for (choice, refused, seconds) in [
-        (&nothing, false, 0),
-        (&nothing, true, 1),
-        (&choice("vsw-a"), true, 1),
-        (&choice("vsw-b"), true, 0),
-    ] {
-        let refusal = refused.then(refusal);
-        let next = next_attempt(&allocation(), choice, refusal.as_ref(), NOW);
-        assert_eq!(delay(&next), seconds, "{choice:?}, refused: {refused}");
-    }
 }
 
 #[test]

@@ -160,47 +160,6 @@ fn another_phase_changes_nothing_else_but_when_the_pod_was_seen() {
 }
 
 #[test]
-fn each_wait_that_a_person_can_end_is_said_once_in_words() {
-    let refused = |code: &str| Wait::Refused {
-        delay: std::time::Duration::ZERO,
-        code: code.into(),
-        message: "no".into(),
-    };
-    for (wait, said) in [
-        (Wait::Done, None),
-        (Wait::Interfaces, None),
-        (Wait::Later(std::time::Duration::ZERO), None),
-        (Wait::Pod, None),
-        (refused("Nope"), Some(("CreateRefused", "Nope: no"))),
-        (Wait::NoTrunk, Some(("NoTrunk", "no trunk ENI yet"))),
-        (Wait::NoNode, Some(("NoNode", "not known"))),
-        (
-            Wait::NotServed,
-            Some(("NotServed", "use eniType Trunk or Default")),
-        ),
-        (Wait::Malformed, Some(("Malformed", "delete this PodENI"))),
-        (
-            Wait::Degraded,
-            Some(("Degraded", "degradation in ctrl-config.yaml")),
-        ),
-        (Wait::PodLives, Some(("PodStillRuns", "when the pod is gone"))),
-    ] {
-        let mut record = elastic();
-        let status = waiting(&record, &wait, at(1));
-        let Some((reason, words)) = said else {
-            assert_eq!(status, None, "{wait:?}");
-            continue;
-        };
-        let status = status.unwrap();
-        assert_eq!(readiness(&status), ("False", reason));
-        assert!(status.msg.contains(words), "{}", status.msg);
-        record.status = Some(status);
-        assert_eq!(waiting(&record, &wait, at(2)), None, "{wait:?} is said twice");
-        assert!(waiting(&record, &refused("Another"), at(2)).is_some());
-    }
-}
-
-#[test]
 fn what_is_said_again_keeps_the_time_since_when_it_holds() {
     let mut record = elastic();
     record.status = waiting(&record, &Wait::NoTrunk, at(1));
