@@ -71,7 +71,10 @@ fn wrong_values() -> Vec<(&'static str, Vec<Value>)> {
         ("enable_erdma", no_flag()),
         ("enable_patch_pod_ips", no_flag()),
         ("enable_ip_prefix", no_flag()),
-        ("ip_stack", [no_text(), vec![json!("ipv5")]].concat()),
+        (
+            "ip_stack",
+            [no_text(), vec![json!("dual"), json!("ipv6")]].concat(),
+        ),
     ]
 }
 
@@ -178,9 +181,9 @@ fn idle_addresses_are_given_back_only_when_a_time_is_set() {
 #[test]
 fn what_is_read_and_not_served_is_named() {
     for (key, value, word) in [
-        ("ip_stack", json!("dual"), Some("dual")),
-        ("ip_stack", json!("ipv6"), Some("ipv6")),
         ("ip_stack", json!("ipv4"), None),
+        ("enable_erdma", json!(true), Some("enable_erdma")),
+        ("enable_erdma", json!(false), None),
         ("enable_ip_prefix", json!(true), Some("enable_ip_prefix")),
         ("enable_ip_prefix", json!(false), None),
     ] {
