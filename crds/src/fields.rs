@@ -1,4 +1,4 @@
-//! Small serde predicates shared by the types: what is left out when it says nothing.
+//! Predicates of serde that the types share: a field that holds its default is not written.
 
 /// True for `false`: a flag that is not set is not written.
 #[allow(

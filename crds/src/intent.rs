@@ -1,7 +1,7 @@
-//! Recorded intents: what the control plane is about to ask of the cloud, written before it asks.
+//! Recorded intents: a request to the cloud, written into a custom resource before the control plane sends it.
 //!
-//! The request is rebuilt from the record alone. A changed configuration or a newer version of
-//! the program therefore never sends a known token with other parameters.
+//! The control plane builds the request from the record alone. A changed configuration or a newer version of the
+//! program therefore never sends a known token with other parameters.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,7 @@
 //! The API types of Terway: group `network.alibabacloud.com`, version `v1beta1`.
 //!
-//! Reading is tolerant and writing is exact: a field that is missing or a word that a newer
-//! version invented never stops a watch and survives a write, while what the API server
-//! accepts is decided by the schemas that [`crd::all`] prints.
+//! Reading is tolerant: a missing field or a word of a newer version never stops a watch, and a write keeps the word.
+//! The schemas that [`crd::all`] prints decide what the API server accepts.
 
 #![allow(
     clippy::duplicated_attributes,

@@ -1,8 +1,8 @@
 //! Enumerations that are words in JSON.
 //!
-//! A word this version does not know is kept as `Other`, so that an object written by a newer
-//! version (or by hand) can be read, passed on and written back without losing it. A `closed`
-//! enumeration tells the API server its words; an `open` one is a plain string there.
+//! An unknown word is kept as `Other`. An object of a newer version (or written by hand) can therefore be read and
+//! written back without a loss. The schema of a `closed` enumeration lists its words; an `open` one is a plain string
+//! in the schema.
 
 /// Defines a word enumeration. The first variant is the default.
 macro_rules! text_enum {

@@ -1,4 +1,7 @@
 //! The table that a benchmark prints: the figure, a figure to compare with, and the aim.
+//!
+//! Columns of fixed width are one format string. A table library would lay out each part between two notes as a table
+//! of its own, with columns of other widths.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

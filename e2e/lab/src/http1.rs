@@ -1,4 +1,7 @@
 //! A minimal HTTP/1.0 client: one request and one answer over any byte stream.
+//!
+//! No library is used. The simulator's admin API listens on a unix socket, which ureq has no transport for, and reqwest
+//! brings an async runtime into a program that has none.
 
 use std::io::{self, Read, Write};
 

@@ -1,4 +1,5 @@
-//! Blocking HTTPS GETs with a client certificate, to ask kube-apiserver whether it is ready.
+//! Blocking HTTPS GETs with a client certificate, to ask kube-apiserver whether it is ready. rustls makes the session,
+//! and `http1` (which the simulator's admin API needs anyway) sends the request.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
