@@ -2,12 +2,16 @@
 
 mod answer;
 mod build;
+mod observed;
 mod plan;
 mod status;
+mod step;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{AfterCall, Call, CallAnswer, answered};
 pub use build::{build, for_release, has_our_reference, is_of, owner};
-pub use plan::{Awaited, ENI_NOT_FOUND, History, Holder, Observed, Step, Wait, plan};
+pub use observed::{Awaited, History, Holder, Observed};
+pub use plan::plan;
 pub use status::{attached, detached, torn_off, waiting, with_term};
+pub use step::{ENI_NOT_FOUND, Step, Wait};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use terway_crds::names::condition;
 use terway_crds::{AttachTo, BindStatus, EniInfo, EniKind, NetworkInterface, NetworkInterfaceStatus, Phase};
 
-use super::plan::{ENI_NOT_FOUND, Wait};
+use super::step::{ENI_NOT_FOUND, Wait};
 use crate::cloud::{CloudEni, EniKind as CloudKind};
 use crate::conditions::{Statement, state};
 

@@ -2,6 +2,8 @@
 
 mod table;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_crds::{AttachTo, NetworkInterface, Phase};
@@ -344,4 +346,88 @@ fn degradation_holds_back_what_gives_back_and_in_the_end_everything() {
     // What the cloud did meanwhile is recorded all the same.
     let recorded = plan(&interface(), &used, l0);
     assert_eq!(recorded, Ok(Step::WriteAttached(Box::new(in_use()))));
+}
+
+#[test]
+fn a_wait_that_a_person_should_know_of_is_said_once_with_what_to_do() {
+    for (wait, reason, word) in [
+        (Wait::HolderLives, "PodStillRuns", "when the pod is gone"),
+        (
+            Wait::Elsewhere {
+                instance_id: "i-9".into(),
+            },
+            "AttachedElsewhere",
+            "instance i-9 by somebody else: detach it there",
+        ),
+        (Wait::Degraded, "Degraded", "degradation in ctrl-config.yaml"),
+        (Wait::NotFound, ENI_NOT_FOUND, "does not know this ENI"),
+    ] {
+        let mut interface = bound();
+        let status = waiting(&interface, &wait, at(1)).unwrap();
+        let ready = &status.conditions[0];
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", reason));
+        assert!(ready.message.contains(word), "{}", ready.message);
+        // The rest of the status stays as it is.
+        assert_eq!(
+            (&status.phase, status.instance_id.as_str()),
+            (&Phase::Bind, "i-1")
+        );
+        interface.status = Some(status);
+        assert_eq!(waiting(&interface, &wait, at(60)), None);
+    }
+    for silent in [Wait::Done, Wait::Cloud, Wait::Later(Duration::from_secs(1))] {
+        assert_eq!(waiting(&bound(), &silent, at(1)), None);
+    }
+}
+
+#[test]
+fn a_wait_is_looked_at_again_where_nobody_tells_of_its_end() {
+    let elsewhere = Wait::Elsewhere {
+        instance_id: "i-9".into(),
+    };
+    assert_eq!(elsewhere.look_again(), Some(Duration::from_secs(30)));
+    assert_eq!(
+        Wait::Later(Duration::from_secs(7)).look_again(),
+        Some(Duration::from_secs(7))
+    );
+    for told in [
+        Wait::Done,
+        Wait::Cloud,
+        Wait::HolderLives,
+        Wait::NotFound,
+        Wait::Degraded,
+    ] {
+        assert_eq!(told.look_again(), None);
+    }
+}
+
+#[test]
+fn the_poller_waits_for_what_is_wanted_or_was_asked_for() {
+    let awaited = |interface: &NetworkInterface, history: &History| {
+        let observed = Observed {
+            interface,
+            holder: Holder::Gone,
+            history,
+            seen: None,
+            term: "me/1",
+            quiet_since: at(-100),
+            now: at(0),
+            limits: &Limits::default(),
+            degradation: Degradation::None,
+        };
+        observed.awaited()
+    };
+    let none = History::default();
+    assert_eq!(awaited(&interface(), &none), Awaited::Attached);
+    let mut unwanted = interface();
+    unwanted.spec.attach_to = None;
+    assert_eq!(awaited(&unwanted, &none), Awaited::Free);
+    let mut leaving = interface();
+    leaving.metadata.deletion_timestamp = Some(Time(at(0)));
+    assert_eq!(awaited(&leaving, &none), Awaited::Free);
+    let deleted = History {
+        delete_sent: Some(at(0)),
+        ..none
+    };
+    assert_eq!(awaited(&leaving, &deleted), Awaited::Gone);
 }

@@ -141,3 +141,6 @@ impl Caches {
         (PodState::of(pod.as_deref()), pod)
     }
 }
+
+#[cfg(test)]
+mod tests;

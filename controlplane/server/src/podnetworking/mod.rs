@@ -3,6 +3,8 @@
 
 mod apply;
 mod observe;
+#[cfg(test)]
+mod tests;
 mod workloads;
 
 use std::sync::Arc;

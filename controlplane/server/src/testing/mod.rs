@@ -3,6 +3,7 @@
 
 mod api;
 mod cloud;
+mod objects;
 mod stage;
 
 pub(crate) use self::api::ApiServer;

@@ -4,7 +4,7 @@
 //! Every replica serves the webhook from its own caches. If a read fails, the object is refused with a sentence,
 //! because otherwise a pod could get another network than its author requested.
 
-mod answer;
+mod decision;
 mod namespaces;
 mod podnetworkings;
 mod pods;

@@ -5,22 +5,22 @@ use terway_crds::PodNetworking;
 use terway_crds::names::object;
 
 use super::Webhook;
-use super::answer::Answer;
+use super::decision::Decision;
 
 impl Webhook {
     /// Fills in the cluster's vSwitches and security groups.
-    pub(super) fn complete_networking(&self, networking: &PodNetworking) -> Answer {
+    pub(super) fn complete_networking(&self, networking: &PodNetworking) -> Decision {
         let complete =
             !networking.spec.vswitch_options.is_empty() && !networking.spec.security_group_ids.is_empty();
         if complete {
-            return Answer::pass();
+            return Decision::pass();
         }
         match self.defaults() {
-            Ok(defaults) => Answer {
+            Ok(defaults) => Decision {
                 patch: fill(networking, defaults.as_ref()),
-                ..Answer::pass()
+                ..Decision::pass()
             },
-            Err(problem) => Answer::deny(format!(
+            Err(problem) => Decision::deny(format!(
                 "the PodNetworking names no vSwitch or no security group, and those of the ConfigMap {}/{} cannot be read: {problem}",
                 object::NAMESPACE,
                 object::ENI_CONFIG
@@ -29,12 +29,12 @@ impl Webhook {
     }
 
     /// Reports all problems of a PodNetworking at once.
-    pub(super) fn validate_networking(&self, new: &PodNetworking, old: Option<&PodNetworking>) -> Answer {
+    pub(super) fn validate_networking(&self, new: &PodNetworking, old: Option<&PodNetworking>) -> Decision {
         let problems = validate(new, old, &self.rules);
         if problems.is_empty() {
-            return Answer::pass();
+            return Decision::pass();
         }
         let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Answer::deny(sentences.join("; "))
+        Decision::deny(sentences.join("; "))
     }
 }

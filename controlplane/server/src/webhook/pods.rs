@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use super::Webhook;
-use super::answer::Answer;
+use super::decision::Decision;
 use crate::error::chain;
 use crate::runtime::Key;
 
@@ -26,7 +26,7 @@ const YOUNG: SignedDuration = SignedDuration::from_secs(30);
 
 impl Webhook {
     /// Reviews a pod that is being created in a namespace.
-    pub(super) async fn review_pod(&self, namespace: &str, pod: &Pod) -> Answer {
+    pub(super) async fn review_pod(&self, namespace: &str, pod: &Pod) -> Decision {
         let deadline = Instant::now() + PATIENCE;
         let mut changes = self.caches.networkings.changes();
         let mut networkings = self.caches.networkings.all();
@@ -34,7 +34,7 @@ impl Webhook {
         loop {
             let verdict = match self.verdict(namespace, pod, &networkings).await {
                 Ok(verdict) => verdict,
-                Err(refusal) => return Answer::deny(refusal),
+                Err(refusal) => return Decision::deny(refusal),
             };
             let unknown = matches!(verdict, PodVerdict::Refused(Refusal::UnknownNetwork { .. }));
             if unknown && !asked_again {
@@ -42,12 +42,12 @@ impl Webhook {
                 asked_again = true;
                 match self.listed().await {
                     Ok(listed) => networkings = listed,
-                    Err(error) => return Answer::deny(could_not("list PodNetworkings", &error)),
+                    Err(error) => return Decision::deny(could_not("list PodNetworkings", &error)),
                 }
                 continue;
             }
             if !waits_for(&verdict, &networkings) || timeout_at(deadline, changes.changed()).await.is_err() {
-                return answer(namespace, pod, verdict);
+                return decision(namespace, pod, verdict);
             }
             networkings = self.caches.networkings.all();
         }
@@ -125,14 +125,14 @@ fn waits_for(verdict: &PodVerdict, networkings: &[Arc<PodNetworking>]) -> bool {
     }
 }
 
-fn answer(namespace: &str, pod: &Pod, verdict: PodVerdict) -> Answer {
+fn decision(namespace: &str, pod: &Pod, verdict: PodVerdict) -> Decision {
     let warnings = |list: &[PassedOver]| list.iter().map(ToString::to_string).collect();
     match verdict {
-        PodVerdict::Untouched { passed_over, .. } => Answer {
+        PodVerdict::Untouched { passed_over, .. } => Decision {
             warnings: warnings(&passed_over),
-            ..Answer::pass()
+            ..Decision::pass()
         },
-        PodVerdict::Mutated(mutation) => Answer {
+        PodVerdict::Mutated(mutation) => Decision {
             warnings: warnings(&mutation.passed_over),
             patch: mutation.patch,
             denial: None,
@@ -141,7 +141,7 @@ fn answer(namespace: &str, pod: &Pod, verdict: PodVerdict) -> Answer {
             let generated = pod.metadata.generate_name.as_deref();
             let name = pod.metadata.name.as_deref().or(generated).unwrap_or_default();
             info!(namespace, name, reason = %refusal, "refused a pod");
-            Answer::deny(refusal)
+            Decision::deny(refusal)
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span, warn};
 
 use super::Webhook;
-use super::answer::Answer;
+use super::decision::Decision;
 
 /// An object and the one it replaces, each within the API server's own limit of 3 MiB, and their frame.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -97,7 +97,7 @@ async fn mutating(
 ) -> Result<Json<Review>, StatusCode> {
     let request = open(review)?;
     let made = matches!(request.operation, Operation::Create | Operation::Update);
-    let answer = match request.kind.kind.as_str() {
+    let decision = match request.kind.kind.as_str() {
         "Pod" if request.operation == Operation::Create && request.sub_resource.is_none() => {
             let namespace = request.namespace.clone().unwrap_or_default();
             match object::<Pod>(request.object.clone()) {
@@ -111,16 +111,16 @@ async fn mutating(
                     );
                     webhook.review_pod(&namespace, &pod).instrument(span).await
                 }
-                Err(problem) => Answer::deny(problem),
+                Err(problem) => Decision::deny(problem),
             }
         }
         "PodNetworking" if made => match object::<PodNetworking>(request.object.clone()) {
             Ok(networking) => webhook.complete_networking(&networking),
-            Err(problem) => Answer::deny(problem),
+            Err(problem) => Decision::deny(problem),
         },
-        _ => Answer::pass(),
+        _ => Decision::pass(),
     };
-    Ok(Json(answer.into_review(&request)))
+    Ok(Json(decision.into_review(&request)))
 }
 
 async fn validating(
@@ -128,18 +128,18 @@ async fn validating(
     Json(review): Json<Review>,
 ) -> Result<Json<Review>, StatusCode> {
     let request = open(review)?;
-    let answer = match (request.kind.kind.as_str(), &request.operation) {
+    let decision = match (request.kind.kind.as_str(), &request.operation) {
         ("PodNetworking", Operation::Create | Operation::Update) => {
             // What is stored may be unreadable; then everything that is wrong now is told.
             let old = object::<PodNetworking>(request.old_object.clone()).ok();
             match object::<PodNetworking>(request.object.clone()) {
                 Ok(new) => webhook.validate_networking(&new, old.as_ref()),
-                Err(problem) => Answer::deny(problem),
+                Err(problem) => Decision::deny(problem),
             }
         }
-        _ => Answer::pass(),
+        _ => Decision::pass(),
     };
-    Ok(Json(answer.into_review(&request)))
+    Ok(Json(decision.into_review(&request)))
 }
 
 fn open(review: Review) -> Result<Request, StatusCode> {

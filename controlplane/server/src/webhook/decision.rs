@@ -1,4 +1,4 @@
-//! The answer of a review, in the form of the API.
+//! The decision about an admission request, in the form of the API.
 
 use std::fmt::Display;
 
@@ -6,16 +6,16 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
 use terway_core::webhook::PatchOperation;
 
-/// The answer to an admission request.
+/// The decision about an admission request.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct Decision {
     pub patch: Vec<PatchOperation>,
     pub warnings: Vec<String>,
     /// Why the object is refused.
     pub denial: Option<String>,
 }
 
-impl Answer {
+impl Decision {
     /// The object is allowed as it is.
     pub(super) fn pass() -> Self {
         Self::default()
@@ -29,7 +29,7 @@ impl Answer {
         }
     }
 
-    /// The answer in the API's form.
+    /// The decision in the API's form.
     pub(super) fn into_review(
         self,
         request: &AdmissionRequest<DynamicObject>,

@@ -1,0 +1,208 @@
+//! What a PodNetworking says after a look, whom it is told to, and what is asked for that.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use terway_core::pod::PodFacts;
+use terway_crds::PodNetworking;
+
+use super::*;
+use crate::testing::Stage;
+
+fn networking(spec: Value) -> PodNetworking {
+    let mut spec = spec;
+    spec["vSwitchOptions"] = json!(["vsw-1"]);
+    serde_json::from_value(json!({
+        "apiVersion": "network.alibabacloud.com/v1beta1", "kind": "PodNetworking",
+        "metadata": { "name": "db", "generation": 1 },
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn knows_the_vswitch(stage: &Stage) {
+    let vswitch = json!({
+        "VSwitchId": "vsw-1", "ZoneId": "cn-hangzhou-h", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24",
+        "AvailableIpAddressCount": 9,
+    });
+    stage.cloud.will_answer(
+        "DescribeVSwitches",
+        200,
+        json!({ "VSwitches": { "VSwitch": [vswitch] } }),
+    );
+}
+
+async fn reconcile(stage: &Stage) -> Result<Next, ReconcileError> {
+    let controller = PodNetworkingController::new(stage.context.clone(), stage.api.client());
+    controller
+        .reconcile(&Key::cluster("db"), &mut Slot::alone())
+        .await
+}
+
+fn status(stage: &Stage) -> Value {
+    stage.api.object("podnetworkings/db").unwrap()["status"].clone()
+}
+
+#[tokio::test]
+async fn one_whose_vswitches_are_known_becomes_ready_and_is_left_alone() {
+    let stage = Stage::set().await;
+    stage.put(&networking(json!({})));
+    knows_the_vswitch(&stage);
+    assert_eq!(reconcile(&stage).await.unwrap(), Next::OnChange);
+    assert_eq!(status(&stage)["status"], "Ready");
+    assert_eq!(
+        status(&stage)["vSwitches"],
+        json!([{ "id": "vsw-1", "zone": "cn-hangzhou-h" }])
+    );
+    let (written, asked) = (stage.api.writes().len(), stage.cloud.log().len());
+    assert_eq!(written, 1);
+    reconcile(&stage).await.unwrap();
+    assert_eq!(
+        (stage.api.writes().len(), stage.cloud.log().len()),
+        (written, asked)
+    );
+    assert_eq!(
+        stage.events().await,
+        ["SyncPodNetworkingSucceed: vSwitches found in cn-hangzhou-h"]
+    );
+}
+
+#[tokio::test]
+async fn a_vswitch_that_the_cloud_does_not_know_is_named_and_looked_for_again() {
+    let stage = Stage::set().await;
+    stage.put(&networking(json!({})));
+    assert_eq!(
+        reconcile(&stage).await.unwrap(),
+        Next::After(Duration::from_secs(2))
+    );
+    assert_eq!(status(&stage)["status"], "Fail");
+    let events = stage.events().await;
+    assert!(
+        events[0].starts_with("SyncPodNetworkingFailed: ") && events[0].contains("vsw-1"),
+        "{events:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_cloud_that_refuses_is_quoted() {
+    let stage = Stage::set().await;
+    stage.put(&networking(json!({})));
+    stage.cloud.will_refuse("DescribeVSwitches", 403, "Forbidden.RAM");
+    reconcile(&stage).await.unwrap();
+    let message = status(&stage)["message"].to_string();
+    assert!(
+        message.contains("Forbidden.RAM: refused by the test"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn security_groups_are_checked_where_the_cloud_allows_the_question() {
+    for (refused, state) in [(false, "Fail"), (true, "Ready")] {
+        let stage = Stage::set().await;
+        stage.put(&networking(json!({ "securityGroupIDs": ["sg-none"] })));
+        knows_the_vswitch(&stage);
+        if refused {
+            stage
+                .cloud
+                .will_refuse("DescribeSecurityGroups", 403, "Forbidden.RAM");
+        }
+        reconcile(&stage).await.unwrap();
+        assert_eq!(status(&stage)["status"], state);
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_was_not_written_is_not_told() {
+    let stage = Stage::set().await;
+    let read = stage.put(&networking(json!({})));
+    stage.put_unseen(&*read);
+    knows_the_vswitch(&stage);
+    assert!(reconcile(&stage).await.is_err());
+    assert_eq!(stage.events().await, [""; 0]);
+}
+
+/// A Fixed PodNetworking that selects the pods of a Deployment, which do not keep their names.
+async fn with_a_deployment() -> Stage {
+    let stage = Stage::set().await;
+    let selector = json!({ "podSelector": { "matchLabels": { "app": "web" } } });
+    stage.put(&networking(
+        json!({ "allocationType": { "type": "Fixed" }, "selector": selector }),
+    ));
+    knows_the_vswitch(&stage);
+    let owner = |kind: &str, name: &str| {
+        json!([{
+            "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": format!("uid-{name}"), "controller": true,
+        }])
+    };
+    for pod in ["web-x-1", "web-x-2"] {
+        let metadata =
+            json!({ "namespace": "shop", "name": pod, "ownerReferences": owner("ReplicaSet", "web-x") });
+        stage.api.put_at(
+            &format!("/api/v1/namespaces/shop/pods/{pod}"),
+            json!({ "metadata": metadata }),
+        );
+        stage.put_pod(PodFacts {
+            namespace: "shop".into(),
+            name: pod.into(),
+            version: 1,
+            ..PodFacts::default()
+        });
+    }
+    let metadata =
+        json!({ "namespace": "shop", "name": "web-x", "ownerReferences": owner("Deployment", "web") });
+    let path = "/apis/apps/v1/namespaces/shop/replicasets/web-x";
+    stage.api.put_at(path, json!({ "metadata": metadata }));
+    stage
+}
+
+fn passed_over(stage: &Stage) -> Option<String> {
+    let status = status(stage);
+    let mut conditions = status["conditions"].as_array()?.iter();
+    let found = conditions.find(|condition| condition["type"] == "WorkloadsPassedOver")?;
+    Some(format!("{} {}", found["status"], found["message"]))
+}
+
+#[tokio::test]
+async fn a_deployment_that_cannot_be_served_is_named_once_and_told() {
+    let stage = with_a_deployment().await;
+    reconcile(&stage).await.unwrap();
+    let said = passed_over(&stage).unwrap();
+    assert!(
+        said.starts_with("\"True\"") && said.contains("Deployment shop/web selected"),
+        "{said}"
+    );
+    let api = stage.api.clone();
+    let events = stage.events().await;
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| event.starts_with("ConfigError: "))
+            .count(),
+        1
+    );
+    let on: Vec<String> = api
+        .log()
+        .iter()
+        .filter(|asked| asked.body["reason"] == "ConfigError")
+        .map(|asked| format!("{}", asked.body["regarding"]["name"]))
+        .collect();
+    assert_eq!(on, ["\"web\""]);
+}
+
+#[tokio::test]
+async fn without_the_right_to_read_replicasets_the_replicaset_is_named() {
+    let stage = with_a_deployment().await;
+    stage.api.refuse("GET", "/replicasets/", 403, 1);
+    reconcile(&stage).await.unwrap();
+    let said = passed_over(&stage).unwrap();
+    assert!(said.contains("ReplicaSet shop/web-x selected"), "{said}");
+}
+
+#[tokio::test]
+async fn pods_that_cannot_be_listed_are_not_no_pods() {
+    let stage = with_a_deployment().await;
+    stage.api.refuse("GET", "/pods", 500, 1);
+    assert!(reconcile(&stage).await.is_err());
+    assert_eq!(stage.api.writes(), [""; 0]);
+}
