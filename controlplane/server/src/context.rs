@@ -62,7 +62,7 @@ pub struct Context {
     pub queues: Queues,
     pub vswitches: Arc<VSwitches>,
     pub settings: ControllerSettings,
-    pub attempts: Attempts,
+    pub attempts: Arc<Attempts>,
     /// New ENIs, which the PodENI controller hands over to the NetworkInterface controller.
     pub fresh: Arc<FreshEnis>,
     pub term: Term,

@@ -13,7 +13,6 @@ use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::Events;
 use crate::fresh_enis::FreshEnis;
-use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
 use crate::network_interface::NetworkInterfaceController;
@@ -55,7 +54,8 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     let beside = CancellationToken::new();
     let news = triggers::forward_cloud_news(context.clone());
     tasks.spawn(beside.clone().run_until_cancelled_owned(news));
-    tasks.spawn(beside.clone().run_until_cancelled_owned(gc::run(context.clone())));
+    let sweeps = gc::run(gc::Sweep::new(&context));
+    tasks.spawn(beside.clone().run_until_cancelled_owned(sweeps));
     let settings = context.settings.clone();
     let queues = context.queues.clone();
     let start = Start {
@@ -63,7 +63,11 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
         context: &context,
         stop: &stop,
     };
-    start.controller(PodController::new, queues.pods, settings.pod_workers);
+    start.controller(
+        |context| PodController::new(&context),
+        queues.pods,
+        settings.pod_workers,
+    );
     start.controller(PodEniController::new, queues.pod_enis, settings.pod_eni_workers);
     start.controller(
         NetworkInterfaceController::new,
@@ -72,7 +76,7 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     );
     // Every pod wakes its node.
     start.controller(NodeController::new, queues.nodes, settings.shared.workers);
-    let networkings = |context| PodNetworkingController::new(context, client);
+    let networkings = |context: Arc<Context>| PodNetworkingController::new(&context, client);
     // One worker is enough: PodNetworkings are few and change rarely.
     start.controller(networkings, queues.networkings, 1);
     stop.cancelled().await;
@@ -122,7 +126,7 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
         vswitches: parts.vswitches,
         fresh,
         settings: parts.settings,
-        attempts: Attempts::default(),
+        attempts: Arc::default(),
         term,
         limits,
         attaching: parking_lot::Mutex::default(),

@@ -1,30 +1,61 @@
 //! The sweep: a slow comparison of cloud and cluster, as a second line of defence.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use terway_cloud::{CloudError, EniFilter, Expect};
+use terway_cloud::{Cloud, CloudError, EniFilter, Expect};
 use terway_core::cloud::{CloudEni, EniKind, EniStatus};
 use terway_core::gc::{Ownership, References, is_orphan, leaked, ownership};
+use terway_core::pod::Settings;
 use terway_crds::names::tag;
 use terway_crds::{NetworkInterface, Phase};
 use tracing::{info, warn};
 
 use crate::context::Context;
+use crate::degradation::DegradationSwitch;
 use crate::error::ReconcileError;
+use crate::metrics::Metrics;
 use crate::network_interface::hand_over;
+use crate::objects::{Caches, Writer};
 use crate::runtime::Key;
 
 /// Delay of the first sweep. A new leader has other work first.
 const FIRST: Duration = Duration::from_secs(60);
 
+/// The sweep of one term.
+pub struct Sweep {
+    caches: Caches,
+    write: Writer,
+    cloud: Cloud,
+    /// Has the names by which the cloud knows this cluster.
+    settings: Settings,
+    degradation: DegradationSwitch,
+    metrics: Metrics,
+    /// Time between two sweeps.
+    period: Duration,
+}
+
+impl Sweep {
+    /// The sweep of this term.
+    pub fn new(context: &Context) -> Self {
+        Self {
+            caches: context.caches.clone(),
+            write: context.write.clone(),
+            cloud: context.cloud.clone(),
+            settings: context.settings.pods.clone(),
+            degradation: context.degradation.clone(),
+            metrics: context.metrics.clone(),
+            period: context.settings.sweep_period,
+        }
+    }
+}
+
 /// Sweeps while this process leads.
-pub async fn run(context: Arc<Context>) {
-    let period = context.settings.sweep_period;
+pub async fn run(parts: Sweep) {
+    let period = parts.period;
     tokio::time::sleep(FIRST.min(period)).await;
     loop {
-        if let Err(error) = sweep(&context).await {
+        if let Err(error) = sweep(&parts).await {
             warn!(
                 error = &error as &dyn std::error::Error,
                 "the sweep did not finish; the next one begins anew"
@@ -38,69 +69,64 @@ pub async fn run(context: Arc<Context>) {
 ///
 /// # Errors
 /// When a list could not be read. A failed read is not an empty one, so nothing is removed.
-pub async fn sweep(context: &Context) -> Result<(), ReconcileError> {
-    if context.degradation.now().keeps_everything() {
+pub async fn sweep(parts: &Sweep) -> Result<(), ReconcileError> {
+    if parts.degradation.now().keeps_everything() {
         return Ok(());
     }
     // The cloud is read first, because afterwards the cluster can only refer to more ENIs.
-    let enis = candidates(context).await?;
-    let caches = &context.caches;
+    let enis = candidates(parts).await?;
+    let caches = &parts.caches;
     let references = References::gather(
         &caches.interfaces.all(),
         &caches.pod_enis.all(),
         &caches.node_records.all(),
     );
-    for eni in leaked(
-        &enis,
-        &references,
-        &context.settings.pods.cluster_id,
-        Timestamp::now(),
-    ) {
+    for eni in leaked(&enis, &references, &parts.settings.cluster_id, Timestamp::now()) {
         info!(
             eni = eni.id,
             "nothing refers to this ENI any more; it is collected"
         );
-        hand_over(&context.caches, &context.write, &eni.id, None).await?;
-        context.metrics.collected.inc();
+        hand_over(&parts.caches, &parts.write, &eni.id, None).await?;
+        parts.metrics.collected.inc();
     }
-    for interface in context.caches.interfaces.all() {
-        if lost_its_owner(context, &interface).await? {
+    for interface in parts.caches.interfaces.all() {
+        if lost_its_owner(parts, &interface).await? {
             info!(
                 eni = interface.metadata.name,
                 "the owner of this NetworkInterface is gone; it is collected"
             );
-            context.write.delete_interface(&interface).await?;
-            context.metrics.collected.inc();
+            parts.write.delete_interface(&interface).await?;
+            parts.metrics.collected.inc();
         }
     }
     Ok(())
 }
 
 /// The free ENIs of this cluster, and its members in use, that have no object.
-async fn candidates(context: &Context) -> Result<Vec<CloudEni>, CloudError> {
+async fn candidates(parts: &Sweep) -> Result<Vec<CloudEni>, CloudError> {
     let tags = [
-        (tag::CLUSTER, context.settings.pods.cluster_id.as_str()),
+        (tag::CLUSTER, parts.settings.cluster_id.as_str()),
         (tag::CREATOR, tag::CREATOR_CONTROLLER),
     ];
     let list = |kind: Option<EniKind>, status: EniStatus| EniFilter {
         kind,
         status: Some(status),
-        vpc_id: Some(context.settings.pods.vpc_id.clone()),
+        vpc_id: Some(parts.settings.vpc_id.clone()),
         ..EniFilter::tags(tags)
     };
     // Nearly all ENIs have an object. Only those without one are kept in memory.
-    let interfaces = &context.caches.interfaces;
+    let interfaces = &parts.caches.interfaces;
     let unknown = |eni: &CloudEni| interfaces.get(&Key::cluster(&eni.id)).is_none();
     let free = |eni: &CloudEni| match interfaces.get(&Key::cluster(&eni.id)) {
         // The ENI is free and recorded as attached. Its controller looks at it and attaches it again.
         Some(interface) if is_recorded_attached(&interface) => {
-            context.look(&eni.id, Expect::Attached);
+            parts.cloud.watch().look(&eni.id, Expect::Attached);
             false
         }
         Some(_) => false,
         None => true,
     };
-    let cloud = &context.cloud;
+    let cloud = &parts.cloud;
     let mut found = cloud
         .select_network_interfaces(&list(None, EniStatus::Available), free)
         .await?;
@@ -121,15 +147,15 @@ fn is_recorded_attached(interface: &NetworkInterface) -> bool {
 }
 
 /// Whether an object has lost its owner. A deletion of an ENI is not decided by the cache alone.
-async fn lost_its_owner(context: &Context, interface: &NetworkInterface) -> Result<bool, ReconcileError> {
-    let records = &context.caches.pod_enis;
+async fn lost_its_owner(parts: &Sweep, interface: &NetworkInterface) -> Result<bool, ReconcileError> {
+    let records = &parts.caches.pod_enis;
     let find = |namespace: &str, name: &str| records.get(&Key::namespaced(namespace, name));
     match ownership(interface, find, Timestamp::now()) {
         Ownership::Owned => Ok(false),
         Ownership::Orphan => Ok(true),
         Ownership::Ask { namespace, name } => {
             let key = Key::namespaced(&namespace, &name);
-            let live = context.write.live_pod_eni_uid(&key).await?;
+            let live = parts.write.live_pod_eni_uid(&key).await?;
             Ok(is_orphan(interface, live.as_deref()))
         }
     }

@@ -44,7 +44,7 @@ fn owned() -> NetworkInterface {
 async fn an_eni_that_nothing_refers_to_gets_an_object_that_is_deleted() {
     let stage = Stage::set().await;
     lists(&stage, &[free("eni-leaked")]);
-    sweep(&stage.context).await.unwrap();
+    sweep(&Sweep::new(&stage.context)).await.unwrap();
     assert_eq!(
         stage.api.writes(),
         ["POST networkinterfaces", "DELETE networkinterfaces/eni-leaked"]
@@ -64,7 +64,7 @@ async fn a_list_that_fails_is_no_empty_list() {
         stage
             .cloud
             .will_refuse("DescribeNetworkInterfaces", 403, "Forbidden.RAM");
-        assert!(sweep(&stage.context).await.is_err());
+        assert!(sweep(&Sweep::new(&stage.context)).await.is_err());
         assert_eq!(stage.api.writes(), [""; 0]);
         assert_eq!(stage.context.metrics.collected.get(), 0);
     }
@@ -74,7 +74,7 @@ async fn a_list_that_fails_is_no_empty_list() {
 async fn an_object_goes_when_the_api_server_says_that_its_owner_is_gone() {
     let stage = Stage::set().await;
     stage.put(&owned());
-    sweep(&stage.context).await.unwrap();
+    sweep(&Sweep::new(&stage.context)).await.unwrap();
     assert_eq!(stage.api.writes(), ["DELETE networkinterfaces/eni-1"]);
     assert_eq!(stage.context.metrics.collected.get(), 1);
 }
@@ -84,7 +84,7 @@ async fn an_owner_that_the_cache_does_not_show_yet_keeps_its_eni() {
     let stage = Stage::set().await;
     stage.put_unseen(&record());
     stage.put(&owned());
-    sweep(&stage.context).await.unwrap();
+    sweep(&Sweep::new(&stage.context)).await.unwrap();
     assert_eq!(stage.api.writes(), [""; 0]);
 }
 
@@ -93,7 +93,7 @@ async fn an_owner_that_cannot_be_asked_for_is_not_gone() {
     let stage = Stage::set().await;
     stage.put(&owned());
     stage.api.refuse("GET", "/podenis/db-0", 500, 1);
-    assert!(sweep(&stage.context).await.is_err());
+    assert!(sweep(&Sweep::new(&stage.context)).await.is_err());
     assert_eq!(stage.api.writes(), [""; 0]);
 }
 
@@ -106,7 +106,7 @@ async fn an_eni_that_is_free_and_recorded_as_attached_is_looked_at_and_kept() {
     interface.status = serde_json::from_value(json!({ "phase": "Bind" })).unwrap();
     stage.put(&interface);
     lists(&stage, &[free("eni-1")]);
-    sweep(&stage.context).await.unwrap();
+    sweep(&Sweep::new(&stage.context)).await.unwrap();
     assert_eq!(stage.context.cloud.watch().waiting(), 1);
     assert_eq!(stage.api.writes(), [""; 0]);
 }
@@ -115,7 +115,7 @@ async fn an_eni_that_is_free_and_recorded_as_attached_is_looked_at_and_kept() {
 async fn an_object_that_was_made_to_be_deleted_is_deleted() {
     let stage = Stage::set().await;
     stage.put(&for_release("eni-2", None));
-    sweep(&stage.context).await.unwrap();
+    sweep(&Sweep::new(&stage.context)).await.unwrap();
     assert_eq!(stage.api.writes(), ["DELETE networkinterfaces/eni-2"]);
 }
 
@@ -124,7 +124,7 @@ async fn nothing_is_asked_while_everything_is_to_be_kept() {
     let stage = Stage::with(Degradation::L0).await;
     stage.put(&owned());
     lists(&stage, &[free("eni-leaked")]);
-    sweep(&stage.context).await.unwrap();
+    sweep(&Sweep::new(&stage.context)).await.unwrap();
     assert_eq!(stage.cloud.log(), []);
     assert_eq!(stage.api.log(), []);
 }

@@ -6,8 +6,8 @@ use terway_core::pod_eni::phase_only;
 use terway_crds::Phase;
 use terway_crds::names::{action, event};
 
+use super::PodController;
 use super::observe::ObservedPod;
-use crate::context::Context;
 use crate::error::{NetworksError, ReconcileError, chain};
 use crate::events::{News, Severity, pod_reference};
 use crate::objects::Created;
@@ -15,15 +15,15 @@ use crate::runtime::{Key, Next, Slot};
 
 /// Applies the plan. Returns when to look again.
 pub async fn apply(
-    context: &Context,
+    controller: &PodController,
     observed: &ObservedPod,
     plan: Plan,
     slot: &mut Slot,
 ) -> Result<Next, ReconcileError> {
-    let write = &context.write;
+    let write = &controller.write;
     match (plan.action, observed.record.as_deref(), observed.pod.as_deref()) {
-        (Action::Nothing(idle), _, pod) => tell_wait(context, pod, idle),
-        (Action::Create, _, Some(pod)) => create(context, pod, observed, slot).await?,
+        (Action::Nothing(idle), _, pod) => tell_wait(controller, pod, idle),
+        (Action::Create, _, Some(pod)) => create(controller, pod, observed, slot).await?,
         (Action::Rebind, Some(record), Some(pod)) => {
             write.rebind_pod_eni(record, &pod.uid, &pod.node).await?;
         }
@@ -36,10 +36,10 @@ pub async fn apply(
         (Action::Delete, Some(record), _) => write.delete_pod_eni(record).await?,
         (Action::Expire, Some(record), _) => {
             write.delete_pod_eni(record).await?;
-            context.metrics.collected.inc();
+            controller.metrics.collected.inc();
         }
         (Action::KeepAlive(idle), Some(record), pod) => {
-            tell_wait(context, pod, idle);
+            tell_wait(controller, pod, idle);
             let status = phase_only(record, Phase::Unbind, Some(Timestamp::now()));
             write.write_pod_eni_status(record, &status).await?;
         }
@@ -55,37 +55,37 @@ pub async fn apply(
 }
 
 /// Writes an event about the wait on the pod, if a person has to act.
-fn tell_wait(context: &Context, pod: Option<&PodFacts>, idle: Idle) {
+fn tell_wait(controller: &PodController, pod: Option<&PodFacts>, idle: Idle) {
     if let (Some(pod), Some(note)) = (pod, idle.note()) {
-        tell_failure(context, pod, note);
+        tell_failure(controller, pod, note);
     }
 }
 
 /// Creates the record. An event tells why a pod cannot have one.
 async fn create(
-    context: &Context,
+    controller: &PodController,
     pod: &PodFacts,
     observed: &ObservedPod,
     slot: &mut Slot,
 ) -> Result<(), ReconcileError> {
     let Some(node) = &observed.node else { return Ok(()) };
-    let created = try_create(context, pod, node, slot).await;
+    let created = try_create(controller, pod, node, slot).await;
     if let Err(error @ (ReconcileError::Networks(_) | ReconcileError::Cloud(_))) = &created {
-        tell_failure(context, pod, &chain(error));
+        tell_failure(controller, pod, &chain(error));
     }
     created
 }
 
 async fn try_create(
-    context: &Context,
+    controller: &PodController,
     pod: &PodFacts,
     node: &terway_core::node::NodeFacts,
     slot: &mut Slot,
 ) -> Result<(), ReconcileError> {
-    let networks = context.caches.networks_of(pod).map_err(NetworksError::from)?;
+    let networks = controller.caches.networks_of(pod).map_err(NetworksError::from)?;
     let mut chosen = Vec::with_capacity(networks.len());
     for network in &networks {
-        let choice = context.vswitches.choose_for(network, &node.zone, &pod.uid);
+        let choice = controller.vswitches.choose_for(network, &node.zone, &pod.uid);
         chosen.push(slot.released_while(choice).await?);
     }
     let record = build(
@@ -93,35 +93,35 @@ async fn try_create(
         node,
         &networks,
         &chosen,
-        &context.settings.pods,
+        &controller.settings,
         Timestamp::now(),
     )
     .map_err(NetworksError::from)?;
-    let creating = context.attempts.creating(Key::of(&record));
-    match context.write.create_pod_eni(&record).await? {
+    let creating = controller.attempts.creating(Key::of(&record));
+    match controller.write.create_pod_eni(&record).await? {
         Created::New(record) => {
             for vswitch in &chosen {
-                context.vswitches.taken(&vswitch.id);
+                controller.vswitches.taken(&vswitch.id);
             }
             let uid = record.metadata.uid.as_deref().unwrap_or_default();
             for index in 0..record.spec.allocations.len() {
-                context.attempts.written(uid, &index.to_string(), 1);
+                controller.attempts.written(uid, &index.to_string(), 1);
             }
         }
         // There is another record of this name, which the watch will bring.
         Created::Exists => {}
     }
     drop(creating);
-    context.queues.pod_enis.add(Key::of(&record));
+    controller.records.add(Key::of(&record));
     Ok(())
 }
 
-fn tell_failure(context: &Context, pod: &PodFacts, note: &str) {
+fn tell_failure(controller: &PodController, pod: &PodFacts, note: &str) {
     let news = News {
         severity: Severity::Warning,
         reason: event::POD_CREATE_FAILED,
         action: action::CREATE_POD,
         note: note.to_owned(),
     };
-    context.events.tell(pod_reference(pod), None, news);
+    controller.events.tell(pod_reference(pod), None, news);
 }

@@ -7,25 +7,47 @@ mod tests;
 
 use std::sync::Arc;
 
-use terway_core::pod::{Action, plan};
+use terway_core::pod::{Action, Settings, plan};
 use terway_process::TRACED;
 use tracing::{Instrument, Span, debug_span};
 
 use crate::config::controllers;
 use crate::context::Context;
 use crate::error::ReconcileError;
-use crate::runtime::{Key, Next, Reconciler, Slot};
+use crate::events::Events;
+use crate::intents::Attempts;
+use crate::metrics::Metrics;
+use crate::objects::{Caches, Writer};
+use crate::runtime::{Key, Next, Queue, Reconciler, Slot};
 use crate::trace;
+use crate::vswitches::VSwitches;
 
 /// Reconciles a pod (by namespace and name) with the PodENI of its name.
 pub struct PodController {
-    context: Arc<Context>,
+    caches: Caches,
+    write: Writer,
+    vswitches: Arc<VSwitches>,
+    attempts: Arc<Attempts>,
+    /// Queue of the PodENI controller.
+    records: Arc<Queue>,
+    settings: Settings,
+    events: Events,
+    metrics: Metrics,
 }
 
 impl PodController {
     /// A controller for this term.
-    pub fn new(context: Arc<Context>) -> Self {
-        Self { context }
+    pub fn new(context: &Context) -> Self {
+        Self {
+            caches: context.caches.clone(),
+            write: context.write.clone(),
+            vswitches: context.vswitches.clone(),
+            attempts: context.attempts.clone(),
+            records: context.queues.pod_enis.clone(),
+            settings: context.settings.pods.clone(),
+            events: context.events.clone(),
+            metrics: context.metrics.clone(),
+        }
     }
 }
 
@@ -33,7 +55,7 @@ impl Reconciler for PodController {
     const NAME: &'static str = controllers::POD;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        let observed = observe::observe(&self.context.caches, key);
+        let observed = observe::observe(&self.caches, key);
         let plan = plan(
             observed.pod.as_deref(),
             observed.record.as_deref(),
@@ -46,8 +68,6 @@ impl Reconciler for PodController {
             }
             _ => Span::none(),
         };
-        apply::apply(&self.context, &observed, plan, slot)
-            .instrument(span)
-            .await
+        apply::apply(self, &observed, plan, slot).instrument(span).await
     }
 }

@@ -89,7 +89,7 @@ fn evidence(stage: &Stage, uid: &str) -> terway_core::intent::Evidence {
 }
 
 async fn reconcile(stage: &Stage) -> Result<Next, ReconcileError> {
-    let controller = PodController::new(stage.context.clone());
+    let controller = PodController::new(&stage.context);
     controller.reconcile(&key(), &mut Slot::alone()).await
 }
 

@@ -18,15 +18,10 @@ impl PodNetworkingController {
         plan: &Plan,
     ) -> Result<(), ReconcileError> {
         if let Ok(status) = &plan.status {
-            self.context
-                .write
-                .write_networking_status(networking, status)
-                .await?;
+            self.write.write_networking_status(networking, status).await?;
         }
         if let Some(transition) = &plan.transition {
-            self.context
-                .events
-                .tell(reference(networking), None, news(transition));
+            self.events.tell(reference(networking), None, news(transition));
         }
         for workload in &findings.passed_over {
             let note = format!(
@@ -39,8 +34,7 @@ impl PodNetworkingController {
                 action: action::CONFIG,
                 note,
             };
-            self.context
-                .events
+            self.events
                 .tell(workload.reference(), Some(reference(networking)), news);
         }
         Ok(())

@@ -10,24 +10,39 @@ mod workloads;
 use std::sync::Arc;
 
 use kube::Client;
+use terway_cloud::Cloud;
 use terway_core::podnetworking::plan;
 
 use crate::config::controllers;
 use crate::context::Context;
 use crate::error::ReconcileError;
+use crate::events::Events;
+use crate::objects::{Caches, Writer};
 use crate::runtime::{Key, Next, Reconciler, Slot};
+use crate::vswitches::VSwitches;
 
 /// Reconciles PodNetworkings.
 pub struct PodNetworkingController {
-    context: Arc<Context>,
+    caches: Caches,
+    write: Writer,
+    cloud: Cloud,
+    vswitches: Arc<VSwitches>,
+    events: Events,
     /// Reads objects that no cache has: the labels of selected pods, and their owners.
     client: Client,
 }
 
 impl PodNetworkingController {
     /// A controller for this term.
-    pub fn new(context: Arc<Context>, client: Client) -> Self {
-        Self { context, client }
+    pub fn new(context: &Context, client: Client) -> Self {
+        Self {
+            caches: context.caches.clone(),
+            write: context.write.clone(),
+            cloud: context.cloud.clone(),
+            vswitches: context.vswitches.clone(),
+            events: context.events.clone(),
+            client,
+        }
     }
 }
 
@@ -35,7 +50,7 @@ impl Reconciler for PodNetworkingController {
     const NAME: &'static str = controllers::POD_NETWORKING;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        let Some(networking) = self.context.caches.networkings.get(key) else {
+        let Some(networking) = self.caches.networkings.get(key) else {
             return Ok(Next::OnChange);
         };
         let findings = slot.released_while(self.observe(&networking)).await?;

@@ -18,7 +18,7 @@ impl PodNetworkingController {
             false => self.look_up(networking).await?,
         };
         let passed_over = match counts_workloads(networking) {
-            true => workloads::passed_over(&self.client, &self.context.caches.pods, networking).await?,
+            true => workloads::passed_over(&self.client, &self.caches.pods, networking).await?,
             false => Vec::new(),
         };
         Ok(Findings { lookup, passed_over })
@@ -26,7 +26,7 @@ impl PodNetworkingController {
 
     async fn look_up(&self, networking: &PodNetworking) -> Result<Lookup, ReconcileError> {
         let wanted = &networking.spec.vswitch_options;
-        let vswitches = match self.context.vswitches.resolve(wanted).await {
+        let vswitches = match self.vswitches.resolve(wanted).await {
             Ok(found) => found,
             Err(error) if error.class == ErrorClass::Fenced => return Err(error.into()),
             Err(error) => return Ok(Lookup::Failed(words(&error))),
@@ -60,7 +60,7 @@ impl PodNetworkingController {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.context.cloud.describe_security_groups(wanted).await?;
+        let found = self.cloud.describe_security_groups(wanted).await?;
         let known: BTreeSet<&str> = found.iter().map(|group| group.id.as_str()).collect();
         Ok(wanted
             .iter()

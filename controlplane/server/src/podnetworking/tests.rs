@@ -33,7 +33,7 @@ fn knows_the_vswitch(stage: &Stage) {
 }
 
 async fn reconcile(stage: &Stage) -> Result<Next, ReconcileError> {
-    let controller = PodNetworkingController::new(stage.context.clone(), stage.api.client());
+    let controller = PodNetworkingController::new(&stage.context, stage.api.client());
     controller
         .reconcile(&Key::cluster("db"), &mut Slot::alone())
         .await

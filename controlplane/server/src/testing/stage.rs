@@ -18,7 +18,6 @@ use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::{self, Events};
 use crate::fresh_enis::FreshEnis;
-use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
 use crate::objects::kinds::Kind;
@@ -57,7 +56,7 @@ impl Stage {
             queues: Queues::default(),
             limits: settings.limits,
             settings,
-            attempts: Attempts::default(),
+            attempts: Arc::default(),
             fresh,
             term: Term {
                 id: "term-1".into(),
