@@ -16,7 +16,8 @@ use std::{
 };
 
 const PROGRAMS: &str = "../ebpf/programs";
-const ABI: &str = "../ebpf/abi";
+/// Crates that the programs share with the host.
+const SHARED: [&str; 2] = ["../ebpf/abi", "../ebpf/verdict"];
 const BINARY: &str = "terway";
 const OBJECT: &str = "terway.bpf.o";
 const LINKER_VERSION: &str = "0.13.0";
@@ -67,8 +68,10 @@ fn announce_inputs() {
     for file in ["src", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={PROGRAMS}/{file}");
     }
-    for file in ["src", "Cargo.toml"] {
-        println!("cargo::rerun-if-changed={ABI}/{file}");
+    for folder in SHARED {
+        for file in ["src", "Cargo.toml"] {
+            println!("cargo::rerun-if-changed={folder}/{file}");
+        }
     }
     println!("cargo::rerun-if-changed=build.rs");
 }

@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::error::CniError;
 use crate::{REPLY_TIMEOUT, netns, result, unexpected_reply};
 
-/// Ask the agent, and print the result.
+/// Asks the agent, and returns the result document.
 pub fn answer(environment: &Environment, conf: &NetConf) -> Result<Value, CniError> {
     let path = environment.netns()?;
     let request = Request::Add(AddRequest {

@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::error::CniError;
 use crate::{REPLY_TIMEOUT, netns, result, unexpected_reply};
 
-/// Ask the agent, and compare its answer with the result that the runtime remembers.
+/// Asks the agent, and compares its answer with the result that the runtime remembers.
 pub fn answer(environment: &Environment, conf: &NetConf) -> Result<(), CniError> {
     conf.require_version("CHECK", "0.4.0")?;
     let request = Request::Check(CheckRequest {

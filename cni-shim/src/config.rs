@@ -1,7 +1,6 @@
 //! The network configuration on standard input: the part of it that this binary needs.
-//!
-//! MTU, host-stack CIDRs and the like are read by the agent from the source of the same
-//! configuration, because it needs them for running pods too.
+//! The agent reads the other keys (`mtu`, `host_stack_cidrs` and so on) from the ConfigMap that the configuration is
+//! rendered from, because it needs them for running pods too.
 
 use std::path::PathBuf;
 
@@ -11,7 +10,7 @@ use terway_cni_protocol::{Attachment, SOCKET_PATH};
 
 use crate::error::CniError;
 
-/// The CNI versions that are spoken, oldest first.
+/// The CNI versions that the binary supports, oldest first.
 pub const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", LATEST];
 
 /// The newest of them.
@@ -26,7 +25,7 @@ pub struct NetConf {
     pub prev_result: Option<Value>,
     /// Where the agent listens.
     pub socket: PathBuf,
-    /// GC: the attachments that exist. None when the configuration does not say.
+    /// GC: the attachments that exist. `None` when the configuration has no list.
     pub valid_attachments: Option<Vec<Attachment>>,
 }
 
@@ -42,7 +41,7 @@ struct Raw {
     socket: Option<PathBuf>,
     #[serde(rename = "cni.dev/valid-attachments")]
     valid_attachments: Option<Vec<RawAttachment>>,
-    // Written by libraries of the time before the key got its final name.
+    // Libraries wrote this key before version 1.1.0 of the specification gave it its final name (unverified).
     #[serde(rename = "cni.dev/attachments")]
     attachments: Option<Vec<RawAttachment>>,
 }
@@ -55,10 +54,10 @@ struct RawAttachment {
 }
 
 impl NetConf {
-    /// Parse and check a configuration.
+    /// Parses and checks a configuration.
     pub fn parse(text: &[u8]) -> Result<Self, CniError> {
         let raw: Raw = serde_json::from_slice(text).map_err(CniError::Decode)?;
-        // The specification's first releases had no such field and meant 0.1.0, which is too old.
+        // The first releases of the specification had no such field. Its absence means 0.1.0, which is too old.
         let cni_version = raw.cni_version.unwrap_or_else(|| "0.1.0".to_owned());
         if !VERSIONS.contains(&cni_version.as_str()) {
             return Err(CniError::Version(cni_version));
@@ -91,7 +90,7 @@ impl NetConf {
         place(&self.cni_version) >= place(version)
     }
 
-    /// Refuse a verb that the configured version does not have.
+    /// Refuses a verb that the configured version does not have.
     pub fn require_version(&self, verb: &'static str, since: &'static str) -> Result<(), CniError> {
         if self.at_least(since) {
             return Ok(());

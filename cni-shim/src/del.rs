@@ -9,11 +9,11 @@ use crate::environment::Environment;
 use crate::error::CniError;
 use crate::{REPLY_TIMEOUT, netns, unexpected_reply};
 
-/// Ask the agent.
+/// Asks the agent.
 ///
-/// An agent that is not there is a success. The kubelet would otherwise keep the pod, and a node on
-/// which the agent's own pod waits for the place of a terminating one would never come free. The
-/// agent cleans up from what it observes when it starts: the sandbox's pod is gone by then.
+/// The DEL succeeds when no agent listens. A failure would make the kubelet keep the pod. The agent's own pod may be
+/// waiting for the place of that pod, and the node would never get its agent. When the agent starts, it removes the
+/// sandboxes whose pods are gone.
 pub fn answer(environment: &Environment, conf: &NetConf) -> Result<(), CniError> {
     let request = Request::Del(DelRequest {
         attachment: environment.attachment()?,

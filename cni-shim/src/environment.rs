@@ -33,7 +33,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Read and check the variables. Which of them a verb needs is asked when it needs them.
+    /// Reads and checks the variables. A variable that is missing is an error only for the verbs that need it.
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, CniError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let command = match set("CNI_COMMAND")
@@ -75,7 +75,7 @@ impl Environment {
         self.netns_if_any().ok_or(CniError::Missing("CNI_NETNS"))
     }
 
-    /// The same, where its absence is allowed.
+    /// The same path; `None` when the variable is not set.
     pub fn netns_if_any(&self) -> Option<&str> {
         self.netns.as_deref()
     }

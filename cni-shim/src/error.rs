@@ -1,4 +1,4 @@
-//! Errors of a call, each with its CNI code, and the document that tells the runtime.
+//! Errors of a call, each with its CNI code, and the error document for the runtime.
 
 use std::error::Error;
 
@@ -27,12 +27,12 @@ pub enum CniError {
     /// The configuration is not JSON of the expected form.
     #[error("the network configuration is not valid JSON of a terway plugin")]
     Decode(#[source] serde_json::Error),
-    /// The configuration says something that cannot be used.
+    /// A value of the configuration cannot be used.
     #[error("{key} in the network configuration cannot be used: {why}")]
     Configuration {
         /// The key.
         key: &'static str,
-        /// What is wrong with it, and what would be right.
+        /// What is wrong with the value, and which value would be right.
         why: String,
     },
     /// The configured version is none of ours.
@@ -53,7 +53,7 @@ pub enum CniError {
     Netns {
         /// `CNI_NETNS`.
         path: String,
-        /// What open(2) said.
+        /// The error of open(2).
         #[source]
         source: std::io::Error,
     },
@@ -63,7 +63,7 @@ pub enum CniError {
     /// STATUS, and the agent cannot be asked.
     #[error("the terway agent does not answer: no pod network can be set up; pods that run keep theirs")]
     Unavailable(#[source] CallError),
-    /// The agent said no.
+    /// The agent refused the request.
     #[error("{}", .0.message)]
     Agent(Failure),
     /// CHECK: the agent has another network for the sandbox than the runtime.

@@ -6,8 +6,8 @@ use crate::config::NetConf;
 use crate::error::CniError;
 use crate::{REPLY_TIMEOUT, unexpected_reply};
 
-/// Ask the agent. A configuration without the list is refused: taken for an empty list it would
-/// cost every pod of the node its network.
+/// Asks the agent. A configuration without the list is refused. An agent that took it for an empty list would remove
+/// the network of every pod of the node.
 pub fn answer(conf: &NetConf) -> Result<(), CniError> {
     conf.require_version("GC", "1.1.0")?;
     let valid = conf

@@ -1,8 +1,7 @@
 //! The CNI binary, without its process: environment, input and output are arguments.
-//!
-//! It touches no network device and makes no decision. It checks what the runtime passed, hands the
-//! request and the sandbox's namespace to the agent, and prints the answer in the form that the
-//! configured `cniVersion` asks for. One file per verb.
+//! The binary changes no network device and makes no decision. It checks the runtime's input, sends the request with
+//! the sandbox's namespace to the agent, and prints the agent's answer in the form of the configured `cniVersion`. Each
+//! verb has its own file.
 
 mod add;
 mod check;
@@ -27,20 +26,20 @@ pub use config::{NetConf, VERSIONS};
 pub use environment::{Command, Environment};
 pub use error::CniError;
 
-/// The longest configuration that is read, in bytes. It holds the previous plugin's result and, for
-/// GC, every attachment of the node.
+/// The longest configuration that is read, in bytes. A configuration contains the previous plugin's result and, for GC,
+/// every attachment of the node.
 const MAX_CONFIGURATION: u64 = 4 << 20;
 
 /// How long the binary waits for the agent.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(REPLY_TIMEOUT_MS);
 
-/// Handle one call of the runtime. `variable` looks up an environment variable.
+/// Handles one call of the runtime. `variable` looks up an environment variable.
 pub fn run(
     variable: &dyn Fn(&str) -> Option<String>,
     input: &mut dyn Read,
     output: &mut dyn Write,
 ) -> ExitCode {
-    // An error document carries a version too: the configured one as soon as it is known.
+    // An error document has a version too. It is the configured one as soon as the configuration has been read.
     let mut version = config::LATEST.to_owned();
     let (document, exit) = match answer(variable, input, &mut version) {
         Ok(document) => (document, ExitCode::SUCCESS),
@@ -79,7 +78,7 @@ fn answer(
     }
 }
 
-/// The failure for a reply that does not belong to the verb: a newer or broken agent.
+/// The failure for a reply that does not belong to the verb. The agent is newer than this binary, or broken.
 fn unexpected_reply() -> CniError {
     CniError::Agent(Failure::new(
         code::TRY_AGAIN_LATER,

@@ -1,11 +1,11 @@
-//! Opening the sandbox's network namespace.
+//! Opens the sandbox's network namespace.
 
 use std::fs::File;
 use std::io::ErrorKind;
 
 use crate::error::CniError;
 
-/// Open the namespace; it must exist.
+/// Opens the namespace; it must exist.
 pub fn open(path: &str) -> Result<File, CniError> {
     File::open(path).map_err(|source| CniError::Netns {
         path: path.to_owned(),
@@ -13,8 +13,8 @@ pub fn open(path: &str) -> Result<File, CniError> {
     })
 }
 
-/// Open the namespace if it still exists. A runtime may have removed it before DEL, and then there
-/// is nothing to clean inside. ENOTDIR and the like are what remains of a `/proc/<pid>/ns/net`.
+/// Opens the namespace if it still exists. A runtime may have removed it before the DEL; the interfaces inside are then
+/// gone too. ENOTDIR counts as an absence: a part of the path is no directory any more.
 pub fn open_if_any(path: Option<&str>) -> Result<Option<File>, CniError> {
     let Some(path) = path else { return Ok(None) };
     match File::open(path) {

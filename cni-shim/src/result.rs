@@ -1,4 +1,4 @@
-//! The result document of ADD, in the form of each CNI version, and what a CHECK finds in one.
+//! The result document of ADD in the form of each CNI version, and the comparison of such a document for CHECK.
 
 use serde_json::{Map, Value, json};
 use terway_cni_protocol::{Address, Cidr, Network};
@@ -6,8 +6,8 @@ use terway_cni_protocol::{Address, Cidr, Network};
 use crate::config::NetConf;
 use crate::error::CniError;
 
-/// The result of an ADD. When another plugin ran before us its result stays in front, and our
-/// indexes move behind its interfaces.
+/// The result of an ADD. If another plugin ran before, its result comes first, and the indexes here count from the end
+/// of its interfaces.
 pub fn document(conf: &NetConf, network: &Network, netns: &str) -> Result<Value, CniError> {
     let mut document = match &conf.prev_result {
         None => Map::new(),
@@ -59,7 +59,7 @@ fn ip(conf: &NetConf, address: &Address, before: usize) -> Value {
     entry
 }
 
-/// Add items to a list of the document; returns how many were there before.
+/// Adds items to a list of the document, and returns how many were there before.
 fn append(
     document: &mut Map<String, Value>,
     key: &'static str,
@@ -80,8 +80,8 @@ fn append(
     }
 }
 
-/// Compare what the agent has with the result that the runtime remembers: every address of ours
-/// must be in it.
+/// Compares the addresses in the sandbox with the result that the runtime remembers. Each address in the sandbox must
+/// be in the result.
 pub fn compare(conf: &NetConf, addresses: &[Cidr]) -> Result<(), CniError> {
     let previous = conf
         .prev_result

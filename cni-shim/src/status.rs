@@ -8,11 +8,12 @@ use crate::config::NetConf;
 use crate::error::CniError;
 use crate::unexpected_reply;
 
-/// The runtime asks every few seconds; an agent that needs longer than this is not available.
+/// How long the agent may take. The runtime asks every few seconds, and an agent that is slower than this counts as not
+/// available.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Ask the agent. One that does not answer means that nothing can be added; pods that run keep
-/// their network without it.
+/// Asks the agent. While the agent does not answer, no pod can be added. Running pods keep their network without the
+/// agent.
 pub fn answer(conf: &NetConf) -> Result<(), CniError> {
     conf.require_version("STATUS", "1.1.0")?;
     match call(&conf.socket, &Request::Status, None, TIMEOUT) {

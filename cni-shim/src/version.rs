@@ -1,4 +1,4 @@
-//! VERSION: which CNI versions are spoken.
+//! VERSION: the CNI versions that the binary supports.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ struct Asked {
     cni_version: Option<String>,
 }
 
-/// The versions. The answer is in the version of the question where we speak that one. Old
-/// runtimes ask without a configuration.
+/// Lists the versions. The answer has the version of the question, if that version is supported. Old runtimes ask
+/// without a configuration.
 pub fn answer(text: &[u8]) -> Result<Value, CniError> {
     let asked = if text.iter().all(u8::is_ascii_whitespace) {
         None

@@ -251,6 +251,31 @@ fn version_lists_what_is_spoken() {
 }
 
 #[test]
+fn a_person_gets_the_programs_version_and_a_runtime_does_not() {
+    let ask = |arguments: &[&str], command: Option<&str>| {
+        let mut terway = Command::new(env!("CARGO_BIN_EXE_terway"));
+        terway.env_clear().args(arguments).stdin(Stdio::null());
+        terway.envs(command.map(|command| ("CNI_COMMAND", command)));
+        let output = terway.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let version = concat!("terway ", env!("CARGO_PKG_VERSION"), "\n").to_owned();
+    for flag in ["--version", "-V", "-v"] {
+        assert_eq!(ask(&[flag], None), (true, version.clone()), "{flag}");
+    }
+    for (arguments, command) in [
+        (&["--version"][..], Some("VERSION")),
+        (&["--version", "--help"][..], None),
+        (&["--help"][..], None),
+        (&[][..], None),
+    ] {
+        let (_, printed) = ask(arguments, command);
+        let document: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(document["cniVersion"], "1.1.0", "{arguments:?} {command:?}");
+    }
+}
+
+#[test]
 fn bad_input_has_its_own_code() {
     let socket = Path::new("/nonexistent/agent.sock");
     let code = |verb: &str, extra: &[(&str, &str)], input: &Value| refused(&terway(verb, extra, input)).0;

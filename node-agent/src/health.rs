@@ -96,13 +96,13 @@ async fn count_packets(kernel: Started, metrics: Metrics) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Script;
+    use crate::scripted::ScriptedKernel;
 
     #[tokio::test]
     async fn the_agent_is_alive_before_the_datapath_has_started_and_while_it_answers() {
         let probes = Probes::default();
         assert_eq!(alive(probes.kernel.clone()).await, Ok("starting"));
-        assert!(probes.kernel.set(Arc::<Script>::default()).is_ok());
+        assert!(probes.kernel.set(Arc::<ScriptedKernel>::default()).is_ok());
         assert_eq!(alive(probes.kernel.clone()).await, Ok("ok"));
     }
 }

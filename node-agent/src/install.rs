@@ -1,4 +1,4 @@
-//! Installing the CNI binary on the host.
+//! Installs the CNI binary on the host.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -18,8 +18,8 @@ pub struct InstallError {
     source: io::Error,
 }
 
-/// Copy the binary in one step: the runtime may start it at any moment, and a file that is being
-/// executed cannot be written to.
+/// Copies the binary into the runtime's directory. The last step is a rename: the runtime may start the binary at any
+/// moment, and a file that is being executed cannot be written to (ETXTBSY).
 pub fn install(source: &Path, bin_dir: &Path) -> Result<PathBuf, InstallError> {
     let failed = |act, path: &Path| {
         let path = path.to_owned();
@@ -29,8 +29,8 @@ pub fn install(source: &Path, bin_dir: &Path) -> Result<PathBuf, InstallError> {
     fs::create_dir_all(bin_dir).map_err(failed("given a directory", bin_dir))?;
     fs::copy(source, &draft).map_err(failed("copied", source))?;
     fs::set_permissions(&draft, Permissions::from_mode(0o755)).map_err(failed("made executable", &draft))?;
-    // The rename must not reach the disk before the content: a node that loses power would keep an
-    // empty binary.
+    // The content must reach the disk before the rename does. A node that loses power in between would otherwise keep
+    // an empty binary.
     File::open(&draft)
         .and_then(|file| file.sync_all())
         .map_err(failed("written", &draft))?;

@@ -14,6 +14,8 @@ pub mod metrics;
 pub mod reconcile;
 pub mod report;
 pub mod run;
+#[cfg(any(test, feature = "scripted"))]
+pub mod scripted;
 pub mod server;
 pub mod settings;
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! One agent serves a node. During an upgrade the new one may start before the old one has ended.
+//! The lock of the node: one agent serves a node at a time. During an upgrade the new agent may start before the old
+//! one has ended.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,15 +9,15 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-/// Between two tries.
+/// Time between two tries.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Held while an agent serves; the kernel frees it when the process ends, however that happens.
+/// The lock of an agent that serves. The kernel frees the lock when the process ends, for whatever reason.
 pub struct Lock {
     _file: Flock<File>,
 }
 
-/// Take the lock, or tell that somebody has it.
+/// Takes the lock; `None` when another process has it.
 fn try_take(path: &Path) -> io::Result<Option<Lock>> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
@@ -34,7 +35,7 @@ fn try_take(path: &Path) -> io::Result<Option<Lock>> {
     }
 }
 
-/// Take the lock as soon as nobody else has it. Can be dropped at any point.
+/// Takes the lock as soon as no other process has it. Cancel-safe.
 pub async fn take(path: &Path) -> io::Result<Lock> {
     let mut told = false;
     loop {

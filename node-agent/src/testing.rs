@@ -1,7 +1,6 @@
-//! A datapath and an API server that are played by the test.
+//! An agent whose kernel and API server are played by the test.
 
 use std::collections::{BTreeSet, HashMap};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,102 +9,18 @@ use parking_lot::Mutex;
 use terway_crds::Phase;
 use terway_node_core::carrier::{Carrier, VlanId};
 use terway_process::events::Queue;
-use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{
     AllocationView, AttachedEni, NodeView, PodEniView, PodKey, PodView, SharedAddress, SharedPod,
 };
-use crate::datapath::{Census, PodInterface, Realised, Sandbox};
+use crate::datapath::Sandbox;
 use crate::events::Announcer;
-use crate::kernel::{Kernel, KernelError, Reconciled};
+use crate::kernel::KernelError;
 use crate::metrics::Metrics;
+use crate::scripted::ScriptedKernel;
 use crate::server::{Agent, PodReader};
 use crate::settings::Settings;
-
-/// A kernel that remembers.
-#[derive(Default)]
-pub struct Script {
-    pub sandboxes: Mutex<Vec<Sandbox>>,
-    /// What the reconciler asked for, round by round.
-    pub desired: Mutex<Vec<Vec<PodInterface>>>,
-    /// Interfaces whose making fails.
-    pub refuses: Mutex<Vec<String>>,
-    /// Listing fails.
-    pub blind: Mutex<bool>,
-    /// Repairs that a check reports.
-    pub repairs: Mutex<Vec<String>>,
-    /// Steps that a reconciliation fails to make.
-    pub failing: Mutex<Vec<String>>,
-    /// When set, an ADD waits here for a permit.
-    pub hold: Mutex<Option<Arc<Semaphore>>>,
-    /// Notified when an ADD has arrived.
-    pub arrived: Notify,
-}
-
-impl Script {
-    pub fn containers(&self) -> Vec<String> {
-        self.sandboxes
-            .lock()
-            .iter()
-            .map(|sandbox| sandbox.container_id.clone())
-            .collect()
-    }
-}
-
-#[async_trait]
-impl Kernel for Script {
-    async fn add(&self, want: PodInterface, _netns: OwnedFd) -> Result<Realised, KernelError> {
-        self.arrived.notify_one();
-        let hold = self.hold.lock().clone();
-        if let Some(hold) = hold {
-            hold.acquire().await?.forget();
-        }
-        if self.refuses.lock().contains(&want.sandbox.ifname) {
-            return Err("the kernel said no".into());
-        }
-        let mut sandboxes = self.sandboxes.lock();
-        sandboxes.retain(|sandbox| !sandbox.same_as(&want.sandbox));
-        sandboxes.push(want.sandbox);
-        Ok(Realised {
-            host_ifname: "cali1".into(),
-            host_mac: [2; 6],
-            pod_mac: [4; 6],
-        })
-    }
-
-    async fn check(&self, _want: PodInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
-        Ok(self.repairs.lock().clone())
-    }
-
-    async fn delete(&self, sandbox: &Sandbox, _netns: Option<OwnedFd>) -> Result<(), KernelError> {
-        self.sandboxes.lock().retain(|other| !other.same_as(sandbox));
-        Ok(())
-    }
-
-    async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError> {
-        if *self.blind.lock() {
-            return Err("the dump was cut short".into());
-        }
-        Ok(self.sandboxes.lock().clone())
-    }
-
-    async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
-        Ok(vec![("popped", 3)])
-    }
-
-    async fn disturbed(&self) -> Result<(), KernelError> {
-        std::future::pending().await
-    }
-
-    async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
-        self.desired.lock().push(census.interfaces);
-        Ok(Reconciled {
-            failed: self.failing.lock().clone(),
-            ..Default::default()
-        })
-    }
-}
 
 /// An API server that knows these pods; without any it does not answer.
 #[derive(Default)]
@@ -131,7 +46,7 @@ impl PodReader for Pods {
 /// An agent with its script.
 pub struct Stage {
     pub agent: Arc<Agent>,
-    pub kernel: Arc<Script>,
+    pub kernel: Arc<ScriptedKernel>,
     pub pods: Arc<Pods>,
     pub announced: Queue,
 }
@@ -155,7 +70,7 @@ impl Stage {
     /// Nothing has arrived, and the API server does not answer.
     pub fn unsynced() -> Stage {
         let (kernel, pods, metrics) = (
-            Arc::<Script>::default(),
+            Arc::<ScriptedKernel>::default(),
             Arc::<Pods>::default(),
             Metrics::default(),
         );
@@ -193,8 +108,14 @@ impl Stage {
         self.agent.cluster.update_if(|state| state.pods.apply(event));
     }
 
+    /// The pod is deleted.
     pub fn pod_gone(&self, name: &str) {
         self.pods.0.lock().get_or_insert_default().remove(&key(name));
+        self.pod_gone_from_the_watch(name);
+    }
+
+    /// The watch tells that the pod is deleted. A read still finds the pod, as in an API server that is behind.
+    pub fn pod_gone_from_the_watch(&self, name: &str) {
         let event = Event::Delete((key(name), PodView::default()));
         self.agent.cluster.update_if(|state| state.pods.apply(event));
     }

@@ -21,28 +21,28 @@ pub enum CallError {
     Absent {
         /// The socket.
         socket: PathBuf,
-        /// What connect(2) said.
+        /// The error of connect(2).
         #[source]
         source: io::Error,
     },
     /// The connection failed.
     #[error("the connection to the terway agent failed while {act}")]
     Connection {
-        /// What was being done.
+        /// The act that failed.
         act: &'static str,
-        /// What the kernel said.
+        /// The error of the socket call.
         #[source]
         source: io::Error,
     },
     /// No reply in time.
     #[error("the terway agent did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// What came is not a reply.
+    /// The bytes that arrived are no reply.
     #[error("the terway agent's answer cannot be understood")]
     Frame(#[from] FrameError),
 }
 
-/// Ask the agent, and wait for its reply for at most `timeout`.
+/// Sends the request to the agent, and waits for its reply for at most `timeout`.
 pub fn call(
     socket: &Path,
     request: &Request,
@@ -81,11 +81,11 @@ fn send_all(
         stream
             .set_write_timeout(Some(left(deadline, timeout)?))
             .map_err(failed)?;
-        // The descriptor rides on the first chunk only.
+        // The descriptor goes with the first chunk only.
         let descriptor = if sent == 0 { netns } else { None };
         match transfer::send(stream.as_fd(), &frame[sent..], descriptor) {
             Ok(count) => sent += count,
-            // The reply to a request that the agent does not want in full is still to be read.
+            // The agent closes its side when it refuses a request before the end. Its reply can still be read.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             Err(error) if is_retry(&error) => {}
             Err(error) => return Err(failed(error)),

@@ -1,14 +1,13 @@
 //! Frames: `'T' 'W'`, a protocol version (u16), the length of the body (u32), the body as JSON.
 //! Numbers are big-endian.
-//!
-//! [`Decoder`] does no I/O: bytes go in as they arrive, and out comes a message or the reason why
-//! there will be none. The size is checked as soon as the header is there, so a peer cannot make
-//! the other side hold more than [`MAX_BODY`] bytes.
+//! [`Decoder`] does no I/O. The caller gives it the bytes as they arrive, and gets a message or the reason why there
+//! will be none. The decoder checks the length as soon as it has the header, so a peer cannot make the other side hold
+//! more than [`MAX_BODY`] bytes and one chunk.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version this build speaks. Raised only by a change that an older peer would misread.
+/// The protocol version of this build. Only a change that an older peer would misread raises it.
 pub const VERSION: u16 = 1;
 
 /// The largest body, in bytes. The longest message is the list of sandboxes of a GC.
@@ -22,7 +21,7 @@ const MAGIC: [u8; 2] = *b"TW";
 /// Why bytes are not a message.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// The peer speaks something else.
+    /// The bytes are of another protocol.
     #[error("the bytes are not a terway request; is another program using this socket?")]
     NotOurs,
     /// The peer's protocol is not this one.
@@ -70,12 +69,12 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that has seen nothing.
+    /// Makes a decoder without bytes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Take bytes. After an error the decoder is of no further use.
+    /// Takes bytes. After an error the decoder cannot be used any more.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), FrameError> {
         self.bytes.extend_from_slice(chunk);
         match self.frame_length()? {
@@ -84,7 +83,7 @@ impl Decoder {
         }
     }
 
-    /// The message, once all of it is there.
+    /// The message, as soon as all its bytes have arrived.
     pub fn message<T: DeserializeOwned>(&self) -> Result<Option<T>, FrameError> {
         match self.frame_length()? {
             Some(length) if self.bytes.len() >= length => serde_json::from_slice(&self.bytes[HEADER..length])
@@ -94,7 +93,7 @@ impl Decoder {
         }
     }
 
-    /// The error for a connection that ended now.
+    /// The error for a connection that ends now.
     pub fn truncated(&self) -> FrameError {
         FrameError::Truncated {
             got: self.bytes.len(),

@@ -1,7 +1,6 @@
 //! The requests and replies.
-//!
-//! Unknown fields are ignored when reading, so that a field can be added without a new protocol
-//! version; a field that the other side must understand needs a new one (see [`crate::frame::VERSION`]).
+//! A reader ignores unknown fields, so a field can be added without a new protocol version. A field that the other side
+//! must understand needs a new version (see [`crate::frame::VERSION`]).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -34,8 +33,8 @@ pub mod code {
     pub const NO_NETWORK: u32 = 101;
 }
 
-/// The longest container id that is accepted: it must fit, with the pod's UID and the interface
-/// name, into the 255 bytes of a link's alias.
+/// The longest container id that is accepted. The id must fit into the 255 bytes of a link's alias (IFALIASZ in
+/// `linux/if.h`), together with the pod's UID and the interface name.
 pub const MAX_CONTAINER_ID: usize = 128;
 
 /// The longest name of a network interface (the kernel's IFNAMSIZ less the closing zero).
@@ -206,7 +205,7 @@ pub struct Interface {
     pub mac: String,
     /// Its MTU in bytes.
     pub mtu: u32,
-    /// Whether it is in the sandbox, or else on the host.
+    /// Whether the interface is in the sandbox; otherwise it is on the host.
     pub in_sandbox: bool,
 }
 
@@ -248,9 +247,9 @@ pub struct Network {
 pub struct Failure {
     /// A CNI error code, see [`code`].
     pub code: u32,
-    /// What happened and what can be done about it, in one sentence.
+    /// What happened and what the reader can do, in one sentence.
     pub message: String,
-    /// More, for the one who looks into it; may be empty.
+    /// Details for a developer; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub details: String,
 }
@@ -266,19 +265,19 @@ impl Failure {
     }
 }
 
-/// What the agent answers.
+/// The agent's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "lowercase")]
 pub enum Reply {
     /// ADD: the network that the sandbox has now.
     Network(Network),
-    /// CHECK: the sandbox is as it should be (it may have been repaired).
+    /// CHECK: the sandbox is as it should be, perhaps after a repair.
     Checked {
         /// Its addresses.
         addresses: Vec<Cidr>,
     },
     /// DEL, STATUS, GC: done, nothing to report.
     Done,
-    /// Any verb: it was not done.
+    /// Any verb: the request was not fulfilled.
     Refused(Failure),
 }

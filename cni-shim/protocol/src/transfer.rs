@@ -5,17 +5,17 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-/// The most descriptors that Linux passes in one message (SCM_MAX_FD). The buffer has room for all
-/// of them: the kernel would install those that fit and drop the rest, and a descriptor that nobody
-/// sees is never closed.
+/// The most descriptors that Linux passes in one message (SCM_MAX_FD in `net/scm.h`). The buffer has room for all of
+/// them. With less room the kernel would install the descriptors that fit and cut the list off (`MSG_CTRUNC`, unix(7));
+/// the reader would not see those descriptors and never close them.
 const MAX_DESCRIPTORS: usize = 253;
 
-/// Send some bytes, with a descriptor beside the first of them. Returns how many bytes went.
+/// Sends some bytes, with a descriptor beside the first of them. Returns how many bytes were sent.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<usize> {
     let raw: Vec<RawFd> = descriptor.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control = if raw.is_empty() { &[][..] } else { &rights[..] };
-    // MSG_NOSIGNAL: a peer that is gone is an error to report, not a SIGPIPE.
+    // With MSG_NOSIGNAL a peer that is gone causes an error instead of a SIGPIPE.
     let flags = MsgFlags::MSG_NOSIGNAL;
     Ok(sendmsg::<()>(
         socket.as_raw_fd(),
@@ -26,8 +26,8 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<
     )?)
 }
 
-/// Receive some bytes; descriptors that come with them are appended to `descriptors`.
-/// Zero bytes mean that the peer has closed its side.
+/// Receives some bytes, and appends the descriptors that come with them to `descriptors`. Returns zero when the peer
+/// has closed its side.
 pub fn receive(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],

@@ -21,13 +21,42 @@ fn add() -> Request {
     })
 }
 
+/// Whether these bytes are a message or the beginning of one, and no byte more.
+fn may_go_on(bytes: &[u8]) -> bool {
+    let Some((&[m0, m1, v0, v1, l0, l1, l2, l3], body)) = bytes.split_first_chunk::<HEADER>() else {
+        return b"TW".starts_with(&bytes[..bytes.len().min(2)]);
+    };
+    let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+    [m0, m1] == *b"TW"
+        && u16::from_be_bytes([v0, v1]) == VERSION
+        && length <= MAX_BODY
+        && body.len() <= length
+}
+
 proptest! {
     #[test]
-    fn never_panics_and_never_holds_more_than_a_frame(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..16)) {
-        let mut decoder = Decoder::new();
+    fn never_panics_and_ends_the_connection_at_the_first_byte_too_many(
+        // Half of the streams begin like a message, with a length that may be short, long or beyond the limit.
+        begun in any::<bool>(),
+        length in prop_oneof![0..200_u32, any::<u32>()],
+        chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..16),
+    ) {
+        let mut stream = Vec::new();
+        if begun {
+            stream.extend(b"TW");
+            stream.extend(VERSION.to_be_bytes());
+            stream.extend(length.to_be_bytes());
+        }
+        let chunks = std::iter::once(stream).chain(chunks);
+        let (mut decoder, mut taken) = (Decoder::new(), Vec::new());
         for chunk in chunks {
-            if decoder.push(&chunk).is_err() {
-                break;
+            taken.extend(&chunk);
+            match decoder.push(&chunk) {
+                Ok(()) => prop_assert!(may_go_on(&taken), "{taken:?}"),
+                Err(error) => {
+                    prop_assert!(!may_go_on(&taken), "{error}: {taken:?}");
+                    break;
+                }
             }
             let _ = decoder.message::<Request>();
             let _ = decoder.message::<Reply>();

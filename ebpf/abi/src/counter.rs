@@ -1,6 +1,6 @@
-//! What the programs count: one slot of the counter map per outcome.
+//! The counters of the programs: one slot of the counter map per outcome.
 
-/// An outcome worth counting. The number is the slot in the map.
+/// An outcome that the programs count. The number is the slot in the map.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counter {
@@ -33,7 +33,7 @@ pub enum Counter {
 }
 
 impl Counter {
-    /// All of them, in the order of their slots.
+    /// All counters, in the order of their slots.
     pub const ALL: [Counter; 13] = [
         Counter::Popped,
         Counter::Pushed,

@@ -1,8 +1,7 @@
 //! Keys and values of the eBPF maps, shared by kernel and user space.
-//!
-//! Every type is `repr(C)` without padding the compiler could leave uninitialised: the
-//! kernel compares keys byte by byte. The tests below lock each layout; whoever changes
-//! one raises [`VERSION`], which is part of the directory the maps are pinned in.
+//! Every type is `repr(C)` and has no padding, because the kernel compares keys byte by byte and a compiler may leave
+//! padding uninitialised. The tests below lock each layout. A change of a layout raises [`VERSION`], which is part of
+//! the name of the directory that the maps are pinned in.
 #![no_std]
 
 mod counter;
@@ -14,7 +13,7 @@ pub use counter::Counter;
 /// Version of the layouts in this crate. Maps of another version are not reused.
 pub const VERSION: u32 = 1;
 
-/// Entries of each map: a VLAN id has 12 bits, so a trunk cannot have more members.
+/// Entries of each map. A VLAN id has 12 bits, so a trunk cannot have more members than this.
 pub const MAX_ENTRIES: usize = 4096;
 
 /// [`InterfaceAddress::family`] of an IPv4 address, the number `AF_INET` has.
@@ -29,7 +28,7 @@ pub mod maps {
     pub const POP: &str = "MEMBER_POP";
     /// [`super::InterfaceAddress`] to [`super::PushTag`]: sources a trunk tags.
     pub const PUSH: &str = "MEMBER_PUSH";
-    /// [`super::InterfaceAddress`] to [`super::PodHardware`]: what a host veth lets in.
+    /// [`super::InterfaceAddress`] to [`super::PodHardware`]: the sources that a host veth lets in.
     pub const SOURCE: &str = "POD_SOURCE";
     /// Packets per [`super::Counter`], one value per CPU.
     pub const COUNTERS: &str = "COUNTERS";
@@ -43,7 +42,7 @@ pub mod programs {
     pub const MEMBER_POP: &str = "member_pop";
     /// Trunk egress: tags frames by their source address.
     pub const MEMBER_PUSH: &str = "member_push";
-    /// Host veth ingress: drops what is not the pod's own.
+    /// Host veth ingress: drops a frame that is not the pod's own.
     pub const POD_SOURCE: &str = "pod_source";
 }
 

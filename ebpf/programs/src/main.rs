@@ -1,64 +1,68 @@
 //! The kernel side of the datapath: three classifiers on clsact.
 //!
-//! Each returns `TC_ACT_UNSPEC` for what it lets pass, so that filters with a later
-//! priority run too, and counts what it does and why it drops. The verdicts are made here
-//! and nowhere else; the modules say only what a frame is.
+//! `terway-ebpf-verdict` decides about a frame; this crate gives it the socket buffer and the maps, and carries the
+//! decision out. A frame that may go on gets `TC_ACT_UNSPEC`, so that filters with a later priority run too. Every
+//! change of a frame and every reason to drop one is counted.
 #![no_std]
 #![no_main]
 
 mod frame;
 mod maps;
-mod member;
-mod source;
+mod tag;
 
 use aya_ebpf::{
     bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
     macros::classifier,
     programs::TcContext,
 };
+use frame::Skb;
+use maps::Maps;
 use terway_ebpf_abi::Counter;
+use terway_ebpf_verdict::{Pop, objection, pop, push};
 
-/// What a program decided about one frame.
-pub enum Verdict {
-    /// Not our business.
-    Ignore,
-    /// Changed as it should be; goes on.
-    Done(Counter),
-    /// Not to go on.
-    Drop(Counter),
-}
-
+/// Trunk ingress: takes the tag off the frames of this node's pods.
 #[classifier]
 pub fn member_pop(ctx: TcContext) -> i32 {
-    conclude(member::pop(&ctx))
-}
-
-#[classifier]
-pub fn member_push(ctx: TcContext) -> i32 {
-    conclude(member::push(&ctx))
-}
-
-#[classifier]
-pub fn pod_source(ctx: TcContext) -> i32 {
-    conclude(source::check(&ctx))
-}
-
-#[inline(always)]
-fn conclude(verdict: Verdict) -> i32 {
-    match verdict {
-        Verdict::Ignore => TC_ACT_UNSPEC,
-        Verdict::Done(counter) => {
-            maps::count(counter);
-            TC_ACT_UNSPEC
-        }
-        Verdict::Drop(counter) => {
-            maps::count(counter);
-            TC_ACT_SHOT as i32
-        }
+    match pop(&Skb(&ctx), &Maps) {
+        Pop::Pass => TC_ACT_UNSPEC,
+        Pop::Strip if tag::strip(&ctx) => counted(Counter::Popped),
+        Pop::Strip => dropped(Counter::PopFailed),
+        Pop::Drop(reason) => dropped(reason),
     }
 }
 
-#[cfg(not(test))]
+/// Trunk egress: tags frames by their source address.
+#[classifier]
+pub fn member_push(ctx: TcContext) -> i32 {
+    match push(&Skb(&ctx), &Maps) {
+        None => TC_ACT_UNSPEC,
+        Some(vlan) if tag::put(&ctx, vlan) => counted(Counter::Pushed),
+        // Without its tag the frame would leave in the trunk's own name.
+        Some(_) => dropped(Counter::PushFailed),
+    }
+}
+
+/// Host veth ingress: drops a frame that is not the pod's own.
+#[classifier]
+pub fn pod_source(ctx: TcContext) -> i32 {
+    match objection(&Skb(&ctx), &Maps) {
+        None => TC_ACT_UNSPEC,
+        Some(reason) => dropped(reason),
+    }
+}
+
+#[inline(always)]
+fn counted(counter: Counter) -> i32 {
+    maps::count(counter);
+    TC_ACT_UNSPEC
+}
+
+#[inline(always)]
+fn dropped(reason: Counter) -> i32 {
+    maps::count(reason);
+    TC_ACT_SHOT as i32
+}
+
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
     loop {}

@@ -1,4 +1,4 @@
-//! The maps, filled by the agent, and the counters it reads.
+//! The maps that the agent fills, and the counters that the agent reads.
 
 use aya_ebpf::{
     btf_maps::{HashMap, PerCpuArray},
@@ -7,6 +7,7 @@ use aya_ebpf::{
 use terway_ebpf_abi::{
     Counter, InterfaceAddress, MAX_ENTRIES, PodHardware, PopTarget, PushTag, TaggedAddress,
 };
+use terway_ebpf_verdict::Bindings;
 
 #[btf_map]
 static MEMBER_POP: HashMap<TaggedAddress, PopTarget, MAX_ENTRIES> = HashMap::new();
@@ -17,29 +18,31 @@ static POD_SOURCE: HashMap<InterfaceAddress, PodHardware, MAX_ENTRIES> = HashMap
 #[btf_map]
 static COUNTERS: PerCpuArray<u64, { Counter::SLOTS }> = PerCpuArray::new();
 
-/// Whether the trunk may deliver to this address in this VLAN.
-#[inline(always)]
-pub fn delivers(key: &TaggedAddress) -> bool {
-    MEMBER_POP.get_ptr(key).is_some()
+/// The maps as the decisions look at them.
+pub struct Maps;
+
+impl Bindings for Maps {
+    #[inline(always)]
+    fn delivers(&self, key: &TaggedAddress) -> bool {
+        MEMBER_POP.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn tag_of(&self, key: &InterfaceAddress) -> Option<u16> {
+        // SAFETY: the value lies in the map's preallocated memory. The agent may have reused the slot meanwhile. The
+        // slot then holds another pod's tag; two aligned bytes are never torn. The agent removes an address only
+        // when its pod is gone.
+        MEMBER_PUSH.get_ptr(key).map(|tag| unsafe { (*tag).vlan })
+    }
+
+    #[inline(always)]
+    fn hardware_of(&self, key: &InterfaceAddress) -> Option<[u8; 6]> {
+        // SAFETY: as in `tag_of`. A torn hardware address can only drop one frame of a pod that is being removed.
+        POD_SOURCE.get_ptr(key).map(|pod| unsafe { (*pod).mac })
+    }
 }
 
-/// The VLAN id for this source address.
-#[inline(always)]
-pub fn tag_of(key: &InterfaceAddress) -> Option<u16> {
-    // SAFETY: a value lives in the map's preallocated memory; a slot reused meanwhile
-    // holds another pod's tag of two aligned bytes, never a torn one, and the agent
-    // removes an address only when its pod is gone.
-    MEMBER_PUSH.get_ptr(key).map(|tag| unsafe { (*tag).vlan })
-}
-
-/// The hardware address that goes with this source address.
-#[inline(always)]
-pub fn hardware_of(key: &InterfaceAddress) -> Option<[u8; 6]> {
-    // SAFETY: as in `tag_of`; a torn address can only make one frame of a pod that is
-    // being removed be dropped.
-    POD_SOURCE.get_ptr(key).map(|pod| unsafe { (*pod).mac })
-}
-
+/// Adds one to a counter.
 #[inline(always)]
 pub fn count(counter: Counter) {
     if let Some(slot) = COUNTERS.get_ptr_mut(counter.slot()) {

@@ -65,7 +65,8 @@ async fn after_a_restart_ordinary_pods_are_described_by_their_shared_addresses()
 }
 
 #[tokio::test]
-async fn a_record_that_is_changed_under_a_running_pod_does_not_change_its_address() {
+async fn a_record_that_is_changed_under_a_running_pod_does_not_change_its_address_while_the_agent_remembers_it()
+ {
     let stage = Stage::new();
     stage.pod("db-0", "u-1");
     stage.node(sharing("db-0", "u-1", "10.0.16.9"));

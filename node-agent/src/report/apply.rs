@@ -1,4 +1,4 @@
-//! Reading what there is, and writing the NodeRuntime when it differs.
+//! Reads sandboxes and records, and writes the NodeRuntime when it differs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use terway_crds::names::label;
 use terway_crds::{NodeRuntime, NodeRuntimeSpec, NodeRuntimeStatus};
 
-use super::plan::{Records, Seen, plan};
+use super::plan::{Observed, Records, plan};
 use crate::cluster::ClusterView;
 use crate::kernel::KernelError;
 use crate::server::{Agent, key};
@@ -18,34 +18,34 @@ use crate::server::{Agent, key};
 /// Why nothing was reported.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The kernel was not read, and a failed read is never "no sandboxes".
+    /// The kernel could not be read. A failed read never counts as "no sandboxes".
     #[error("the sandboxes of this node could not be listed")]
     Observe(#[source] KernelError),
-    /// The API server.
+    /// The API server refused a request or did not answer.
     #[error("NodeRuntime {node} could not be {act}")]
     Api {
-        /// The object.
+        /// Name of the NodeRuntime, which is the node's name.
         node: String,
-        /// What was tried.
+        /// The request, as a participle: read, created, written.
         act: &'static str,
-        /// Its answer.
+        /// The client's error.
         #[source]
         source: Box<kube::Error>,
     },
 }
 
-/// How long a pod must be missing before it is said to have ended: longer than a watch lags behind.
+/// How long a pod must be missing before it is reported as ended. A watch lags behind for less than this.
 const MISSING_FOR: SignedDuration = SignedDuration::from_secs(30);
 
-/// The reporter's memory: since when a pod that something refers to has had neither a sandbox nor a
-/// place in the watch.
+/// Remembers since when pods are missing. A pod is missing when something refers to it, but it has neither a sandbox
+/// nor an entry in the watch.
 #[derive(Default)]
 pub struct Reporter {
     missing: BTreeMap<String, Timestamp>,
 }
 
 impl Reporter {
-    /// Bring the NodeRuntime up to date; tells whether it was written.
+    /// Brings the NodeRuntime up to date and returns whether it was written.
     pub async fn report(
         &mut self,
         agent: &Agent,
@@ -61,7 +61,7 @@ impl Reporter {
                 source: Box::new(source),
             }
         };
-        // Before the sandboxes are listed: a new one of the same pod is then seen to live.
+        // Read before the sandboxes are listed, so that a newer sandbox of the same pod counts as alive.
         let removed = agent.ended.lock().clone();
         let sandboxes = agent.kernel.sandboxes().await.map_err(ReportError::Observe)?;
         let watched = agent.cluster.read(|state| state.runtime().cloned());
@@ -69,21 +69,22 @@ impl Reporter {
 
         let known = watched.as_ref().map(records).unwrap_or_default();
         let alive = alive(agent, &sandboxes, &known);
-        let mut seen = agent.cluster.read(|state| Seen {
+        let mut observed = agent.cluster.read(|state| Observed {
             ended: self.ended(state, &alive, now),
             referenced: referenced(state),
             alive,
         });
         let names = removed.iter().map(|(uid, pod)| (uid.clone(), pod.to_string()));
-        seen.ended
-            .extend(names.filter(|(uid, _)| seen.referenced.contains(uid)));
+        observed
+            .ended
+            .extend(names.filter(|(uid, _)| observed.referenced.contains(uid)));
         let reported = || agent.ended.lock().retain(|uid, _| !removed.contains_key(uid));
-        if plan(&known, &seen, now).is_none() {
+        if plan(&known, &observed, now).is_none() {
             reported();
             return Ok(false);
         }
-        // The watch may be behind our own last write, so the decision is made again on a fresh object
-        // and written with its version: two writers cannot undo each other's records.
+        // The watch may be behind this agent's own last write. So the plan is made again for a fresh object and written
+        // with the version of that object: two writers cannot undo each other's records.
         let mut object = match api.get_opt(node).await.map_err(failed("read"))? {
             Some(object) => object,
             None => {
@@ -93,7 +94,7 @@ impl Reporter {
                     .map_err(failed("created"))?
             }
         };
-        let pods = plan(&records(&object), &seen, now);
+        let pods = plan(&records(&object), &observed, now);
         let written = pods.is_some();
         if let Some(pods) = pods {
             object.status = Some(NodeRuntimeStatus { pods });
@@ -105,7 +106,7 @@ impl Reporter {
         Ok(written)
     }
 
-    /// Time until the next missing pod is said to have ended; none while there is none.
+    /// Time until the next missing pod is reported as ended; `None` when no pod is missing.
     pub fn due(&self, now: Timestamp) -> Option<Duration> {
         let left = |since: &Timestamp| MISSING_FOR - now.duration_since(*since);
         let waits = self
@@ -116,7 +117,7 @@ impl Reporter {
         Duration::try_from(waits.min()?).ok()
     }
 
-    /// Pods that something refers to, and that surely have ended.
+    /// Pods that something refers to and that have surely ended.
     fn ended(
         &mut self,
         state: &ClusterView,
@@ -142,8 +143,8 @@ impl Reporter {
     }
 }
 
-/// The pods that have a sandbox. One whose name nothing tells has no place in the report; it is about
-/// to be removed.
+/// The pods that have a sandbox. A sandbox whose pod's name is unknown is left out; the reconciler is about to remove
+/// it.
 fn alive(agent: &Agent, sandboxes: &[crate::datapath::Sandbox], known: &Records) -> BTreeMap<String, String> {
     let made = agent.made.lock().clone();
     agent.cluster.read(|state| {
@@ -179,7 +180,7 @@ fn referenced(state: &ClusterView) -> BTreeSet<String> {
 fn new_object(agent: &Agent, node: &str) -> NodeRuntime {
     let mut object = NodeRuntime::new(node, NodeRuntimeSpec::default());
     object.metadata.labels = Some(BTreeMap::from([(label::NODE_NAME.to_owned(), node.to_owned())]));
-    // It goes when the node goes.
+    // The garbage collector deletes the NodeRuntime with its node.
     object.metadata.owner_references = agent.cluster.read(|state| {
         let uid = state
             .node()

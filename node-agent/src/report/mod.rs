@@ -1,8 +1,7 @@
-//! The NodeRuntime of this node: which pods have a sandbox here, and which have none any more. The
-//! control plane frees what a pod had only when this says that its sandbox is gone.
-//!
-//! Written from what the kernel has, not from what verbs did, so a report that was lost while the
-//! agent was down is made up for by the next.
+//! The NodeRuntime of this node says which pods have a sandbox here, and which pods have none any more. The control
+//! plane frees the addresses and ENIs of a pod only when the NodeRuntime says that the pod's sandbox is gone.
+//! A report is made from the sandboxes in the kernel, not from the verbs that were served. The first report after a
+//! restart therefore contains everything that happened while no agent ran.
 
 mod apply;
 mod plan;
@@ -19,20 +18,20 @@ use crate::server::Agent;
 pub use apply::ReportError;
 use apply::Reporter;
 
-/// Changes within this time are one write.
+/// Changes within this time become one write.
 const COALESCE: Duration = Duration::from_secs(1);
 
-/// Between two reports without a reason: prunes old records, and repairs a NodeRuntime that somebody
-/// has changed.
+/// Time between two reports when nothing has changed. Such a report removes old records and repairs a NodeRuntime that
+/// somebody else has changed.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// How long a report may take; the time for a stop allows no more.
+/// How long a report may take. The time for a stop of the process allows no more.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After a failed write.
+/// Time between a failed report and the next.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Report until the agent stops; then once more.
+/// Reports until the agent stops, and then once more.
 pub async fn run(agent: Arc<Agent>, client: Client, node: String) {
     tokio::select! {
         () = agent.cluster.synced() => {}
@@ -64,7 +63,7 @@ pub async fn run(agent: Arc<Agent>, client: Client, node: String) {
         let pause = reporter
             .due(Timestamp::now())
             .map_or(PERIOD, |due| due.min(PERIOD));
-        // Cancel-safe: a notification that comes meanwhile is kept for the next wait.
+        // Cancel-safe: `Notify` keeps a notification that arrives in between for the next wait.
         tokio::select! {
             () = agent.changed.notified() => {}
             () = tokio::time::sleep(if failed { RETRY } else { pause }) => {}

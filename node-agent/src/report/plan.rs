@@ -1,4 +1,4 @@
-//! Which records the NodeRuntime should have.
+//! Plans the records that the NodeRuntime should have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,37 +6,34 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_crds::node_runtime::{RUNTIME_DELETED, RUNTIME_INITIAL, RuntimePod, RuntimePodStatus};
 
-/// How long the record of a sandbox that is gone is kept after nothing refers to its pod any more.
+/// How long a record is kept after its sandbox has gone and nothing refers to its pod any more.
 const KEEP: SignedDuration = SignedDuration::from_mins(5);
 
 /// Records by pod UID.
 pub type Records = BTreeMap<String, RuntimePod>;
 
-/// What a report is made of.
+/// The state of the node's pods at the time of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct Observed {
     /// Pods that have a sandbox now: UID to `namespace/name`.
     pub alive: BTreeMap<String, String>,
-    /// Pods that something still refers to, and that surely have none: UID to `namespace/name`. A
-    /// sandbox that came and went between two reports is among them.
+    /// Pods that something still refers to and that have surely no sandbox: UID to `namespace/name`. Among them are
+    /// pods whose sandbox was made and removed between two reports.
     pub ended: BTreeMap<String, String>,
     /// UIDs that something still refers to: a PodENI, a bound address, a pod.
     pub referenced: BTreeSet<String>,
 }
 
-/// The records as they should be; none when they already are.
-///
-/// Looks at which pods have a sandbox now, which have ended without ever being reported, and which
-/// anything still refers to.
-pub fn plan(current: &Records, seen: &Seen, now: Timestamp) -> Option<Records> {
-    let Seen {
+/// The records as they should be; `None` when the current ones are already so.
+pub fn plan(current: &Records, observed: &Observed, now: Timestamp) -> Option<Records> {
+    let Observed {
         alive,
         ended,
         referenced,
-    } = seen;
+    } = observed;
     let mut records = current.clone();
     for (uid, pod_id) in ended {
-        // The loop below says that it is gone.
+        // The loop over all records below marks the sandbox as gone.
         records.entry(uid.clone()).or_insert_with(|| RuntimePod {
             pod_id: pod_id.clone(),
             ..Default::default()
@@ -72,7 +69,8 @@ fn is_gone(record: &RuntimePod) -> bool {
     }
 }
 
-/// Now, but after the state before: readers compare the two times, which have whole seconds only.
+/// The time for a change of state: now, but later than the time of the state before. Readers compare the two times,
+/// which have whole seconds only.
 fn later(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
     let next = before.map(|before| {
         before
@@ -110,9 +108,9 @@ mod tests {
             .collect()
     }
 
-    fn seen(alive: &[&str], referenced: &[&str]) -> Seen {
+    fn observed(alive: &[&str], referenced: &[&str]) -> Observed {
         let referenced = referenced.iter().map(|uid| (*uid).to_owned()).collect();
-        Seen {
+        Observed {
             alive: named(alive),
             referenced,
             ..Default::default()
@@ -120,12 +118,12 @@ mod tests {
     }
 
     fn planned(current: &Records, uids: &[&str], second: i64) -> Records {
-        plan(current, &seen(uids, &[]), at(second)).expect("a change")
+        plan(current, &observed(uids, &[]), at(second)).expect("a change")
     }
 
     #[test]
     fn a_sandbox_that_no_report_saw_is_still_reported_as_gone() {
-        let ended = Seen {
+        let ended = Observed {
             ended: named(&["u"]),
             ..Default::default()
         };
@@ -148,21 +146,21 @@ mod tests {
     #[test]
     fn nothing_new_is_no_write() {
         let there = planned(&Records::new(), &["u"], 0);
-        assert_eq!(plan(&there, &seen(&["u"], &[]), at(3600)), None);
+        assert_eq!(plan(&there, &observed(&["u"], &[]), at(3600)), None);
         let gone = planned(&there, &[], 10);
-        assert_eq!(plan(&gone, &seen(&[], &[]), at(20)), None);
+        assert_eq!(plan(&gone, &observed(&[], &[]), at(20)), None);
     }
 
     #[test]
     fn old_records_go_when_nothing_refers_to_them() {
         let gone = planned(&planned(&Records::new(), &["u"], 0), &[], 10);
-        assert_eq!(plan(&gone, &seen(&[], &["u"]), at(3600)), None);
-        assert_eq!(plan(&gone, &seen(&[], &[]), at(3600)), Some(Records::new()));
+        assert_eq!(plan(&gone, &observed(&[], &["u"]), at(3600)), None);
+        assert_eq!(plan(&gone, &observed(&[], &[]), at(3600)), Some(Records::new()));
     }
 
     proptest::proptest! {
-        /// Whatever the records were, a second plan at the same moment changes nothing, and the
-        /// living are alive and the others gone.
+        /// For any records: a second plan at the same moment changes nothing, and exactly the pods with a sandbox are
+        /// recorded as alive.
         #[test]
         fn planning_twice_is_planning_once(
             before in proptest::collection::btree_map("[a-d]", (proptest::option::of(0i64..900), proptest::option::of(0i64..900)), 0..4),
@@ -180,11 +178,11 @@ mod tests {
                 current.insert(uid, record);
             }
             let names: Vec<&str> = living.iter().map(String::as_str).collect();
-            let seen = seen(&names, &[]);
-            let records = plan(&current, &seen, at(now)).unwrap_or(current);
-            proptest::prop_assert_eq!(plan(&records, &seen, at(now)), None);
+            let observed = observed(&names, &[]);
+            let records = plan(&current, &observed, at(now)).unwrap_or(current);
+            proptest::prop_assert_eq!(plan(&records, &observed, at(now)), None);
             for (uid, record) in &records {
-                proptest::prop_assert_eq!(is_gone(record), !seen.alive.contains_key(uid));
+                proptest::prop_assert_eq!(is_gone(record), !observed.alive.contains_key(uid));
             }
         }
     }

@@ -13,8 +13,8 @@ use crate::binding::{self, Binding, Decision, Refusal, Wait};
 use crate::cluster::{PodKey, PodView};
 use crate::events::{Announcement, What};
 
-/// A successful ADD. The flight is held until the answer has been written: whoever waits for the
-/// end of this ADD waits for that too.
+/// A successful ADD. The caller keeps the flight until it has written the answer, so whoever waits for the end of this
+/// ADD waits for the answer too.
 pub struct Added {
     pub network: Network,
     pub flight: Flight,
@@ -22,17 +22,17 @@ pub struct Added {
 
 /// Why an ADD ended without a network.
 enum End {
-    /// There is none for this pod.
+    /// This pod gets no network.
     Refused(Refusal),
-    /// It did not come in time.
+    /// The network was not there in time.
     TimedOut { after: Duration, wait: Wait },
-    /// A DEL or a newer ADD came.
+    /// A DEL of the same sandbox or a newer ADD of the same pod arrived.
     Superseded,
     /// The runtime has hung up.
     HungUp,
     /// The agent is stopping.
     Stopping,
-    /// The kernel.
+    /// The kernel refused a change, or could not be read.
     Kernel(Failure),
 }
 
@@ -52,13 +52,13 @@ impl End {
         }
     }
 
-    /// Whether the pod's owner should read of it.
+    /// Whether an event on the pod tells its owner about this end.
     fn concerns_the_pod(&self) -> bool {
         matches!(self, End::Refused(_) | End::TimedOut { .. } | End::Kernel(_))
     }
 }
 
-/// Serve an ADD. `hung_up` completes when the runtime has closed its side.
+/// Serves an ADD. `hung_up` completes when the runtime has closed its side of the connection.
 pub async fn add(
     agent: &Agent,
     request: AddRequest,
@@ -105,7 +105,7 @@ pub async fn add(
 }
 
 fn announce(agent: &Agent, pod: &PodKey, uid: Option<String>, what: What) {
-    // Without a UID the event would be shown at whatever pod of that name there is.
+    // An event without a UID would be shown at any pod that has this name now.
     if let Some(uid) = uid {
         agent.events.announce(Announcement {
             pod: pod.clone(),
@@ -131,7 +131,8 @@ async fn attempt(
     let ready = async {
         let pod = find_pod::find(agent, &request.pod).await?;
         *uid = Some(pod.uid.clone());
-        // The runtime runs one sandbox of a pod at a time, so it has given up on an older one.
+        // A runtime runs one sandbox of a pod at a time. A new sandbox means that the runtime has given up the older
+        // one.
         agent.flights.supersede(flight, &pod.key).await;
         let binding = wait(agent, &pod, &mut last).await?;
         if !agent.in_order.initialized() {
@@ -140,7 +141,7 @@ async fn attempt(
         agent.in_order.wait().await;
         Ok::<_, Refusal>((pod, binding))
     };
-    // All of it is cancel-safe: nothing is changed before it completes.
+    // Cancel-safe: `ready` changes nothing before it completes, and the other branches only wait.
     let outcome = tokio::select! {
         ready = ready => ready.map_err(End::Refused),
         () = flight.cancelled().cancelled() => Err(End::Superseded),
@@ -160,8 +161,8 @@ async fn attempt(
     Ok(binding::network(&made))
 }
 
-/// Wait until the watches show the pod's binding, or that there will be none. `last` is kept at what
-/// is being waited for.
+/// Waits until the watches show the pod's binding, or show that the pod will get none. `last` always holds the current
+/// reason for the wait.
 async fn wait(agent: &Agent, pod: &PodView, last: &mut Wait) -> Result<Binding, Refusal> {
     let mut changes = agent.cluster.subscribe();
     let mut seen = false;
@@ -192,7 +193,7 @@ fn look(agent: &Agent, pod: &PodView, seen: &mut bool) -> Decision {
         let decision = binding::decide(watched.unwrap_or(pod), state.pod_enis.get(&pod.key), state.node());
         let kinds = state.unsynced();
         match decision {
-            // What is missing may only not have arrived.
+            // A list that has not arrived yet may contain the object that seems to be missing.
             Decision::Wait(_) if !kinds.is_empty() => Decision::Wait(Wait::NotSynced { kinds }),
             decision => decision,
         }

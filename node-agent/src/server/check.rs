@@ -11,7 +11,7 @@ use crate::cluster::PodKey;
 use crate::datapath::{PodInterface, Sandbox};
 use crate::events::{Announcement, What};
 
-/// Serve a CHECK; returns the sandbox's addresses.
+/// Serves a CHECK and returns the addresses of the sandbox.
 pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Result<Vec<Cidr>, Failure> {
     let existing = agent
         .kernel
@@ -59,7 +59,7 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
         .collect())
 }
 
-/// What an attachment should have: as the control plane says, or as it was made.
+/// The interfaces that an attachment should have: by the records of the control plane, or else as they were made.
 fn wanted(agent: &Agent, sandbox: &Sandbox, attachment: &Attachment) -> Option<Vec<PodInterface>> {
     let described = agent.cluster.read(|state| {
         let (pod, binding) = binding::of_running(&sandbox.pod_uid, state)?;

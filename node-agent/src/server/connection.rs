@@ -30,7 +30,7 @@ enum Unreadable {
     Slow,
 }
 
-/// Serve a connection to its end.
+/// Serves a connection to its end.
 pub async fn serve(agent: Arc<Agent>, mut stream: UnixStream) {
     let received = tokio::time::timeout(TRANSFER_TIMEOUT, receive(&stream)).await;
     let (request, netns) = match received.unwrap_or(Err(Unreadable::Slow)) {
@@ -60,7 +60,7 @@ pub async fn serve(agent: Arc<Agent>, mut stream: UnixStream) {
     }
 }
 
-/// The runtime does not know of the network that it was given, so it will not be used.
+/// Undoes an ADD whose answer the runtime did not take. The runtime does not know of this network and will not use it.
 async fn undelivered(agent: &Agent, attachment: &Attachment, flight: &Flight) {
     warn!(
         container = flight.container_id(),
@@ -154,7 +154,7 @@ async fn receive(stream: &UnixStream) -> Result<(Request, Option<OwnedFd>), Unre
     }
 }
 
-/// Write a reply; tells whether the peer has taken it.
+/// Writes a reply and returns whether the peer has taken it.
 async fn send(stream: &mut UnixStream, reply: &Reply) -> bool {
     let frame = match encode(reply) {
         Ok(frame) => frame,
@@ -169,8 +169,8 @@ async fn send(stream: &mut UnixStream, reply: &Reply) -> bool {
     )
 }
 
-/// Completes when the peer has closed its side. It has nothing more to say after its request, so
-/// further bytes mean the same.
+/// Completes when the peer has closed its side of the connection. A peer sends one request only, so further bytes count
+/// as a close too.
 async fn hung_up(stream: &UnixStream) {
     loop {
         if stream.readable().await.is_err() {

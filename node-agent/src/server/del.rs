@@ -1,4 +1,4 @@
-//! DEL: end an ADD that may be running, and remove what there is.
+//! DEL: end the ADD of the same sandbox if one runs, and remove the sandbox's interfaces.
 
 use std::os::fd::OwnedFd;
 
@@ -9,21 +9,21 @@ use super::{Agent, kernel_failure, key};
 use crate::cluster::PodKey;
 use crate::datapath::Sandbox;
 
-/// Serve a DEL. It is keyed by container id and interface name: a late DEL of an old sandbox finds
-/// nothing of the sandbox that the pod has now.
+/// Serves a DEL. A DEL names a container and an interface, not a pod. A late DEL of an old sandbox therefore never
+/// touches the pod's newer sandbox.
 pub async fn del(agent: &Agent, request: DelRequest, netns: Option<OwnedFd>) -> Result<(), Failure> {
     agent.flights.end(&request.attachment.container_id).await;
     let uid = request.pod.and_then(|pod| pod.uid).unwrap_or_default();
     let removed = teardown(agent, &request.attachment, &uid, netns).await?;
     if removed == 0 {
-        // The interface went with its namespace; rules and routes on the host may have stayed.
+        // The interface disappeared with its namespace. Its rules and routes on the host may still exist.
         agent.untidy.notify_one();
     }
     Ok(())
 }
 
-/// Remove every interface that the ADD of this attachment made; returns how many there were. One ADD
-/// makes all interfaces of a pod, and the runtime names only the first in its DEL.
+/// Removes every interface that the ADD of this attachment made, and returns their number. One ADD makes all interfaces
+/// of a pod; the runtime's DEL names only the first of them.
 pub async fn teardown(
     agent: &Agent,
     attachment: &Attachment,
@@ -49,7 +49,7 @@ pub async fn teardown(
         );
     }
     if ours.is_empty() {
-        // Nothing on the host says that it is there; the namespace may still hold an end of it.
+        // The host has no interface of this attachment. The sandbox's namespace may still have the other end of one.
         let sandbox = Sandbox {
             container_id: attachment.container_id.clone(),
             pod_uid: uid.to_owned(),

@@ -1,4 +1,4 @@
-//! Which pod a sandbox is for.
+//! Finds the pod of a sandbox.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,27 +15,27 @@ use crate::binding::Refusal;
 use crate::cluster::{PodKey, PodView};
 use crate::kernel::KernelError;
 
-/// How long to wait before the API server is asked again.
+/// Time between a failed read and the next.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How long one answer may take.
+/// How long the API server may take for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Reads pods from the API server, past the watch.
+/// Reads pods from the API server itself, not from the watch.
 #[async_trait]
 pub trait PodReader: Send + Sync {
-    /// The pod of this name; none when there is none.
+    /// Reads one pod; `None` when no pod has this name.
     async fn get(&self, key: &PodKey) -> Result<Option<PodView>, KernelError>;
 
-    /// The UIDs of all pods of this node, as of now.
+    /// Reads the UIDs of all pods that are on this node now.
     async fn uids(&self) -> Result<BTreeSet<String>, KernelError>;
 }
 
-/// The real one.
+/// Reads by a Kubernetes client.
 pub struct ApiPods {
-    /// Asked.
+    /// The client of the API server.
     pub client: Client,
-    /// Whose pods are listed.
+    /// The node whose pods [`PodReader::uids`] lists.
     pub node_name: String,
 }
 
@@ -49,7 +49,8 @@ impl PodReader for ApiPods {
 
     async fn uids(&self) -> Result<BTreeSet<String>, KernelError> {
         let api: Api<Pod> = Api::all(self.client.clone());
-        // Without a resourceVersion the API server answers from etcd, not from a cache that may be behind.
+        // A list without a resourceVersion is answered from etcd and not from a cache that may be behind (Kubernetes
+        // API concepts, "Resource versions").
         let here = ListParams::default().fields(&format!("spec.nodeName={}", self.node_name));
         let pods = tokio::time::timeout(ANSWER_WITHIN, api.list_metadata(&here)).await??;
         Ok(pods
@@ -60,9 +61,11 @@ impl PodReader for ApiPods {
     }
 }
 
-/// The pod that the runtime named. With a UID the watch's answer is good enough, because a pod never
-/// changes its UID; without one only the API server knows whether a pod of that name has been replaced.
-/// Does not return while the API server does not answer: the caller has the deadline.
+/// Finds the pod that the runtime named. A pod never changes its UID, so for a request with a UID the watch is good
+/// enough. For a request without a UID the API server is read, because a pod of the same name may have replaced the one
+/// in the watch.
+///
+/// Repeats a read that fails, without an end: the caller has the deadline.
 pub async fn find(agent: &Agent, wanted: &PodRef) -> Result<PodView, Refusal> {
     let key = PodKey::new(&wanted.namespace, &wanted.name);
     let is_it = |pod: &PodView| wanted.uid.as_ref().is_none_or(|uid| *uid == pod.uid);

@@ -1,8 +1,7 @@
 //! ADDs in flight: at most one for each container, and one for each pod.
-//!
-//! A DEL that arrives while its ADD runs cancels it and waits for its end, so that the ADD cannot
-//! leave anything behind the DEL. An ADD for another sandbox of the same pod does the same to the
-//! older one: the runtime has given up on that.
+//! A DEL cancels a running ADD of the same container and waits for its end, so that the ADD cannot make anything after
+//! the DEL. An ADD for a new sandbox of a pod cancels a running ADD for an older sandbox in the same way, because the
+//! runtime has given up the older one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,10 +22,10 @@ pub struct Flights {
 #[derive(Clone)]
 struct Entry {
     pod: PodKey,
-    // The order of arrival: a newer ADD ends older ones, never the other way round.
+    // The order of arrival. A newer ADD ends older ones, and an older ADD never ends a newer one.
     number: u64,
     cancel: CancellationToken,
-    // Cancelled when the flight is dropped.
+    // Cancelled when the flight ends.
     ended: CancellationToken,
 }
 
@@ -34,18 +33,18 @@ struct Entry {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Busy;
 
-/// One ADD. It counts as running until this is dropped.
+/// One ADD. The ADD counts as running until this value is dropped.
 pub struct Flight {
     flights: Flights,
     container_id: String,
     number: u64,
     cancel: CancellationToken,
-    // Dropped after `Drop::drop` has removed the entry, so who waits finds no entry any more.
+    // Fields are dropped after `Drop::drop` has removed the entry, so a waiter that wakes up finds no entry any more.
     _ended: DropGuard,
 }
 
 impl Flights {
-    /// Begin an ADD.
+    /// Begins an ADD.
     pub fn begin(&self, container_id: &str, pod: &PodKey) -> Result<Flight, Busy> {
         let mut map = self.by_container.lock();
         if map.contains_key(container_id) {
@@ -69,7 +68,7 @@ impl Flights {
         })
     }
 
-    /// Cancel the ADD of a container, if one runs, and wait for its end.
+    /// Cancels the ADD of a container, if one runs, and waits for its end.
     pub async fn end(&self, container_id: &str) {
         let entry = self.by_container.lock().get(container_id).cloned();
         if let Some(entry) = entry {
@@ -78,7 +77,7 @@ impl Flights {
         }
     }
 
-    /// Cancel every older ADD for the pod of this flight, and wait for their end.
+    /// Cancels every older ADD for the pod of this flight, and waits for their end.
     pub async fn supersede(&self, flight: &Flight, pod: &PodKey) {
         let others: Vec<Entry> = {
             let map = self.by_container.lock();
@@ -99,15 +98,23 @@ impl Flights {
     pub fn contains(&self, container_id: &str) -> bool {
         self.by_container.lock().contains_key(container_id)
     }
+
+    /// Whether an ADD for this container runs and has been told to end.
+    #[cfg(test)]
+    pub fn is_ending(&self, container_id: &str) -> bool {
+        let map = self.by_container.lock();
+        map.get(container_id)
+            .is_some_and(|entry| entry.cancel.is_cancelled())
+    }
 }
 
 impl Flight {
-    /// The container.
+    /// Id of the container that this ADD is for.
     pub fn container_id(&self) -> &str {
         &self.container_id
     }
 
-    /// Becomes true, and stays so, when the ADD is to end in teardown.
+    /// Cancelled when the ADD must end and undo what it has made.
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancel
     }

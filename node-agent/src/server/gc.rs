@@ -6,7 +6,7 @@ use terway_cni_protocol::{Attachment, Failure, GcRequest, code};
 
 use super::{Agent, del, kernel_failure};
 
-/// Serve a GC. Goes on past errors and reports them together.
+/// Serves a GC. A removal that fails does not stop the others; all failures are reported together.
 pub async fn gc(agent: &Agent, request: GcRequest) -> Result<(), Failure> {
     let existing = agent
         .kernel
@@ -21,7 +21,7 @@ pub async fn gc(agent: &Agent, request: GcRequest) -> Result<(), Failure> {
             container_id: sandbox.container_id.clone(),
             ifname: sandbox.attachment.clone(),
         };
-        // A sandbox that is being made is younger than the list.
+        // The runtime wrote its list before an ADD that is running now.
         let kept = valid.contains(&attachment) || agent.flights.contains(&attachment.container_id);
         if kept || !seen.insert(attachment.clone()) {
             continue;

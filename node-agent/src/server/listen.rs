@@ -1,4 +1,4 @@
-//! The socket.
+//! The agent's socket: taking its path, and serving its connections.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -13,15 +13,15 @@ use tracing::{info, warn};
 
 use super::{Agent, connection};
 
-/// Requests that are served at once; more wait in the socket's queue.
+/// Requests that are served at the same time. Further ones wait in the socket's queue.
 const CONCURRENT: usize = 256;
 
-/// How long requests may take to end after a stop; ADDs that wait are ended at once.
+/// How long requests may take to end after a stop. ADDs that only wait end at once.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Listen at a path, in place of whatever was there. Only the holder of the agent's lock may do this.
-/// The new socket takes the path in one step and with its final permissions: a binary that calls at
-/// that moment reaches either the old one or the new one.
+/// Listens at a path, in place of an older socket. Only the holder of the agent's lock may call this. The new socket
+/// takes the path in one step and with its final permissions, so a CNI binary that calls at that moment reaches either
+/// the old socket or the new one.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
@@ -39,7 +39,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serve until the agent stops, then let running requests end.
+/// Serves until the agent stops, then lets running requests end.
 pub async fn serve(agent: Arc<Agent>, listener: UnixListener) {
     let slots = Arc::new(Semaphore::new(CONCURRENT));
     let requests = TaskTracker::new();
@@ -66,7 +66,7 @@ pub async fn serve(agent: Arc<Agent>, listener: UnixListener) {
                     error = &error as &dyn std::error::Error,
                     "connection not accepted"
                 );
-                // Out of descriptors, most likely; do not spin on it.
+                // Most likely the process is out of descriptors (EMFILE). The pause keeps this loop from spinning.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

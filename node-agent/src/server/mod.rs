@@ -34,43 +34,43 @@ pub use del::teardown;
 pub use find_pod::{ApiPods, PodReader};
 pub use flight::Flights;
 
-/// What all parts of the agent share.
+/// The state that all parts of the agent share.
 pub struct Agent {
     /// The datapath.
     pub kernel: Arc<dyn Kernel>,
-    /// What the watches say.
+    /// The objects of the API server, as the watches show them.
     pub cluster: Cluster,
-    /// For a pod that the watch does not have (yet, or any more).
+    /// Reads a pod that the watch does not have yet or does not have any more.
     pub pods: Arc<dyn PodReader>,
-    /// What pods get beside their address.
+    /// Configuration of the pods' network.
     pub settings: Settings,
     /// ADDs in flight.
     pub flights: Flights,
-    /// What each sandbox was last asked to be, by [`key`]. Only a help: for a sandbox whose PodENI
-    /// does not describe it any more.
+    /// The interface that each sandbox was last given, by [`key`]. Used for a sandbox that no record of the control
+    /// plane describes any more. Empty after a restart.
     pub made: Mutex<BTreeMap<SandboxKey, PodInterface>>,
-    /// Pods whose sandbox was removed since the last report, by UID: one that came and went between two
-    /// reports is reported too.
+    /// Pods whose sandbox was removed since the last report, by UID. A sandbox that was made and removed between two
+    /// reports is reported because of this entry.
     pub ended: Mutex<BTreeMap<String, PodKey>>,
     /// Notified when a sandbox was made or removed.
     pub changed: Notify,
-    /// Notified when something may be left to clean up.
+    /// Notified when a sandbox may have left something on the host.
     pub untidy: Notify,
-    /// Why the last rounds of the reconciler failed, when they did: pods may have limited connectivity.
+    /// Why the last rounds of the reconciler failed, if they did. Pods may then have limited connectivity.
     pub limited: Mutex<Option<String>>,
     /// Events.
     pub events: Announcer,
     /// Metrics.
     pub metrics: Metrics,
-    /// Set when the kernel has been compared once: only then are the checks of pods that run already
-    /// sure to be in place, and new ones are let in.
+    /// Set after the first comparison with the kernel. From then on the filters of running pods are surely in place,
+    /// and new pods are let in.
     pub in_order: SetOnce<()>,
     /// Cancelled when the process is to end.
     pub stopping: CancellationToken,
 }
 
 impl Agent {
-    /// An agent that has done nothing yet.
+    /// Makes an agent that has done nothing yet.
     pub fn new(
         kernel: Arc<dyn Kernel>,
         pods: Arc<dyn PodReader>,
@@ -111,8 +111,8 @@ fn belongs(sandbox: &Sandbox, attachment: &Attachment) -> bool {
     sandbox.container_id == attachment.container_id && sandbox.attachment == attachment.ifname
 }
 
-/// The failure for an act on the kernel that went wrong: it may go right the next time. The kubelet
-/// shows the message only, so the causes are in it.
+/// The failure of an act on the kernel. The same act may succeed later, so the code is "try again later". The kubelet
+/// shows the message only, so the message contains the causes.
 fn kernel_failure(act: &str, error: &KernelError) -> Failure {
     Failure::new(
         code::TRY_AGAIN_LATER,

@@ -1,4 +1,4 @@
-//! Making and unmaking the interfaces of one sandbox.
+//! Makes the interfaces of one sandbox, and removes them again when the ADD fails.
 
 use std::os::fd::OwnedFd;
 
@@ -8,7 +8,7 @@ use tracing::warn;
 use super::{Agent, kernel_failure, key};
 use crate::datapath::{PodInterface, Realised, Sandbox};
 
-/// Make all interfaces of a sandbox; when one cannot be made, none is left.
+/// Makes all interfaces of a sandbox. When one of them cannot be made, none stays.
 pub async fn realise(
     agent: &Agent,
     wants: Vec<PodInterface>,
@@ -22,7 +22,7 @@ pub async fn realise(
         match add(agent, want, netns).await {
             Ok(realised) => made.push((want.clone(), realised)),
             Err(failure) => {
-                // The failed one too: it may be half there.
+                // The failed interface is among them, because parts of it may exist.
                 let begun = wants.iter().take(made.len() + 1).map(|want| &want.sandbox);
                 undo(agent, begun, netns).await;
                 return Err(failure);
@@ -36,11 +36,12 @@ pub async fn realise(
     Ok(made)
 }
 
-/// Remove what was made for a sandbox, going on past errors: the reconciler gets what stays.
+/// Removes the interfaces that were made for a sandbox. A removal that fails does not stop the others; the reconciler
+/// removes what stays.
 pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox>, netns: &OwnedFd) {
     for sandbox in sandboxes {
         agent.made.lock().remove(&key(sandbox));
-        // Without the namespace it works too, only the pod's end is left to the runtime.
+        // A removal without the namespace works too. The pod's end then disappears with the runtime's namespace.
         let netns = netns.try_clone().ok();
         if let Err(error) = agent.kernel.delete(sandbox, netns).await {
             warn!(
@@ -69,9 +70,11 @@ async fn add(agent: &Agent, want: &PodInterface, netns: &OwnedFd) -> Result<Real
         .map_err(|error| kernel_failure(&act, &error))
 }
 
-/// Remove the sandboxes that an earlier run of the same pod left: a DEL while no agent was there is
-/// answered, and only this agent knows that something is left. A second attachment of the same
-/// container is refused: the pod has one network, and it would take the first one's addresses.
+/// Removes older sandboxes of the same pod. The CNI binary answers a DEL with success while no agent runs, so the
+/// runtime never repeats such a DEL.
+///
+/// Refuses a second attachment of the same container: a pod has one network, and the second attachment would take the
+/// addresses of the first.
 async fn make_room(agent: &Agent, new: &Sandbox) -> Result<(), Failure> {
     let existing = agent
         .kernel

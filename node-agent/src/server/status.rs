@@ -5,8 +5,8 @@ use terway_cni_protocol::{Failure, code};
 use super::Agent;
 use crate::binding::Wait;
 
-/// Serve a STATUS. "No" only where an ADD would surely wait in vain: the API server being away for a
-/// moment does not make the node NotReady.
+/// Serves a STATUS. Fails only when an ADD would surely wait in vain. A short absence of the API server is no reason: a
+/// failed STATUS makes the node NotReady.
 pub fn status(agent: &Agent) -> Result<(), Failure> {
     if let Some(why) = agent.limited.lock().clone() {
         return Err(Failure::new(
@@ -21,7 +21,7 @@ pub fn status(agent: &Agent) -> Result<(), Failure> {
         }
         match state.node() {
             None => Some(Wait::NoNode),
-            // Shared ENIs are made when a pod asks, so their absence is no reason to keep pods away.
+            // The control plane makes shared ENIs when a pod needs one. Their absence does not keep pods away.
             Some(node) => match &node.trunk {
                 Err(why) if node.no_shared.is_some() => Some(Wait::NoTrunk { why: why.clone() }),
                 Ok(_) | Err(_) => None,

@@ -1,4 +1,4 @@
-//! The CNI configuration of the node: rendered from the ConfigMap, installed when the agent serves.
+//! The CNI configuration of the node. The agent renders it from the ConfigMap, and installs it when it serves requests.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use terway_cni_protocol::SOCKET_PATH;
 use super::{DEFAULT_MTU, SettingsError, check_mtu, cidr, symmetric};
 use crate::datapath::Symmetric;
 
-/// The ConfigMap's key with a whole chain of plugins; preferred when present.
+/// The ConfigMap's key with a whole chain of plugins. It wins over [`CONF_KEY`].
 pub const CONFLIST_KEY: &str = "10-terway.conflist";
 
 /// The ConfigMap's key with our plugin alone.
@@ -20,13 +20,13 @@ pub const CONF_KEY: &str = "10-terway.conf";
 /// The name of the network. Runtimes keep their records under it, so it never changes.
 const NAME: &str = "terway-chainer";
 
-/// The CNI version when none is configured: upstream's.
+/// The CNI version when none is configured. Upstream has the same default.
 const DEFAULT_VERSION: &str = "0.4.0";
 
-/// CNI versions that the binary speaks.
+/// The CNI versions that the binary supports.
 const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
-/// A rendered configuration.
+/// A rendered configuration, and the settings that were read from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendered {
     /// The file's content.
@@ -35,13 +35,13 @@ pub struct Rendered {
     pub mtu: u32,
     /// Destinations that pods reach through the host's stack.
     pub host_stack_cidrs: Vec<IpNet>,
-    /// How connections that enter by the node's own interface are answered.
+    /// Symmetric routing; `None` when it is turned off.
     pub symmetric: Option<Symmetric>,
-    /// What was configured and is not done, one sentence each.
+    /// Configured values that have no effect, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Render the configuration from the ConfigMap's texts.
+/// Renders the configuration from the texts of the ConfigMap.
 pub fn render(
     conflist: Option<&str>,
     conf: Option<&str>,
@@ -60,7 +60,7 @@ pub fn render(
     }
     let mut ours = None;
     for plugin in &mut plugins {
-        // The list carries both; a runtime refuses or overwrites them in a plugin.
+        // The list has both keys. A runtime refuses or overwrites them in a plugin.
         plugin.remove("cniVersion");
         plugin.remove("name");
         if plugin.get("type").and_then(Value::as_str) == Some("terway") {
@@ -153,7 +153,6 @@ fn set_mtu(key: &'static str, ours: &mut Plugin, host_mtu: Option<u32>) -> Resul
     Ok(mtu)
 }
 
-/// The IPv4 part of the list; the datapath has no IPv6 yet.
 fn host_stack_cidrs(key: &'static str, ours: &Plugin) -> Result<Vec<IpNet>, SettingsError> {
     let texts: Vec<String> = match ours.get("host_stack_cidrs") {
         None | Some(Value::Null) => Vec::new(),
@@ -161,24 +160,25 @@ fn host_stack_cidrs(key: &'static str, ours: &Plugin) -> Result<Vec<IpNet>, Sett
             serde_json::from_value(value.clone()).map_err(|source| SettingsError::Decode { key, source })?
         }
     };
-    let ipv4 = texts
+    texts
         .iter()
-        .filter(|text| text.parse::<ipnet::Ipv6Net>().is_err());
-    ipv4.map(|text| cidr(key, "host_stack_cidrs", text)).collect()
+        .map(|text| cidr(key, "host_stack_cidrs", text))
+        .collect()
 }
 
-/// Put the configuration where the runtime looks, in one step: it must never read half a file, and
-/// a node without one is NotReady.
+/// Puts the configuration into the runtime's directory in one step. The runtime never reads half a file, and never
+/// finds no file, which would make the node NotReady.
 pub fn install(dir: &Path, document: &Value) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
     let target = dir.join(CONFLIST_KEY);
-    // A runtime reads *.conf, *.conflist and *.json only.
+    // A runtime reads *.conf, *.conflist and *.json only (`ConfFiles` of libcni), so it ignores the draft.
     let draft = dir.join(".10-terway.draft");
     let mut file = File::create(&draft)?;
     file.write_all(format!("{document:#}\n").as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&draft, &target)?;
-    // An older installation's file of the same network would come first.
+    // An older installation may have left its file. The runtime takes the first file by name, and that file would come
+    // first.
     match std::fs::remove_file(dir.join(CONF_KEY)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -20,7 +20,8 @@ use conflist::{CONF_KEY, CONFLIST_KEY, Rendered};
 /// MTU of pods when nothing else is configured, in bytes.
 pub const DEFAULT_MTU: u32 = 1500;
 
-/// Bounds of a usable MTU, in bytes: IPv4's least, and the largest that an ENI carries.
+/// Bounds of a usable MTU, in bytes: the least that each IPv4 host accepts (RFC 791), and the largest of an ENI (ECS,
+/// "Jumbo frames").
 const MTU_RANGE: std::ops::RangeInclusive<u32> = 576..=8500;
 
 /// Why the configuration cannot be used.
@@ -31,7 +32,7 @@ pub enum SettingsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the read.
         #[source]
         source: io::Error,
     },
@@ -40,7 +41,7 @@ pub enum SettingsError {
     Decode {
         /// The ConfigMap's key.
         key: &'static str,
-        /// Where and why.
+        /// The parser's error, with the place in the text.
         #[source]
         source: serde_json::Error,
     },
@@ -56,7 +57,7 @@ pub enum SettingsError {
     },
 }
 
-/// What pods of this node get beside their address.
+/// The settings of the pods' network on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// MTU of pod interfaces in bytes.
@@ -65,7 +66,8 @@ pub struct Settings {
     pub host_stack_cidrs: Vec<IpNet>,
     /// Further destinations that pods reach through their first interface.
     pub extra_routes: Vec<IpNet>,
-    /// How connections that enter by the node's own interface are answered; none: like all others.
+    /// Symmetric routing. `None`: the answer to a connection that entered by the node's own interface leaves by the
+    /// pod's ENI.
     pub symmetric: Option<Symmetric>,
 }
 
@@ -80,8 +82,7 @@ impl Default for Settings {
     }
 }
 
-/// The keys of `eni_conf` that concern a node. All others belong to the control plane, which checks
-/// them.
+/// The keys of `eni_conf` that the agent uses. The control plane uses and checks all others.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct EniConf {
@@ -93,10 +94,10 @@ struct Destination {
     dst: String,
 }
 
-/// Read the directory. A key that is missing means its default.
+/// Reads the directory. A key that is missing has its default.
 ///
-/// `host_mtu` is the MTU of the node's own interface, for `auto_mtu`; `socket` is where the agent
-/// listens, so that the binary finds it.
+/// `host_mtu` is the MTU of the node's own interface, which `auto_mtu` takes. `socket` is the path that the agent
+/// listens on; the CNI binary learns it from the configuration.
 pub fn load(dir: &Path, host_mtu: Option<u32>, socket: &Path) -> Result<(Settings, Rendered), SettingsError> {
     let eni_conf = match read(dir, ENI_CONFIG_KEY)? {
         Some(text) => serde_json::from_str(&text).map_err(|source| SettingsError::Decode {
@@ -134,6 +135,8 @@ fn read(dir: &Path, key: &str) -> Result<Option<String>, SettingsError> {
     }
 }
 
+/// Parses a network that pods reach. A family that pods do not get is refused by name, because the datapath would
+/// leave its route out.
 fn cidr(key: &'static str, what: &str, text: &str) -> Result<IpNet, SettingsError> {
     let refused = |why| SettingsError::Value {
         key,

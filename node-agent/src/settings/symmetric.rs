@@ -23,7 +23,7 @@ struct Config {
     table_id: u32,
     rule_priority: u32,
     comment: String,
-    // Both mean the same marks here, made by nf_tables.
+    // Accepted because upstream has the key. The agent makes the marks by nf_tables in both cases.
     backend: Backend,
 }
 
@@ -57,8 +57,8 @@ impl Default for Config {
     }
 }
 
-/// Read the keys. On unless `symmetric_routing` is false: without it NodePort with
-/// externalTrafficPolicy Local and hostPort get no answers out of the node.
+/// Reads the keys. Symmetric routing is on unless `symmetric_routing` is false. Without it the answers of a NodePort
+/// with externalTrafficPolicy Local, and of a hostPort, do not reach their clients.
 pub fn read(key: &'static str, ours: &Map<String, Value>) -> Result<Option<Symmetric>, SettingsError> {
     let refused = |what: &str, why: String| SettingsError::Value {
         key,
@@ -81,7 +81,7 @@ pub fn read(key: &'static str, ours: &Map<String, Value>) -> Result<Option<Symme
             serde_json::from_value(value.clone()).map_err(|source| SettingsError::Decode { key, source })?
         }
     };
-    // Written only to be checked.
+    // The value is parsed only to refuse unknown ones.
     let Config {
         backend: Backend::Iptables | Backend::Nftables,
         ..

@@ -30,7 +30,7 @@ fn upstreams_single_plugin_becomes_a_list() {
 #[test]
 fn a_chain_keeps_its_order_and_its_version_and_wins() {
     let chain = r#"{"cniVersion":"1.0.0","name":"mine","plugins":[
-        {"type":"terway","cniVersion":"0.3.1","mtu":8500,"host_stack_cidrs":["169.254.20.10/32","fd00::/8"]},
+        {"type":"terway","cniVersion":"0.3.1","mtu":8500,"host_stack_cidrs":["169.254.20.10/32"]},
         {"type":"portmap","name":"p","capabilities":{"portMappings":true}}]}"#;
     let rendered = render(Some(chain), Some("not read"), None, Path::new("/run/a.sock")).unwrap();
     let document = &rendered.document;
@@ -112,6 +112,32 @@ fn the_directory_is_read_whole_or_by_default() {
             .unwrap_err()
             .to_string()
             .contains("extra_routes")
+    );
+}
+
+#[test]
+fn an_ipv6_network_is_refused_by_its_name_and_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let refusal = |file: &str, text: &str| {
+        std::fs::write(dir.path().join(file), text).unwrap();
+        let refusal = load(dir.path(), None, socket()).unwrap_err().to_string();
+        std::fs::remove_file(dir.path().join(file)).unwrap();
+        refusal
+    };
+    let why = "cannot be used: fd00:: is an IPv6 address, and this version of Terway serves IPv4 alone";
+    assert_eq!(
+        refusal(
+            "eni_conf",
+            r#"{"extra_routes":[{"dst":"10.0.0.0/8"},{"dst":"fd00::/8"}]}"#
+        ),
+        format!("extra_routes in key eni_conf of the ConfigMap eni-config {why}")
+    );
+    assert_eq!(
+        refusal(
+            "10-terway.conf",
+            r#"{"type":"terway","host_stack_cidrs":["169.254.20.10/32","fd00::/8"]}"#
+        ),
+        format!("host_stack_cidrs in key 10-terway.conf of the ConfigMap eni-config {why}")
     );
 }
 

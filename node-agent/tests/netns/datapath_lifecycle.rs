@@ -6,6 +6,7 @@ use crate::datapath_world::{
     Pod, REMOTE, add, count, counted, eventually, members, on_a_node, run, settle, talks, try_run,
 };
 use terway_agent::datapath::{Carrier, Datapath, DatapathError, PairError, VlanId, ownership};
+use terway_process::error_chain;
 
 #[test]
 fn a_node_looks_as_documented() {
@@ -270,6 +271,28 @@ fn bad_sandboxes_are_refused() {
             "{refused:?}"
         );
         assert!(try_run(&format!("ip link show {}", pod.host_ifname())).is_err());
+        let others = pod.netns.run("ip -br link show type veth");
+        assert!(
+            others.contains("eth0@other") && others.contains("other@eth0"),
+            "{others}"
+        );
+    });
+}
+
+/// One priority has one protocol (`tc_new_tfilter` in `net/sched/cls_api.c`). Upstream's filters of trunks are at the
+/// priorities of ours.
+#[test]
+fn a_refused_filter_is_told_with_the_kernels_own_words() {
+    on_a_node(async |node| {
+        let (datapath, _trunk) = (node.datapath().await, node.trunk());
+        run("tc qdisc add dev eth1 clsact; \
+             tc filter add dev eth1 ingress pref 20000 protocol 802.1Q u32 match u32 0 0");
+        let pod = Pod::new(1, "a");
+        let refused = datapath.add(pod.member.clone(), pod.netns.descriptor()).await;
+        let told = error_chain(&refused.unwrap_err());
+        let words =
+            "the kernel says \"Protocol mismatch for filter with specified priority\": Invalid argument";
+        assert!(told.contains(words), "{told}");
     });
 }
 

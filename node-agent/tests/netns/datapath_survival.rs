@@ -85,7 +85,7 @@ fn lost_pins_are_made_good() {
 }
 
 #[test]
-fn what_others_made_survives_everything() {
+fn links_rules_routes_and_filters_of_others_survive() {
     on_a_node(async |node| {
         let (datapath, trunk) = (node.datapath().await, node.trunk());
         run(

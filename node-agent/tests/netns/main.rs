@@ -14,3 +14,4 @@ mod datapath_survival;
 mod datapath_symmetric;
 mod datapath_traffic;
 mod datapath_world;
+mod ebpf_programs;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use terway_cni_protocol::Reply;
 
-use crate::world::{Agent, NODE, Script, TRUNK, World, address, eventually};
+use crate::world::{Agent, NODE, ScriptedKernel, TRUNK, World, address, eventually};
 
 const LONG: Duration = Duration::from_secs(25);
 const SHORT: Duration = Duration::from_millis(300);
@@ -13,7 +13,7 @@ const SHORT: Duration = Duration::from_millis(300);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_gets_its_network_when_the_control_plane_has_bound_it() {
     let world = World::start().await;
-    let kernel = Arc::<Script>::default();
+    let kernel = Arc::<ScriptedKernel>::default();
     let agent = world.agent(&kernel);
     agent.ready().await;
     let conflist = std::fs::read_to_string(&agent.conflist).unwrap();
@@ -71,7 +71,7 @@ async fn a_pod_gets_its_network_when_the_control_plane_has_bound_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_for_a_pod_is_not_served_to_it() {
     let world = World::start().await;
-    let kernel = Arc::<Script>::default();
+    let kernel = Arc::<ScriptedKernel>::default();
     let agent = world.agent(&kernel);
     agent.ready().await;
 
@@ -147,7 +147,7 @@ async fn refused(agent: &Agent, uid: &str, expected: impl Fn(&str) -> bool) -> S
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fixed_address_moves_here_with_its_pod_and_away_again() {
     let world = World::start().await;
-    let kernel = Arc::<Script>::default();
+    let kernel = Arc::<ScriptedKernel>::default();
     let agent = world.agent(&kernel);
     agent.ready().await;
 

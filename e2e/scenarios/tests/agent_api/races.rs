@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use terway_cni_protocol::Reply;
 
-use crate::world::{Agent, NODE, Script, TRUNK, World, address, eventually};
+use crate::world::{Agent, NODE, ScriptedKernel, TRUNK, World, address, eventually};
 
 const PODS: usize = 6;
 const WAIT: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ async fn churn(agent: &Agent, name: &str, uid: &str, number: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_order_only_living_sandboxes_remain() {
     let world = World::start().await;
-    let kernel = Arc::<Script>::default();
+    let kernel = Arc::<ScriptedKernel>::default();
     *kernel.slow.lock() = Duration::from_millis(10);
     let agent = world.agent(&kernel);
     agent.ready().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use terway_agent::datapath::VlanId;
 use terway_cni_protocol::Reply;
 
-use crate::world::{Agent, NODE, Script, TRUNK, World, address, eventually};
+use crate::world::{Agent, NODE, ScriptedKernel, TRUNK, World, address, eventually};
 
 const LONG: Duration = Duration::from_secs(25);
 
@@ -22,7 +22,7 @@ async fn running(world: &World, agent: &Agent, name: &str, container: &str, ip: 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_keeps_running_pods_and_clears_away_what_ended_meanwhile() {
     let world = World::start().await;
-    let kernel = Arc::<Script>::default();
+    let kernel = Arc::<ScriptedKernel>::default();
     let first = world.agent(&kernel);
     first.ready().await;
     let kept = running(&world, &first, "web-0", "c1", "10.0.16.7").await;
@@ -72,7 +72,7 @@ async fn a_restart_keeps_running_pods_and_clears_away_what_ended_meanwhile() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_agent_waits_for_the_first() {
     let world = World::start().await;
-    let kernel = Arc::<Script>::default();
+    let kernel = Arc::<ScriptedKernel>::default();
     let first = world.agent(&kernel);
     first.ready().await;
     let second = world.agent(&kernel);

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use terway_cni_protocol::Reply;
 
-use crate::world::{Script, World, address, eventually};
+use crate::world::{ScriptedKernel, World, address, eventually};
 
 const LONG: Duration = Duration::from_secs(25);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shared_address_is_served_and_its_end_is_reported() {
     let world = World::start().await;
-    let kernel = Arc::<Script>::default();
+    let kernel = Arc::<ScriptedKernel>::default();
     let agent = world.agent(&kernel);
     agent.ready().await;
     let uid = world.pod("web-0", false).await;
@@ -51,7 +51,7 @@ async fn a_shared_address_is_served_and_its_end_is_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happened_while_no_agent_was_there_is_made_up_for() {
     let world = World::start().await;
-    let kernel = Arc::<Script>::default();
+    let kernel = Arc::<ScriptedKernel>::default();
     let first = world.agent(&kernel);
     first.ready().await;
     let (kept, ended) = (world.pod("web-0", false).await, world.pod("web-1", false).await);

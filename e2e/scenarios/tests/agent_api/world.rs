@@ -2,12 +2,11 @@
 //! plane played by hand.
 
 use std::future::Future;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
@@ -16,12 +15,11 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, ResourceExt};
 use lab::bare::{Apiserver, Options};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use terway_agent::args::RunArgs;
-use terway_agent::datapath::{Census, PodInterface, Realised, Sandbox};
-use terway_agent::kernel::{Kernel, KernelError, Reconciled};
+use terway_agent::kernel::Kernel;
 use terway_agent::run::run_with;
+pub use terway_agent::scripted::ScriptedKernel;
 use terway_cni_protocol::{AddRequest, Attachment, DelRequest, PodRef, Reply, Request, call};
 use terway_crds::{NodeRuntime, PodEni, TerwayNode, crd};
 use terway_process::lifecycle::{AfterFailure, Lifecycle};
@@ -45,67 +43,6 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
             PATIENCE.as_secs()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// A kernel that remembers sandboxes, also over the agent's restarts.
-#[derive(Default)]
-pub struct Script {
-    pub sandboxes: Mutex<Vec<Sandbox>>,
-    pub desired: Mutex<Vec<Vec<PodInterface>>>,
-    /// How long making an interface takes.
-    pub slow: Mutex<Duration>,
-}
-
-impl Script {
-    pub fn containers(&self) -> Vec<String> {
-        self.sandboxes
-            .lock()
-            .iter()
-            .map(|sandbox| sandbox.container_id.clone())
-            .collect()
-    }
-}
-
-#[async_trait]
-impl Kernel for Script {
-    async fn add(&self, want: PodInterface, _netns: OwnedFd) -> Result<Realised, KernelError> {
-        let slow = *self.slow.lock();
-        tokio::time::sleep(slow).await;
-        let mut sandboxes = self.sandboxes.lock();
-        sandboxes.retain(|sandbox| !sandbox.same_as(&want.sandbox));
-        sandboxes.push(want.sandbox);
-        Ok(Realised {
-            host_ifname: "cali1".into(),
-            host_mac: [2; 6],
-            pod_mac: [4; 6],
-        })
-    }
-
-    async fn check(&self, _want: PodInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
-        Ok(Vec::new())
-    }
-
-    async fn delete(&self, sandbox: &Sandbox, _netns: Option<OwnedFd>) -> Result<(), KernelError> {
-        self.sandboxes.lock().retain(|other| !other.same_as(sandbox));
-        Ok(())
-    }
-
-    async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError> {
-        Ok(self.sandboxes.lock().clone())
-    }
-
-    async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
-        Ok(vec![("popped", 3)])
-    }
-
-    async fn disturbed(&self) -> Result<(), KernelError> {
-        std::future::pending().await
-    }
-
-    async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
-        self.desired.lock().push(census.interfaces);
-        Ok(Reconciled::default())
     }
 }
 
@@ -336,7 +273,7 @@ impl World {
     }
 
     /// An agent on this kernel.
-    pub fn agent(&self, kernel: &Arc<Script>) -> Agent {
+    pub fn agent(&self, kernel: &Arc<ScriptedKernel>) -> Agent {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

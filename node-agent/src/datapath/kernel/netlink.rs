@@ -1,39 +1,68 @@
-//! A blocking route-netlink socket: changes and dumps, nothing else.
+//! A blocking netlink socket of one protocol: changes, transactions and dumps.
 //!
-//! Blocking, because its owner is one thread, and read to the last byte: a reply that
-//! cannot be decoded, an interrupted dump or a missing end is an error, never a shorter
-//! list. A plan made from half a dump would remove what it did not see.
+//! The message types are those of `netlink-packet-route` and `netlink-packet-netfilter`. The socket is ours, because
+//! `rtnetlink` (0.24) and `netlink-proto` (0.14) below it do not serve here:
+//!
+//! - They ignore `NLM_F_DUMP_INTR`. A plan made from half a dump would remove the objects that are missing in the
+//!   dump. This socket repeats an interrupted dump; an answer that cannot be decoded is an error, never a shorter list.
+//! - They are asynchronous, with a task beside each socket. The datapath is one thread, which also enters the
+//!   namespaces of pods, and a socket belongs to the namespace of the thread that opens it (`netlink(7)`).
+//! - They speak route netlink only. The nf_tables transactions need the same socket.
 
-use std::{io, os::fd::AsFd as _, time::Duration};
+mod reply;
+
+use std::{fmt::Debug, io, marker::PhantomData, os::fd::AsFd as _, time::Duration};
 
 use netlink_packet_core::{
-    DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
+use netlink_packet_netfilter::NetfilterMessage;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use nix::sys::{
-    socket::{setsockopt, sockopt::ReceiveTimeout},
-    time::TimeVal,
+use netlink_sys::{
+    Socket, SocketAddr,
+    protocols::{NETLINK_NETFILTER, NETLINK_ROUTE},
 };
+use nix::{
+    libc,
+    sys::{
+        socket::{setsockopt, sockopt::ReceiveTimeout},
+        time::TimeVal,
+    },
+};
+use reply::{End, packets};
 
-/// A kernel that does not answer for so long never will.
+/// How long the kernel may take to answer. The kernel works on a request while it is sent, so an answer that is not
+/// there by then never comes.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Dumps that collide with a change are repeated so often.
+/// How often a dump is repeated when changes interrupt it.
 const DUMP_ATTEMPTS: usize = 8;
+/// The kernel fills datagrams of a dump up to this many bytes where the reader has room for them (`netlink_dump` in
+/// `net/netlink/af_netlink.c`). A single larger object makes a larger datagram.
+const DATAGRAM: usize = 32 * 1024;
 
-/// Why the kernel did not do or say what was asked.
+/// Why the kernel did not do or tell what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
     #[error("cannot open a netlink socket")]
     Open(#[source] io::Error),
     #[error("cannot {act}: the kernel did not answer")]
     Transport { act: &'static str, source: io::Error },
-    #[error("cannot {act}")]
-    Refused { act: &'static str, source: io::Error },
+    #[error("cannot {act}{}", quoted(.words.as_deref()))]
+    Refused {
+        act: &'static str,
+        /// The kernel's own text about the refusal (extended acknowledgement); many refusals have none.
+        words: Option<String>,
+        source: io::Error,
+    },
     #[error("cannot {act}: the kernel's answer cannot be decoded")]
     Malformed { act: &'static str, source: DecodeError },
     #[error("cannot {act}: it changed each time it was read; try again later")]
     Unsteady { act: &'static str },
+}
+
+fn quoted(words: Option<&str>) -> String {
+    words.map_or_else(String::new, |words| format!(": the kernel says \"{words}\""))
 }
 
 impl NetlinkError {
@@ -49,48 +78,52 @@ impl NetlinkError {
     }
 }
 
-/// The kernel fills datagrams of a dump up to this many bytes where the reader has room for them (`af_netlink.c`);
-/// only a single larger object makes a larger one.
-const DATAGRAM: usize = 32 * 1024;
+/// The messages of one netlink protocol.
+pub trait Protocol: NetlinkSerializable + NetlinkDeserializable<Error = DecodeError> + Clone + Debug {
+    /// The protocol's number (`linux/netlink.h`).
+    const NUMBER: isize;
+}
+
+impl Protocol for RouteNetlinkMessage {
+    const NUMBER: isize = NETLINK_ROUTE;
+}
+
+impl Protocol for NetfilterMessage {
+    const NUMBER: isize = NETLINK_NETFILTER;
+}
+
+/// A socket for routes, rules, links, addresses, neighbours and filters.
+pub type Netlink = Session<RouteNetlinkMessage>;
 
 /// One socket, in the network namespace of the thread that opened it.
-pub struct Netlink {
+pub struct Session<M> {
     socket: Socket,
+    /// Number of the last message that was sent. An answer repeats the number of its request.
     sequence: u32,
     buffer: Vec<u8>,
+    protocol: PhantomData<M>,
 }
 
 /// How one reply ended.
-enum Reply {
-    Complete(Vec<RouteNetlinkMessage>),
+enum Reply<M> {
+    Complete(Vec<M>),
+    /// The dump may lack objects or show one twice.
     Interrupted,
 }
 
-/// A blocking socket of this protocol to the kernel, in the calling thread's network namespace; an answer
-/// that does not come is an error after a while.
-pub fn socket(protocol: isize) -> Result<Socket, NetlinkError> {
-    let mut socket = Socket::new(protocol).map_err(NetlinkError::Open)?;
-    socket.bind_auto().map_err(NetlinkError::Open)?;
-    socket
-        .connect(&SocketAddr::new(0, 0))
-        .map_err(NetlinkError::Open)?;
-    let timeout = TimeVal::new(PATIENCE.as_secs() as _, 0);
-    setsockopt(&socket.as_fd(), ReceiveTimeout, &timeout).map_err(|e| NetlinkError::Open(e.into()))?;
-    Ok(socket)
-}
-
-impl Netlink {
+impl<M: Protocol> Session<M> {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> Result<Self, NetlinkError> {
-        let socket = socket(NETLINK_ROUTE)?;
+        let socket = open(M::NUMBER).map_err(NetlinkError::Open)?;
         Ok(Self {
             socket,
             sequence: 0,
             buffer: Vec::with_capacity(DATAGRAM),
+            protocol: PhantomData,
         })
     }
 
-    /// The port that the kernel tells this socket's changes with.
+    /// The port of this socket. The kernel tells others about a change with the port of the socket that asked for it.
     pub fn port(&self) -> Result<u32, NetlinkError> {
         let mut address = SocketAddr::new(0, 0);
         self.socket
@@ -100,127 +133,144 @@ impl Netlink {
     }
 
     /// Asks for one change and waits until the kernel has made or refused it.
-    pub fn change(
-        &mut self,
-        act: &'static str,
-        message: RouteNetlinkMessage,
-        flags: u16,
-    ) -> Result<(), NetlinkError> {
+    pub fn change(&mut self, act: &'static str, message: M, flags: u16) -> Result<(), NetlinkError> {
         self.send(act, message, NLM_F_REQUEST | NLM_F_ACK | flags)?;
         self.receive(act).map(drop)
     }
 
+    /// Sends several messages at once and waits until the kernel has answered each that asks for an acknowledgement.
+    pub fn transaction(&mut self, act: &'static str, messages: Vec<(M, u16)>) -> Result<(), NetlinkError> {
+        let first = self.sequence.wrapping_add(1);
+        let mut waiting = messages
+            .iter()
+            .filter(|(_, flags)| flags & NLM_F_ACK != 0)
+            .count();
+        let mut bytes = Vec::new();
+        for (message, flags) in messages {
+            bytes.extend(self.encode(message, NLM_F_REQUEST | flags));
+        }
+        self.write(act, &bytes)?;
+        while waiting > 0 {
+            self.read(act)?;
+            for packet in packets::<M>(&self.buffer) {
+                let packet = packet.map_err(|source| NetlinkError::Malformed { act, source })?;
+                if packet.header.sequence_number.wrapping_sub(first) > self.sequence.wrapping_sub(first) {
+                    continue; // the late answer to a request that was given up
+                }
+                if let Some(end) = End::of(&packet) {
+                    end.into_result(act)?;
+                    waiting = waiting.saturating_sub(1);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a whole table.
-    pub fn dump(
-        &mut self,
-        act: &'static str,
-        message: RouteNetlinkMessage,
-    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+    pub fn dump(&mut self, act: &'static str, message: M) -> Result<Vec<M>, NetlinkError> {
         for _ in 0..DUMP_ATTEMPTS {
             self.send(act, message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
-            if let Reply::Complete(all) = self.receive(act)? {
-                return Ok(all);
+            match self.receive(act) {
+                Ok(Reply::Complete(all)) => return Ok(all),
+                Ok(Reply::Interrupted) => {}
+                // nf_tables ends a dump like this when a transaction came in between.
+                Err(error) if error.errno() == Some(libc::EINTR) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(NetlinkError::Unsteady { act })
     }
 
-    /// Reads one object, or tells that there is none.
-    pub fn get(
-        &mut self,
-        act: &'static str,
-        message: RouteNetlinkMessage,
-    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+    /// Reads one object. The answer is empty when there is none.
+    pub fn get(&mut self, act: &'static str, message: M) -> Result<Vec<M>, NetlinkError> {
         self.send(act, message, NLM_F_REQUEST | NLM_F_ACK)?;
         match self.receive(act) {
             Ok(Reply::Complete(all)) => Ok(all),
             // Only a dump has this flag.
             Ok(Reply::Interrupted) => Err(NetlinkError::Unsteady { act }),
-            Err(error) if error.errno() == Some(nix::libc::ENODEV) => Ok(Vec::new()),
+            Err(error) if error.errno() == Some(libc::ENODEV) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    fn send(
-        &mut self,
-        act: &'static str,
-        message: RouteNetlinkMessage,
-        flags: u16,
-    ) -> Result<(), NetlinkError> {
+    fn send(&mut self, act: &'static str, message: M, flags: u16) -> Result<(), NetlinkError> {
+        let bytes = self.encode(message, flags);
+        self.write(act, &bytes)
+    }
+
+    /// The message as bytes, under the next sequence number.
+    fn encode(&mut self, message: M, flags: u16) -> Vec<u8> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut packet = NetlinkMessage::from(message);
-        packet.header.flags = flags;
-        packet.header.sequence_number = self.sequence;
+        let mut header = NetlinkHeader::default();
+        header.flags = flags;
+        header.sequence_number = self.sequence;
+        let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
         packet.finalize();
         let mut bytes = vec![0; packet.buffer_len()];
         packet.serialize(&mut bytes);
+        bytes
+    }
+
+    fn write(&self, act: &'static str, bytes: &[u8]) -> Result<(), NetlinkError> {
         self.socket
-            .send(&bytes, 0)
+            .send(bytes, 0)
             .map(drop)
             .map_err(|source| NetlinkError::Transport { act, source })
     }
 
+    /// Reads one datagram into the buffer. Returns whether the datagram is whole.
+    fn read(&mut self, act: &'static str) -> Result<bool, NetlinkError> {
+        self.buffer.clear();
+        let (length, _) = self
+            .socket
+            .recv_from(&mut self.buffer, libc::MSG_TRUNC)
+            .map_err(|source| NetlinkError::Transport { act, source })?;
+        if length <= self.buffer.len() {
+            return Ok(true);
+        }
+        // The rest is lost. The next attempt has room for it.
+        self.buffer.reserve(length);
+        self.buffer.clear();
+        Ok(false)
+    }
+
     /// Reads until the acknowledgement or the end of the dump.
-    fn receive(&mut self, act: &'static str) -> Result<Reply, NetlinkError> {
+    fn receive(&mut self, act: &'static str) -> Result<Reply<M>, NetlinkError> {
         let mut all = Vec::new();
         let mut interrupted = false;
         loop {
-            self.buffer.clear();
-            let (length, _) = self
-                .socket
-                .recv_from(&mut self.buffer, nix::libc::MSG_TRUNC)
-                .map_err(|source| NetlinkError::Transport { act, source })?;
-            if length > self.buffer.len() {
-                // Part of it is lost. The next attempt has room for it.
-                self.buffer.reserve(length);
-                interrupted = true;
-                continue;
-            }
+            interrupted |= !self.read(act)?;
             for packet in packets(&self.buffer) {
                 let packet = packet.map_err(|source| NetlinkError::Malformed { act, source })?;
                 if packet.header.sequence_number != self.sequence {
                     continue; // the late answer to a request that was given up
                 }
                 interrupted |= packet.header.flags & NLM_F_DUMP_INTR != 0;
-                let code = match packet.payload {
-                    NetlinkPayload::InnerMessage(message) => {
-                        all.push(message);
-                        continue;
-                    }
-                    NetlinkPayload::Error(e) => e.raw_code(),
-                    NetlinkPayload::Done(done) => done.code,
-                    NetlinkPayload::Overrun(_) => -nix::libc::ENOBUFS,
-                    _ => continue,
-                };
-                if code != 0 {
-                    let source = io::Error::from_raw_os_error(code.abs());
-                    return Err(NetlinkError::Refused { act, source });
+                if let Some(end) = End::of(&packet) {
+                    end.into_result(act)?;
+                    return Ok(if interrupted {
+                        Reply::Interrupted
+                    } else {
+                        Reply::Complete(all)
+                    });
                 }
-                return Ok(if interrupted {
-                    Reply::Interrupted
-                } else {
-                    Reply::Complete(all)
-                });
+                if let NetlinkPayload::InnerMessage(message) = packet.payload {
+                    all.push(message);
+                }
             }
         }
     }
 }
 
-type Packet = NetlinkMessage<RouteNetlinkMessage>;
-
-/// The messages of one datagram.
-fn packets(bytes: &[u8]) -> impl Iterator<Item = Result<Packet, DecodeError>> + '_ {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let packet = Packet::deserialize(rest);
-        // Messages start at multiples of four. A length of zero would never end.
-        let length = packet.as_ref().map_or(rest.len(), |p| {
-            (p.header.length as usize).max(16).next_multiple_of(4)
-        });
-        rest = rest.get(length..).unwrap_or_default();
-        Some(packet)
-    })
+/// A blocking socket to the kernel, with a limit on the time that an answer takes.
+fn open(protocol: isize) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    // A refusal comes with the kernel's own words, and without a copy of the request.
+    socket.set_ext_ack(true)?;
+    socket.set_cap_ack(true)?;
+    let timeout = TimeVal::new(PATIENCE.as_secs() as _, 0);
+    setsockopt(&socket.as_fd(), ReceiveTimeout, &timeout)?;
+    Ok(socket)
 }

@@ -12,7 +12,6 @@
 
 mod rules;
 mod table;
-mod wire;
 
 pub use table::Marking;
 

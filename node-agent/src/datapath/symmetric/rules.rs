@@ -1,8 +1,14 @@
-//! The three rules as nf_tables expressions.
+//! The three rules as nf_tables expressions. `netlink-packet-netfilter` (0.4) has types for all of them but `ct`.
+
+use netlink_packet_core::DefaultNla;
+use netlink_packet_netfilter::nftables::{
+    Bitwise, Cmp, DataAttribute, ExpressionAttribute, Expressions, ListAttribute, Meta, MetaKey, Operator,
+    Register,
+};
 
 use terway_node_core::ownership;
 
-use super::{Symmetric, wire::Attributes};
+use super::Symmetric;
 
 /// Hosts' ends of pods' veths begin like this.
 const POD_PREFIX: &[u8] = ownership::HOST_PREFIX.as_bytes();
@@ -10,140 +16,117 @@ const POD_PREFIX: &[u8] = ownership::HOST_PREFIX.as_bytes();
 /// What kube-proxy marks for a translation of the source: its `masqueradeBit`, 14 unless configured.
 const MASQUERADE: u32 = 1 << 14;
 
-/// Attributes and numbers of `linux/netfilter/nf_tables.h`.
-mod nft {
-    pub const LIST_ELEM: u16 = 1;
-    pub const EXPR_NAME: u16 = 1;
-    pub const EXPR_DATA: u16 = 2;
-    pub const META_DREG: u16 = 1;
-    pub const META_KEY: u16 = 2;
-    pub const META_SREG: u16 = 3;
-    pub const CT_DREG: u16 = 1;
-    pub const CT_KEY: u16 = 2;
-    pub const CT_SREG: u16 = 4;
-    pub const CMP_SREG: u16 = 1;
-    pub const CMP_OP: u16 = 2;
-    pub const CMP_DATA: u16 = 3;
-    pub const BITWISE_SREG: u16 = 1;
-    pub const BITWISE_DREG: u16 = 2;
-    pub const BITWISE_LEN: u16 = 3;
-    pub const BITWISE_MASK: u16 = 4;
-    pub const BITWISE_XOR: u16 = 5;
-    pub const DATA_VALUE: u16 = 1;
-    pub const REG_1: u32 = 1;
-    pub const EQUAL: u32 = 0;
-    pub const META_MARK: u32 = 3;
-    pub const META_IIFNAME: u32 = 6;
-    pub const CT_DIRECTION: u32 = 1;
-    pub const CT_MARK: u32 = 3;
+/// The register that every rule here works with.
+const REGISTER: Register = Register::Reg1;
+
+/// The expressions of one rule, in their order.
+pub type Rule = Vec<ListAttribute<ExpressionAttribute>>;
+
+/// Attributes of the expression `ct` and values of its key (`linux/netfilter/nf_tables.h`).
+mod ct {
+    pub const DESTINATION_REGISTER: u16 = 1;
+    pub const KEY: u16 = 2;
+    pub const SOURCE_REGISTER: u16 = 4;
+    pub const DIRECTION: u32 = 1;
+    pub const MARK: u32 = 3;
+    /// The value of [`DIRECTION`] for packets that go the way of the connection's first packet.
     pub const ORIGINAL: u8 = 0;
 }
 
-/// Marks connections that enter by the node's interface: packets of the original direction alone, or
-/// the answer to what a pod began would change the pod's way in mid-stream.
-pub fn marks_connection(config: &Symmetric) -> Attributes {
+/// Marks connections that enter by the node's interface. Packets of the original direction alone are looked at: the
+/// answer to a connection that a pod began would otherwise change the pod's way in mid-stream.
+pub fn marks_connection(config: &Symmetric) -> Rule {
     let mut interface = config.interface.clone().into_bytes();
-    // The kernel compares the whole name, zeros included.
+    // The kernel compares the whole name, zeros included (IFNAMSIZ).
     interface.resize(16, 0);
     list([
-        meta_load(nft::META_IIFNAME),
+        meta_load(MetaKey::Iifname),
         equals(&interface),
-        ct_load(nft::CT_DIRECTION),
-        equals(&[nft::ORIGINAL]),
-        ct_load(nft::CT_MARK),
+        ct_load(ct::DIRECTION),
+        equals(&[ct::ORIGINAL]),
+        ct_load(ct::MARK),
         bitwise(!config.mask, config.mark),
-        ct_store(nft::CT_MARK),
+        ct_store(ct::MARK),
     ])
 }
 
-/// Gives the mark of its connection back to what a pod sends.
-pub fn marks_packet(config: &Symmetric) -> Attributes {
+/// Gives the mark of its connection back to a packet that a pod sends.
+pub fn marks_packet(config: &Symmetric) -> Rule {
     list([
-        meta_load(nft::META_IIFNAME),
+        meta_load(MetaKey::Iifname),
         equals(POD_PREFIX),
-        ct_load(nft::CT_MARK),
+        ct_load(ct::MARK),
         bitwise(config.mask, 0),
         equals(&config.mark.to_ne_bytes()),
-        meta_load(nft::META_MARK),
+        meta_load(MetaKey::Mark),
         bitwise(!config.mask, config.mark),
-        meta_store(nft::META_MARK),
+        meta_store(MetaKey::Mark),
     ])
 }
 
-/// Marks what a pod begins and kube-proxy will send in the node's name: a NodePort of the pod's own node
-/// with its backend on another. kube-proxy marks the first packet alone, so the connection is marked too.
-pub fn marks_masqueraded(config: &Symmetric) -> Attributes {
+/// Marks a connection that a pod begins and that kube-proxy will send in the node's name: a NodePort of the pod's own
+/// node whose backend is on another node. kube-proxy marks the first packet alone, so the connection is marked too.
+pub fn marks_masqueraded(config: &Symmetric) -> Rule {
     list([
-        meta_load(nft::META_IIFNAME),
+        meta_load(MetaKey::Iifname),
         equals(POD_PREFIX),
-        meta_load(nft::META_MARK),
+        meta_load(MetaKey::Mark),
         bitwise(MASQUERADE, 0),
         equals(&MASQUERADE.to_ne_bytes()),
-        ct_load(nft::CT_MARK),
+        ct_load(ct::MARK),
         bitwise(!config.mask, config.mark),
-        ct_store(nft::CT_MARK),
-        meta_load(nft::META_MARK),
+        ct_store(ct::MARK),
+        meta_load(MetaKey::Mark),
         bitwise(!config.mask, config.mark),
-        meta_store(nft::META_MARK),
+        meta_store(MetaKey::Mark),
     ])
 }
 
-fn list<const N: usize>(expressions: [Attributes; N]) -> Attributes {
-    let add = |all: Attributes, one| all.nest(nft::LIST_ELEM, one);
-    expressions.into_iter().fold(Attributes::default(), add)
+fn list<const N: usize>(expressions: [Expressions; N]) -> Rule {
+    expressions.into_iter().map(ListAttribute::from).collect()
 }
 
-fn expression(name: &str, data: Attributes) -> Attributes {
-    Attributes::default()
-        .text(nft::EXPR_NAME, name)
-        .nest(nft::EXPR_DATA, data)
+fn meta_load(key: MetaKey) -> Expressions {
+    Expressions::Meta(vec![Meta::Key(key), Meta::DestinationRegister(REGISTER)])
 }
 
-fn meta_load(key: u32) -> Attributes {
-    let load = Attributes::default()
-        .number(nft::META_KEY, key)
-        .number(nft::META_DREG, nft::REG_1);
-    expression("meta", load)
+fn meta_store(key: MetaKey) -> Expressions {
+    Expressions::Meta(vec![Meta::Key(key), Meta::SourceRegister(REGISTER)])
 }
 
-fn ct_load(key: u32) -> Attributes {
-    let load = Attributes::default()
-        .number(nft::CT_KEY, key)
-        .number(nft::CT_DREG, nft::REG_1);
-    expression("ct", load)
+fn ct_load(key: u32) -> Expressions {
+    ct_with(key, ct::DESTINATION_REGISTER)
 }
 
-fn meta_store(key: u32) -> Attributes {
-    let store = Attributes::default()
-        .number(nft::META_KEY, key)
-        .number(nft::META_SREG, nft::REG_1);
-    expression("meta", store)
+fn ct_store(key: u32) -> Expressions {
+    ct_with(key, ct::SOURCE_REGISTER)
 }
 
-fn ct_store(key: u32) -> Attributes {
-    let store = Attributes::default()
-        .number(nft::CT_KEY, key)
-        .number(nft::CT_SREG, nft::REG_1);
-    expression("ct", store)
+fn ct_with(key: u32, register: u16) -> Expressions {
+    let number = |kind: u16, value: u32| DefaultNla::new(kind, value.to_be_bytes().to_vec());
+    Expressions::Other {
+        expression_type: "ct".into(),
+        attributes: vec![number(ct::KEY, key), number(register, REGISTER.into())],
+    }
 }
 
-/// Ends the rule where the register begins otherwise.
-fn equals(value: &[u8]) -> Attributes {
-    let compare = Attributes::default()
-        .number(nft::CMP_SREG, nft::REG_1)
-        .number(nft::CMP_OP, nft::EQUAL)
-        .nest(nft::CMP_DATA, Attributes::default().bytes(nft::DATA_VALUE, value));
-    expression("cmp", compare)
+/// Ends the rule where the register does not begin with these bytes.
+fn equals(value: &[u8]) -> Expressions {
+    Expressions::Cmp(vec![
+        Cmp::SourceRegister(REGISTER),
+        Cmp::Op(Operator::Equal),
+        Cmp::Data(DataAttribute::Value(value.to_vec())),
+    ])
 }
 
 /// Keeps the bits of `mask`, then flips those of `flip`.
-fn bitwise(mask: u32, flip: u32) -> Attributes {
-    let value = |bits: u32| Attributes::default().bytes(nft::DATA_VALUE, &bits.to_ne_bytes());
-    let change = Attributes::default()
-        .number(nft::BITWISE_SREG, nft::REG_1)
-        .number(nft::BITWISE_DREG, nft::REG_1)
-        .number(nft::BITWISE_LEN, 4)
-        .nest(nft::BITWISE_MASK, value(mask))
-        .nest(nft::BITWISE_XOR, value(flip));
-    expression("bitwise", change)
+fn bitwise(mask: u32, flip: u32) -> Expressions {
+    let value = |bits: u32| DataAttribute::Value(bits.to_ne_bytes().to_vec());
+    Expressions::Bitwise(vec![
+        Bitwise::SourceRegister(REGISTER),
+        Bitwise::DestinationRegister(REGISTER),
+        Bitwise::Length(4),
+        Bitwise::Mask(value(mask)),
+        Bitwise::Xor(value(flip)),
+    ])
 }

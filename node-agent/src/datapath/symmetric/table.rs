@@ -1,15 +1,18 @@
-//! The nf_tables table with the marks: made whole in one transaction, looked at, removed.
+//! The nf_tables table with the marks: made whole in one transaction, observed, removed.
 
-use std::io;
-
-use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE};
+use netlink_packet_netfilter::{
+    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
+    nftables::{
+        ChainAttribute, ChainMessage, Hook, HookNumber, InetHookNumber, NfTablesMessage, RuleAttribute,
+        RuleMessage, TableAttribute, TableMessage,
+    },
+    none::ControlMessage,
+};
 use nix::libc;
 
-use super::{
-    Symmetric, rules,
-    wire::{self, Attributes},
-};
-use crate::datapath::kernel::netlink::{NetlinkError, socket};
+use super::{Symmetric, rules};
+use crate::datapath::kernel::netlink::{NetlinkError, Session};
 
 const TABLE: &str = "terway_symmetric";
 /// A chain at the prerouting hook, and its priority.
@@ -20,50 +23,26 @@ const BEFORE: Chain = ("prerouting", -150);
 const AFTER: Chain = ("translated", -99);
 const RULES: usize = 3;
 
-const SUBSYSTEM: u16 = 10;
-const IPV4: u8 = 2;
-const NEW_TABLE: u16 = 0;
-const DELETE_TABLE: u16 = 2;
-const NEW_CHAIN: u16 = 3;
-const NEW_RULE: u16 = 6;
-const GET_RULE: u16 = 7;
-const BATCH_BEGIN: u16 = 0x10;
-const BATCH_END: u16 = 0x11;
-/// Of tables, chains and rules alike.
-const NAME_OF_TABLE: u16 = 1;
-const RULE_CHAIN: u16 = 2;
-const RULE_EXPRESSIONS: u16 = 4;
-const RULE_USERDATA: u16 = 7;
+/// A message and its flags.
+type Change = (NetfilterMessage, u16);
 
-const REQUEST: u16 = libc::NLM_F_REQUEST as u16;
-const ACKNOWLEDGE: u16 = libc::NLM_F_ACK as u16;
-const CREATE: u16 = libc::NLM_F_CREATE as u16;
-const APPEND: u16 = libc::NLM_F_APPEND as u16;
-const DUMP: u16 = libc::NLM_F_DUMP as u16;
-const INTERRUPTED: u16 = libc::NLM_F_DUMP_INTR as u16;
-
-/// Dumps that collide with somebody's transaction are repeated so often.
-const DUMP_ATTEMPTS: usize = 8;
-
-/// A netfilter socket, and what was last put into the table.
+/// A netfilter socket, and the configuration that was last put into the table.
 pub struct Marking {
-    socket: Socket,
-    sequence: u32,
+    socket: Session<NetfilterMessage>,
     applied: Option<Symmetric>,
 }
 
 impl Marking {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> Result<Self, NetlinkError> {
-        let socket = socket(NETLINK_NETFILTER)?;
         Ok(Self {
-            socket,
-            sequence: 0,
+            socket: Session::open()?,
             applied: None,
         })
     }
 
-    /// What the table marks. A process that has not written the table yet does not know, and writes it.
+    /// The configuration that the table marks by. A process that has not written the table yet does not know the
+    /// configuration; it writes the table.
     pub fn observe(&mut self) -> Result<Option<Symmetric>, NetlinkError> {
         let Some(applied) = self.applied.clone() else {
             return Ok(None);
@@ -75,25 +54,18 @@ impl Marking {
 
     /// Makes the table what it should be, in one step: there is no moment without marks.
     pub fn put(&mut self, config: &Symmetric) -> Result<(), NetlinkError> {
-        let rule = |chain: Chain, expressions: Attributes| {
-            let attributes = named()
-                .text(RULE_CHAIN, chain.0)
-                .nest(RULE_EXPRESSIONS, expressions)
-                .bytes(RULE_USERDATA, &userdata(&config.comment));
-            (NEW_RULE, CREATE | APPEND, attributes)
-        };
         self.transaction(
             "write the nf_tables table terway_symmetric",
-            &[
+            vec![
                 // To be deleted it must be there.
-                (NEW_TABLE, CREATE, named()),
-                (DELETE_TABLE, 0, named()),
-                (NEW_TABLE, CREATE, named()),
-                (NEW_CHAIN, CREATE, at_prerouting(BEFORE)),
-                (NEW_CHAIN, CREATE, at_prerouting(AFTER)),
-                rule(BEFORE, rules::marks_connection(config)),
-                rule(BEFORE, rules::marks_packet(config)),
-                rule(AFTER, rules::marks_masqueraded(config)),
+                new_table(),
+                delete_table(),
+                new_table(),
+                new_chain(BEFORE),
+                new_chain(AFTER),
+                new_rule(config, BEFORE, rules::marks_connection(config)),
+                new_rule(config, BEFORE, rules::marks_packet(config)),
+                new_rule(config, AFTER, rules::marks_masqueraded(config)),
             ],
         )?;
         self.applied = Some(config.clone());
@@ -103,143 +75,90 @@ impl Marking {
     /// Removes the table, if it is there.
     pub fn remove(&mut self) -> Result<(), NetlinkError> {
         self.applied = None;
-        self.transaction(
-            "remove the nf_tables table terway_symmetric",
-            &[(NEW_TABLE, CREATE, named()), (DELETE_TABLE, 0, named())],
-        )
+        let changes = vec![new_table(), delete_table()];
+        self.transaction("remove the nf_tables table terway_symmetric", changes)
     }
 
     /// The comments of the rules that are there.
     fn comments(&mut self) -> Result<Vec<Vec<u8>>, NetlinkError> {
-        let act = "list the nf_tables rules of terway_symmetric";
-        let ask = named();
-        for _ in 0..DUMP_ATTEMPTS {
-            let sequence = self.next();
-            let request = wire::message(kind(GET_RULE), REQUEST | DUMP, sequence, IPV4, 0, &ask);
-            self.send(act, &request)?;
-            if let Some(found) = self.dumped(act, sequence)? {
-                return Ok(found);
-            }
-        }
-        Err(NetlinkError::Unsteady { act })
-    }
-
-    /// Reads a dump to its end; `None` when somebody changed the table meanwhile.
-    fn dumped(&mut self, act: &'static str, sequence: u32) -> Result<Option<Vec<Vec<u8>>>, NetlinkError> {
-        let (mut found, mut interrupted) = (Vec::new(), false);
-        loop {
-            let bytes = self.datagram(act)?;
-            for message in wire::received(&bytes) {
-                let message = message.ok_or_else(|| malformed(act))?;
-                if message.sequence != sequence {
-                    continue;
-                }
-                interrupted |= message.flags & INTERRUPTED != 0;
-                match message.outcome() {
-                    None => found.push(message.attribute(RULE_USERDATA).unwrap_or_default().to_vec()),
-                    // No such table: no rules.
-                    Some(0 | libc::ENOENT) => return Ok((!interrupted).then_some(found)),
-                    Some(libc::EINTR) => return Ok(None),
-                    Some(code) => return Err(refused(act, code)),
-                }
-            }
+        let attributes = vec![RuleAttribute::Table(TABLE.into())];
+        let all = nf_tables(NfTablesMessage::GetRule(RuleMessage { attributes }));
+        match self
+            .socket
+            .dump("list the nf_tables rules of terway_symmetric", all)
+        {
+            Ok(found) => Ok(found.into_iter().filter_map(comment).collect()),
+            // There is no such table.
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
+            Err(error) => Err(error),
         }
     }
 
-    fn transaction(
-        &mut self,
-        act: &'static str,
-        changes: &[(u16, u16, Attributes)],
-    ) -> Result<(), NetlinkError> {
-        let none = Attributes::default();
-        let mut batch = wire::message(BATCH_BEGIN, REQUEST, self.next(), 0, SUBSYSTEM, &none);
-        let first = self.sequence + 1;
-        for (what, flags, attributes) in changes {
-            let flags = REQUEST | ACKNOWLEDGE | flags;
-            batch.extend(wire::message(
-                kind(*what),
-                flags,
-                self.next(),
-                IPV4,
-                0,
-                attributes,
-            ));
-        }
-        let last = self.sequence;
-        batch.extend(wire::message(
-            BATCH_END,
-            REQUEST,
-            self.next(),
-            0,
-            SUBSYSTEM,
-            &none,
-        ));
-        self.send(act, &batch)?;
-        let mut waiting = changes.len();
-        while waiting > 0 {
-            let bytes = self.datagram(act)?;
-            for message in wire::received(&bytes) {
-                let message = message.ok_or_else(|| malformed(act))?;
-                // A refusal of the whole batch answers its first message.
-                let ours = (first - 1..=last).contains(&message.sequence);
-                match message.outcome().filter(|_| ours) {
-                    None => {}
-                    Some(0) => waiting = waiting.saturating_sub(1),
-                    Some(code) => return Err(refused(act, code)),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn next(&mut self) -> u32 {
-        self.sequence += 1;
-        self.sequence
-    }
-
-    fn send(&self, act: &'static str, bytes: &[u8]) -> Result<(), NetlinkError> {
-        let sent = self.socket.send(bytes, 0);
-        sent.map(drop)
-            .map_err(|source| NetlinkError::Transport { act, source })
-    }
-
-    fn datagram(&self, act: &'static str) -> Result<Vec<u8>, NetlinkError> {
-        let received = self.socket.recv_from_full();
-        received
-            .map(|(bytes, _)| bytes)
-            .map_err(|source| NetlinkError::Transport { act, source })
+    /// Sends the changes as one batch: the kernel makes all of them or none (`nfnetlink_rcv_batch`).
+    fn transaction(&mut self, act: &'static str, changes: Vec<Change>) -> Result<(), NetlinkError> {
+        let frame = |edge: ControlMessage| {
+            let nf_tables = libc::NFNL_SUBSYS_NFTABLES as u16;
+            let header = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, nf_tables);
+            (NetfilterMessage::new(header, edge), 0)
+        };
+        let mut batch = vec![frame(ControlMessage::BatchBegin)];
+        let changes = changes.into_iter();
+        batch.extend(changes.map(|(message, flags)| (message, flags | NLM_F_ACK)));
+        batch.push(frame(ControlMessage::BatchEnd));
+        self.socket.transaction(act, batch)
     }
 }
 
-fn kind(message: u16) -> u16 {
-    SUBSYSTEM << 8 | message
+fn nf_tables(message: NfTablesMessage) -> NetfilterMessage {
+    let header = NetfilterHeader::new(NetfilterProtoFamily::IPv4, 0, 0);
+    NetfilterMessage::new(header, message)
 }
 
-fn named() -> Attributes {
-    Attributes::default().text(NAME_OF_TABLE, TABLE)
+fn table() -> TableMessage {
+    TableMessage {
+        attributes: vec![TableAttribute::Name(TABLE.into())],
+    }
+}
+
+fn new_table() -> Change {
+    (nf_tables(NfTablesMessage::NewTable(table())), NLM_F_CREATE)
+}
+
+fn delete_table() -> Change {
+    (nf_tables(NfTablesMessage::DeleteTable(table())), 0)
 }
 
 /// A base chain at the prerouting hook that accepts what it does not mark.
-fn at_prerouting((name, priority): Chain) -> Attributes {
-    const NAME: u16 = 3;
-    const HOOK: u16 = 4;
-    const POLICY: u16 = 5;
-    const TYPE: u16 = 7;
-    const HOOK_NUMBER: u16 = 1;
-    const HOOK_PRIORITY: u16 = 2;
-    const PREROUTING: u32 = 0;
+fn new_chain((name, priority): Chain) -> Change {
+    /// `NF_ACCEPT` of `linux/netfilter.h`.
     const ACCEPT: u32 = 1;
-    let hook = Attributes::default()
-        .number(HOOK_NUMBER, PREROUTING)
-        .number(HOOK_PRIORITY, priority.cast_unsigned());
-    named()
-        .text(NAME, name)
-        .nest(HOOK, hook)
-        .number(POLICY, ACCEPT)
-        .text(TYPE, "filter")
+    let attributes = vec![
+        ChainAttribute::Table(TABLE.into()),
+        ChainAttribute::Name(name.into()),
+        ChainAttribute::Hook(vec![
+            Hook::Number(HookNumber::Inet(InetHookNumber::PreRouting)),
+            Hook::Priority(priority.cast_unsigned()),
+        ]),
+        ChainAttribute::Policy(ACCEPT),
+        ChainAttribute::Type("filter".into()),
+    ];
+    let chain = NfTablesMessage::NewChain(ChainMessage { attributes });
+    (nf_tables(chain), NLM_F_CREATE)
 }
 
-/// A comment as `nft list ruleset` shows it: type 0, its length with the closing zero, the text.
+fn new_rule(config: &Symmetric, (chain, _): Chain, expressions: rules::Rule) -> Change {
+    let attributes = vec![
+        RuleAttribute::Table(TABLE.into()),
+        RuleAttribute::Chain(chain.into()),
+        RuleAttribute::Expressions(expressions),
+        RuleAttribute::UserData(userdata(&config.comment)),
+    ];
+    let rule = NfTablesMessage::NewRule(RuleMessage { attributes });
+    (nf_tables(rule), NLM_F_CREATE | NLM_F_APPEND)
+}
+
+/// A comment as `nft list ruleset` shows it: type 0, its length with the closing zero, the text
+/// (`NFTNL_UDATA_RULE_COMMENT` of libnftnl).
 fn userdata(comment: &str) -> Vec<u8> {
     // The settings bound the comment's length.
     let mut bytes = vec![0, (comment.len() + 1) as u8];
@@ -248,16 +167,14 @@ fn userdata(comment: &str) -> Vec<u8> {
     bytes
 }
 
-fn refused(act: &'static str, code: i32) -> NetlinkError {
-    NetlinkError::Refused {
-        act,
-        source: io::Error::from_raw_os_error(code),
-    }
-}
-
-fn malformed(act: &'static str) -> NetlinkError {
-    NetlinkError::Transport {
-        act,
-        source: io::Error::from(io::ErrorKind::InvalidData),
-    }
+/// The comment of a rule; empty for a rule without one.
+fn comment(message: NetfilterMessage) -> Option<Vec<u8>> {
+    let NetfilterMessageInner::NfTables(NfTablesMessage::NewRule(rule)) = message.inner else {
+        return None;
+    };
+    let comment = rule.attributes.into_iter().find_map(|attribute| match attribute {
+        RuleAttribute::UserData(bytes) => Some(bytes),
+        _ => None,
+    });
+    Some(comment.unwrap_or_default())
 }

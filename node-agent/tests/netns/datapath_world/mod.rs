@@ -3,6 +3,7 @@
 
 pub mod frame;
 pub mod tap;
+pub mod test_run;
 
 use std::{
     fs::File,

@@ -1,0 +1,103 @@
+//! A kernel that is played by a test: it remembers sandboxes, and does what the test tells it to.
+//!
+//! The unit tests of this crate use it. Tests elsewhere switch the feature `scripted` on.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::datapath::{Census, PodInterface, Realised, Sandbox};
+use crate::kernel::{Kernel, KernelError, Reconciled};
+
+/// The kernel. Every field but `arrived` may be set and read at any time.
+#[derive(Default)]
+pub struct ScriptedKernel {
+    /// The sandboxes that exist. They stay over a restart of the agent.
+    pub sandboxes: Mutex<Vec<Sandbox>>,
+    /// The interfaces that the reconciler asked for, round by round.
+    pub desired: Mutex<Vec<Vec<PodInterface>>>,
+    /// Names of interfaces whose making fails.
+    pub refuses: Mutex<Vec<String>>,
+    /// Listing the sandboxes fails.
+    pub blind: Mutex<bool>,
+    /// Repairs that a check reports.
+    pub repairs: Mutex<Vec<String>>,
+    /// Steps that a reconciliation fails to make.
+    pub failing: Mutex<Vec<String>>,
+    /// How long the making of an interface takes.
+    pub slow: Mutex<Duration>,
+    /// When set, the making of an interface waits for a permit.
+    pub hold: Mutex<Option<Arc<Semaphore>>>,
+    /// Notified when the making of an interface begins.
+    pub arrived: Notify,
+}
+
+impl ScriptedKernel {
+    /// Container ids of the sandboxes that exist, in the order of their making.
+    pub fn containers(&self) -> Vec<String> {
+        let sandboxes = self.sandboxes.lock();
+        sandboxes
+            .iter()
+            .map(|sandbox| sandbox.container_id.clone())
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Kernel for ScriptedKernel {
+    async fn add(&self, want: PodInterface, _netns: OwnedFd) -> Result<Realised, KernelError> {
+        self.arrived.notify_one();
+        let (slow, hold) = (*self.slow.lock(), self.hold.lock().clone());
+        tokio::time::sleep(slow).await;
+        if let Some(hold) = hold {
+            hold.acquire().await?.forget();
+        }
+        if self.refuses.lock().contains(&want.sandbox.ifname) {
+            return Err("the kernel said no".into());
+        }
+        let mut sandboxes = self.sandboxes.lock();
+        sandboxes.retain(|sandbox| !sandbox.same_as(&want.sandbox));
+        sandboxes.push(want.sandbox);
+        Ok(Realised {
+            host_ifname: "cali1".into(),
+            host_mac: [2; 6],
+            pod_mac: [4; 6],
+        })
+    }
+
+    async fn check(&self, _want: PodInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
+        Ok(self.repairs.lock().clone())
+    }
+
+    async fn delete(&self, sandbox: &Sandbox, _netns: Option<OwnedFd>) -> Result<(), KernelError> {
+        self.sandboxes.lock().retain(|other| !other.same_as(sandbox));
+        Ok(())
+    }
+
+    async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError> {
+        if *self.blind.lock() {
+            return Err("the dump was cut short".into());
+        }
+        Ok(self.sandboxes.lock().clone())
+    }
+
+    async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
+        Ok(vec![("popped", 3)])
+    }
+
+    async fn disturbed(&self) -> Result<(), KernelError> {
+        std::future::pending().await
+    }
+
+    async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
+        self.desired.lock().push(census.interfaces);
+        Ok(Reconciled {
+            failed: self.failing.lock().clone(),
+            ..Default::default()
+        })
+    }
+}
