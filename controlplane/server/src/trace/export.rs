@@ -85,7 +85,8 @@ impl Export {
         let sampler = Sampling::read(
             set("OTEL_TRACES_SAMPLER").as_deref(),
             set("OTEL_TRACES_SAMPLER_ARG").as_deref(),
-        );
+        )
+        .ok_or(CollectorError::Sampler)?;
         if collector.endpoint.is_empty() && !ENDPOINTS.iter().any(|name| set(name).is_some()) {
             return Err(CollectorError::NoEndpoint);
         }
@@ -96,7 +97,7 @@ impl Export {
             Some(other) => return Err(CollectorError::Protocol(other.to_owned())),
         };
         let provider = SdkTracerProvider::builder()
-            .with_sampler(sampler.ok_or(CollectorError::Sampler)?)
+            .with_sampler(sampler)
             .with_resource(resource())
             .with_batch_exporter(Complaining::new(exporter))
             .build();
