@@ -11,14 +11,14 @@ use terway_process::address::listen_address;
 #[derive(Debug, Parser)]
 #[command(name = "terway-agent", version = terway_process::build::version())]
 pub struct Cli {
-    /// What to do; `run` when nothing is said.
+    /// The command; `run` when none is given.
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// What to do.
+/// The plan of one round.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the pods of this node.

@@ -1,7 +1,7 @@
-//! The seam between the decisions of this crate and the kernel.
+//! The interface between the decisions of this crate and the kernel.
 //!
-//! [`Kernel`] is what the server and the reconciler need of the datapath. Tests play it with a
-//! script, because a real one needs a namespace and a NIC for every case.
+//! [`Kernel`] is the part of the datapath that the server and the reconciler use. Tests implement the trait with a
+//! script, because a real kernel needs a namespace and a NIC for every case.
 
 use std::error::Error;
 use std::os::fd::OwnedFd;
@@ -11,44 +11,43 @@ use terway_process::error_chain;
 
 use crate::datapath::{Census, Datapath, PodInterface, Realised, Sandbox, Waiting};
 
-/// What a failed act on the kernel says.
+/// The error of a failed act on the kernel.
 pub type KernelError = Box<dyn Error + Send + Sync>;
 
 /// The datapath.
 #[async_trait]
 pub trait Kernel: Send + Sync {
-    /// Make an interface, or what is missing of it.
+    /// Makes an interface, or the missing parts of it.
     async fn add(&self, want: PodInterface, netns: OwnedFd) -> Result<Realised, KernelError>;
 
-    /// Compare an interface with what it should be and repair it; returns the repairs, one sentence each.
+    /// Compares an interface with its desired state and repairs it. Returns the repairs, one sentence each.
     async fn check(&self, want: PodInterface, netns: OwnedFd) -> Result<Vec<String>, KernelError>;
 
-    /// Remove an interface; succeeds when it is already gone.
+    /// Removes an interface. Succeeds when the interface is gone already.
     async fn delete(&self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), KernelError>;
 
     /// The interfaces that exist.
     async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError>;
 
-    /// Repair what belongs to these interfaces and remove what is ours and belongs to none of them.
-    /// What was added or removed since the last reconciliation counts as it is now, so the census may
-    /// be a little old.
+    /// Repairs the objects of these interfaces, and removes our objects that belong to none of them. An interface that
+    /// was added or removed since the last reconciliation counts as it is now, so the census may be a little old.
     async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError>;
 
-    /// Completes when somebody else may have spoiled something. Can be dropped at any point.
+    /// Completes when another program may have changed our objects. Cancel-safe.
     async fn disturbed(&self) -> Result<(), KernelError>;
 
     /// Packets by outcome since the programs' maps were made; each outcome has a short stable name.
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError>;
 }
 
-/// What a reconciliation did, one sentence each.
+/// The result of a reconciliation, one sentence per step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Steps that were made.
     pub done: Vec<String>,
     /// Steps that failed, with their reasons.
     pub failed: Vec<String>,
-    /// What an interface waits for.
+    /// The reasons why interfaces wait.
     pub waiting: Vec<String>,
 }
 

@@ -30,9 +30,9 @@ fn install(args: &InstallArgs) -> anyhow::Result<()> {
 fn run(args: RunArgs) -> anyhow::Result<()> {
     // The command line has already looked at RUST_LOG.
     terway_process::logging::start(&args.log_level, None)?;
-    // Another crate of the build may bring a second provider, and then none is the default.
+    // Another crate of the build may bring a second provider. Rustls then has no default and needs this choice.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // The agent waits most of the time; each thread costs memory on every node.
+    // The agent waits most of the time, and each thread costs memory on every node. Two threads are enough.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,9 +1,8 @@
-//! What starts in which order.
+//! Starts the parts of the agent in their order.
 //!
-//! First the probes, which must answer while anything below waits; then the lock, the datapath, the
-//! watches, and the socket as early as possible, because a DEL needs nothing but the kernel. The CNI
-//! configuration comes last: with it the node becomes Ready and pods are sent here. It stays when the
-//! agent ends.
+//! The probes come first, because they must answer while everything else waits. The lock, the datapath and the watches
+//! follow. The socket opens as early as possible, because a DEL needs the kernel only. The CNI configuration comes
+//! last: with it the node becomes Ready, and the scheduler sends pods. The configuration stays when the agent ends.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -133,7 +132,7 @@ async fn start(
     let kernel = datapath(settings.clone())
         .await
         .context("the datapath did not start")?;
-    // Nothing else sets it.
+    // No other code sets the cell.
     let _ = probes.kernel.set(kernel.clone());
     drop(starting);
 
@@ -223,7 +222,7 @@ async fn install(
     Ok(())
 }
 
-/// The MTU of the node's own interface; none when it has another name.
+/// The MTU of the node's own interface; `None` when the interface has another name.
 fn host_mtu() -> Option<u32> {
     std::fs::read_to_string(HOST_INTERFACE_MTU)
         .ok()?

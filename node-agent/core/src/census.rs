@@ -16,10 +16,10 @@ use crate::{
     state::State,
 };
 
-/// All that should be on a node.
+/// Everything that should be on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Interfaces that are known.
+    /// The interfaces that are described.
     pub interfaces: Vec<PodInterface>,
     /// Sandboxes that run and that no record describes. They are left as they are.
     pub unknown: Vec<Sandbox>,
@@ -36,7 +36,7 @@ impl From<Vec<PodInterface>> for Census {
     }
 }
 
-/// Upstream's agent marks its rules with no protocol number.
+/// Upstream's agent makes its rules without a protocol number.
 const NO_PROTOCOL: u8 = 0;
 
 impl Census {
@@ -64,7 +64,7 @@ impl Census {
             if routed.is_some_and(|routed| !routed.is_subset(&self.idle)) {
                 continue;
             }
-            // The filters first: they send packets there.
+            // The filters come first, because they send packets to the link.
             steps.extend(
                 slave
                     .peer

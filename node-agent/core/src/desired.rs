@@ -20,21 +20,21 @@ use crate::{
     symmetric::Symmetric,
 };
 
-/// Settings of each host interface: packets between pods and ENIs are forwarded, and come in by another interface
-/// than the main table would answer by.
+/// Settings of each host interface. `forwarding`: packets between pods and ENIs are forwarded. `rp_filter` off: a
+/// packet arrives by an interface that is not the main table's way back to its source.
 const HOST_SYSCTLS: [(&str, &str); 2] = [("forwarding", "1"), ("rp_filter", "0")];
 
-/// What all pods need alike.
+/// Settings that all pods share.
 pub struct Node<'a> {
     pub links: &'a Links,
     pub programs: &'a ProgramIds,
     /// Whether the kernel has [`Hook::Tcx`].
     pub tcx: bool,
-    /// The node's own address: the source of what the host itself sends by an ENI.
+    /// The node's own address, the source of packets that the host itself sends by an ENI.
     pub node_ip: Option<IpAddr>,
 }
 
-/// The host's side of all pods, and which of them wait for what.
+/// The host's side of all pods, and the pods that wait for something.
 pub fn host(wants: &[PodInterface], node: &Node<'_>) -> (State, Vec<Waiting>) {
     let mut state = State::default();
     let mut waiting = Vec::new();
@@ -84,8 +84,8 @@ fn host_sysctls(state: &mut State, links: &Links) {
     }
 }
 
-/// Between the pod and its node. Sources are checked for every pod: one with a shared address could borrow the
-/// security groups of a member by its address.
+/// The objects between the pod and its node. The sources of every pod are checked: a pod with a shared address could
+/// otherwise use a member's address, and with it the member's security groups.
 fn local(state: &mut State, want: &PodInterface, veth: &Link, node: &Node<'_>) {
     let pod = full_prefix(want.ip);
     let (up, mtu) = (true, want.mtu);
@@ -110,7 +110,7 @@ fn local(state: &mut State, want: &PodInterface, veth: &Link, node: &Node<'_>) {
     }
 }
 
-/// Between the pod and the VPC.
+/// The objects between the pod and the VPC.
 fn through_nic(state: &mut State, want: &PodInterface, veth: &Link, nic: &Link, node: &Node<'_>) {
     let table = ownership::table_of(nic.index);
     let family = Family::of(want.ip);
@@ -146,7 +146,7 @@ fn through_nic(state: &mut State, want: &PodInterface, veth: &Link, nic: &Link, 
 }
 
 fn filter(state: &mut State, hook: Hook, program: Program, node: &Node<'_>) {
-    // Every program of the object is loaded before anything is planned.
+    // All programs are loaded before the first plan.
     let id = node.programs.0.get(&program).copied().unwrap_or_default();
     state.put(Filter { hook, program }, id);
 }
@@ -169,7 +169,8 @@ pub fn pod(want: &PodInterface, link: u32, host_mac: [u8; 6]) -> State {
         state.put(default(MAIN_TABLE), ());
         return state;
     }
-    // An additional interface: what is sent in its name leaves by it, though the pod's default route is another's.
+    // An additional interface. Packets with its address as their source leave by it, although the pod's default route
+    // leaves by another one.
     let table = ownership::table_of(link);
     let rule = Rule::new(family, RULE_TO_POD, table);
     state.put(default(table), ());

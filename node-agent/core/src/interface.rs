@@ -1,4 +1,4 @@
-//! A pod's interface: what the datapath is asked for, and what it answers.
+//! A pod's interface: the request to the datapath, and its answer.
 
 use std::net::IpAddr;
 
@@ -14,16 +14,16 @@ use crate::{
 pub struct Sandbox {
     pub container_id: String,
     pub pod_uid: String,
-    /// Name inside the pod.
+    /// Name of the interface inside the pod.
     pub ifname: String,
-    /// Name of the interface that the runtime asked for when this one was made. One ADD makes all
-    /// interfaces of a pod, and the DEL of that name removes them.
+    /// Name of the interface that the runtime named in the ADD. One ADD makes all interfaces of a pod, and the DEL with
+    /// the same name removes them.
     pub attachment: String,
 }
 
 impl Sandbox {
-    /// Whether both mean the same interface. The pod's UID is not asked: the runtime does
-    /// not always tell it, and container ids are unique.
+    /// Whether both mean the same interface. The UID of the pod is not compared: a runtime does not always tell it, and
+    /// container ids are unique.
     pub fn same_as(&self, other: &Sandbox) -> bool {
         self.container_id == other.container_id && self.ifname == other.ifname
     }
@@ -42,7 +42,7 @@ pub struct PodInterface {
     /// Whether the pod's default route goes by this interface.
     pub default_route: bool,
     pub extra_routes: Vec<IpNet>,
-    /// Destinations the host's own routing decides about, not the ENI's table.
+    /// Destinations that the host's main table routes, and not the ENI's table.
     pub host_stack_cidrs: Vec<IpNet>,
     /// Whether a plugin of the chain may limit what the pod sends. The plugin makes a queueing discipline of its own on
     /// the host's end, and the check of sources must leave room for it.
@@ -50,13 +50,13 @@ pub struct PodInterface {
 }
 
 impl PodInterface {
-    /// Name of the host's end of its veth.
+    /// Name of the host's end of the veth.
     pub fn host_ifname(&self) -> String {
         ownership::host_ifname(&self.namespace, &self.pod_name, &self.sandbox.ifname)
     }
 }
 
-/// What an ADD has made.
+/// The interface that an ADD has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Realised {
     pub host_ifname: String,
@@ -69,8 +69,8 @@ pub struct Realised {
 pub enum Waiting {
     /// The host veth is missing. Only an ADD can make one, because an ADD brings the pod's namespace.
     HostLink(Sandbox),
-    /// The NIC that carries it is not on this node.
+    /// The NIC that carries the interface is not on this node.
     Nic(Sandbox),
-    /// The node's own interface, by this name, has no default route to answer by.
+    /// The node's own interface of this name has no default route for answers.
     Uplink(String),
 }

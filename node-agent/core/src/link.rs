@@ -27,12 +27,12 @@ pub struct Link {
     pub alias: Option<String>,
     /// The other end of a veth, by its index in its own namespace.
     pub peer: Option<u32>,
-    /// Number of the group it is in; 0 unless somebody has said otherwise.
+    /// Number of the link's group; 0 is the kernel's default.
     pub group: u32,
 }
 
 impl Link {
-    /// The sandbox this link is the host end of, if it is one of ours.
+    /// The sandbox whose host end this link is; `None` for a link that is not ours.
     pub fn owner(&self) -> Option<Sandbox> {
         if !self.is_veth() {
             return None;
@@ -44,12 +44,12 @@ impl Link {
         self.kind == LinkKind::Veth
     }
 
-    /// Whether upstream's IPvlan datapath has made it as the host's own end of an ENI.
+    /// Whether this link is the host's own end of an ENI in upstream's IPvlan datapath.
     pub fn is_upstreams_slave(&self) -> bool {
         self.kind == LinkKind::IpVlan && ownership::is_upstreams_slave(&self.name)
     }
 
-    /// Whether this can be an ENI: links stacked on an ENI have its MAC too.
+    /// Whether this link can be an ENI. Links that are stacked on an ENI have its MAC too.
     pub fn can_be_nic(&self) -> bool {
         !self.loopback && self.kind == LinkKind::Device
     }
@@ -73,8 +73,8 @@ impl Links {
         self.0.iter().find(|l| l.can_be_nic() && l.mac == Some(mac))
     }
 
-    /// The host veth of a sandbox. Container and interface identify it: the pod's UID is
-    /// not always known when it goes.
+    /// The host veth of a sandbox. Container and interface identify the sandbox, because a DEL does not always tell the
+    /// pod's UID.
     pub fn of(&self, sandbox: &Sandbox) -> Option<&Link> {
         self.0
             .iter()

@@ -62,13 +62,13 @@ impl Ask<'_> {
     }
 }
 
-/// What is there.
+/// The observed state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Of kinds that are ours alone what is ours; of the others everything.
     pub state: State,
-    /// Rules of others, with their protocol numbers. One that equals a wanted rule does the same work, and the kernel
-    /// refuses to have both.
+    /// Rules of others, with their protocol numbers. A rule that equals a wanted one does the same work, and the kernel
+    /// refuses a second equal rule.
     pub foreign_rules: BTreeMap<Rule, u8>,
     /// Addresses that upstream's IPvlan datapath routes to pods, by its host end of the ENI.
     pub ipvlan_pods: BTreeMap<u32, BTreeSet<IpAddr>>,

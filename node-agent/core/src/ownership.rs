@@ -13,12 +13,12 @@ pub const RULE_TO_POD: u32 = 512;
 pub const RULE_FROM_POD: u32 = 2048;
 /// The kernel's main routing table.
 pub const MAIN_TABLE: u32 = 254;
-/// Handle of our filters; with the priority it names the slot an upgrade replaces.
+/// Handle of our filters. Handle and priority name the slot whose program an upgrade replaces.
 pub const FILTER_HANDLE: u32 = 0x007e_77a1;
 
 /// The routing table of an ENI is this number plus the interface's number.
 pub const FIRST_ENI_TABLE: u32 = 1000;
-/// Group of links that are about to be deleted together.
+/// Group of the links that are deleted together.
 pub const GROUP_OF_THE_LEAVING: u32 = 0x007e_77a1;
 /// Name that a pod's first interface has in the pod, and an allocation without a name means.
 pub const FIRST_INTERFACE: &str = "eth0";
@@ -38,7 +38,7 @@ pub fn is_upstreams_slave(name: &str) -> bool {
         .is_some_and(|parent| !parent.is_empty() && parent.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Which way a filter looks.
+/// The direction of the packets that a filter sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     Ingress,
@@ -88,7 +88,7 @@ pub fn temporary_ifname(sandbox: &Sandbox) -> String {
     format!("{TEMPORARY_PREFIX}{}", hex(&identity_digest(sandbox, "link"), 12))
 }
 
-/// Whether a link of this name is left over from an ADD that was cut short.
+/// Whether a link of this name is left from an ADD that was interrupted.
 pub fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY_PREFIX)
         .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -124,7 +124,7 @@ pub fn host_mac(sandbox: &Sandbox) -> [u8; 6] {
     local_mac(&identity_digest(sandbox, "host"))
 }
 
-/// MAC of the pod's end; also what the pod's frames are checked against.
+/// MAC of the pod's end. The check of sources compares the pod's frames with it.
 pub fn pod_mac(sandbox: &Sandbox) -> [u8; 6] {
     local_mac(&identity_digest(sandbox, "pod"))
 }

@@ -1,4 +1,4 @@
-//! The steps from what is to what should be.
+//! The steps from the observed state to the desired one.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum Step {
     DeleteLinks(Vec<DoomedLink>),
 }
 
-/// Steps in the order they are to be made.
+/// Steps in the order in which they are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub steps: Vec<Step>,

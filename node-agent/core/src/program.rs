@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use terway_ebpf_abi::programs;
 
-/// One of our programs; also the role of the filter that carries it.
+/// One of our programs, and the role of the filter that carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Program {
     /// Trunk ingress.
@@ -29,6 +29,6 @@ impl Program {
     }
 }
 
-/// Kernel ids of the loaded programs: a filter with another id carries an older version.
+/// Kernel ids of the loaded programs. A filter with another id carries an older program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgramIds(pub BTreeMap<Program, u32>);

@@ -90,7 +90,7 @@ pub fn unknown(census: &Census, links: &Links, seen: &State) -> Focus {
     focus
 }
 
-/// Host ends of sandboxes that nobody wants, and of ADDs that were cut short.
+/// Host ends of sandboxes that nobody wants, and of ADDs that were interrupted.
 pub fn leaked(links: &Links, census: &Census) -> Vec<(u32, String)> {
     let known = census.interfaces.iter().map(|i| &i.sandbox);
     let living: Vec<&Sandbox> = known.chain(&census.unknown).collect();

@@ -1,4 +1,4 @@
-//! From a binding to what the datapath is asked for, and to what the runtime is told.
+//! Translates a binding into the interfaces for the datapath, and the made interfaces into the runtime's result.
 
 use ipnet::IpNet;
 use terway_cni_protocol::{Address, Attachment, Cidr, Interface, Network, Route};
@@ -13,7 +13,7 @@ use super::{Binding, BoundInterface};
 use crate::cluster::PodKey;
 use crate::settings::Settings;
 
-/// The interfaces of a sandbox, as the datapath is asked for them, the runtime's first.
+/// The interfaces of a sandbox for the datapath. The interface that the runtime names is the first.
 pub fn interfaces(
     binding: &Binding,
     pod: &PodKey,
@@ -53,7 +53,7 @@ pub fn interfaces(
     binding.interfaces.iter().map(want).collect()
 }
 
-/// What the runtime is told about the interfaces that were made.
+/// The runtime's result for the interfaces that were made.
 pub fn network(made: &[(PodInterface, Realised)]) -> Network {
     let mut network = Network::default();
     for (want, realised) in made {

@@ -1,6 +1,6 @@
-//! Which network a pod is to have: decided from what the API server says, and nothing else.
+//! Decides which network a pod gets, from the objects of the API server alone.
 //!
-//! [`decide`] is the whole decision: the network, or what is waited for, or why there will be none.
+//! [`decide`] returns the network, or the reason of a wait, or the reason why the pod gets none.
 
 mod interface;
 mod reason;
@@ -24,44 +24,44 @@ pub use reason::{Refusal, Wait};
 /// A pod's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// Its interfaces; the first is the one that the runtime names.
+    /// The pod's interfaces. The runtime names the first of them.
     pub interfaces: Vec<BoundInterface>,
-    /// Whether a plugin of the chain may limit what the pod sends.
+    /// Whether a plugin of the chain may limit the rate at which the pod sends.
     pub shaped: bool,
 }
 
 /// One interface of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundInterface {
-    /// Name in the pod; none for the one that the runtime names.
+    /// Name in the pod; `None` for the interface that the runtime names.
     pub name: Option<String>,
-    /// The address.
+    /// The pod's address.
     pub ip: IpAddr,
     /// What carries the address.
     pub carrier: Carrier<AttachedEni>,
-    /// Whether the pod's default route leaves by it. Exactly one interface has it.
+    /// Whether the pod's default route leaves by this interface. Exactly one interface of a pod has it.
     pub default_route: bool,
-    /// Further destinations reached through it.
+    /// Further destinations that the pod reaches through this interface.
     pub extra_routes: Vec<IpNet>,
 }
 
-/// What is to be done for a pod now.
+/// The decision about a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Realise this.
+    /// The pod has this network. The ADD makes it.
     Ready(Binding),
-    /// Not yet.
+    /// The pod has no network yet, for this reason.
     Wait(Wait),
-    /// Never, for this pod as it is.
+    /// The pod, as it is now, never gets a network.
     Refuse(Refusal),
 }
 
-/// Decide for a pod. `pod` is the pod that the sandbox was made for, with its exact UID; `pod_eni` is
-/// the PodENI of its name, whatever pod that one is for.
+/// Decides about a pod. `pod` is the pod of the sandbox, with its exact UID. `pod_eni` is the PodENI of the same name;
+/// that PodENI may be for another pod.
 pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeView>) -> Decision {
     if let Some(pod_eni) = pod_eni.filter(|pod_eni| pod_eni.pod_uid == pod.uid && !pod_eni.deleting) {
-        // A PodENI that is for this pod counts even where the annotation does not say so: the
-        // control plane has its own reasons (nodes with exclusive ENIs).
+        // A PodENI for this pod counts even if the pod has no annotation. On a node with exclusive ENIs the control
+        // plane makes PodENIs for all pods.
         return bound(pod_eni, node, pod.shaped);
     }
     if pod.ignored {
@@ -71,7 +71,7 @@ pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeVie
         return shared(pod, node);
     }
     if pod.deleting {
-        // The control plane makes nothing for a pod that is on its way out.
+        // The control plane makes no PodENI for a pod that is being deleted.
         return Decision::Refuse(Refusal::PodDeleting { pod: pod.key.clone() });
     }
     Decision::Wait(match pod_eni {
@@ -89,8 +89,8 @@ pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeVie
     })
 }
 
-/// The network that a running sandbox was given by a PodENI, to repair it by. Unlike [`decide`] it asks
-/// neither for the phase nor for a living PodENI: what runs keeps its network until its sandbox goes.
+/// The network that a PodENI has given to a running sandbox, for its repair. Unlike [`decide`], this function ignores
+/// the phase and the deletion of the PodENI: a running sandbox keeps its network until its end.
 fn existing(pod_eni: &PodEniView, node: Option<&NodeView>, shaped: bool) -> Option<Binding> {
     match realisable(pod_eni, node, shaped) {
         Decision::Ready(binding) => Some(binding),
@@ -98,7 +98,7 @@ fn existing(pod_eni: &PodEniView, node: Option<&NodeView>, shaped: bool) -> Opti
     }
 }
 
-/// The network of the running pod with this UID, and the pod's name; none while nothing describes it.
+/// The network of the running pod with this UID, and the pod's name; `None` while no object describes the network.
 pub fn of_running(uid: &str, state: &ClusterView) -> Option<(PodKey, Binding)> {
     let shaped = state.pod_with_uid(uid).is_some_and(|pod| pod.shaped);
     if let Some(pod_eni) = state.pod_eni_for(uid) {
@@ -133,7 +133,7 @@ fn shared(pod: &PodView, node: Option<&NodeView>) -> Decision {
     match (bound, node) {
         (Some(bound), _) => match &bound.address {
             Ok(address) => Decision::Ready(of_shared(address, pod.shaped)),
-            // It may only not be attached yet.
+            // The ENI may not be attached yet.
             Err(why) => Decision::Wait(Wait::NoAddress {
                 pod: key,
                 why: vec![why.to_string()],
@@ -173,7 +173,7 @@ fn realisable(pod_eni: &PodEniView, node: Option<&NodeView>, shaped: bool) -> De
     let pod = pod_eni.key.clone();
     let allocations = match &pod_eni.allocations {
         Ok(allocations) => allocations,
-        // The control plane may still write it right.
+        // The control plane may still correct the object.
         Err(why) => {
             return Decision::Wait(Wait::Unusable {
                 pod,

@@ -1,5 +1,4 @@
-//! Why a pod has no network yet, or will have none: in the words that a person reads in
-//! `kubectl describe pod`.
+//! Why a pod has no network yet, or never gets one. People read these sentences in `kubectl describe pod`.
 
 use std::fmt;
 
@@ -12,24 +11,24 @@ use crate::cluster::{NoTrunk, PodKey, Unusable};
 pub enum Wait {
     /// The watches have not delivered their first lists.
     NotSynced {
-        /// The kinds that are missing.
+        /// The kinds whose lists are missing.
         kinds: Vec<&'static str>,
     },
-    /// The agent has not compared the kernel with what it should be since it started.
+    /// The agent has not yet made its first comparison with the kernel since its start.
     NotInOrder,
-    /// The pod is not known here yet.
+    /// The agent does not know the pod yet.
     NoPod { pod: PodKey },
     /// The control plane has not made the PodENI.
     NoPodEni { pod: PodKey },
     /// The PodENI is for another pod of the same name.
     OtherUid {
         pod: PodKey,
-        /// The UID it is for.
+        /// UID of the pod that the PodENI is for.
         uid: String,
         phase: Phase,
         message: String,
     },
-    /// The PodENI is being deleted; another one follows.
+    /// The PodENI is being deleted. The control plane makes another one afterwards.
     Deleting { pod: PodKey, message: String },
     /// The PodENI is not in phase Bind.
     Phase {
@@ -37,12 +36,12 @@ pub enum Wait {
         phase: Phase,
         message: String,
     },
-    /// The PodENI says something that cannot be realised.
+    /// A value of the PodENI cannot be used.
     Unusable { pod: PodKey, why: Unusable },
     /// The control plane has not bound an address of a shared ENI to the pod.
     NoAddress {
         pod: PodKey,
-        /// What keeps it, as far as the Node object tells.
+        /// Why the pod has no address yet, in the words of the Node object.
         why: Vec<String>,
     },
     /// This node has no Node object of our group.
@@ -129,14 +128,14 @@ impl fmt::Display for Wait {
 pub enum Refusal {
     /// The pod has no ENI of its own, and this node can have none to share.
     NoSharedEni { pod: PodKey, why: String },
-    /// The pod is labelled to be left alone, and still asks for a network.
+    /// The pod's label excludes the pod from Terway, but a runtime asks for its network.
     Ignored { pod: PodKey },
     /// The pod is being deleted.
     PodDeleting { pod: PodKey },
     /// The pod that the sandbox is for does not exist any more.
     PodGone {
         pod: PodKey,
-        /// The UID that the runtime named, if it did.
+        /// The UID that the runtime named; `None` when it named none.
         uid: Option<String>,
     },
     /// The PodENI has an ENI that is the pod's alone.
@@ -172,7 +171,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The first phase is an empty string.
+/// An empty string is the first phase, Initial.
 struct Named<'a>(&'a Phase);
 
 impl fmt::Display for Named<'_> {

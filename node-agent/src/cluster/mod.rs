@@ -29,9 +29,9 @@ pub use unusable::Unusable;
 /// Namespace and name of a pod, and of its PodENI.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodKey {
-    /// The namespace.
+    /// Name of the namespace.
     pub namespace: String,
-    /// The name.
+    /// Name of the pod.
     pub name: String,
 }
 
@@ -154,7 +154,7 @@ impl Cluster {
         }
     }
 
-    /// A receiver that is marked changed by every change after this call.
+    /// A receiver that each later change marks as changed.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.inner.version.subscribe()
     }
@@ -163,7 +163,7 @@ impl Cluster {
     pub async fn synced(&self) {
         let mut changes = self.subscribe();
         while !self.read(|state| state.unsynced().is_empty()) {
-            // The sender lives as long as `self`, so this cannot end early.
+            // The sender lives as long as `self`, so the wait cannot fail.
             if changes.changed().await.is_err() {
                 return;
             }

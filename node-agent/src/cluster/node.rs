@@ -1,5 +1,5 @@
-//! The part of this node's Node object (of our group) that matters here: the trunk, and which pod has
-//! which address of the shared ENIs.
+//! The agent's view of this node's Node object (group network.alibabacloud.com): the trunk, and the addresses of the
+//! shared ENIs with their pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -12,10 +12,10 @@ use terway_crds::{EniKind, TerwayNode, TerwayNodeStatus};
 
 use super::unusable::{Unusable, served_on};
 
-/// Sentences about trouble that one wait may carry; the rest is in the object itself.
+/// Sentences about trouble that the message of one wait contains. Further ones are in the object only.
 const MAX_TROUBLES: usize = 4;
 
-/// This node.
+/// This node as its Node object describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     /// UID of the object.
@@ -26,9 +26,9 @@ pub struct NodeView {
     pub shared: BTreeMap<String, SharedPod>,
     /// Addresses of this node's ENIs that no pod has.
     pub idle: BTreeSet<IpAddr>,
-    /// Why no pod will ever get a shared address here.
+    /// Why no pod ever gets a shared address here; `None` when pods can get one.
     pub no_shared: Option<String>,
-    /// What keeps addresses from coming, in the control plane's and the cloud's words.
+    /// The reasons why new addresses are missing, in the words of the control plane and of the cloud.
     pub troubles: Vec<String>,
 }
 
@@ -67,32 +67,32 @@ impl Default for NodeView {
 pub struct AttachedEni {
     /// ENI id.
     pub eni_id: String,
-    /// MAC address, by which the NIC is found.
+    /// MAC address; the NIC is found by it.
     pub mac: [u8; 6],
     /// CIDR of its vSwitch.
     pub cidr: IpNet,
 }
 
-/// A pod that has a shared address.
+/// A pod and its shared address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedPod {
     /// Namespace and name, joined by a slash.
     pub pod_id: String,
-    /// The address and its ENI, or why it cannot be used (yet).
+    /// The address and its ENI, or the reason why the address cannot be used now.
     pub address: Result<SharedAddress, Unusable>,
 }
 
 /// An address of a shared ENI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedAddress {
-    /// The address.
+    /// The pod's address.
     pub ip: IpAddr,
     /// The ENI.
     pub eni: AttachedEni,
 }
 
 impl NodeView {
-    /// The view of an object.
+    /// Makes the view of an object.
     pub fn new(object: &TerwayNode) -> Self {
         let empty = TerwayNodeStatus::default();
         let status = object.status.as_ref().unwrap_or(&empty);
@@ -106,7 +106,7 @@ impl NodeView {
         }
     }
 
-    /// The view of an object that cannot be decoded.
+    /// The view of a Node object that cannot be decoded.
     pub fn unreadable(error: &str) -> Self {
         let why = NoTrunk::Undecodable(error.to_owned());
         NodeView {
@@ -152,7 +152,7 @@ fn operation(operation: &Operation) -> String {
     }
 }
 
-/// What can be done with an ENI, once it is attached and described.
+/// An ENI that is attached and completely described, or the reason why it is not.
 fn attached(nic: &NicRecord, family: Family) -> Result<AttachedEni, Unusable> {
     let eni = nic.id.clone();
     if nic.status != NicStatus::InUse {
@@ -177,8 +177,8 @@ fn attached(nic: &NicRecord, family: Family) -> Result<AttachedEni, Unusable> {
 fn shared(status: &TerwayNodeStatus) -> BTreeMap<String, SharedPod> {
     let mut pods = BTreeMap::new();
     for nic in status.network_interfaces.values() {
-        // A pod that has only an IPv6 address counts as bound all the same, or the report of its sandbox's end would
-        // be forgotten too early.
+        // A pod that has only an IPv6 address counts as bound too. Otherwise the record of its sandbox's end would be
+        // removed too early.
         for (family, ip) in nic.all_addresses() {
             if ip.pod_uid.is_empty() {
                 continue;
@@ -220,7 +220,7 @@ fn idle(status: &TerwayNodeStatus) -> BTreeSet<IpAddr> {
 }
 
 fn no_shared(object: &TerwayNode) -> Option<String> {
-    // Zero means that the control plane has not looked yet.
+    // Zero means that the control plane has not read the instance type's limits yet.
     (object.spec.node_cap.adapters == 1).then(|| {
         format!(
             "its instance type {} has no room for an ENI beside the primary one",

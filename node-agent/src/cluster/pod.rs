@@ -1,25 +1,25 @@
-//! The part of a pod that matters here. Only metadata is watched, so specs and statuses of pods are
-//! neither sent nor decoded.
+//! The agent's view of a pod. The agent watches metadata only, so the API server does not send specs and statuses of
+//! pods.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use terway_crds::names::{annotation, label};
 
 use super::PodKey;
 
-/// A pod.
+/// A pod that is scheduled to this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodView {
     /// Namespace and name.
     pub key: PodKey,
     /// UID.
     pub uid: String,
-    /// Whether it is to have ENIs of its own.
+    /// Whether the pod gets ENIs of its own.
     pub wants_eni: bool,
-    /// Whether its label tells Terway to leave it alone.
+    /// Whether the pod's label excludes it from Terway.
     pub ignored: bool,
-    /// Whether it is being deleted.
+    /// Whether the pod is being deleted.
     pub deleting: bool,
-    /// Whether an annotation limits what it sends.
+    /// Whether an annotation limits the rate at which the pod sends.
     pub shaped: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The part of a PodENI that matters here, with its texts parsed once.
+//! The agent's view of a PodENI, with its texts parsed.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use terway_node_core::carrier::{Carrier, VlanId};
 use super::PodKey;
 use super::unusable::{Unusable, served_on};
 
-/// A PodENI.
+/// A PodENI whose label names this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodEniView {
     /// Namespace and name: those of the pod.
@@ -24,33 +24,33 @@ pub struct PodEniView {
     pub phase: Phase,
     /// Whether the object is being deleted.
     pub deleting: bool,
-    /// The control plane's words, and the cloud's last refusal.
+    /// The message of the control plane, and the last refusal of the cloud.
     pub message: String,
-    /// One entry for each interface, or what is wrong with the object.
+    /// One entry for each interface, or the reason why the object cannot be used.
     pub allocations: Result<Vec<AllocationView>, Unusable>,
 }
 
 /// One interface of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllocationView {
-    /// Name in the pod; empty for the one that the runtime names.
+    /// Name in the pod; empty for the interface that the runtime names.
     pub interface: String,
     /// ENI id; empty until the cloud has made it.
     pub eni_id: String,
-    /// The address, once known.
+    /// The pod's address; `None` until the cloud has given one.
     pub ip: Option<IpAddr>,
-    /// The vSwitch's CIDR, once known.
+    /// CIDR of the vSwitch; `None` until the control plane has written it.
     pub cidr: Option<IpNet>,
     /// What carries the address, by the ENI's id; none while the ENI is a member without a VLAN id yet.
     pub carrier: Option<Carrier<String>>,
-    /// Whether the pod's default route leaves by it.
+    /// Whether the pod's default route leaves by this interface.
     pub default_route: bool,
-    /// Further destinations reached through it.
+    /// Further destinations that the pod reaches through this interface.
     pub extra_routes: Vec<IpNet>,
 }
 
 impl PodEniView {
-    /// The view of an object.
+    /// Makes the view of an object.
     pub fn new(object: &PodEni) -> Self {
         let status = object.status.clone().unwrap_or_default();
         let allocations = object
@@ -73,8 +73,8 @@ impl PodEniView {
         }
     }
 
-    /// The view of an object that cannot be decoded. It keeps its place, so that the pod's error says
-    /// why it waits.
+    /// The view of a PodENI that cannot be decoded. The view stays in the table, so that the pod's error tells the
+    /// reason of the wait.
     pub fn unreadable(invalid: &InvalidObject) -> Self {
         let meta = &invalid.metadata;
         let uid = meta
@@ -156,11 +156,11 @@ fn carrier(eni: &str, status: &PodEniStatus) -> Result<Option<Carrier<String>>, 
     Ok(Some(Carrier::Member { trunk, vlan }))
 }
 
-/// What the control plane says about the wait, and what the cloud said last.
+/// The message of the control plane about the wait, and the last refusal of the cloud.
 fn message(allocations: &[Allocation], status: &PodEniStatus) -> String {
     let refusals = allocations.iter().filter_map(|allocation| {
         let failure = allocation.creation.as_ref()?.last_error.as_ref()?;
-        // An ENI that exists is past its refusals.
+        // A refusal of an ENI that exists now is out of date.
         allocation.eni.id.is_empty().then(|| {
             format!(
                 "the cloud said {}: {} (request {})",

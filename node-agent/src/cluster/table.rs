@@ -60,7 +60,7 @@ impl<V: PartialEq> Table<V> {
         self.synced
     }
 
-    /// The view of an object.
+    /// The view of one object.
     pub fn get(&self, key: &PodKey) -> Option<&V> {
         self.items.get(key)
     }

@@ -1,4 +1,4 @@
-//! The four watches. Each is limited by the API server to what concerns this node.
+//! The four watches. The API server limits each of them to objects of this node.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -20,13 +20,14 @@ use tracing::{info, warn};
 
 use super::{Cluster, ClusterView, NodeView, PodEniView, PodKey, PodView, Table};
 
-/// How long the API server may fail before readiness is withdrawn. Pods keep their network without it.
+/// How long the API server may fail before the agent is not ready any more. Pods keep their network without the API
+/// server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether the watches get through to the API server.
+/// Whether the watches reach the API server.
 #[derive(Clone, Default)]
 pub struct Connection {
-    // First and latest failure of the present series.
+    // The first and the latest failure of the current series.
     failing: Arc<Mutex<Option<(Instant, Instant)>>>,
 }
 
@@ -35,8 +36,8 @@ impl Connection {
         let now = Instant::now();
         let mut failing = self.failing.lock();
         *failing = match *failing {
-            // Failures repeat at least every half minute while the server is away (the watcher's
-            // longest backoff), so a gap of PATIENCE ends a series.
+            // While the API server is away, a failure repeats at least every half minute (the longest backoff of
+            // kube-runtime's watcher). A gap of PATIENCE therefore ends a series.
             Some((since, last)) if now.duration_since(last) < PATIENCE => Some((since, now)),
             _ => Some((now, now)),
         };
@@ -46,7 +47,7 @@ impl Connection {
         *self.failing.lock() = None;
     }
 
-    /// For how long nothing has got through, once that is longer than a minute.
+    /// For how long the API server has not been reached; `None` for less than a minute.
     pub fn lost_for(&self) -> Option<Duration> {
         let (since, last) = (*self.failing.lock())?;
         let lost = since.elapsed();
@@ -54,7 +55,7 @@ impl Connection {
     }
 }
 
-/// A watch, to be spawned. It ends only when it is dropped.
+/// A watch as a future. The future ends only when it is dropped.
 pub type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The watches of a node.
@@ -189,7 +190,8 @@ mod tests {
         *connection.failing.lock() = Some((long_ago, Instant::now()));
         connection.failed();
         assert!(connection.lost_for().is_some_and(|lost| lost >= 2 * PATIENCE));
-        // No failure for longer than the watcher's backoff: it is through, and nothing has happened.
+        // The last failure is longer ago than the longest backoff. The watch is connected, and nothing has happened
+        // since.
         *connection.failing.lock() = Some((long_ago, long_ago + PATIENCE / 2));
         assert_eq!(connection.lost_for(), None);
         connection.failed();

@@ -47,7 +47,7 @@ impl Departures {
             } else {
                 engine.delete(slice::from_ref(departure))
             };
-            // A caller that has gone does not read the answer.
+            // The send fails when the caller has gone. Nobody needs the answer then.
             let _ = caller.send(done);
         }
     }

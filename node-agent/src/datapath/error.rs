@@ -1,4 +1,4 @@
-//! What can go wrong with the datapath.
+//! Errors of the datapath.
 
 use std::{io, time::Duration};
 
@@ -38,7 +38,7 @@ pub enum DatapathError {
     },
 }
 
-/// A MAC as people write it.
+/// A MAC as text: six pairs of hex digits, with colons in between.
 struct Mac([u8; 6]);
 
 impl std::fmt::Display for Mac {

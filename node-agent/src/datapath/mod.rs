@@ -36,7 +36,7 @@ pub const SYSCTL_NET: &str = "/proc/sys/net";
 /// A step by which a check has repaired something.
 pub type Repair = Step;
 
-/// What a reconciliation did.
+/// The result of a reconciliation.
 #[derive(Debug, Default)]
 pub struct Report {
     pub done: Vec<Step>,
@@ -44,7 +44,7 @@ pub struct Report {
     pub waiting: Vec<Waiting>,
 }
 
-/// Where and how the datapath works.
+/// Configuration of the datapath.
 #[derive(Debug)]
 pub struct DatapathConfig {
     /// The node's own address. Each ENI gets it too, as the source of what the host itself sends by the ENI.
@@ -56,7 +56,7 @@ pub struct DatapathConfig {
     /// How connections that enter by the node's own interface are answered. With `None` they are answered like all
     /// others.
     pub symmetric: Option<Symmetric>,
-    /// The node's network namespace; `None` is the one this process is in.
+    /// The node's network namespace; `None` for the namespace of this process.
     pub host_netns: Option<OwnedFd>,
     /// How long an ADD waits for its NIC to appear.
     pub nic_deadline: Duration,
@@ -139,7 +139,7 @@ impl Datapath {
         self.departures.delete(&self.worker, departure).await
     }
 
-    /// The sandboxes that have a host veth, whoever made it and when.
+    /// The sandboxes that have a host veth, including those that an earlier process has made.
     pub async fn sandboxes(&self) -> Result<Vec<Sandbox>, DatapathError> {
         self.worker.run(|engine| engine.sandboxes()).await?
     }
@@ -152,7 +152,7 @@ impl Datapath {
         self.worker.run(move |engine| engine.reconcile(census)).await?
     }
 
-    /// Completes when somebody else may have spoiled what was made. Cancel-safe.
+    /// Completes when another program may have changed our objects. Cancel-safe.
     pub async fn disturbed(&self) -> Result<(), DatapathError> {
         loop {
             tokio::select! {

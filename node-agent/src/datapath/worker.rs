@@ -38,7 +38,7 @@ impl Worker {
             .name("datapath".into())
             .spawn(move || match engine(config) {
                 Ok((mut engine, socket, port)) => {
-                    // Nobody waits any more: the queue is closed too, and the loop ends.
+                    // The caller has gone. The queue is closed then, and the loop ends.
                     let _ = started.send(Ok((socket, port)));
                     for job in queue {
                         job(&mut engine);
@@ -62,7 +62,7 @@ impl Worker {
     ) -> Result<T, DatapathError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |engine| {
-            // A caller that has gone does not read the answer.
+            // The send fails when the caller has gone. Nobody needs the answer then.
             let _ = answer.send(act(engine));
         });
         self.jobs.send(job).map_err(|_| DatapathError::Stopped)?;
@@ -74,7 +74,7 @@ fn engine(config: DatapathConfig) -> Result<(Engine, Socket, u32), DatapathError
     if let Some(host) = &config.host_netns {
         netns::enter(host.as_fd())?;
     }
-    // Before anything is made, so that nothing that happens to it is missed.
+    // The socket is opened before anything is made, so that no later change is missed.
     let socket = disturbance::open()?;
     let engine = Engine::start(config)?;
     let port = engine.port()?;

@@ -1,10 +1,10 @@
-//! What can go wrong with the eBPF programs and their maps.
+//! Errors of the eBPF programs and their maps.
 
 use std::{io, path::PathBuf};
 
 use aya::{maps::MapError, pin::PinError, programs::ProgramError};
 
-/// A failure of the eBPF side, with the object it happened to.
+/// A failure, with the program, map or path that it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum EbpfError {
     #[error(

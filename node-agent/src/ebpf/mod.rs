@@ -68,7 +68,7 @@ impl Programs {
         &self.ids
     }
 
-    /// The descriptor to put into a filter. Valid as long as `self`.
+    /// The descriptor of a program for a filter. Valid as long as `self`.
     pub fn descriptor(&mut self, program: Program) -> Result<RawFd, EbpfError> {
         let classifier = classifier(&mut self.ebpf, program)?;
         let fd = classifier.fd().map_err(|source| EbpfError::Program {
@@ -83,7 +83,7 @@ impl Programs {
         self.tcx
     }
 
-    /// The id of the program that is attached to the interface itself in this one's name.
+    /// The id of the program of the same name that is attached to the interface itself.
     pub fn attached(&self, ifindex: u32, program: Program) -> Result<Option<u32>, EbpfError> {
         let found = tcx::attached(ifindex, program).map_err(|source| failed(program, source))?;
         Ok(found.map(|info| info.id()))

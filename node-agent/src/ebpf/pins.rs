@@ -36,7 +36,7 @@ pub fn prepare(directory: &Path) -> Result<PathBuf, EbpfError> {
     Ok(pins)
 }
 
-/// Puts a program where an older one of the same name may be.
+/// Pins a program in place of an older one of the same name.
 pub fn replace(classifier: &mut SchedClassifier, path: &Path) -> Result<(), EbpfError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {

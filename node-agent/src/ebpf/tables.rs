@@ -39,7 +39,7 @@ impl Programs {
         map.insert(key, value, 0).map_err(failed(M::NAME))
     }
 
-    /// Removes an entry; one that is not there is removed already.
+    /// Removes an entry. An absent entry counts as removed.
     pub fn remove<M: Map>(&mut self, key: M::Key) -> Result<(), EbpfError>
     where
         M::Key: Pod,

@@ -20,7 +20,7 @@ const TCX_INGRESS: u32 = 46;
 const REPLACE: u32 = 1 << 2;
 const BEFORE: u32 = 1 << 3;
 
-/// What the kernel is told of an attachment (`union bpf_attr` in `linux/bpf.h`).
+/// The attributes of an attachment (`union bpf_attr` in `linux/bpf.h`).
 #[repr(C)]
 #[derive(Default)]
 struct Attachment {
@@ -38,7 +38,7 @@ pub fn is_supported() -> bool {
     SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
 }
 
-/// The program that is attached in this one's name; none when there is none, or the interface is gone.
+/// The attached program of the same name; `None` when there is none, or when the interface is gone.
 pub fn attached(ifindex: u32, program: Program) -> Result<Option<ProgramInfo>, ProgramError> {
     let Some(interface) = name(ifindex) else {
         return Ok(None);
@@ -47,7 +47,7 @@ pub fn attached(ifindex: u32, program: Program) -> Result<Option<ProgramInfo>, P
         Ok((_, all)) => Ok(all
             .into_iter()
             .find(|info| info.name_as_str() == Some(program.name()))),
-        // It has gone meanwhile, or has another name; then the next look finds it.
+        // The interface is gone, or has a new name. In the second case the next look finds it.
         Err(_) if name(ifindex).as_ref() != Some(&interface) => Ok(None),
         Err(error) => Err(error),
     }

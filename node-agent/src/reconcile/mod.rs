@@ -20,24 +20,24 @@ use crate::server::{Agent, key, teardown};
 
 use plan::Plan;
 
-/// Between two rounds without a reason.
+/// Time between two rounds when nothing happens.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Changes come in groups: a round waits this long for the rest of its group.
 const GATHER: Duration = Duration::from_millis(500);
 
-/// After this many failed rounds in a row STATUS says so.
+/// After this many failed rounds in a row STATUS fails.
 const FAILURES_TO_TELL: u32 = 2;
 
 /// Why a round did nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Skipped {
-    /// Without the lists every sandbox would look abandoned.
+    /// A list has not arrived. Without it every sandbox would look abandoned.
     #[error("the first lists from the API server have not arrived: {}", .0.join(", "))]
     NotSynced(Vec<&'static str>),
 }
 
-/// What became of a round.
+/// The result of a round.
 #[derive(Debug)]
 pub enum Round {
     /// The kernel was compared with what it should have.
@@ -46,7 +46,7 @@ pub enum Round {
     Skipped(Skipped),
 }
 
-/// Reconcile until the agent stops.
+/// Reconciles until the agent stops.
 pub async fn run(agent: Arc<Agent>) {
     let mut changes = agent.cluster.subscribe();
     let mut reconciler = Reconciler::default();
@@ -81,7 +81,7 @@ async fn disturbed(agent: &Agent) {
     debug!("the kernel was changed by somebody else");
 }
 
-/// The reconciler's memory.
+/// State that the reconciler keeps from one round to the next.
 #[derive(Default)]
 pub struct Reconciler {
     failures: u32,
@@ -96,7 +96,7 @@ impl Reconciler {
         }
         let plan = plan(agent).await?;
         let removed = clear(agent, &plan.gone).await;
-        // A removed sandbox must not be asked for again.
+        // The kernel must not be asked for a sandbox that was removed above.
         let plan = if removed { self::plan(agent).await? } else { plan };
         for (sandbox, why) in &plan.undescribed {
             let container = &sandbox.container_id;
@@ -108,7 +108,7 @@ impl Reconciler {
         let reconciled = agent.kernel.reconcile(plan.census()).await?;
         let known = plan.desired.into_iter().map(|want| (key(&want.sandbox), want));
         agent.made.lock().extend(known);
-        // Set before: only the first round counts.
+        // Every later round finds the cell set already.
         let _ = agent.in_order.set(());
         Ok(Round::Compared(reconciled))
     }

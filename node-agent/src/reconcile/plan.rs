@@ -11,14 +11,15 @@ use crate::datapath::{Census, PodInterface, Sandbox};
 use crate::server::{SandboxKey, key};
 use crate::settings::Settings;
 
-/// What to do.
+/// The plan of one round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What the kernel is to have.
+    /// The interfaces that the kernel should have.
     pub desired: Vec<PodInterface>,
-    /// Sandboxes whose pods the watch does not have: to be removed, once the API server confirms.
+    /// Sandboxes whose pods are missing in the watch. They are removed if the API server confirms that the pods are
+    /// gone.
     pub gone: Vec<Sandbox>,
-    /// Sandboxes that exist, of which nothing says what they should be.
+    /// Sandboxes that exist and that no object describes.
     pub undescribed: Vec<(Sandbox, &'static str)>,
     /// Addresses of this node's ENIs that no pod has.
     pub idle: BTreeSet<IpAddr>,
@@ -57,7 +58,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// What the kernel is to be compared with.
+    /// The state that the kernel is compared with.
     pub fn census(&self) -> Census {
         let taken = self.desired.iter().map(|want| want.ip).collect();
         Census {
@@ -73,7 +74,7 @@ impl Plan {
     }
 }
 
-/// What a sandbox should be, as the control plane says.
+/// The interface that a sandbox should have, by the records of the control plane.
 fn described(sandbox: &Sandbox, state: &ClusterView, settings: &Settings) -> Option<PodInterface> {
     let (pod, binding) = binding::of_running(&sandbox.pod_uid, state)?;
     let attachment = Attachment {

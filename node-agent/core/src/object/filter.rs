@@ -10,8 +10,8 @@ use crate::{link::Link, program::Program};
 pub enum Hook {
     /// The queueing discipline clsact of an interface, which is made for the program.
     Clsact(u32),
-    /// The interface itself (TCX, Linux 6.6 and later). The kernel waits some 10 ms, holding its lock of all
-    /// interfaces, when such a program comes and when its interface goes.
+    /// The interface itself (TCX, Linux 6.6 and later). Attaching such a program, and deleting its interface, makes the
+    /// kernel wait for some 10 ms under its lock of all interfaces.
     Tcx(u32),
 }
 

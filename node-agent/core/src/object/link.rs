@@ -10,7 +10,7 @@ use crate::observed::Side;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkIndex(pub u32);
 
-/// What a link is set to.
+/// Settings of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkSetting {
     pub up: bool,

@@ -29,7 +29,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// To something directly on the link.
+    /// A route to a destination on the link itself.
     pub fn direct(table: u32, destination: IpNet, link: u32) -> Self {
         let scope = match Family::of(destination.addr()) {
             Family::V4 => SCOPE_LINK,
@@ -45,7 +45,7 @@ impl Route {
         }
     }
 
-    /// Through a gateway that the link reaches though no address says so.
+    /// A route through a gateway that the link reaches although no address of the link covers it.
     pub fn via(table: u32, destination: IpNet, gateway: IpAddr, link: u32) -> Self {
         Self {
             table,

@@ -17,7 +17,7 @@ pub struct Rule {
     pub from: Option<IpNet>,
     pub to: Option<IpNet>,
     pub oif: Option<String>,
-    /// Bits of the packet's mark, and which of them are looked at.
+    /// The mark and the mask: the rule looks at the bits of the mask only.
     pub mark: Option<(u32, u32)>,
     pub table: u32,
 }

@@ -1,4 +1,4 @@
-//! The verbs, each as *read, plan, apply*, on the thread that owns the kernel handles.
+//! The verbs. Each reads, plans and applies, on the thread that owns the kernel handles.
 
 mod pod;
 
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::ebpf::Programs;
 
-/// A sandbox that goes, with its namespace if there still is one.
+/// A sandbox that is removed, with its namespace if that still exists.
 pub type Departure = (Sandbox, Option<OwnedFd>);
 
 /// The kernel handles of the node, and what has happened since the last reconciliation.
@@ -67,7 +67,7 @@ impl Engine {
         let links = link::read(&mut engine.netlink)?;
         let mut settings = engine.wanted(&[], &links);
         engine.symmetric(&mut settings, &links)?;
-        // Nothing is removed here: who is still wanted is not known yet.
+        // Nothing is removed here, because the wanted sandboxes are not known yet.
         let seen = engine.seen(&links, &settings, Breadth::Narrow)?;
         let plan = Plan::between(&settings, &narrowed(seen, &Focus::default(), &settings), &[]);
         complete(engine.apply(plan))?;

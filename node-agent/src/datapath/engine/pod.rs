@@ -48,8 +48,8 @@ impl Engine {
         let realised = self.dress(want, &mut pair, &links);
         if let Err(error) = realised {
             if pair.new {
-                // What could not be finished is not left half done. The first error is
-                // the one to report; a leftover is found by the next DEL or reconciliation.
+                // An interface that could not be finished is removed again. The first error is reported. The next DEL
+                // or reconciliation removes what stays.
                 let _ = self.delete(&[(want.sandbox.clone(), None)]);
             }
             return Err(error);
@@ -87,7 +87,7 @@ impl Engine {
     ) -> Result<Vec<Step>, DatapathError> {
         let nic = nic(links, want)?;
         let mut wanted = self.wanted(std::slice::from_ref(want), links);
-        // Those of other interfaces are not this pod's.
+        // Objects of other interfaces do not belong to this pod.
         let own = [&pair.host.name, &nic.name];
         wanted.retain(|key, _| !matches!(key, Key::Sysctl(sysctl) if !own.contains(&&sysctl.interface)));
         let mut focus = Focus::default();

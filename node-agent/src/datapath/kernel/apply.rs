@@ -1,18 +1,18 @@
-//! Makes the steps of a plan, goes on past failures and says what became of each.
+//! Makes the steps of a plan. A failed step does not stop the others, and each failure is reported.
 
 use terway_node_core::plan::{Plan, Step};
 
 use super::{error::StepError, namespace::Namespace};
 
-/// What became of a plan.
+/// The steps that were made, and those that failed.
 #[derive(Debug, Default)]
 pub struct Applied {
     pub done: Vec<Step>,
     pub failed: Vec<(Step, StepError)>,
 }
 
-/// Makes every step. One that fails does not keep the others from being made: a foreign object in the way of one pod
-/// must not take the network from another.
+/// Makes every step. A step that fails does not stop the others: a foreign object in the way of one pod must not cost
+/// another pod its network.
 pub fn apply(plan: Plan, namespace: &mut Namespace<'_>) -> Applied {
     let mut applied = Applied::default();
     for step in plan.steps {

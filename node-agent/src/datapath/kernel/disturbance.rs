@@ -26,13 +26,13 @@ const GROUPS: [u32; 8] = [
 /// `RTPROT_KERNEL` and `RTPROT_RA` (linux/rtnetlink.h): routes of addresses, and of router advertisements.
 const RTPROT_KERNEL: u8 = 2;
 const RTPROT_RA: u8 = 9;
-/// A datagram of notifications is smaller.
+/// The largest datagram of notifications is smaller than this.
 const BUFFER: usize = 16 * 1024;
 const HEADER: usize = 16;
-/// Where a link's flags are: behind family, padding, type and index.
+/// Offset of a link's flags: behind family, padding, type and index (`struct ifinfomsg`).
 const LINK_FLAGS: usize = HEADER + 8;
 
-/// Opens a socket that hears the changes of the calling thread's network namespace.
+/// Opens a socket that receives the changes of the calling thread's network namespace.
 pub fn open() -> Result<Socket, NetlinkError> {
     let mut socket = Socket::new(NETLINK_ROUTE).map_err(NetlinkError::Open)?;
     socket.bind_auto().map_err(NetlinkError::Open)?;
@@ -47,7 +47,7 @@ pub fn open() -> Result<Socket, NetlinkError> {
 #[derive(Debug)]
 pub struct Disturbances {
     socket: AsyncFd<Socket>,
-    /// Port of the socket whose changes do not count.
+    /// Port of the agent's own socket, whose changes do not count.
     own: u32,
 }
 
@@ -60,7 +60,7 @@ impl Disturbances {
         Ok(Self { socket, own })
     }
 
-    /// Completes when something may have been spoiled. Cancel-safe: what has not been read stays.
+    /// Completes when an object may have been changed. Cancel-safe: unread notifications stay in the socket.
     pub async fn next(&self) -> io::Result<()> {
         let mut buffer = Vec::with_capacity(BUFFER);
         loop {
@@ -82,7 +82,7 @@ fn drain(socket: &Socket, own: u32, buffer: &mut Vec<u8>) -> io::Result<bool> {
         buffer.clear();
         match socket.recv_from(buffer, libc::MSG_DONTWAIT) {
             Ok((_, SocketAddr { .. })) => disturbed |= counts(buffer, own),
-            // More happened than fits: some of it was missed.
+            // The socket's buffer has overflowed. The lost notifications may contain one that counts.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => disturbed = true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && disturbed => return Ok(true),
             Err(error) => return Err(error),
@@ -90,7 +90,7 @@ fn drain(socket: &Socket, own: u32, buffer: &mut Vec<u8>) -> io::Result<bool> {
     }
 }
 
-/// Whether a datagram holds a change that counts.
+/// Whether a datagram contains a change that counts.
 fn counts(mut rest: &[u8], own: u32) -> bool {
     while let Some(header) = rest.first_chunk::<HEADER>() {
         let [l0, l1, l2, l3, k0, k1, .., p0, p1, p2, p3] = *header;
@@ -115,10 +115,10 @@ fn spoils(kind: u16, message: &[u8]) -> bool {
         | libc::RTM_DELRULE
         | libc::RTM_DELQDISC
         | libc::RTM_DELTFILTER
-        // One may have taken the place of ours, or come before it.
+        // The new route or rule may have replaced one of ours, or may come before it.
         | libc::RTM_NEWROUTE
         | libc::RTM_NEWRULE => true,
-        // A new NIC, or one that somebody has taken down.
+        // The message may be about a new NIC, or about a link that somebody has taken down.
         libc::RTM_NEWLINK => {
             let flags = message.get(LINK_FLAGS..).and_then(|rest| rest.first_chunk::<4>());
             flags.is_some_and(|flags| u32::from_ne_bytes(*flags) & libc::IFF_UP.cast_unsigned() == 0)

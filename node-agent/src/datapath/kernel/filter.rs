@@ -91,7 +91,7 @@ impl Driver<LeftFilters> for Namespace<'_> {
         message.header.info = info(ownership::UPSTREAM_IPVLAN_PRIORITY, IPV4);
         let old = RouteNetlinkMessage::DelTrafficFilter(message);
         match absent(self.netlink.change("remove upstream's filters", old, 0)) {
-            // The kernel calls a link without the hook, or a hook without such filters, invalid.
+            // The kernel answers EINVAL for a link without the hook, and for a hook without such filters.
             Err(e) if e.errno() == Some(EINVAL) => Ok(()),
             other => Ok(other?),
         }
@@ -109,7 +109,7 @@ fn find(netlink: &mut Netlink, link: u32, program: Program) -> Result<Option<u32
     }))
 }
 
-/// The queueing discipline that filters of both directions hang on.
+/// The queueing discipline that carries the filters of both directions.
 fn clsact(link: u32) -> TcMessage {
     let mut message = tc(link, TcHandle::CLSACT);
     message.header.handle = TcHandle {
@@ -120,7 +120,7 @@ fn clsact(link: u32) -> TcMessage {
     message
 }
 
-/// Names the slot of a program's filter.
+/// A message with the slot of a program's filter.
 fn slot(link: u32, program: Program) -> TcMessage {
     let (priority, direction) = ownership::filter_place(program);
     let mut message = tc(link, parent(direction));

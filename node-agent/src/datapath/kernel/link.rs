@@ -1,4 +1,4 @@
-//! Links: reading them, and the few verbs the datapath needs on them.
+//! Reads links, and makes, changes and deletes them.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
@@ -206,7 +206,7 @@ mod tests {
             Kind::Veth,
             Kind::Bridge,
         ];
-        // A real NIC has no kind; the simulator's is a TAP.
+        // A real NIC has no kind. The simulator's NICs are TAPs.
         for nic in [None, Some(Kind::Tun)] {
             let all = stacked.iter().cloned().map(Some).chain([nic]);
             let links = Links(

@@ -48,7 +48,7 @@ pub fn netlink_in(netns: BorrowedFd<'_>) -> Result<Netlink, NetnsError> {
     })
 }
 
-/// Whether a descriptor is of the namespace the calling thread is in.
+/// Whether a descriptor means the namespace that the calling thread is in.
 pub fn is_own(netns: impl AsFd) -> Result<bool, NetnsError> {
     let identify = |errno: nix::Error| NetnsError::Identify(errno.into());
     let own = stat("/proc/thread-self/ns/net").map_err(identify)?;

@@ -16,14 +16,14 @@ use super::{
     netns,
 };
 
-/// Both ends of a pair that is in place.
+/// Both ends of a complete pair.
 pub struct Pair {
     pub host: Link,
     /// Index of the pod's end in the pod's namespace.
     pub pod_ifindex: u32,
     /// A socket in the pod's namespace.
     pub pod: Netlink,
-    /// Whether this call has made it.
+    /// Whether this call has made the pair.
     pub new: bool,
 }
 

@@ -4,7 +4,7 @@ use nix::libc::{EADDRNOTAVAIL, EEXIST, ENODEV, ENOENT, ESRCH};
 
 use super::netlink::NetlinkError;
 
-/// Adding what is there already is done.
+/// Adding an object that exists already counts as done.
 pub fn present(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
     match result {
         Err(e) if e.errno() == Some(EEXIST) => Ok(()),
@@ -12,7 +12,7 @@ pub fn present(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
     }
 }
 
-/// Removing what is gone already is done.
+/// Removing an object that is gone already counts as done.
 pub fn absent(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
     const GONE: [i32; 4] = [ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL];
     match result {

@@ -173,7 +173,7 @@ fn decode(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// Headers hold tables up to 255; larger ones are in an attribute only.
+/// A header has room for table numbers up to 255. A larger number is in an attribute only.
 pub fn compact_table(table: u32) -> u8 {
     u8::try_from(table).unwrap_or(0)
 }

@@ -131,7 +131,7 @@ fn parse(message: &RuleMessage, family: Family) -> Option<(u8, Rule)> {
             RuleAttribute::Table(table) => rule.table = *table,
             RuleAttribute::Priority(priority) => rule.priority = *priority,
             RuleAttribute::Protocol(number) => protocol = (*number).into(),
-            // "suppress nothing" is shown with every rule
+            // The kernel shows the suppression length -1 (nothing is suppressed) with every rule.
             RuleAttribute::SuppressPrefixLen(u32::MAX) => {}
             _ => return None,
         }
