@@ -174,7 +174,7 @@ pub async fn run(lane: &Arc<Lane>, plan: &Plan) -> Result<RunOutcome> {
     let played = beside(work, make_all(&scene, &plan.troubles)).await;
     lane.cloud.clear_faults();
     let mut violations = match played {
-        Ok(found) => end(lane, found).await?,
+        Ok(found) => end(lane, found, plan.times.sweep).await?,
         Err(stuck) => vec![not_converged(&stuck)],
     };
     let restarts = scene.keeper.restarts();
@@ -212,10 +212,10 @@ async fn gone(stage: &Stage) -> Result<()> {
         .await
 }
 
-/// Looks at what is left.
-async fn end(lane: &Lane, mut found: Vec<Violation>) -> Result<Vec<Violation>> {
+/// Looks at what is left. The sweep lists ENIs once a period for ever, so the silence is shorter than its period.
+async fn end(lane: &Lane, mut found: Vec<Violation>, sweep: Duration) -> Result<Vec<Violation>> {
     let gone_at = lane.cloud.call_count();
-    let calls_end = silence(lane).await;
+    let calls_end = silence(lane, SILENCE.min(sweep / 2)).await;
     let late = lane.cloud.calls_since(gone_at);
     let late = late
         .iter()
@@ -231,11 +231,12 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// When it has to be silent at the latest.
 const SILENT_WITHIN: Duration = Duration::from_secs(20);
 
-/// Waits until the cloud is not asked for anything any more; whether that came true.
-async fn silence(lane: &Lane) -> bool {
+/// Waits until the cloud has not been asked for anything for so long. The answer is false when that did not come true
+/// in time.
+async fn silence(lane: &Lane, quiet: Duration) -> bool {
     let deadline = Instant::now() + SILENT_WITHIN;
     let (mut last, mut since) = (lane.cloud.call_count(), Instant::now());
-    while since.elapsed() < SILENCE {
+    while since.elapsed() < quiet {
         if Instant::now() > deadline {
             return false;
         }
