@@ -68,6 +68,8 @@ pub mod annotation {
     pub const POD_UID: &str = "k8s.aliyun.com/pod-uid";
     /// On pods: their addresses, joined by commas.
     pub const POD_IPS: &str = "k8s.aliyun.com/pod-ips";
+    /// On pods, where the control plane sends traces: when the webhook reviewed the pod.
+    pub const ADMITTED: &str = "network.alibabacloud.com/admitted";
     /// On pods: outbound bandwidth.
     pub const EGRESS_BANDWIDTH: &str = "kubernetes.io/egress-bandwidth";
     /// On nodes: id of the trunk ENI.

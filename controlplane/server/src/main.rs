@@ -70,7 +70,10 @@ fn export(config: &mut Config) -> Result<Option<Export>, CollectorError> {
         token: config.credential.otel_token.clone(),
     };
     match Export::start(&collector, |name| std::env::var(name).ok()) {
-        Ok(export) => Ok(Some(export)),
+        Ok(export) => {
+            export.install();
+            Ok(Some(export))
+        }
         // Pods need no traces: the control plane starts all the same.
         Err(error @ CollectorError::NoEndpoint) => {
             config.warnings.push(error.to_string());

@@ -27,6 +27,7 @@ use terway_controlplane::config::{self, Settings};
 use terway_controlplane::crd_install;
 use terway_controlplane::objects::Caches;
 use terway_controlplane::runtime::Key;
+use terway_controlplane::trace::Admission;
 use terway_controlplane::webhook::{self, Webhook};
 use terway_crds::names::annotation;
 use terway_crds::{PodNetworking, PodNetworks};
@@ -38,7 +39,11 @@ const NAME: &str = "terway-controlplane";
 
 fn settings(dir: &std::path::Path) -> Settings {
     let path = dir.join("ctrl-config.yaml");
-    std::fs::write(&path, "clusterID: c1\nvpcID: vpc-lab\nminReleaseAfter: 30s\n").unwrap();
+    std::fs::write(
+        &path,
+        "clusterID: c1\nvpcID: vpc-lab\nminReleaseAfter: 30s\nenableTrace: true\n",
+    )
+    .unwrap();
     let secret = dir.join("ctrl-secret.yaml");
     std::fs::write(&secret, "accessKey: a\naccessSecret: b\n").unwrap();
     let arguments = [
@@ -250,6 +255,7 @@ async fn a_selected_pod_is_mutated(running: &Running) {
     let annotations = pod.annotations();
     assert_eq!(annotations[annotation::POD_ENI], "true");
     assert_eq!(annotations[annotation::POD_NETWORKING], "web");
+    assert!(Admission::read(&annotations[annotation::ADMITTED]).is_some());
     let networks: PodNetworks = serde_json::from_str(&annotations[annotation::POD_NETWORKS]).unwrap();
     assert_eq!(networks.pod_networks[0].security_group_ids, ["sg-web"]);
     let spec = serde_json::to_value(pod.spec.unwrap()).unwrap();

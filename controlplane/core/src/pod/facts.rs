@@ -35,6 +35,8 @@ pub struct PodFacts {
     pub networks: Option<String>,
     /// The annotation with the name of the PodNetworking.
     pub pod_networking: Option<String>,
+    /// The annotation with the times of the webhook's review.
+    pub admitted: Option<String>,
     /// Whether the name outlives the pod, so that a Fixed allocation is possible.
     pub fixed_name: bool,
 }
@@ -75,6 +77,7 @@ impl PodFacts {
             pod_networking: wants
                 .then(|| annotation(annotation::POD_NETWORKING).cloned())
                 .flatten(),
+            admitted: wants.then(|| annotation(annotation::ADMITTED).cloned()).flatten(),
             fixed_name: owners.is_empty() || owners.iter().any(|owner| stateful(&owner.kind)),
         }
     }

@@ -25,6 +25,12 @@ impl PatchOperation {
         }
     }
 
+    /// Adds or replaces an annotation of an object that has annotations.
+    #[must_use]
+    pub fn annotate(key: &str, value: String) -> Self {
+        Self::add(["metadata", "annotations", key], Value::String(value))
+    }
+
     /// Path of the operation, as a JSON pointer.
     pub fn path(&self) -> &str {
         &self.path

@@ -12,6 +12,7 @@ use crate::error::{NetworksError, ReconcileError, chain};
 use crate::events::{News, Severity, pod_reference};
 use crate::objects::Created;
 use crate::runtime::{Key, Next, Slot};
+use crate::trace::Admission;
 
 /// Applies the plan. Returns when to look again.
 pub async fn apply(
@@ -106,6 +107,9 @@ async fn try_create(
             let uid = record.metadata.uid.as_deref().unwrap_or_default();
             for index in 0..record.spec.allocations.len() {
                 controller.attempts.written(uid, &index.to_string(), 1);
+            }
+            if let Some(admission) = pod.admitted.as_deref().and_then(Admission::read) {
+                admission.send(&pod.namespace, &pod.name, &pod.uid);
             }
         }
         // There is another record of this name, which the watch will bring.

@@ -22,6 +22,7 @@ use tracing::warn;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 
+use super::SERVICE;
 use super::sampling::Sampling;
 
 /// Time between two complaints about a collector that does not answer.
@@ -108,13 +109,18 @@ impl Export {
     #[must_use]
     pub fn receiver(&self) -> Receiver {
         tracing_opentelemetry::layer()
-            .with_tracer(self.0.tracer("terway-controlplane"))
+            .with_tracer(self.0.tracer(SERVICE))
             .with_location(false)
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_filter(Targets::new().with_target(TRACED, LevelFilter::DEBUG))
             .boxed()
+    }
+
+    /// Lets this export have the spans that are made of notes ([`super::Admission`]). A process has one such export.
+    pub fn install(&self) {
+        opentelemetry::global::set_tracer_provider(self.0.clone());
     }
 
     /// Sends the spans that wait now. Blocks until the collector has answered; not for threads of the runtime.
@@ -137,9 +143,7 @@ fn resource() -> Resource {
         .is_some_and(|name| !name.as_str().starts_with("unknown_service"));
     match named {
         true => detected,
-        false => Resource::builder()
-            .with_service_name("terway-controlplane")
-            .build(),
+        false => Resource::builder().with_service_name(SERVICE).build(),
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Nothing is stored for this. The id of a pod's trace is the pod's UID, which controllers of every replica know: a
 //! UID and a trace id both have 16 bytes. Spans of a pod are children of a span that nobody sends, whose id is the
-//! second half of the UID. An admission has a trace of its own, because a new pod has no UID yet: the API server sets
-//! the UID after the mutating webhooks (`createHandler` in apiserver's `handlers/create.go`, `BeforeCreate` in
-//! `registry/rest/create.go`). The attributes `k8s.namespace.name` and `k8s.pod.name` lead from one to the other.
+//! second half of the UID. The span of the admission is sent later, because a new pod has no UID yet: the API server
+//! sets the UID after the mutating webhooks (`createHandler` in apiserver's `handlers/create.go`, `BeforeCreate` in
+//! `registry/rest/create.go`).
 //!
 //! The node agent sends no spans: an exporter would cost memory on every node, and its part of a pod's start is one
 //! span, which the event AllocIPSucceed tells too.
 
+mod admission;
 mod export;
 mod sampling;
 
@@ -17,7 +18,11 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
+pub use admission::Admission;
 pub use export::{Collector, CollectorError, Export};
+
+/// The name of the program in its spans.
+const SERVICE: &str = "terway-controlplane";
 
 /// Makes `span` part of the trace of the pod with this UID. Costs nothing while no spans are exported.
 #[must_use]

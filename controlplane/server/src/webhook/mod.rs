@@ -29,6 +29,8 @@ pub struct Webhook {
     caches: Caches,
     pods: PodSettings,
     rules: PodNetworkingRules,
+    /// Whether the times of reviews are noted for traces.
+    traced: bool,
 }
 
 impl Webhook {
@@ -47,6 +49,7 @@ impl Webhook {
                 min_release_after: settings.min_release_after,
                 inject_resources: settings.enable_webhook_inject_resource,
             },
+            traced: settings.enable_trace,
         })
     }
 

@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use terway_core::webhook::{PassedOver, PodReview, PodVerdict, Reason, Refusal, review};
+use terway_core::webhook::{PassedOver, PatchOperation, PodReview, PodVerdict, Reason, Refusal, review};
 use terway_crds::PodNetworking;
+use terway_crds::names::annotation;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
@@ -16,6 +17,7 @@ use super::Webhook;
 use super::decision::Decision;
 use crate::error::chain;
 use crate::runtime::Key;
+use crate::trace::Admission;
 
 /// How long a pod waits for a new PodNetworking to be checked. `kubectl apply` of one file creates a PodNetworking and
 /// its pods in the same second. The time is shorter than the API server's timeout of 10 s (the chart's
@@ -27,6 +29,20 @@ const YOUNG: SignedDuration = SignedDuration::from_secs(30);
 impl Webhook {
     /// Reviews a pod that is being created in a namespace.
     pub(super) async fn review_pod(&self, namespace: &str, pod: &Pod) -> Decision {
+        let begin = Timestamp::now();
+        let mut decision = self.decide_pod(namespace, pod).await;
+        // Only pods that get networks have annotations of the webhook, and a trace.
+        if self.traced && !decision.patch.is_empty() {
+            let end = Timestamp::now();
+            let note = Admission { begin, end }.note();
+            decision
+                .patch
+                .push(PatchOperation::annotate(annotation::ADMITTED, note));
+        }
+        decision
+    }
+
+    async fn decide_pod(&self, namespace: &str, pod: &Pod) -> Decision {
         let deadline = Instant::now() + PATIENCE;
         let mut changes = self.caches.networkings.changes();
         let mut networkings = self.caches.networkings.all();

@@ -15,9 +15,8 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionReview, Operation};
 use serde::de::DeserializeOwned;
 use terway_crds::PodNetworking;
-use terway_process::TRACED;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug_span, warn};
+use tracing::warn;
 
 use super::Webhook;
 use super::decision::Decision;
@@ -101,16 +100,7 @@ async fn mutating(
         "Pod" if request.operation == Operation::Create && request.sub_resource.is_none() => {
             let namespace = request.namespace.clone().unwrap_or_default();
             match object::<Pod>(request.object.clone()) {
-                Ok(pod) => {
-                    let span = debug_span!(
-                        target: TRACED,
-                        "admission",
-                        otel.kind = "server",
-                        k8s.namespace.name = namespace,
-                        k8s.pod.name = pod.metadata.name.as_deref().or(pod.metadata.generate_name.as_deref()),
-                    );
-                    webhook.review_pod(&namespace, &pod).instrument(span).await
-                }
+                Ok(pod) => webhook.review_pod(&namespace, &pod).await,
                 Err(problem) => Decision::deny(problem),
             }
         }

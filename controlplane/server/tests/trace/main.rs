@@ -16,11 +16,12 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode as SpanStatus};
 use terway_cloud::{Cloud, CloudConfig, CloudMetrics, CredentialSource, Endpoints, ProxyUse, Unfenced};
-use terway_controlplane::trace::{Collector, Export, of_pod};
+use terway_controlplane::trace::{Admission, Collector, Export, of_pod};
 use terway_process::TRACED;
 use tokio::net::TcpListener;
 use tracing::{Instrument, debug_span};
 use tracing_subscriber::layer::SubscriberExt;
+use uuid::Uuid;
 
 const UID: &str = "6f1c9f0e-8a54-4c7e-9d7b-0123456789ab";
 
@@ -76,7 +77,6 @@ fn export(url: &str, variables: &[(&str, &str)]) -> Export {
 async fn make_a_pod(export: &Export) {
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(export.receiver()));
     let (cloud, wanted) = (cloud(1).await, ["vsw-1".to_owned()]);
-    debug_span!(target: TRACED, "admission").in_scope(|| {});
     of_pod(debug_span!(target: TRACED, "create PodENI"), UID).in_scope(|| {});
     debug_span!("of no interest").in_scope(|| {});
     let attach = of_pod(debug_span!(target: TRACED, "eni", otel.name = "attach ENI"), UID);
@@ -124,7 +124,7 @@ fn check(collected: &Collected, content_type: &str, path: &str) {
         assert!(!all.contains("sk-secret") && !all.contains("ak-visible") && !all.contains("a-token"));
     }
     let spans = spans(collected);
-    assert_eq!(spans.len(), 5, "{spans:#?}");
+    assert_eq!(spans.len(), 4, "{spans:#?}");
     let uid = u128::from_str_radix(&UID.replace('-', ""), 16)
         .unwrap()
         .to_be_bytes();
@@ -150,7 +150,6 @@ fn check(collected: &Collected, content_type: &str, path: &str) {
     assert_eq!(text(&calls[1].attributes, "aliyun.request_id"), "R-43");
     assert_eq!(text(&calls[1].attributes, "error.type"), "Forbidden.RAM");
     assert_eq!(calls[1].status.as_ref().unwrap().code(), SpanStatus::Error);
-    assert_ne!(named(&spans, "admission")[0].trace_id, uid);
 }
 
 /// The TLS implementation that the program itself chooses.
@@ -172,6 +171,26 @@ async fn a_pod_and_its_cloud_calls_are_one_trace_over_every_form_of_otlp() {
     let (url, collected) = collector::over_grpc().await;
     make_a_pod(&export(&url, &[("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")])).await;
     check(&collected, "application/grpc", "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admission_is_part_of_its_pods_trace_and_keeps_its_times() {
+    choose_tls();
+    let (url, collected) = collector::over_http().await;
+    let export = export(&url, &[]);
+    export.install();
+    let admission = Admission::read("2026-11-29T10:00:00.5Z/2026-11-29T10:00:00.75Z").unwrap();
+    admission.send("shop", "db-0", UID);
+    tokio::task::block_in_place(|| export.flush()).unwrap();
+    let spans = spans(&collected);
+    let [span] = &spans[..] else {
+        panic!("not one span: {spans:#?}")
+    };
+    assert_eq!((span.name.as_str(), span.kind()), ("admission", SpanKind::Server));
+    assert_eq!(span.trace_id, Uuid::parse_str(UID).unwrap().as_bytes());
+    assert_eq!(span.end_time_unix_nano - span.start_time_unix_nano, 250_000_000);
+    assert_eq!(span.start_time_unix_nano, 1_795_946_400_500_000_000);
+    assert_eq!(text(&span.attributes, "k8s.pod.name"), "db-0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
