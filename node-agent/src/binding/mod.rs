@@ -59,9 +59,10 @@ pub enum Decision {
 /// Decides about a pod. `pod` is the pod of the sandbox, with its exact UID. `pod_eni` is the PodENI of the same name;
 /// that PodENI may be for another pod.
 pub fn decide(pod: &PodView, pod_eni: Option<&PodEniView>, node: Option<&NodeView>) -> Decision {
-    if let Some(pod_eni) = pod_eni.filter(|pod_eni| pod_eni.pod_uid == pod.uid && !pod_eni.deleting) {
+    if let Some(pod_eni) = pod_eni.filter(|pod_eni| pod_eni.pod_uid == pod.uid) {
         // A PodENI for this pod counts even if the pod has no annotation. On a node with exclusive ENIs the control
-        // plane makes PodENIs for all pods.
+        // plane makes PodENIs for all pods. It also counts while it is being deleted: the control plane keeps it, and
+        // its ENIs, until the pod is gone.
         return bound(pod_eni, node, pod.shaped);
     }
     if pod.ignored {

@@ -160,13 +160,19 @@ fn every_phase_but_bind_waits_and_is_named() {
 }
 
 #[test]
-fn a_pod_eni_that_is_being_deleted_is_not_served_but_keeps_what_runs() {
+fn a_pod_eni_that_is_being_deleted_serves_its_own_pod_and_no_other() {
     let deleting = PodEniView {
         deleting: true,
         ..pod_eni()
     };
+    let served = decide(&pod(), Some(&deleting), Some(&node()));
+    assert!(matches!(served, Decision::Ready(_)), "{served:?}");
+    let next = PodView {
+        uid: "u-2".into(),
+        ..pod()
+    };
     assert!(matches!(
-        wait(decide(&pod(), Some(&deleting), Some(&node()))),
+        wait(decide(&next, Some(&deleting), Some(&node()))),
         Wait::Deleting { .. }
     ));
     assert!(existing(&deleting, Some(&node()), false).is_some());

@@ -1,7 +1,7 @@
 //! Plans the steps for a PodENI, from the record, its NetworkInterfaces, its pod and its node.
 
 use terway_crds::names::finalizer;
-use terway_crds::{Allocation, Phase};
+use terway_crds::{Allocation, Phase, PodEni};
 
 use super::bind::{plan_binding, target};
 use super::observed::{Observed, PodState, interface};
@@ -30,11 +30,7 @@ fn decide(observed: &Observed<'_>) -> Plan {
     if record.metadata.deletion_timestamp.is_some() {
         return plan_deletion(observed);
     }
-    let phase = record
-        .status
-        .as_ref()
-        .map_or(&Phase::Initial, |status| &status.phase);
-    match phase {
+    match phase(record) {
         Phase::Initial | Phase::Binding => plan_binding(observed),
         Phase::Bind => plan_bound(observed),
         Phase::Detaching => plan_detaching(observed),
@@ -42,6 +38,11 @@ fn decide(observed: &Observed<'_>) -> Plan {
         Phase::Deleting => Plan::step(Step::DeleteRecord, Wait::Done),
         Phase::Other(_) => Plan::wait(Wait::Malformed),
     }
+}
+
+fn phase(record: &PodEni) -> &Phase {
+    let status = record.status.as_ref();
+    status.map_or(&Phase::Initial, |status| &status.phase)
 }
 
 /// Plans for a bound record. Only a target that somebody removed is written again.
@@ -121,21 +122,40 @@ fn plan_detaching(observed: &Observed<'_>) -> Plan {
     }
 }
 
-/// Plans for a record that is being deleted. Its finalizer goes when every intent is resolved and each ENI has a
-/// NetworkInterface that is being deleted. The NetworkInterface waits for the cloud; the record, and a new pod of the
-/// same name, do not.
+/// Plans for a record that is being deleted. The finalizer holds the record while its pod lives.
 fn plan_deletion(observed: &Observed<'_>) -> Plan {
-    let record = observed.record;
-    let finalizers = record.metadata.finalizers.as_deref().unwrap_or_default();
+    let finalizers = observed.record.metadata.finalizers.as_deref().unwrap_or_default();
     if !finalizers
         .iter()
         .any(|f| f == finalizer::POD_ENI || f == finalizer::POD_ENI_OLD)
     {
         return Plan::wait(Wait::Done);
     }
-    if observed.pod != PodState::Gone {
-        return Plan::wait(Wait::PodLives);
+    match observed.pod {
+        PodState::Living => serve_to_the_end(observed),
+        PodState::Leaving => Plan::wait(Wait::PodLives),
+        PodState::Gone => release(observed),
     }
+}
+
+/// Plans for a record that is being deleted while its pod lives. The pod needs its network until its end, and no other
+/// record can be made for the pod before this one is gone. So the recorded intents are carried out as for any record.
+fn serve_to_the_end(observed: &Observed<'_>) -> Plan {
+    let mut plan = match phase(observed.record) {
+        Phase::Initial | Phase::Binding => plan_binding(observed),
+        Phase::Bind => plan_bound(observed),
+        Phase::Detaching | Phase::Unbind | Phase::Deleting | Phase::Other(_) => Plan::wait(Wait::PodLives),
+    };
+    if matches!(plan.wait, Wait::Done | Wait::Interfaces) {
+        plan.wait = Wait::PodLives;
+    }
+    plan
+}
+
+/// Releases what the record names. The finalizer goes when every intent is resolved and each ENI has a NetworkInterface
+/// that is being deleted. The NetworkInterface waits for the cloud; the record, and a new pod of the same name, do not.
+fn release(observed: &Observed<'_>) -> Plan {
+    let record = observed.record;
     let mut steps = Vec::new();
     let mut wait = Wait::Done;
     for (index, allocation) in record.spec.allocations.iter().enumerate() {

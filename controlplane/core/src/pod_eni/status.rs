@@ -13,6 +13,12 @@ use crate::carrier::NotServed;
 use crate::conditions::{Statement, state};
 use crate::pod::is_fixed;
 
+/// Reason and sentence of a record that was deleted while its pod lives.
+const STILL_RUNS: (&str, &str) = (
+    "PodStillRuns",
+    "asked to go while the pod lives: the ENI is detached when the pod is gone",
+);
+
 fn base(record: &PodEni) -> PodEniStatus {
     record.status.clone().unwrap_or_default()
 }
@@ -36,6 +42,13 @@ pub fn bound(record: &PodEni, interfaces: &[Option<Arc<NetworkInterface>>], now:
         status.pod_last_seen = Some(Time(now));
     }
     status.summary = summary(record, &status.eni_infos);
+    if record.metadata.deletion_timestamp.is_some() {
+        // The wait for the end of the pod has the same words, so the two never replace each other.
+        let (reason, message) = STILL_RUNS;
+        status.msg = message.to_owned();
+        ready(&mut status, record, false, reason, message.to_owned(), now);
+        return status;
+    }
     ready(
         &mut status,
         record,
@@ -107,10 +120,7 @@ pub fn waiting(record: &PodEni, wait: &Wait, now: Timestamp) -> Option<PodEniSta
             "Degraded",
             "no ENI is made until degradation in ctrl-config.yaml is lifted".to_owned(),
         ),
-        Wait::PodLives => (
-            "PodStillRuns",
-            "asked to go while the pod lives: the ENI is detached when the pod is gone".to_owned(),
-        ),
+        Wait::PodLives => (STILL_RUNS.0, STILL_RUNS.1.to_owned()),
     };
     let mut status = base(record);
     status.msg.clone_from(&message);

@@ -104,7 +104,7 @@ pub enum Wait {
     Malformed,
     /// The pod is another pod than the record's, or is being deleted. The pod controller decides.
     Pod,
-    /// Somebody deleted the record while its pod lives. The record is kept until the pod is gone.
+    /// Somebody deleted the record while its pod lives. The record is kept, and serves its pod, until the pod is gone.
     PodLives,
     /// The setting `degradation` holds the step back.
     Degraded,

@@ -29,6 +29,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::ReplyLost),
         1 => Just(Event::Restart),
         1 => Just(Event::RecordDeleted),
+        1 => Just(Event::RecordDeletedInRecording),
         1 => Just(Event::InterfaceDeleted),
     ]
 }
@@ -128,6 +129,28 @@ fn a_record_deleted_under_a_living_pod_waits_for_the_pod() {
     world.happen(Event::PodGoes);
     world.settle();
     world.check_empty();
+}
+
+/// The deletion meets the write of the ENI's id. The pod lives, and nothing but this record can give it a network.
+#[test]
+fn a_record_deleted_while_its_eni_is_recorded_still_serves_its_pod() {
+    for lifetime in [Lifetime::Elastic, Lifetime::Fixed] {
+        let mut world = World::new(lifetime);
+        world.happen(Event::RecordDeletedInRecording);
+        world.happen(Event::PodComes(0));
+        world.settle();
+        assert_eq!(world.phase(), Some(Phase::Bind), "{lifetime:?}");
+        assert_eq!(world.calls, ["Create", "Attach"], "{lifetime:?}");
+        assert!(
+            world.message().contains("while the pod lives"),
+            "{}",
+            world.message()
+        );
+        world.check_settled();
+        world.happen(Event::PodGoes);
+        world.settle();
+        world.check_empty();
+    }
 }
 
 #[test]

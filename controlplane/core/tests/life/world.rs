@@ -45,6 +45,8 @@ pub enum Event {
     ReplyLost,
     Restart,
     RecordDeleted,
+    /// Somebody deletes the record between the two writes that record its next ENI, so that the second one fails.
+    RecordDeletedInRecording,
     InterfaceDeleted,
 }
 
@@ -64,6 +66,7 @@ pub struct World {
     /// Pod whose sandbox may use an ENI.
     used_by: BTreeMap<String, String>,
     lose_reply: bool,
+    delete_in_recording: bool,
     evidence: BTreeMap<(String, String), Evidence>,
     memory: BTreeMap<String, History>,
     made_here: BTreeSet<String>,
@@ -88,6 +91,7 @@ impl World {
             made_for: BTreeMap::new(),
             used_by: BTreeMap::new(),
             lose_reply: false,
+            delete_in_recording: false,
             evidence: BTreeMap::new(),
             memory: BTreeMap::new(),
             made_here: BTreeSet::new(),
@@ -110,6 +114,7 @@ impl World {
             Event::ReplyLost => self.lose_reply = true,
             Event::Restart => self.restart(),
             Event::RecordDeleted => delete(&mut self.record, self.now),
+            Event::RecordDeletedInRecording => self.delete_in_recording = true,
             Event::InterfaceDeleted => {
                 let now = self.now;
                 if let Some(interface) = self.interfaces.values_mut().next() {
@@ -161,7 +166,8 @@ impl World {
             conditions.is_some_and(|all| all.iter().any(|c| c.reason == ni::ENI_NOT_FOUND))
         };
         let lost = self.lifetime == Lifetime::Fixed && self.interfaces.values().any(missing);
-        if lives && !leaves && !interface_leaves && !lost {
+        // Also a record that is being deleted serves its pod.
+        if lives && !interface_leaves && !lost {
             let (interfaces, cloud) = (&self.interfaces, &self.cloud);
             assert_eq!(
                 self.phase(),

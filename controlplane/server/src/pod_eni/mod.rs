@@ -3,6 +3,8 @@
 mod apply;
 mod observe;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -151,11 +151,12 @@ fn leaving() -> Given {
 
 #[test]
 fn a_record_stays_while_its_pod_may_run_and_goes_without_a_word_without_our_finalizer() {
-    for pod in [PodState::Living, PodState::Leaving] {
-        let given = Given { pod, ..leaving() };
-        let plan = given.plan();
-        assert_eq!((plan.steps, plan.wait), (vec![], Wait::PodLives));
-    }
+    let given = Given {
+        pod: PodState::Leaving,
+        ..leaving()
+    };
+    let plan = given.plan();
+    assert_eq!((plan.steps, plan.wait), (vec![], Wait::PodLives));
     for (finalizers, steps) in [
         (vec![], vec![]),
         (vec!["somebody.else/holds"], vec![]),
@@ -167,6 +168,17 @@ fn a_record_stays_while_its_pod_may_run_and_goes_without_a_word_without_our_fina
         given.record.metadata.finalizers = Some(finalizers.clone());
         assert_eq!(given.plan().steps, steps, "{finalizers:?}");
     }
+}
+
+#[test]
+fn a_bound_record_that_is_being_deleted_says_one_thing_only() {
+    let mut record = with_two_enis();
+    record.metadata.deletion_timestamp = Some(Time(NOW));
+    let status = bound(&record, &interfaces(&EniKind::Member), NOW);
+    assert_eq!(status.phase, Phase::Bind);
+    assert!(status.msg.contains("while the pod lives"), "{}", status.msg);
+    record.status = Some(status);
+    assert_eq!(waiting(&record, &Wait::PodLives, NOW), None);
 }
 
 #[test]

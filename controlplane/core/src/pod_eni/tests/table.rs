@@ -207,6 +207,31 @@ fn every_state_has_its_plan() {
     assert_eq!(states, 6 * 3 * 4 * 5);
 }
 
+/// A record that is being deleted serves its living pod as any other record does. Only what it says differs.
+#[test]
+fn a_deletion_changes_no_step_while_the_pod_lives() {
+    for phase in [Initial, Binding, Bind] {
+        for interface in INTERFACES {
+            for made in [true, false] {
+                let mut given = Given::new(record());
+                let allocation = &mut given.record.spec.allocations[0];
+                allocation.eni.id = if made { "eni-1".into() } else { String::new() };
+                let mut status = phase_only(&given.record, phase.clone(), None);
+                status.instance_id = "i-1".into();
+                given.record.status = Some(status);
+                given.interfaces = vec![interface_named(interface).filter(|_| made)];
+                let state = format!("{phase:?}, made {made}, interface {interface}");
+                let before = given.plan();
+                given.record.metadata.deletion_timestamp = Some(Time(NOW));
+                let after = given.plan();
+                assert_eq!(after.wait, Wait::PodLives, "{state}");
+                let names = |plan: &Plan| plan.steps.iter().map(Step::name).collect::<Vec<_>>();
+                assert_eq!(names(&after), names(&before), "{state}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_phase_of_a_newer_version_is_left_alone() {
     let mut given = Given::new(record());

@@ -87,6 +87,10 @@ impl World {
             } => {
                 let allocation = pe::with_eni(&record.spec.allocations[index], &eni, None);
                 self.make_interface(ni::build(&record, &allocation, attach_to));
+                if std::mem::take(&mut self.delete_in_recording) {
+                    delete(&mut self.record, self.now);
+                    return;
+                }
                 record.spec.allocations[index] = allocation;
             }
             pe::Step::MakeInterface { index, attach_to } => {
