@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use terway_cloud::{Action, Cloud, Expect, Permit, Priority};
+use terway_cloud::{Action, Cloud, Permit, Priority};
 use terway_core::cloud::EniObservation;
 use terway_core::intent::Limits;
 use terway_core::pod::Settings;
@@ -52,7 +52,7 @@ pub struct ControllerSettings {
     pub controllers: ControllerSwitch,
 }
 
-/// Shared by the controllers of one term of leadership.
+/// The parts of one term of leadership. Each controller takes those that it uses.
 pub struct Context {
     pub caches: Caches,
     pub write: Writer,
@@ -68,17 +68,16 @@ pub struct Context {
     pub term: Term,
     pub limits: Limits,
     /// Nodes whose ENIs are being attached, by the ENI's id.
-    pub attaching: Mutex<HashMap<String, Key>>,
+    pub attaching: Arc<Mutex<HashMap<String, Key>>>,
     /// Calls that run beside the workers. The process waits for them at its end.
     pub background: TaskTracker,
     pub degradation: DegradationSwitch,
-    /// Places of [`Grant`]s.
-    pub calls: Arc<Semaphore>,
+    pub calls: Calls,
 }
 
 /// Number of mutating calls at once. Each call has a connection of its own. This number is enough for five hundred
 /// calls a second; more would only cost memory.
-pub const CALLS_AT_ONCE: usize = 128;
+const CALLS_AT_ONCE: usize = 128;
 
 /// The right to send one mutating call now.
 pub struct Grant {
@@ -86,11 +85,20 @@ pub struct Grant {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl Context {
-    /// The poller's last observation of an ENI, with its time as a time stamp.
-    pub fn seen(&self, id: &str) -> Option<(EniObservation, Timestamp)> {
-        let (observation, at) = self.cloud.watch().latest(id)?;
-        Some((observation, to_timestamp(at)))
+/// Sends mutating calls within the limits of their rates and of their number.
+#[derive(Clone)]
+pub struct Calls {
+    cloud: Cloud,
+    places: Arc<Semaphore>,
+}
+
+impl Calls {
+    /// Calls of this client.
+    pub fn new(cloud: Cloud) -> Self {
+        Self {
+            cloud,
+            places: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+        }
     }
 
     /// Waits for the right to send a call: first for its rate permit, then for a place among the calls under way. Nodes
@@ -100,19 +108,15 @@ impl Context {
         // The semaphore is never closed. Without a place the number of calls would have no limit.
         Grant {
             permit,
-            _place: self.calls.clone().acquire_owned().await.ok(),
+            _place: self.places.clone().acquire_owned().await.ok(),
         }
     }
+}
 
-    /// Lets the poller wait for a change of this ENI that has just begun. It asks when the change is typically done.
-    pub fn expect(&self, id: &str, what: Expect) {
-        self.cloud.watch().expect(id, what);
-    }
-
-    /// Lets the poller ask for this ENI at once, because its progress is unknown.
-    pub fn look(&self, id: &str, what: Expect) {
-        self.cloud.watch().look(id, what);
-    }
+/// The poller's last observation of an ENI, with its time as a time stamp.
+pub fn seen(cloud: &Cloud, id: &str) -> Option<(EniObservation, Timestamp)> {
+    let (observation, at) = cloud.watch().latest(id)?;
+    Some((observation, to_timestamp(at)))
 }
 
 /// A moment of the monotonic clock as a time stamp.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, Queues};
+use crate::context::{Calls, Context, ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::Events;
 use crate::fresh_enis::FreshEnis;
@@ -63,11 +63,7 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
         context: &context,
         stop: &stop,
     };
-    start.controller(
-        |context| PodController::new(&context),
-        queues.pods,
-        settings.pod_workers,
-    );
+    start.controller(PodController::new, queues.pods, settings.pod_workers);
     start.controller(PodEniController::new, queues.pod_enis, settings.pod_eni_workers);
     start.controller(
         NetworkInterfaceController::new,
@@ -76,7 +72,7 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
     );
     // Every pod wakes its node.
     start.controller(NodeController::new, queues.nodes, settings.shared.workers);
-    let networkings = |context: Arc<Context>| PodNetworkingController::new(&context, client);
+    let networkings = |context: &Context| PodNetworkingController::new(context, client);
     // One worker is enough: PodNetworkings are few and change rarely.
     start.controller(networkings, queues.networkings, 1);
     stop.cancelled().await;
@@ -90,23 +86,18 @@ pub async fn lead(parts: Parts, term: Term, stop: CancellationToken) {
 
 struct Start<'a> {
     tasks: &'a TaskTracker,
-    context: &'a Arc<Context>,
+    context: &'a Context,
     stop: &'a CancellationToken,
 }
 
 impl Start<'_> {
-    fn controller<R: Reconciler>(
-        &self,
-        make: impl FnOnce(Arc<Context>) -> R,
-        queue: Arc<Queue>,
-        places: usize,
-    ) {
+    fn controller<R: Reconciler>(&self, make: impl FnOnce(&Context) -> R, queue: Arc<Queue>, places: usize) {
         if !self.context.settings.controllers.enabled(R::NAME) {
             info!(controller = R::NAME, "switched off");
             return;
         }
         let metrics = self.context.metrics.worker(R::NAME, places);
-        let controller = Arc::new(make(self.context.clone()));
+        let controller = Arc::new(make(self.context));
         self.tasks
             .spawn(worker::run(controller, queue, places, metrics, self.stop.clone()));
     }
@@ -119,6 +110,7 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
     Arc::new(Context {
         write: Writer::new(parts.client, parts.caches.clone()),
         caches: parts.caches,
+        calls: Calls::new(parts.cloud.clone()),
         cloud: parts.cloud,
         events: parts.events,
         metrics: parts.metrics,
@@ -129,10 +121,9 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
         attempts: Arc::default(),
         term,
         limits,
-        attaching: parking_lot::Mutex::default(),
+        attaching: Arc::default(),
         background: TaskTracker::new(),
         degradation: parts.degradation,
-        calls: Arc::new(tokio::sync::Semaphore::new(CALLS_AT_ONCE)),
     })
 }
 

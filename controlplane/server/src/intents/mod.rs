@@ -3,6 +3,8 @@
 
 mod attempts;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use terway_cloud::{Cloud, CloudError, EniFilter};

@@ -20,7 +20,6 @@ pub fn after_call(
     answer: Result<(), CloudError>,
     at: Timestamp,
 ) -> Result<Option<Next>, ReconcileError> {
-    let context = &controller.context;
     let id = observed.id();
     let (history, next) = answered(call, classify(&answer), &observed.history, at);
     if history != observed.history {
@@ -31,23 +30,23 @@ pub fn after_call(
         (AfterCall::PlanAgain, _) => Ok(None),
         (AfterCall::Fail, Err(error)) => fail(controller, observed, call, error),
         (AfterCall::FailAndLook, Err(error)) => {
-            context.look(id, look);
+            controller.cloud.watch().look(id, look);
             fail(controller, observed, call, error)
         }
         (AfterCall::FailAndLookAnew, Err(error)) => {
-            context.cloud.watch().forget(id);
-            context.look(id, Expect::Free);
+            controller.cloud.watch().forget(id);
+            controller.cloud.watch().look(id, Expect::Free);
             fail(controller, observed, call, error)
         }
         (AfterCall::AwaitOutcome, _)
         // A successful answer never leads to a failure.
         | (AfterCall::Fail | AfterCall::FailAndLook | AfterCall::FailAndLookAnew, Ok(())) => {
             if call == Call::Attach {
-                context.fresh.attach_accepted(id);
+                controller.fresh.attach_accepted(id);
             }
-            context.expect(id, look);
+            controller.cloud.watch().expect(id, look);
             // The poller tells of a change. Only the time shows that a call was lost.
-            Ok(Some(Next::After(context.limits.grace)))
+            Ok(Some(Next::After(controller.limits.grace)))
         }
     }
 }
@@ -91,7 +90,7 @@ fn fail(
     // The events about the cloud report once, for all ENIs, that calls are held back.
     if !error.was_not_sent() && error.class != ErrorClass::Throttled {
         let news = news(call, &error);
-        let events = &controller.context.events;
+        let events = &controller.events;
         let interface = reference(&*observed.interface);
         match &observed.owner {
             Some(record) => events.tell(reference(&**record), Some(interface), news),

@@ -27,25 +27,27 @@ pub async fn apply(
     step: Step,
     grant: Option<Grant>,
 ) -> Result<Option<Next>, ReconcileError> {
-    let context = &controller.context;
     let interface = &observed.interface;
     let id = observed.id();
     match (step, grant) {
         (Step::AdoptTarget(target), _) => {
-            context.write.write_target(interface, Some(&target)).await?;
+            controller.write.write_target(interface, Some(&target)).await?;
         }
         (Step::Watch, _) => {
-            context.look(id, awaited(controller, observed));
+            controller.cloud.watch().look(id, awaited(controller, observed));
             return Ok(Some(Next::After(LOOK_AGAIN)));
         }
         (Step::LookAgain, _) => {
-            context.cloud.watch().forget(id);
-            context.look(id, awaited(controller, observed));
+            controller.cloud.watch().forget(id);
+            controller.cloud.watch().look(id, awaited(controller, observed));
             return Ok(Some(Next::After(LOOK_AGAIN)));
         }
         (Step::WriteTerm, _) => {
-            let status = with_term(interface, &context.term.id);
-            context.write.write_interface_status(interface, &status).await?;
+            let status = with_term(interface, &controller.term.id);
+            controller
+                .write
+                .write_interface_status(interface, &status)
+                .await?;
         }
         (Step::Attach(target), Some(grant)) => return attach(controller, observed, &target, grant).await,
         (
@@ -60,7 +62,7 @@ pub async fn apply(
                 instance_id,
                 trunk_eni_id: Some(trunk_eni_id).filter(|trunk| !trunk.is_empty()),
             };
-            let cloud = &context.cloud;
+            let cloud = &controller.cloud;
             let answer = cloud.detach_network_interface(grant.permit, &request).await;
             return after_call(controller, observed, Call::Detach, answer, Timestamp::now());
         }
@@ -68,23 +70,29 @@ pub async fn apply(
             let request = DeleteEni {
                 eni_id: id.to_owned(),
             };
-            let cloud = &context.cloud;
+            let cloud = &controller.cloud;
             let answer = cloud.delete_network_interface(grant.permit, &request).await;
             return after_call(controller, observed, Call::Delete, answer, Timestamp::now());
         }
         (Step::WriteAttached(eni), _) => write_attached(controller, observed, &eni).await?,
         (Step::WriteDetached, _) => {
             let status = detached(interface, observed.now);
-            context.write.write_interface_status(interface, &status).await?;
+            controller
+                .write
+                .write_interface_status(interface, &status)
+                .await?;
             controller.forget(id);
         }
         (Step::WriteTornOff, _) => {
             let status = torn_off(interface, observed.now);
-            context.write.write_interface_status(interface, &status).await?;
+            controller
+                .write
+                .write_interface_status(interface, &status)
+                .await?;
         }
         (Step::DropFinalizer, _) => {
             let ours = [finalizer::ENI];
-            context.write.release_interface(interface, &ours).await?;
+            controller.write.release_interface(interface, &ours).await?;
             controller.forget(id);
             return Ok(Some(Next::OnChange));
         }
@@ -95,7 +103,7 @@ pub async fn apply(
 }
 
 fn awaited(controller: &NetworkInterfaceController, observed: &ObservedEni) -> Expect {
-    match observed.view(&controller.context).awaited() {
+    match observed.view(controller).awaited() {
         Awaited::Attached => Expect::Attached,
         Awaited::Free => Expect::Free,
         Awaited::Gone => Expect::Gone,
@@ -116,7 +124,7 @@ async fn attach(
     };
     // The duration of an attach counts from the call.
     let sent = Timestamp::now();
-    let cloud = &controller.context.cloud;
+    let cloud = &controller.cloud;
     let answer: Result<(), CloudError> = cloud.attach_network_interface(grant.permit, &request).await;
     after_call(controller, observed, Call::Attach, answer, sent)
 }
@@ -126,16 +134,18 @@ async fn write_attached(
     observed: &ObservedEni,
     eni: &CloudEni,
 ) -> Result<(), ReconcileError> {
-    let context = &controller.context;
     let interface = &observed.interface;
     let Some(target) = &interface.spec.attach_to else {
         return Ok(());
     };
     let status = attached(interface, target, eni, observed.now);
-    context.write.write_interface_status(interface, &status).await?;
+    controller
+        .write
+        .write_interface_status(interface, &status)
+        .await?;
     if let Some(sent) = observed.history.attach_sent {
         let took = elapsed(sent, observed.now).as_secs_f64();
-        context.metrics.attached(!target.trunk_eni_id.is_empty(), took);
+        controller.metrics.attached(!target.trunk_eni_id.is_empty(), took);
     }
     controller.forget(observed.id());
     Ok(())

@@ -14,15 +14,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use terway_cloud::{Action, Priority};
+use terway_cloud::{Action, Cloud, Priority};
+use terway_core::intent::Limits;
 use terway_core::network_interface::{History, Step, plan};
 use terway_core::pod_eni::pod_uid;
 use terway_process::TRACED;
 use tracing::{Instrument, debug_span};
 
 use crate::config::controllers;
-use crate::context::{Context, Grant};
+use crate::context::{Calls, Context, Grant};
+use crate::degradation::DegradationSwitch;
 use crate::error::ReconcileError;
+use crate::events::Events;
+use crate::fresh_enis::FreshEnis;
+use crate::leadership::Term;
+use crate::metrics::Metrics;
+use crate::objects::{Caches, Writer};
 use crate::runtime::{Key, Next, Reconciler, Slot};
 use crate::trace;
 
@@ -31,15 +38,33 @@ const MAX_STEPS: usize = 20;
 
 /// Reconciles NetworkInterfaces.
 pub struct NetworkInterfaceController {
-    context: Arc<Context>,
+    caches: Caches,
+    write: Writer,
+    cloud: Cloud,
+    calls: Calls,
+    fresh: Arc<FreshEnis>,
+    events: Events,
+    metrics: Metrics,
+    term: Term,
+    limits: Limits,
+    degradation: DegradationSwitch,
     history: Mutex<HashMap<String, History>>,
 }
 
 impl NetworkInterfaceController {
     /// A controller for this term.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub fn new(context: &Context) -> Self {
         Self {
-            context,
+            caches: context.caches.clone(),
+            write: context.write.clone(),
+            cloud: context.cloud.clone(),
+            calls: context.calls.clone(),
+            fresh: context.fresh.clone(),
+            events: context.events.clone(),
+            metrics: context.metrics.clone(),
+            term: context.term.clone(),
+            limits: context.limits,
+            degradation: context.degradation.clone(),
             history: Mutex::default(),
         }
     }
@@ -47,7 +72,7 @@ impl NetworkInterfaceController {
     fn history_of(&self, id: &str) -> History {
         let known = self.history.lock().get(id).cloned();
         known.unwrap_or_else(|| History {
-            made_here: self.context.fresh.was_never_attached(id),
+            made_here: self.fresh.was_never_attached(id),
             ..History::default()
         })
     }
@@ -59,7 +84,7 @@ impl NetworkInterfaceController {
     /// Drops what this process knows of the ENI.
     fn forget(&self, id: &str) {
         self.history.lock().remove(id);
-        self.context.cloud.watch().forget(id);
+        self.cloud.watch().forget(id);
     }
 }
 
@@ -69,14 +94,14 @@ impl Reconciler for NetworkInterfaceController {
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         let mut grant: Option<(Action, Grant)> = None;
         for _ in 0..MAX_STEPS {
-            let Some(observed) = observe::observe(&self.context, key, self.history_of(key.name())) else {
+            let Some(observed) = observe::observe(self, key, self.history_of(key.name())) else {
                 self.forget(key.name());
                 return Ok(Next::OnChange);
             };
             if observed.history != self.history_of(key.name()) {
                 self.remember(key.name(), observed.history.clone());
             }
-            let step = match plan(&observed.view(&self.context)) {
+            let step = match plan(&observed.view(self)) {
                 Ok(step) => step,
                 Err(reason) => return status::wait(self, &observed, reason).await,
             };
@@ -84,7 +109,7 @@ impl Reconciler for NetworkInterfaceController {
             if let Some((action, priority)) = call_of(&step)
                 && grant.as_ref().is_none_or(|(held, _)| *held != action)
             {
-                let granted = self.context.grant(action, priority, observed.node());
+                let granted = self.calls.grant(action, priority, observed.node());
                 let granted = slot.released_while(granted).await;
                 grant = Some((action, granted));
                 continue;

@@ -8,7 +8,8 @@ use terway_core::network_interface::{History, Holder, Observed, is_of, owner};
 use terway_core::pod_eni::PodState;
 use terway_crds::{NetworkInterface, PodEni};
 
-use crate::context::Context;
+use super::NetworkInterfaceController;
+use crate::context::seen;
 use crate::objects::Caches;
 use crate::runtime::Key;
 
@@ -23,17 +24,21 @@ pub struct ObservedEni {
 }
 
 /// Reads the caches and the poller. `None` if the object is gone.
-pub fn observe(context: &Context, key: &Key, mut history: History) -> Option<ObservedEni> {
-    let interface = context.caches.interfaces.get(key)?;
-    let observation = context.seen(key.name());
+pub fn observe(
+    controller: &NetworkInterfaceController,
+    key: &Key,
+    mut history: History,
+) -> Option<ObservedEni> {
+    let interface = controller.caches.interfaces.get(key)?;
+    let observation = seen(&controller.cloud, key.name());
     match &observation {
         Some((EniObservation::Absent, at)) => {
             history.absent_since.get_or_insert(*at);
         }
         Some((EniObservation::Present(_), _)) | None => history.absent_since = None,
     }
-    let owner = owner_of(&context.caches, &interface);
-    let holder = holder_of(&context.caches, owner.as_deref());
+    let owner = owner_of(&controller.caches, &interface);
+    let holder = holder_of(&controller.caches, owner.as_deref());
     Some(ObservedEni {
         interface,
         owner,
@@ -62,7 +67,7 @@ fn holder_of(caches: &Caches, owner: Option<&PodEni>) -> Holder {
 
 impl ObservedEni {
     /// The observations in the planner's form.
-    pub fn view<'a>(&'a self, context: &'a Context) -> Observed<'a> {
+    pub fn view<'a>(&'a self, controller: &'a NetworkInterfaceController) -> Observed<'a> {
         Observed {
             interface: &self.interface,
             holder: self.holder,
@@ -71,11 +76,11 @@ impl ObservedEni {
                 .observation
                 .as_ref()
                 .map(|(observation, at)| (observation, *at)),
-            term: &context.term.id,
-            quiet_since: context.term.since,
+            term: &controller.term.id,
+            quiet_since: controller.term.since,
             now: self.now,
-            limits: &context.limits,
-            degradation: context.degradation.now(),
+            limits: &controller.limits,
+            degradation: controller.degradation.now(),
         }
     }
 

@@ -17,7 +17,7 @@ pub async fn wait(
         controller.forget(observed.id());
     }
     if let Some(status) = waiting(&observed.interface, &wait, observed.now) {
-        let write = &controller.context.write;
+        let write = &controller.write;
         write.write_interface_status(&observed.interface, &status).await?;
     }
     Ok(wait.look_again().map_or(Next::OnChange, Next::After))

@@ -73,7 +73,7 @@ impl Play {
     }
 
     fn on(stage: Stage) -> Self {
-        let controller = NetworkInterfaceController::new(stage.context.clone());
+        let controller = NetworkInterfaceController::new(&stage.context);
         Self { stage, controller }
     }
 

@@ -12,7 +12,6 @@ use terway_crds::names::{finalizer, label};
 use terway_crds::node::NodeMetadata;
 
 use super::{NodeController, configure, status};
-use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next, Slot};
@@ -65,7 +64,7 @@ pub async fn create(
             record.spec = spec;
         }
     }
-    controller.context.write.create_node_record(&record).await?;
+    controller.write.create_node_record(&record).await?;
     Ok(Next::OnChange)
 }
 
@@ -82,12 +81,12 @@ pub async fn describe(
     };
     let Some(limits) = slot.released_while(limits_of(controller, &instance_type)).await? else {
         let statements = [unknown_instance_type(&instance_type)];
-        status::tell(&controller.context, node, record, &statements);
-        status::say(&controller.context, record, &statements).await?;
+        status::tell(controller, node, record, &statements);
+        status::say(controller, record, &statements).await?;
         return Ok(Some(Next::After(Duration::from_secs(300))));
     };
     if let NodeSpecPlan::Write(spec) = plan_spec(node, record, Some(&limits)) {
-        controller.context.write.write_node_spec(record, &spec).await?;
+        controller.write.write_node_spec(record, &spec).await?;
     }
     // The write wakes this controller.
     Ok(Some(Next::OnChange))
@@ -97,12 +96,12 @@ async fn limits_of(
     controller: &NodeController,
     instance_type: &str,
 ) -> Result<Option<InstanceTypeLimits>, ReconcileError> {
-    let mut known = controller.limits.lock().await;
+    let mut known = controller.instance_types.lock().await;
     if let Some(limits) = known.get(instance_type) {
         return Ok(Some(limits.clone()));
     }
     let types = [instance_type.to_owned()];
-    let found = controller.context.cloud.describe_instance_types(&types).await?;
+    let found = controller.cloud.describe_instance_types(&types).await?;
     let limits = found
         .into_iter()
         .find(|limits| limits.instance_type == instance_type);
@@ -115,7 +114,7 @@ async fn limits_of(
 /// Writes annotations, resources and the condition SufficientIP of the Kubernetes node, where they differ. `sufficient`
 /// is `None` while nobody knows whether addresses are left. Returns the time until the condition has to be repeated.
 pub async fn publish(
-    context: &Context,
+    controller: &NodeController,
     node: &NodeFacts,
     record: &NodeRecord,
     sufficient: Option<bool>,
@@ -125,7 +124,7 @@ pub async fn publish(
     let spread = seed(&node.uid).wrapping_add(node.version);
     let again = sufficient.map(|holds| publication.say_sufficient(node, holds, now, spread));
     if !publication.is_empty() {
-        context.write.publish(&node.name, &publication, now).await?;
+        controller.write.publish(&node.name, &publication, now).await?;
     }
     // After a write the cache shows the change and wakes this controller.
     Ok(again.filter(|left| !left.is_zero()))

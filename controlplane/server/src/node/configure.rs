@@ -37,7 +37,7 @@ pub async fn configure(
     match wanted(controller, key, node, record) {
         Wanted::Spec(spec, notes) => {
             if *spec != record.spec {
-                controller.context.write.write_node_spec(record, &spec).await?;
+                controller.write.write_node_spec(record, &spec).await?;
                 // The write wakes this controller.
                 return Ok(Configured::Wait(Next::OnChange));
             }
@@ -61,7 +61,7 @@ pub async fn configure(
             message,
         }),
     }
-    status::tell(&controller.context, node, record, &statements);
+    status::tell(controller, node, record, &statements);
     Ok(Configured::Settled(statements))
 }
 
@@ -88,7 +88,6 @@ enum Wanted {
 }
 
 fn wanted(controller: &NodeController, key: &Key, node: &NodeFacts, record: &NodeRecord) -> Wanted {
-    let context = &controller.context;
     let config = match controller.config_of(node) {
         Ok(config) => config,
         Err((reason, message)) => return Wanted::Problem(reason, message),
@@ -102,8 +101,8 @@ fn wanted(controller: &NodeController, key: &Key, node: &NodeFacts, record: &Nod
         zone: &node.zone,
         cap: &record.spec.node_cap,
         eni_only: node.eni_only,
-        enable_trunk: context.settings.pods.enable_trunk,
-        cluster_id: &context.settings.pods.cluster_id,
+        enable_trunk: controller.settings.pods.enable_trunk,
+        cluster_id: &controller.settings.pods.cluster_id,
         vswitches: &remembered.vswitches,
     };
     match resolve(&config, &place) {
@@ -145,7 +144,7 @@ impl NodeController {
     fn eni_conf(&self, name: &str) -> Result<String, (&'static str, String)> {
         let key = Key::namespaced(object::NAMESPACE, name);
         let place = format!("ConfigMap {}/{name}", object::NAMESPACE);
-        let map = self.context.caches.eni_config.get(&key).ok_or_else(|| {
+        let map = self.caches.eni_config.get(&key).ok_or_else(|| {
             let words = format!(
                 "{place} does not exist: create it with vswitches and security_groups in {}",
                 object::ENI_CONFIG_KEY

@@ -11,53 +11,87 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use terway_cloud::Cloud;
 use terway_core::cloud::InstanceTypeLimits;
 use terway_core::node::NodeFacts;
+use tokio_util::task::TaskTracker;
 
 use crate::config::controllers;
-use crate::context::Context;
+use crate::context::{Calls, Context, ControllerSettings};
+use crate::degradation::DegradationSwitch;
 use crate::error::ReconcileError;
-use crate::objects::NodeRecord;
-use crate::runtime::{Key, Next, Reconciler, Slot};
-use crate::vswitches::Remembered;
+use crate::events::Events;
+use crate::intents::Attempts;
+use crate::leadership::Term;
+use crate::objects::{Caches, NodeRecord, Writer};
+use crate::runtime::{Key, Next, Queue, Reconciler, Slot};
+use crate::vswitches::{Remembered, VSwitches};
 
 use self::pool::Pools;
 
-/// Reconciles nodes, by name.
+/// Reconciles nodes, by name. Clones share everything: calls to the cloud run beside the workers, each with a clone.
+#[derive(Clone)]
 pub struct NodeController {
-    context: Arc<Context>,
+    caches: Caches,
+    write: Writer,
+    cloud: Cloud,
+    calls: Calls,
+    vswitches: Arc<VSwitches>,
+    attempts: Arc<Attempts>,
+    events: Events,
+    /// The controller's own queue.
+    queue: Arc<Queue>,
+    /// Nodes whose ENIs are being attached, by the ENI's id.
+    attaching: Arc<Mutex<HashMap<String, Key>>>,
+    background: TaskTracker,
+    degradation: DegradationSwitch,
+    settings: Arc<ControllerSettings>,
+    term: Term,
     /// Limits by instance type. The lock is held while the cloud is asked, so that nodes of one type that join together
     /// cost one call.
-    limits: tokio::sync::Mutex<HashMap<String, InstanceTypeLimits>>,
-    /// What this process knows of the ENIs of nodes. Calls that run beside the workers write into it.
+    instance_types: Arc<tokio::sync::Mutex<HashMap<String, InstanceTypeLimits>>>,
+    /// What this process knows of the ENIs of nodes.
     pools: Arc<Pools>,
 }
 
 impl NodeController {
     /// A controller for this term.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub fn new(context: &Context) -> Self {
         Self {
-            context,
-            limits: tokio::sync::Mutex::default(),
+            caches: context.caches.clone(),
+            write: context.write.clone(),
+            cloud: context.cloud.clone(),
+            calls: context.calls.clone(),
+            vswitches: context.vswitches.clone(),
+            attempts: context.attempts.clone(),
+            events: context.events.clone(),
+            queue: context.queues.nodes.clone(),
+            attaching: context.attaching.clone(),
+            background: context.background.clone(),
+            degradation: context.degradation.clone(),
+            settings: Arc::new(context.settings.clone()),
+            term: context.term.clone(),
+            instance_types: Arc::default(),
             pools: Arc::default(),
         }
     }
 
     /// The remembered vSwitches. Old or unknown ones are asked for in the background, and the answer wakes the node.
     fn remembered_vswitches(&self, key: &Key, ids: &[String]) -> Remembered {
-        let remembered = self.context.vswitches.remembered(ids);
+        let remembered = self.vswitches.remembered(ids);
         let resolving = || {
             self.pools
                 .change(key, |memory| std::mem::replace(&mut memory.resolving, true))
         };
         if remembered.stale && !resolving() {
-            let (context, pools) = (self.context.clone(), self.pools.clone());
+            let (vswitches, pools, queue) = (self.vswitches.clone(), self.pools.clone(), self.queue.clone());
             let (key, ids) = (key.clone(), ids.to_vec());
-            self.context.background.spawn(async move {
-                let answer = context.vswitches.resolve(&ids).await;
+            self.background.spawn(async move {
+                let answer = vswitches.resolve(&ids).await;
                 pools.change(&key, |memory| memory.resolving = false);
                 match answer {
-                    Ok(_) => context.queues.nodes.add(key),
+                    Ok(_) => queue.add(key),
                     Err(error) => {
                         let delay = error.retry().pace().first;
                         tracing::warn!(
@@ -65,7 +99,7 @@ impl NodeController {
                             error = &error as &dyn std::error::Error,
                             "the node's vSwitches were not looked up"
                         );
-                        context.queues.nodes.add_after(key, delay);
+                        queue.add_after(key, delay);
                     }
                 }
             });
@@ -80,8 +114,8 @@ impl NodeController {
             configure::Configured::Wait(next) => return Ok(next),
         };
         if node.eni_only || record.spec.eni.is_none() {
-            apply::publish(&self.context, node, record, None).await?;
-            status::say(&self.context, record, &statements).await?;
+            apply::publish(self, node, record, None).await?;
+            status::say(self, record, &statements).await?;
             return Ok(Next::OnChange);
         }
         pool::reconcile(self, key, &statements).await
@@ -92,8 +126,8 @@ impl Reconciler for NodeController {
     const NAME: &'static str = controllers::NODE;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        let seen = observe::observe(&self.context, key);
-        let white_list = &self.context.settings.node_white_list;
+        let seen = observe::observe(&self.caches, key);
+        let white_list = &self.settings.node_white_list;
         match (&seen.node, &seen.record) {
             (None, None) => {
                 self.pools.forget(key);
@@ -101,19 +135,18 @@ impl Reconciler for NodeController {
             }
             (_, Some(record)) if record.metadata.deletion_timestamp.is_some() => {
                 if self
-                    .context
                     .attempts
                     .is_busy(record.metadata.uid.as_deref().unwrap_or_default())
                 {
                     // A call is under way. Its reply wakes the node and may name one more ENI to release.
                     return Ok(Next::After(Duration::from_secs(1)));
                 }
-                if let Some(next) = release::held_back(&self.context, seen.node.as_deref(), record).await? {
+                if let Some(next) = release::held_back(self, seen.node.as_deref(), record).await? {
                     return Ok(next);
                 }
-                release::release(&self.context, record, self.pools.of(key).changed).await
+                release::release(self, record, self.pools.of(key).changed).await
             }
-            (None, Some(record)) => release::node_gone(&self.context, record).await,
+            (None, Some(record)) => release::node_gone(self, record).await,
             (Some(node), _) if !node.is_managed(white_list) => Ok(Next::OnChange),
             (Some(node), None) => apply::create(self, key, node, slot).await,
             (Some(node), Some(record)) => {

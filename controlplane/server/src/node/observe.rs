@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use terway_core::node::NodeFacts;
 
-use crate::context::Context;
-use crate::objects::NodeRecord;
+use crate::objects::{Caches, NodeRecord};
 use crate::runtime::Key;
 
 /// A Kubernetes node and the Node object of its name.
@@ -15,9 +14,9 @@ pub struct Seen {
 }
 
 /// Reads both from the caches.
-pub fn observe(context: &Context, key: &Key) -> Seen {
+pub fn observe(caches: &Caches, key: &Key) -> Seen {
     Seen {
-        node: context.caches.nodes.get(key),
-        record: context.caches.node_records.get(key),
+        node: caches.nodes.get(key),
+        record: caches.node_records.get(key),
     }
 }

@@ -9,8 +9,7 @@ use terway_core::node::{Leaving, NodeFacts, Release, held_back as why_held_back,
 use terway_core::pod::PodFacts;
 use terway_crds::names::{condition, finalizer, tag};
 
-use super::status;
-use crate::context::Context;
+use super::{NodeController, status};
 use crate::error::ReconcileError;
 use crate::network_interface::hand_over;
 use crate::objects::NodeRecord;
@@ -18,21 +17,21 @@ use crate::runtime::{Key, Next};
 
 /// The Kubernetes node is not in the cache. Its Node object is deleted if the API server confirms that the node is
 /// gone.
-pub async fn node_gone(context: &Context, record: &NodeRecord) -> Result<Next, ReconcileError> {
+pub async fn node_gone(controller: &NodeController, record: &NodeRecord) -> Result<Next, ReconcileError> {
     let name = record.metadata.name.as_deref().unwrap_or_default();
-    if context.write.node_is_gone(name).await? {
-        context.write.delete_node_record(record).await?;
+    if controller.write.node_is_gone(name).await? {
+        controller.write.delete_node_record(record).await?;
     }
     Ok(Next::OnChange)
 }
 
 /// Returns when to look again if the Node object has to stay for now, and writes the reason into its conditions.
 pub async fn held_back(
-    context: &Context,
+    controller: &NodeController,
     node: Option<&NodeFacts>,
     record: &NodeRecord,
 ) -> Result<Option<Next>, ReconcileError> {
-    let caches = &context.caches;
+    let caches = &controller.caches;
     let name = record.metadata.name.as_deref().unwrap_or_default();
     let pods = caches.pods_of.of(name);
     let pods: Vec<_> = pods.iter().filter_map(|pod| caches.pods.get(pod)).collect();
@@ -43,7 +42,7 @@ pub async fn held_back(
         node,
         pods: &pods,
         runtime: runtime.as_deref(),
-        degradation: context.degradation.now(),
+        degradation: controller.degradation.now(),
         now: Timestamp::now(),
     };
     let Some(held) = why_held_back(&leaving) else {
@@ -55,14 +54,14 @@ pub async fn held_back(
         reason: held.reason,
         message: held.message,
     };
-    status::say(context, record, &[statement]).await?;
+    status::say(controller, record, &[statement]).await?;
     Ok(Some(held.wake.map_or(Next::OnChange, Next::After)))
 }
 
 /// Hands every ENI to a NetworkInterface that is being deleted, then removes the finalizer. The NetworkInterfaces find
 /// out whether the instance is gone with its ENIs. `changed` is when this process last sent a call for the node.
 pub async fn release(
-    context: &Context,
+    controller: &NodeController,
     record: &NodeRecord,
     changed: Option<Timestamp>,
 ) -> Result<Next, ReconcileError> {
@@ -71,24 +70,38 @@ pub async fn release(
         return Ok(Next::OnChange);
     }
     let uid = record.metadata.uid.as_deref().unwrap_or_default();
-    let known = context.attempts.of_owner(uid);
-    let quiet_since = changed.map_or(context.term.since, |changed| changed.max(context.term.since));
-    let enis = match plan_release(record, &known, quiet_since, Timestamp::now(), &context.limits) {
+    let known = controller.attempts.of_owner(uid);
+    let quiet_since = changed.map_or(controller.term.since, |changed| {
+        changed.max(controller.term.since)
+    });
+    let enis = match plan_release(
+        record,
+        &known,
+        quiet_since,
+        Timestamp::now(),
+        &controller.settings.limits,
+    ) {
         Release::Wait(time) => return Ok(Next::After(time)),
         Release::LookUpByTag(id) => {
             let filter = EniFilter::tags([(tag::INTENT, id.tag_value())]);
-            context.attempts.look_up(&context.cloud, &id, &filter).await?;
+            controller
+                .attempts
+                .look_up(&controller.cloud, &id, &filter)
+                .await?;
             return Ok(Next::After(Duration::from_millis(1)));
         }
         Release::HandOver(enis) => enis,
     };
     for id in enis {
-        hand_over(&context.caches, &context.write, &id, None).await?;
+        hand_over(&controller.caches, &controller.write, &id, None).await?;
     }
-    context
+    controller
         .write
         .release_node_record(record, &[finalizer::NODE])
         .await?;
-    context.attempts.forget_all(uid);
+    controller.attempts.forget_all(uid);
     Ok(Next::OnChange)
 }
+
+#[cfg(test)]
+mod tests;

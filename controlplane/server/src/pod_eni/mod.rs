@@ -9,16 +9,24 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use terway_cloud::{Action, Priority};
+use terway_cloud::{Action, Cloud, Priority};
+use terway_core::intent::Limits;
 use terway_core::pod_eni::{PodState, Step, node_name, plan, pod_uid};
 use terway_process::TRACED;
 use tracing::{Instrument, debug_span};
 
 use crate::config::controllers;
-use crate::context::{Context, Grant};
+use crate::context::{Calls, Context, Grant};
+use crate::degradation::DegradationSwitch;
 use crate::error::ReconcileError;
+use crate::events::Events;
+use crate::fresh_enis::FreshEnis;
+use crate::intents::Attempts;
+use crate::leadership::Term;
+use crate::objects::{Caches, Writer};
 use crate::runtime::{Key, Next, Reconciler, Slot};
 use crate::trace;
+use crate::vswitches::VSwitches;
 
 /// A record has few allocations, and each needs few steps. More steps than this are an error of the planner.
 const MAX_STEPS: usize = 40;
@@ -28,13 +36,35 @@ const UNTIL_ANSWERED: Duration = Duration::from_millis(100);
 
 /// Reconciles PodENIs.
 pub struct PodEniController {
-    context: Arc<Context>,
+    caches: Caches,
+    write: Writer,
+    cloud: Cloud,
+    calls: Calls,
+    vswitches: Arc<VSwitches>,
+    attempts: Arc<Attempts>,
+    fresh: Arc<FreshEnis>,
+    events: Events,
+    term: Term,
+    limits: Limits,
+    degradation: DegradationSwitch,
 }
 
 impl PodEniController {
     /// A controller for this term.
-    pub fn new(context: Arc<Context>) -> Self {
-        Self { context }
+    pub fn new(context: &Context) -> Self {
+        Self {
+            caches: context.caches.clone(),
+            write: context.write.clone(),
+            cloud: context.cloud.clone(),
+            calls: context.calls.clone(),
+            vswitches: context.vswitches.clone(),
+            attempts: context.attempts.clone(),
+            fresh: context.fresh.clone(),
+            events: context.events.clone(),
+            term: context.term.clone(),
+            limits: context.limits,
+            degradation: context.degradation.clone(),
+        }
     }
 }
 
@@ -42,29 +72,27 @@ impl Reconciler for PodEniController {
     const NAME: &'static str = controllers::POD_ENI;
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
-        if self.context.attempts.is_being_created(key) {
+        if self.attempts.is_being_created(key) {
             return Ok(Next::After(UNTIL_ANSWERED));
         }
         let mut grant: Option<Grant> = None;
         for _ in 0..MAX_STEPS {
-            let Some(seen) = observe::observe(&self.context, key) else {
+            let Some(seen) = observe::observe(self, key) else {
                 return Ok(Next::OnChange);
             };
-            let plan = plan(&seen.view(&self.context));
+            let plan = plan(&seen.view(self));
             let Some(step) = plan.steps.into_iter().next() else {
-                return status::wait(&self.context, &seen, plan.wait).await;
+                return status::wait(self, &seen, plan.wait).await;
             };
             // The token first: the plan after it is made from what is known when the request is sent.
             if let (Step::Create { index }, None) = (&step, &grant) {
-                grant = slot
-                    .released_while(room_to_create(&self.context, &seen, *index))
-                    .await;
+                grant = slot.released_while(room_to_create(self, &seen, *index)).await;
                 continue;
             }
             let span = debug_span!(target: TRACED, "pod-eni", otel.name = step.name(), pod = %key);
             let span = trace::of_pod(span, pod_uid(&seen.record));
             // Boxed, because thousands of records may wait for a token, and the future of the work after it is large.
-            let work = Box::pin(apply::apply(&self.context, &seen, step, &mut grant, slot));
+            let work = Box::pin(apply::apply(self, &seen, step, &mut grant, slot));
             if let Some(next) = work.instrument(span).await? {
                 return Ok(next);
             }
@@ -74,11 +102,12 @@ impl Reconciler for PodEniController {
 }
 
 /// Waits for a place in the backlog and for the right to make an ENI; `None` when the pod is leaving or gone.
-async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -> Option<Grant> {
+async fn room_to_create(controller: &PodEniController, seen: &observe::Seen, index: usize) -> Option<Grant> {
     let granted = async {
         let node = node_name(&seen.record);
-        context.fresh.enter(&seen.intent_name(index), node).await;
-        context
+        controller.fresh.enter(&seen.intent_name(index), node).await;
+        controller
+            .calls
             .grant(Action::CreateNetworkInterface, Priority::Create, node)
             .await
     };
@@ -86,14 +115,14 @@ async fn room_to_create(context: &Context, seen: &observe::Seen, index: usize) -
     // until the record is gone.
     tokio::select! {
         grant = granted => Some(grant),
-        () = abandoned(context, seen) => None,
+        () = abandoned(controller, seen) => None,
     }
 }
 
 /// Ends when the pod of a record is leaving or gone. It polls, because thousands may wait, and waking all of them at
 /// every change of a pod costs more.
-async fn abandoned(context: &Context, seen: &observe::Seen) {
-    while context.caches.pod_of(&seen.record).0 == PodState::Living {
+async fn abandoned(controller: &PodEniController, seen: &observe::Seen) {
+    while controller.caches.pod_of(&seen.record).0 == PodState::Living {
         tokio::time::sleep(LOOK_AT_POD).await;
     }
 }

@@ -9,7 +9,7 @@ use terway_core::pod::PodFacts;
 use terway_core::pod_eni::{Observed, PodState, intent_id, node_name};
 use terway_crds::{NetworkInterface, PodEni};
 
-use crate::context::Context;
+use super::PodEniController;
 use crate::fresh_enis::intent_name;
 use crate::runtime::Key;
 
@@ -25,8 +25,8 @@ pub struct Seen {
 }
 
 /// Reads the caches; `None` when the record is gone.
-pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
-    let caches = &context.caches;
+pub fn observe(controller: &PodEniController, key: &Key) -> Option<Seen> {
+    let caches = &controller.caches;
     let record = caches.pod_enis.get(key)?;
     let allocations = &record.spec.allocations;
     let interface = |id: &str| caches.interfaces.get(&Key::cluster(id));
@@ -36,7 +36,7 @@ pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
         .collect();
     let evidence = (0..allocations.len()).map(|index| {
         let id = intent_id(&record, index);
-        id.map_or_else(|| Evidence::inherited(0), |id| context.attempts.of(&id))
+        id.map_or_else(|| Evidence::inherited(0), |id| controller.attempts.of(&id))
     });
     let node = caches.nodes.get(&Key::cluster(node_name(&record)));
     let (state, pod) = caches.pod_of(&record);
@@ -53,17 +53,17 @@ pub fn observe(context: &Context, key: &Key) -> Option<Seen> {
 
 impl Seen {
     /// The observation as the planner takes it.
-    pub fn view<'a>(&'a self, context: &'a Context) -> Observed<'a> {
+    pub fn view<'a>(&'a self, controller: &'a PodEniController) -> Observed<'a> {
         Observed {
             record: &self.record,
             interfaces: &self.interfaces,
             pod: self.state,
             node: self.node.as_deref(),
             evidence: &self.evidence,
-            quiet_since: context.term.since,
+            quiet_since: controller.term.since,
             now: self.now,
-            limits: &context.limits,
-            degradation: context.degradation.now(),
+            limits: &controller.limits,
+            degradation: controller.degradation.now(),
         }
     }
 

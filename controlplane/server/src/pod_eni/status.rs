@@ -2,18 +2,21 @@
 
 use terway_core::pod_eni::{Wait, held_up, waiting};
 
+use super::PodEniController;
 use super::apply::tell;
 use super::observe::Seen;
-use crate::context::Context;
 use crate::error::ReconcileError;
 use crate::runtime::Next;
 
 /// Writes a new reason into the status, and returns when to look again.
-pub async fn wait(context: &Context, seen: &Seen, wait: Wait) -> Result<Next, ReconcileError> {
+pub async fn wait(controller: &PodEniController, seen: &Seen, wait: Wait) -> Result<Next, ReconcileError> {
     if let Some(status) = waiting(&seen.record, &wait, seen.now) {
-        context.write.write_pod_eni_status(&seen.record, &status).await?;
+        controller
+            .write
+            .write_pod_eni_status(&seen.record, &status)
+            .await?;
         if let Some(news) = held_up(&wait, &status.msg) {
-            tell(context, seen, news);
+            tell(controller, seen, news);
         }
     }
     Ok(wait.again().map_or(Next::OnChange, Next::After))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use terway_core::intent::Evidence;
 use terway_core::node::NodeFacts;
@@ -21,6 +22,11 @@ fn key() -> Key {
 
 /// A record with an intent that was never sent.
 fn record() -> PodEni {
+    begun_at("2026-01-01T00:00:00Z".parse().unwrap())
+}
+
+/// A record whose attempt began at this time.
+fn begun_at(time: Timestamp) -> PodEni {
     serde_json::from_value(json!({
         "apiVersion": "network.alibabacloud.com/v1beta1", "kind": "PodENI",
         "metadata": {
@@ -34,7 +40,7 @@ fn record() -> PodEni {
             "allocations": [{
                 "eni": { "vSwitchID": "vsw-1", "securityGroupIDs": ["sg-1"], "attachmentOptions": { "trunk": true } },
                 "creation": {
-                    "attempt": 1, "startedAt": "2026-01-01T00:00:00Z",
+                    "attempt": 1, "startedAt": time.to_string(),
                     "parameters": { "vSwitchID": "vsw-1", "securityGroupIDs": ["sg-1"], "ipv4Count": 1 },
                 },
             }],
@@ -107,7 +113,7 @@ fn pod_is_gone(stage: &Stage) {
 }
 
 async fn reconcile(stage: &Stage) -> Result<Next, ReconcileError> {
-    let controller = PodEniController::new(stage.context.clone());
+    let controller = PodEniController::new(&stage.context);
     controller.reconcile(&key(), &mut Slot::alone()).await
 }
 
@@ -262,7 +268,7 @@ async fn a_refused_create_is_told_and_its_next_attempt_is_recorded_before_it_is_
 #[tokio::test]
 async fn a_create_without_an_answer_is_sent_again_with_the_same_token() {
     let stage = stage().await;
-    stage.put(&record());
+    stage.put(&begun_at(Timestamp::now()));
     stage
         .cloud
         .will_refuse("CreateNetworkInterface", 500, "InternalError");

@@ -8,13 +8,12 @@ use prometheus_client::registry::Registry;
 use terway_core::degradation::Degradation;
 use terway_core::pod::{PodFacts, Settings};
 use terway_process::events::{Queue, Writer};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{ApiServer, CloudServer};
 use crate::config::Shared;
-use crate::context::{CALLS_AT_ONCE, Context, ControllerSettings, Queues};
+use crate::context::{Calls, Context, ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::{self, Events};
 use crate::fresh_enis::FreshEnis;
@@ -50,6 +49,7 @@ impl Stage {
             write: objects::Writer::new(api.client(), caches.clone()),
             vswitches: Arc::new(VSwitches::new(connected.clone(), Duration::from_secs(600), 100)),
             caches,
+            calls: Calls::new(connected.clone()),
             cloud: connected,
             events,
             metrics,
@@ -65,7 +65,6 @@ impl Stage {
             attaching: Default::default(),
             background: TaskTracker::new(),
             degradation: DegradationSwitch::new(degradation),
-            calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
         };
         Self {
             api,

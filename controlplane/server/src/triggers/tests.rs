@@ -303,7 +303,7 @@ async fn news_of_the_poller_reach_the_eni_or_the_node_that_waits_for_it() {
     let forwarding = tokio::spawn(forward_cloud_news(context.clone()));
     tokio::task::yield_now().await;
     for id in ["eni-pod", "eni-shared"] {
-        context.look(id, terway_cloud::Expect::Attached);
+        context.cloud.watch().look(id, terway_cloud::Expect::Attached);
     }
     let soon = Duration::from_secs(10);
     let eni = tokio::time::timeout(soon, context.queues.interfaces.next())

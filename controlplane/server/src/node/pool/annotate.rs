@@ -6,13 +6,13 @@ use std::sync::Arc;
 use terway_core::pod::PodFacts;
 use terway_crds::TerwayNodeStatus;
 
-use crate::context::Context;
 use crate::error::ReconcileError;
+use crate::objects::Writer;
 use crate::runtime::Key;
 
 /// Annotates the pods whose annotation does not name their address.
 pub async fn note_addresses(
-    context: &Context,
+    write: &Writer,
     pods: &[Arc<PodFacts>],
     status: &TerwayNodeStatus,
 ) -> Result<(), ReconcileError> {
@@ -30,7 +30,7 @@ pub async fn note_addresses(
         };
         if pod.noted_addresses.as_deref() != Some(address) && !pod.exited {
             let key = Key::namespaced(&pod.namespace, &pod.name);
-            context.write.annotate_pod(&key, &pod.uid, address).await?;
+            write.annotate_pod(&key, &pod.uid, address).await?;
         }
     }
     Ok(())

@@ -1,8 +1,6 @@
 //! Calls for the operations of a node. A call runs beside the workers: it waits for its token, reads again whether the
 //! operation is still recorded, sends the request, and wakes the node with the reply.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use terway_cloud::{Action, EniFilter, Expect, Priority};
 use terway_core::intent::{IntentId, Reply};
@@ -11,8 +9,7 @@ use terway_crds::names::tag;
 use terway_crds::{Operation, OperationKind};
 use tracing::warn;
 
-use super::memory::Pools;
-use crate::context::{Context, Grant};
+use crate::context::Grant;
 use crate::error::ReconcileError;
 use crate::intents::Request;
 use crate::network_interface::hand_over;
@@ -29,8 +26,7 @@ pub async fn set_off(
     urgent: bool,
 ) -> Result<(), ReconcileError> {
     let caller = Caller {
-        context: controller.context.clone(),
-        pools: controller.pools.clone(),
+        controller: controller.clone(),
         key: key.clone(),
     };
     let operation_of = |name: &str| {
@@ -62,8 +58,7 @@ pub async fn set_off(
             return Ok(());
         }
         Call::HandOver(id) => {
-            let context = &controller.context;
-            hand_over(&context.caches, &context.write, &id, Some(key.name())).await?;
+            hand_over(&controller.caches, &controller.write, &id, Some(key.name())).await?;
             controller.pools.change(key, |memory| memory.handed.insert(id));
             return Ok(());
         }
@@ -81,32 +76,35 @@ pub async fn set_off(
 
 /// What a call needs of the process, and the node that the call is for.
 struct Caller {
-    context: Arc<Context>,
-    pools: Arc<Pools>,
+    controller: NodeController,
     key: Key,
 }
 
 impl Caller {
     fn send(self, id: IntentId, action: Action, priority: Priority) {
-        if !self.context.attempts.take(&id) {
+        if !self.controller.attempts.take(&id) {
             return;
         }
-        let tracker = self.context.background.clone();
+        let tracker = self.controller.background.clone();
         tracker.spawn(async move {
-            let grant = self.context.grant(action, priority, self.key.name()).await;
+            let grant = self
+                .controller
+                .calls
+                .grant(action, priority, self.key.name())
+                .await;
             match self.wanted(&id) {
                 Some((operation, request)) if request.action() == action => {
                     self.call(&id, &operation, &request, grant).await;
                 }
-                _ => self.context.attempts.give_back(&id),
+                _ => self.controller.attempts.give_back(&id),
             }
-            self.context.queues.nodes.add(self.key.clone());
+            self.controller.queue.add(self.key.clone());
         });
     }
 
     /// The operation as the cache shows it now, and its request.
     fn wanted(&self, id: &IntentId) -> Option<(Operation, Request)> {
-        let record = self.context.caches.node_records.get(&self.key)?;
+        let record = self.controller.caches.node_records.get(&self.key)?;
         if record.metadata.deletion_timestamp.is_some() {
             return None;
         }
@@ -117,17 +115,21 @@ impl Caller {
 
     async fn call(&self, id: &IntentId, operation: &Operation, request: &Request, grant: Grant) {
         let changed = || {
-            self.pools
+            self.controller
+                .pools
                 .change(&self.key, |memory| memory.changed = Some(Timestamp::now()));
         };
         changed();
-        let (attempts, cloud) = (&self.context.attempts, &self.context.cloud);
+        let (attempts, cloud) = (&self.controller.attempts, &self.controller.cloud);
         let on_reply = |reply: &Reply| {
             self.account(operation, reply);
             if attaches(operation) && matches!(reply, Reply::Accepted | Reply::Unknown) {
                 // The attach has begun. The poller asks for the ENI when attaches are usually done.
                 self.note_watch(&operation.eni_id);
-                self.context.expect(&operation.eni_id, Expect::Attached);
+                self.controller
+                    .cloud
+                    .watch()
+                    .expect(&operation.eni_id, Expect::Attached);
             }
             changed();
         };
@@ -137,7 +139,7 @@ impl Caller {
 
     /// Counts the addresses that a reply takes from the vSwitch of an operation, or gives back to it.
     fn account(&self, operation: &Operation, reply: &Reply) {
-        let vswitches = &self.context.vswitches;
+        let vswitches = &self.controller.vswitches;
         let used = |count: usize| {
             let count = i64::try_from(count).unwrap_or(0);
             let count = if operation.kind == OperationKind::UnassignIps {
@@ -159,51 +161,53 @@ impl Caller {
     }
 
     fn note_watch(&self, id: &str) -> bool {
-        let mut attaching = self.context.attaching.lock();
+        let mut attaching = self.controller.attaching.lock();
         attaching.insert(id.to_owned(), self.key.clone());
         drop(attaching);
-        self.pools
+        self.controller
+            .pools
             .change(&self.key, |memory| memory.watched.insert(id.to_owned()))
     }
 
     /// Lets the poller ask for an ENI at once, because its state is unknown.
     fn watch(&self, id: &str) {
         if self.note_watch(id) {
-            self.context.look(id, Expect::Attached);
+            self.controller.cloud.watch().look(id, Expect::Attached);
         }
     }
 
     fn look_up(self, id: IntentId, filter: EniFilter) {
-        if !self.context.attempts.take(&id) {
+        if !self.controller.attempts.take(&id) {
             return;
         }
-        let tracker = self.context.background.clone();
+        let tracker = self.controller.background.clone();
         tracker.spawn(async move {
-            let (attempts, cloud) = (&self.context.attempts, &self.context.cloud);
+            let (attempts, cloud) = (&self.controller.attempts, &self.controller.cloud);
             if let Err(error) = attempts.look_up(cloud, &id, &filter).await {
                 let error = &error as &dyn std::error::Error;
                 warn!(node = %self.key, error, "an ENI was not looked up");
             }
-            self.context.queues.nodes.add(self.key.clone());
+            self.controller.queue.add(self.key.clone());
         });
     }
 
     fn list(self, instance_id: String) {
         let began = self
+            .controller
             .pools
             .change(&self.key, |memory| !std::mem::replace(&mut memory.listing, true));
         if !began {
             return;
         }
-        let tracker = self.context.background.clone();
+        let tracker = self.controller.background.clone();
         tracker.spawn(async move {
             let filter = EniFilter {
                 instance_id: Some(instance_id),
                 ..EniFilter::default()
             };
             let asked = Timestamp::now();
-            let found = self.context.cloud.describe_network_interfaces(&filter).await;
-            let again = self.pools.change(&self.key, |memory| {
+            let found = self.controller.cloud.describe_network_interfaces(&filter).await;
+            let again = self.controller.pools.change(&self.key, |memory| {
                 memory.listing = false;
                 match found {
                     Ok(enis) => {
@@ -214,11 +218,11 @@ impl Caller {
                 }
             });
             match again {
-                None => self.context.queues.nodes.add(self.key.clone()),
+                None => self.controller.queue.add(self.key.clone()),
                 Some(error) => {
                     warn!(node = %self.key, error = &error as &dyn std::error::Error, "the node's ENIs were not listed");
                     let delay = error.retry().pace().first;
-                    self.context.queues.nodes.add_after(self.key.clone(), delay);
+                    self.controller.queue.add_after(self.key.clone(), delay);
                 }
             }
         });

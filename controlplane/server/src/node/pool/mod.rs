@@ -42,12 +42,11 @@ pub async fn reconcile(
     key: &Key,
     statements: &[Statement<'static>],
 ) -> Result<Next, ReconcileError> {
-    let context = &controller.context;
     let mut turn = None;
     for _ in 0..MAX_ROUNDS {
         let (Some(node), Some(record)) = (
-            context.caches.nodes.get(key),
-            context.caches.node_records.get(key),
+            controller.caches.nodes.get(key),
+            controller.caches.node_records.get(key),
         ) else {
             return Ok(Next::OnChange);
         };
@@ -75,14 +74,14 @@ pub async fn reconcile(
             match turn.take() {
                 Some(turn) => write(controller, key, turn, (&node, &record), &plan).await?,
                 // More pods may come during the wait for a turn. The next pass plans again and serves them too.
-                None => turn = Some(context.write.turn().await),
+                None => turn = Some(controller.write.turn().await),
             }
             continue;
         }
         drop(turn);
         forget_settled(controller, key, &plan.status);
         if controller.notes_addresses(&node) {
-            annotate::note_addresses(context, &look.pods, &plan.status).await?;
+            annotate::note_addresses(&controller.write, &look.pods, &plan.status).await?;
         }
         let urgent = !plan.waiting.is_empty();
         for call in plan.calls {
@@ -91,7 +90,7 @@ pub async fn reconcile(
         let sufficient = look
             .knows_vswitches()
             .then(|| is_sufficient(&record, &look.vswitches.candidates));
-        let heartbeat = publish(context, &node, &record, sufficient).await?;
+        let heartbeat = publish(controller, &node, &record, sufficient).await?;
         if plan.adjusted {
             controller
                 .pools
@@ -112,14 +111,13 @@ async fn write(
     (node, record): (&NodeFacts, &Arc<NodeRecord>),
     plan: &Plan,
 ) -> Result<(), ReconcileError> {
-    let context = &controller.context;
-    context
+    controller
         .write
         .write_node_status_in(turn, record, &plan.status)
         .await?;
     let before = record.status.as_ref().map(|status| status.operations.as_slice());
     let uid = record.metadata.uid.as_deref().unwrap_or_default();
-    context.attempts.change_owned(uid, |known| {
+    controller.attempts.change_owned(uid, |known| {
         note_written(known, before.unwrap_or_default(), &plan.status.operations);
     });
     controller.pools.change(key, |memory| {
@@ -134,7 +132,7 @@ async fn write(
             .retain(|id| plan.status.network_interfaces.contains_key(id));
     });
     for news in &plan.news {
-        context
+        controller
             .events
             .tell(node_reference(node), None, planned(news.clone()));
     }
@@ -152,7 +150,7 @@ fn forget_settled(controller: &NodeController, key: &Key, status: &TerwayNodeSta
         settled
     });
     for id in settled {
-        controller.context.attaching.lock().remove(&id);
-        controller.context.cloud.watch().forget(&id);
+        controller.attaching.lock().remove(&id);
+        controller.cloud.watch().forget(&id);
     }
 }

@@ -39,8 +39,7 @@ pub struct Look {
 impl Look {
     /// Reads caches and memory, without a request.
     pub fn take(controller: &NodeController, key: &Key, record: &NodeRecord) -> Self {
-        let context = &controller.context;
-        let caches = &context.caches;
+        let caches = &controller.caches;
         let memory = controller.pools.of(key);
         let pods = caches.pods_of.of(key.name());
         let pods = pods.iter().filter_map(|pod| caches.pods.get(pod)).collect();
@@ -53,9 +52,9 @@ impl Look {
         let now = Timestamp::now();
         // No earlier leader sent a call for a node whose record was made in this term.
         let made = record.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        let begin = match made.is_some_and(|made| made >= context.term.since) {
+        let begin = match made.is_some_and(|made| made >= controller.term.since) {
             true => Timestamp::UNIX_EPOCH,
-            false => context.term.since,
+            false => controller.term.since,
         };
         let uid = record.metadata.uid.as_deref().unwrap_or_default();
         Self {
@@ -68,9 +67,9 @@ impl Look {
             released,
             settings: settings(controller),
             quiet_since: memory.changed.map_or(begin, |changed| changed.max(begin)),
-            since: context.term.since,
+            since: controller.term.since,
             seed: seed(uid).wrapping_add(now.as_second().unsigned_abs()),
-            known: context.attempts.of_owner(uid),
+            known: controller.attempts.of_owner(uid),
             memory,
             now,
         }
@@ -127,22 +126,21 @@ fn seen(controller: &NodeController, record: &NodeRecord) -> BTreeMap<String, (E
     operations
         .filter(|operation| attaches(operation))
         .filter_map(|operation| {
-            let seen = controller.context.seen(&operation.eni_id)?;
+            let seen = crate::context::seen(&controller.cloud, &operation.eni_id)?;
             Some((operation.eni_id.clone(), seen))
         })
         .collect()
 }
 
 fn settings(controller: &NodeController) -> Settings {
-    let context = &controller.context;
-    let shared = context.settings.shared;
+    let shared = controller.settings.shared;
     Settings {
-        term: context.term.id.clone(),
+        term: controller.term.id.clone(),
         cooldown: shared.cooldown,
         sync_period: shared.sync_period,
         pool_period: shared.pool_period,
-        degradation: context.degradation.now(),
-        limits: context.limits,
+        degradation: controller.degradation.now(),
+        limits: controller.settings.limits,
     }
 }
 
