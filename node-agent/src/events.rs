@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use terway_crds::names::{action, event};
-use terway_process::events::{Events, Limits, News, Queue, Rate, Repeated, Severity};
+use terway_process::events::{EventContent, Events, Limits, Queue, Rate, Repeated, Severity};
 
 use crate::cluster::PodKey;
 use crate::metrics::Metrics;
@@ -50,21 +50,21 @@ pub enum What {
 }
 
 impl What {
-    fn news(self) -> News {
+    fn news(self) -> EventContent {
         match self {
-            What::Allocated { ips, took } => News {
+            What::Allocated { ips, took } => EventContent {
                 severity: Severity::Normal,
                 reason: event::ALLOC_IP_SUCCEED,
                 action: action::ALLOC_IP,
                 note: format!("Alloc IP {} took {}", ips.join(","), go_duration(took)),
             },
-            What::Failed(note) => News {
+            What::Failed(note) => EventContent {
                 severity: Severity::Warning,
                 reason: event::ALLOC_IP_FAILED,
                 action: action::ALLOC_IP,
                 note,
             },
-            What::Repaired(repairs) => News {
+            What::Repaired(repairs) => EventContent {
                 severity: Severity::Warning,
                 reason: event::CONFIG_CHECK,
                 action: action::CONFIG,

@@ -1,6 +1,6 @@
 //! Events: what a person reads in `kubectl describe`.
 //!
-//! Callers hand [`News`] to a bounded queue and go on: an event is worth less than the work that it tells of. A
+//! Callers hand [`EventContent`] to a bounded queue and go on: an event is worth less than the work that it tells of. A
 //! [`Writer`] creates the event objects. kube's `Recorder` is not used: it waits for the API server inside the
 //! caller, and it takes two events of one reason with different notes for one.
 
@@ -42,7 +42,7 @@ impl Severity {
 
 /// The content of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct EventContent {
     pub severity: Severity,
     /// A reason of `terway_crds::names::event`.
     pub reason: &'static str,
@@ -87,7 +87,7 @@ pub struct Rate {
 pub struct Told {
     pub about: ObjectReference,
     pub related: Option<ObjectReference>,
-    pub news: News,
+    pub news: EventContent,
     at: Timestamp,
     /// The same for events that repeat one another; `None` when repetitions are not written.
     repeats: Option<u64>,
@@ -120,7 +120,7 @@ impl Events {
     }
 
     /// Tells `news` about an object, unless the limits are against it. Never waits.
-    pub fn tell(&self, about: ObjectReference, related: Option<ObjectReference>, news: News) {
+    pub fn tell(&self, about: ObjectReference, related: Option<ObjectReference>, news: EventContent) {
         let cause = cause(&about, &news, self.repeated);
         match self.repeats.lock().judge(cause, Instant::now()) {
             Verdict::Tell => {}
@@ -143,7 +143,7 @@ impl Events {
     }
 }
 
-fn cause(about: &ObjectReference, news: &News, repeated: Repeated) -> u64 {
+fn cause(about: &ObjectReference, news: &EventContent, repeated: Repeated) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&about.uid, &about.namespace, &about.name, news.reason).hash(&mut hasher);
     if matches!(repeated, Repeated::UntilSilent(_)) {

@@ -76,8 +76,8 @@ fn pod(name: &str) -> ObjectReference {
     }
 }
 
-fn failed(note: &str) -> News {
-    News {
+fn failed(note: &str) -> EventContent {
+    EventContent {
         severity: Severity::Warning,
         reason: "AllocIPFailed",
         action: "AllocIP",

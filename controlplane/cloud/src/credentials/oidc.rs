@@ -43,7 +43,7 @@ pub enum OidcError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct AssumeRoleResponse {
     credentials: RoleKeys,
 }
 
@@ -59,7 +59,7 @@ struct RoleKeys {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
-struct Refusal {
+struct StsError {
     code: String,
     message: String,
 }
@@ -91,7 +91,7 @@ pub(super) async fn assume(role: &OidcRole, region_id: &str, http: &Client) -> R
     let status = answer.status();
     let body = answer.bytes().await.map_err(failed)?;
     if !status.is_success() {
-        let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
+        let refusal: StsError = serde_json::from_slice(&body).unwrap_or_default();
         return Err(OidcError::Refused {
             role: role.role_arn.clone(),
             status: status.as_u16(),
@@ -128,7 +128,7 @@ fn form(role: &OidcRole, token: &Secret) -> String {
 }
 
 fn parse(role: &OidcRole, body: &[u8]) -> Result<Keys, OidcError> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|source| OidcError::Answer {
+    let answer: AssumeRoleResponse = serde_json::from_slice(body).map_err(|source| OidcError::Answer {
         role: role.role_arn.clone(),
         source,
     })?;

@@ -102,14 +102,14 @@ impl Shared {
     }
 }
 
-struct Answer {
+struct PollResult {
     ids: Vec<String>,
     sent: Instant,
     result: Result<Vec<CloudEni>, CloudError>,
 }
 
 async fn poll(shared: Arc<Shared>, transport: Arc<Transport>, token: CancellationToken) {
-    let mut calls: JoinSet<Answer> = JoinSet::new();
+    let mut calls: JoinSet<PollResult> = JoinSet::new();
     loop {
         let next = shared.schedule.lock().next_poll(clock());
         // Cancel safe: a finished call stays in the set, and `Notify` stores a wake-up.
@@ -139,15 +139,15 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-async fn ask(transport: Arc<Transport>, ids: Vec<String>) -> Answer {
+async fn ask(transport: Arc<Transport>, ids: Vec<String>) -> PollResult {
     let filter = EniFilter::ids(ids.iter().cloned());
     let sent = clock();
     let result = transport.describe_enis(&filter, Priority::Attach).await;
-    Answer { ids, sent, result }
+    PollResult { ids, sent, result }
 }
 
-fn deliver(shared: &Shared, answer: Answer) {
-    let Answer { ids, sent, result } = answer;
+fn deliver(shared: &Shared, answer: PollResult) {
+    let PollResult { ids, sent, result } = answer;
     match result {
         Ok(enis) => {
             let mut found: HashMap<String, CloudEni> =

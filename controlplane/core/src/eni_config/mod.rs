@@ -20,7 +20,7 @@ use crate::cloud::MAX_TAGS;
 
 pub use merge::merged;
 pub use problem::ConfigProblem;
-pub use resolve::{Place, Wanted, resolve};
+pub use resolve::{NodeProfile, Wanted, resolve};
 
 /// Most tags of one ENI that a user can choose: three are the product's own.
 pub const MAX_USER_TAGS: usize = MAX_TAGS - 3;

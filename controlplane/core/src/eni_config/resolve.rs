@@ -10,7 +10,7 @@ use crate::intent::own_tags;
 
 /// The node that a configuration is resolved for.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct NodeProfile<'a> {
     pub zone: &'a str,
     pub cap: &'a NodeCap,
     /// Whether pods of the node get whole ENIs only; such a node has no pool.
@@ -47,14 +47,14 @@ impl Wanted {
 ///
 /// # Errors
 /// When the node's zone has no vSwitch, or a vSwitch that cannot serve the node.
-pub fn resolve(config: &EniConfig, place: &Place<'_>) -> Result<Wanted, ConfigProblem> {
-    let options = vswitch_options(config, place)?;
-    let trunk = place.enable_trunk
+pub fn resolve(config: &EniConfig, profile: &NodeProfile<'_>) -> Result<Wanted, ConfigProblem> {
+    let options = vswitch_options(config, profile)?;
+    let trunk = profile.enable_trunk
         && config.trunking.unwrap_or(true)
-        && !place.eni_only
-        && place.cap.member_adapter_limit > 0;
+        && !profile.eni_only
+        && profile.cap.member_adapter_limit > 0;
     let mut tags = config.tags.clone();
-    tags.extend(own_tags(place.cluster_id));
+    tags.extend(own_tags(profile.cluster_id));
     Ok(Wanted {
         eni: NodeEni {
             tag: tags,
@@ -68,18 +68,18 @@ pub fn resolve(config: &EniConfig, place: &Place<'_>) -> Result<Wanted, ConfigPr
             enable_trunk: trunk,
             ..NodeEni::default()
         },
-        pool: pool(config, place.eni_only),
-        flavor: flavors(place, trunk),
+        pool: pool(config, profile.eni_only),
+        flavor: flavors(profile, trunk),
     })
 }
 
-fn vswitch_options(config: &EniConfig, place: &Place<'_>) -> Result<Vec<String>, ConfigProblem> {
-    let zone = place.zone;
+fn vswitch_options(config: &EniConfig, profile: &NodeProfile<'_>) -> Result<Vec<String>, ConfigProblem> {
+    let zone = profile.zone;
     let options = config.vswitches.get(zone).filter(|ids| !ids.is_empty());
     let options = options.ok_or_else(|| ConfigProblem::ZoneWithoutVSwitch { zone: zone.into() })?;
     let mut before: Vec<(&VSwitch, IpNet)> = Vec::new();
     for id in options {
-        let Some(known) = place.vswitches.iter().find(|vswitch| vswitch.id == *id) else {
+        let Some(known) = profile.vswitches.iter().find(|vswitch| vswitch.id == *id) else {
             return Err(ConfigProblem::UnknownVSwitch {
                 zone: zone.into(),
                 vswitch: id.clone(),
@@ -131,8 +131,8 @@ fn pool(config: &EniConfig, eni_only: bool) -> Pool {
 }
 
 /// The ENIs of the node: one trunk if wanted, and plain ENIs in all other places except that of the primary ENI.
-fn flavors(place: &Place<'_>, trunk: bool) -> Vec<Flavor> {
-    let mut left = (place.cap.adapters - 1).max(0);
+fn flavors(profile: &NodeProfile<'_>, trunk: bool) -> Vec<Flavor> {
+    let mut left = (profile.cap.adapters - 1).max(0);
     let mut flavors = Vec::new();
     let mut add = |kind: EniKind, count: i32| {
         let count = count.min(left);

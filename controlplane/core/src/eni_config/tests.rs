@@ -41,8 +41,8 @@ fn cap() -> NodeCap {
     }
 }
 
-fn place<'a>(cap: &'a NodeCap, vswitches: &'a [VSwitch]) -> Place<'a> {
-    Place {
+fn profile<'a>(cap: &'a NodeCap, vswitches: &'a [VSwitch]) -> NodeProfile<'a> {
+    NodeProfile {
         zone: "h",
         cap,
         eni_only: false,
@@ -53,7 +53,7 @@ fn place<'a>(cap: &'a NodeCap, vswitches: &'a [VSwitch]) -> Place<'a> {
 }
 
 fn resolved(changes: Value, vswitches: &[VSwitch]) -> Result<Wanted, ConfigProblem> {
-    resolve(&parse(changes)?, &place(&cap(), vswitches))
+    resolve(&parse(changes)?, &profile(&cap(), vswitches))
 }
 
 fn both() -> [VSwitch; 2] {
@@ -174,16 +174,16 @@ fn a_node_gets_the_vswitches_of_its_zone_the_pool_and_the_flavors() {
 fn rdma_takes_no_place_and_a_node_of_whole_enis_has_no_pool() {
     let config = parse(json!({"enable_erdma": true, "enable_eni_trunking": false})).unwrap();
     let (cap, vswitches) = (cap(), both());
-    let mut place = place(&cap, &vswitches);
-    let wanted = resolve(&config, &place).unwrap();
+    let mut profile = profile(&cap, &vswitches);
+    let wanted = resolve(&config, &profile).unwrap();
     let modes: Vec<(TrafficMode, i32)> = wanted
         .flavor
         .iter()
         .map(|flavor| (flavor.traffic_mode.clone(), flavor.count))
         .collect();
     assert_eq!(modes, [(TrafficMode::Standard, 3)]);
-    place.eni_only = true;
-    assert_eq!(resolve(&config, &place).unwrap().pool, Pool::default());
+    profile.eni_only = true;
+    assert_eq!(resolve(&config, &profile).unwrap().pool, Pool::default());
 }
 
 #[test]

@@ -4,18 +4,18 @@
 //! sentence says what to change.
 
 mod allocation;
+mod denial;
 mod matching;
 mod networks;
 mod patch;
 mod placement;
 mod pod;
 mod pod_networking;
-mod refusal;
 mod resources;
 
 pub use allocation::AllocationProblem;
+pub use denial::Denial;
 pub use matching::{PassedOver, Reason, Selection, select, selects};
 pub use patch::PatchOperation;
 pub use pod::{PodMutation, PodReview, PodSettings, PodVerdict, Untouched, review};
 pub use pod_networking::{PodNetworkingProblem, PodNetworkingRules, fill, validate};
-pub use refusal::Refusal;

@@ -9,7 +9,7 @@ use kube_core::ResourceExt;
 use terway_crds::names::annotation;
 use terway_crds::{EniType, NetworkRequest, PodNetwork, PodNetworking, PodNetworks, VSwitchSelectionPolicy};
 
-use super::{Refusal, allocation, matching};
+use super::{Denial, allocation, matching};
 use crate::carrier::Carrier;
 use crate::cloud::MAX_SECURITY_GROUPS;
 use crate::eni_config::{ConfigProblem, EniConfig};
@@ -26,13 +26,13 @@ pub(super) struct Asked {
 }
 
 /// Networks that the pod's author wrote in full.
-pub(super) fn written(text: &str) -> Result<Asked, Refusal> {
-    let parsed = PodNetworks::from_annotation(text).map_err(|error| Refusal::BadAnnotation {
+pub(super) fn written(text: &str) -> Result<Asked, Denial> {
+    let parsed = PodNetworks::from_annotation(text).map_err(|error| Denial::BadAnnotation {
         annotation: annotation::POD_NETWORKS,
         problem: error.to_string(),
     })?;
     if parsed.pod_networks.is_empty() {
-        return Err(Refusal::NoNetwork(annotation::POD_NETWORKS));
+        return Err(Denial::NoNetwork(annotation::POD_NETWORKS));
     }
     Ok(Asked {
         networks: parsed.pod_networks,
@@ -41,13 +41,13 @@ pub(super) fn written(text: &str) -> Result<Asked, Refusal> {
 }
 
 /// Networks that the pod's author requested by name.
-pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Result<Asked, Refusal> {
-    let requests = NetworkRequest::from_annotation(text).map_err(|error| Refusal::BadAnnotation {
+pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Result<Asked, Denial> {
+    let requests = NetworkRequest::from_annotation(text).map_err(|error| Denial::BadAnnotation {
         annotation: annotation::POD_NETWORKS_REQUEST,
         problem: error.to_string(),
     })?;
     if requests.is_empty() {
-        return Err(Refusal::NoNetwork(annotation::POD_NETWORKS_REQUEST));
+        return Err(Denial::NoNetwork(annotation::POD_NETWORKS_REQUEST));
     }
     let found = requests
         .iter()
@@ -56,9 +56,9 @@ pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Re
     let names = || requests.iter().map(|request| request.network.clone()).collect();
     let kinds: BTreeSet<&EniType> = found.iter().map(|n| &n.spec.eni_options.eni_type).collect();
     if kinds.len() > 1 {
-        return Err(Refusal::MixedEniTypes { networks: names() });
+        return Err(Denial::MixedEniTypes { networks: names() });
     }
-    let zones = common_zones(&found).ok_or_else(|| Refusal::NoCommonZone { networks: names() })?;
+    let zones = common_zones(&found).ok_or_else(|| Denial::NoCommonZone { networks: names() })?;
     let networks = requests
         .into_iter()
         .zip(found)
@@ -71,20 +71,20 @@ pub(super) fn requested<N: Borrow<PodNetworking>>(text: &str, known: &[N]) -> Re
     Ok(Asked { networks, zones })
 }
 
-fn usable<'a, N: Borrow<PodNetworking>>(name: &str, known: &'a [N]) -> Result<&'a PodNetworking, Refusal> {
+fn usable<'a, N: Borrow<PodNetworking>>(name: &str, known: &'a [N]) -> Result<&'a PodNetworking, Denial> {
     let networking = known
         .iter()
         .map(Borrow::borrow)
         .find(|networking| networking.name_any() == name)
-        .ok_or_else(|| Refusal::UnknownNetwork {
+        .ok_or_else(|| Denial::UnknownNetwork {
             network: name.to_owned(),
         })?;
     if !networking.spec.selector.is_empty() {
-        return Err(Refusal::NetworkHasSelector {
+        return Err(Denial::NetworkHasSelector {
             network: name.to_owned(),
         });
     }
-    matching::readiness(networking).map_err(|reason| Refusal::NetworkNotReady {
+    matching::readiness(networking).map_err(|reason| Denial::NetworkNotReady {
         network: name.to_owned(),
         reason,
     })?;
@@ -149,7 +149,7 @@ pub(super) fn complete(
     networks: &mut [PodNetwork],
     defaults: Result<Option<&EniConfig>, &ConfigProblem>,
     owner_without_names: Option<&str>,
-) -> Result<(), Refusal> {
+) -> Result<(), Denial> {
     for network in networks.iter_mut() {
         network.allocation_type.get_or_insert_default();
         let lacks = network.vswitch_options.is_empty() || network.security_group_ids.is_empty();
@@ -162,11 +162,11 @@ pub(super) fn complete(
 }
 
 /// What carries the traffic of a pod's networks.
-pub(super) fn carrier(networks: &[PodNetwork], enable_trunk: bool) -> Result<Carrier, Refusal> {
+pub(super) fn carrier(networks: &[PodNetwork], enable_trunk: bool) -> Result<Carrier, Denial> {
     let mut carrier = Carrier::SharedNic;
     for network in networks {
         carrier = Carrier::asked(&network.eni_options.eni_type, enable_trunk).map_err(|problem| {
-            Refusal::NotServed {
+            Denial::NotServed {
                 interface: network.interface.clone(),
                 problem,
             }
@@ -178,8 +178,8 @@ pub(super) fn carrier(networks: &[PodNetwork], enable_trunk: bool) -> Result<Car
 fn take_defaults(
     network: &mut PodNetwork,
     defaults: Result<Option<&EniConfig>, &ConfigProblem>,
-) -> Result<(), Refusal> {
-    let defaults = defaults.map_err(|problem| Refusal::NoDefaults {
+) -> Result<(), Denial> {
+    let defaults = defaults.map_err(|problem| Denial::NoDefaults {
         interface: network.interface.clone(),
         problem: Box::new(problem.clone()),
     })?;
@@ -195,33 +195,33 @@ fn take_defaults(
     Ok(())
 }
 
-fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), Refusal> {
+fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), Denial> {
     let name = network.interface.as_str();
     let interface = || name.to_owned();
     if name.is_empty() || name.len() > MAX_INTERFACE_NAME || !name.chars().all(|c| c.is_ascii_alphanumeric())
     {
-        return Err(Refusal::InterfaceName { name: interface() });
+        return Err(Denial::InterfaceName { name: interface() });
     }
     if network.vswitch_options.is_empty() {
-        return Err(Refusal::NoVSwitch {
+        return Err(Denial::NoVSwitch {
             interface: interface(),
         });
     }
     if network.security_group_ids.is_empty() {
-        return Err(Refusal::NoSecurityGroup {
+        return Err(Denial::NoSecurityGroup {
             interface: interface(),
         });
     }
     if network.security_group_ids.len() > MAX_SECURITY_GROUPS {
         let count = network.security_group_ids.len();
-        return Err(Refusal::TooManySecurityGroups {
+        return Err(Denial::TooManySecurityGroups {
             interface: interface(),
             count,
         });
     }
     if let EniType::Other(word) = &network.eni_options.eni_type {
         let (word, known) = (word.clone(), EniType::KNOWN);
-        return Err(Refusal::UnknownWord {
+        return Err(Denial::UnknownWord {
             interface: interface(),
             field: "eniType",
             word,
@@ -230,7 +230,7 @@ fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), 
     }
     if let VSwitchSelectionPolicy::Other(word) = &network.vswitch_select_options.policy {
         let (word, known) = (word.clone(), VSwitchSelectionPolicy::KNOWN);
-        return Err(Refusal::UnknownWord {
+        return Err(Denial::UnknownWord {
             interface: interface(),
             field: "vSwitchSelectionPolicy",
             word,
@@ -239,7 +239,7 @@ fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), 
     }
     let allocation = network.allocation_type.as_ref();
     if let (Some(owner), true) = (owner_without_names, allocation.is_some_and(|a| a.is_fixed())) {
-        return Err(Refusal::NameNotKept {
+        return Err(Denial::NameNotKept {
             interface: interface(),
             owner: owner.to_owned(),
         });
@@ -248,7 +248,7 @@ fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), 
     // be created.
     allocation
         .map_or(Ok(()), |allocation| allocation::check(allocation, Duration::ZERO))
-        .map_err(|problem| Refusal::Allocation {
+        .map_err(|problem| Denial::Allocation {
             interface: interface(),
             problem,
         })?;
@@ -257,7 +257,7 @@ fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), 
         .iter()
         .find(|route| route.dst.parse::<IpNet>().is_err())
     {
-        Some(route) => Err(Refusal::BadRoute {
+        Some(route) => Err(Denial::BadRoute {
             interface: interface(),
             dst: route.dst.clone(),
         }),
@@ -265,11 +265,11 @@ fn check(network: &PodNetwork, owner_without_names: Option<&str>) -> Result<(), 
     }
 }
 
-fn check_together(networks: &[PodNetwork]) -> Result<(), Refusal> {
+fn check_together(networks: &[PodNetwork]) -> Result<(), Denial> {
     let mut seen: BTreeMap<&str, ()> = BTreeMap::new();
     for network in networks {
         if seen.insert(&network.interface, ()).is_some() {
-            return Err(Refusal::DuplicateInterface {
+            return Err(Denial::DuplicateInterface {
                 name: network.interface.clone(),
             });
         }
@@ -280,7 +280,7 @@ fn check_together(networks: &[PodNetwork]) -> Result<(), Refusal> {
         .map(|n| n.interface.clone())
         .collect();
     if interfaces.len() > 1 {
-        Err(Refusal::TwoDefaultRoutes { interfaces })
+        Err(Denial::TwoDefaultRoutes { interfaces })
     } else {
         Ok(())
     }

@@ -10,7 +10,7 @@ use terway_crds::{PodEni, PodNetwork, PodNetworking, PodNetworks};
 
 use super::networks::Asked;
 use super::patch::PatchOperation;
-use super::{PassedOver, Refusal, matching, networks, placement, resources};
+use super::{Denial, PassedOver, matching, networks, placement, resources};
 use crate::carrier::Carrier;
 use crate::eni_config::{ConfigProblem, EniConfig};
 use crate::meta::controlling_owner;
@@ -54,7 +54,7 @@ pub enum PodVerdict {
     /// The networks are written into the pod.
     Mutated(PodMutation),
     /// The pod is refused.
-    Refused(Refusal),
+    Denied(Denial),
 }
 
 /// Why nothing is written into a pod.
@@ -93,7 +93,7 @@ pub fn review<N: Borrow<PodNetworking>>(input: &PodReview<'_, N>) -> PodVerdict 
         return untouched(Untouched::LabelledToBeIgnored);
     }
     match find(input, &facts) {
-        Err(refusal) => PodVerdict::Refused(refusal),
+        Err(refusal) => PodVerdict::Denied(refusal),
         Ok(Found {
             asked: None,
             passed_over,
@@ -112,7 +112,7 @@ pub fn review<N: Borrow<PodNetworking>>(input: &PodReview<'_, N>) -> PodVerdict 
             let complete = networks::complete(networks, input.defaults, owner.as_deref());
             let carrier = complete.and_then(|()| networks::carrier(networks, input.settings.enable_trunk));
             match carrier {
-                Err(refusal) => PodVerdict::Refused(refusal),
+                Err(refusal) => PodVerdict::Denied(refusal),
                 Ok(carrier) => {
                     let patch = write(input, spec, &asked, carrier, networking);
                     PodVerdict::Mutated(PodMutation {
@@ -137,7 +137,7 @@ struct Found<'a> {
 fn find<'a, N: Borrow<PodNetworking>>(
     input: &PodReview<'a, N>,
     facts: &PodFacts,
-) -> Result<Found<'a>, Refusal> {
+) -> Result<Found<'a>, Denial> {
     let annotations = input.pod.metadata.annotations.as_ref();
     let value = |name: &str| annotations.and_then(|all| all.get(name)).map(String::as_str);
     let exclusive = [
@@ -150,7 +150,7 @@ fn find<'a, N: Borrow<PodNetworking>>(
         .filter(|name| value(name).is_some())
         .collect();
     if present.len() > 1 {
-        return Err(Refusal::ConflictingAnnotations(present));
+        return Err(Denial::ConflictingAnnotations(present));
     }
     let found = |asked| Found {
         asked,

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::events::{Events, News, Severity};
+use crate::events::{EventContent, Events, Severity};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CauseLabel {
@@ -84,7 +84,7 @@ pub async fn tell(
 
 fn tell_one(events: &Events, about: &ObjectReference, news: (Severity, &'static str, String)) {
     let (severity, reason, note) = news;
-    let news = News {
+    let news = EventContent {
         severity,
         reason,
         action: action::CALL_CLOUD,

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use terway_core::node::NodeFacts;
 use terway_core::pod::PodFacts;
-pub use terway_process::events::{Events, News, Severity};
+pub use terway_process::events::{EventContent, Events, Severity};
 use terway_process::events::{Limits, Repeated};
 
 /// Each cause is told once, at its transition. The API server forgets an event after an hour, and a cause that was
@@ -18,9 +18,9 @@ pub const LIMITS: Limits = Limits {
 };
 
 /// News that a planner decided on.
-pub fn planned(news: terway_core::news::News) -> News {
+pub fn planned(news: terway_core::news::News) -> EventContent {
     use terway_core::news::Severity as Planned;
-    News {
+    EventContent {
         severity: match news.severity {
             Planned::Normal => Severity::Normal,
             Planned::Warning => Severity::Warning,

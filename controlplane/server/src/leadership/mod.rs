@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error::status_code;
-use plan::{Action, Seen};
+use plan::{Action, LeaseObservation};
 
 /// One period of leadership of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Leadership {
         release: CancellationToken,
     ) -> Result<(), LeaseLost> {
         let api: Api<Lease> = Api::namespaced(client, &candidate.namespace);
-        let mut seen = Seen::default();
+        let mut seen = LeaseObservation::default();
         loop {
             let step = self.step(&api, &candidate, &mut seen);
             let step = tokio::time::timeout(candidate.times.renew_deadline, step);
@@ -148,7 +148,7 @@ impl Leadership {
 
     /// Reads the lease, and writes it if it is ours or free. The holder does not read it: its own last write has the
     /// version, and a conflict shows that another process wrote.
-    async fn step(&self, api: &Api<Lease>, candidate: &Candidate, seen: &mut Seen) {
+    async fn step(&self, api: &Api<Lease>, candidate: &Candidate, seen: &mut LeaseObservation) {
         let began = Instant::now();
         let lease = match seen.own.take().filter(|_| self.leads()) {
             Some(own) => Some(own),

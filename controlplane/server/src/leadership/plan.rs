@@ -8,7 +8,7 @@ use super::record::{holder, transitions};
 
 /// The observations of the lease, in this process's own time. Clocks of other machines are not compared with ours.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Seen {
+pub struct LeaseObservation {
     /// This process's last write.
     pub own: Option<Lease>,
     version: Option<String>,
@@ -28,7 +28,13 @@ pub enum Action {
 
 /// Decides the next step. `leads`: this process holds the lease. Another holder with our identity is an earlier process
 /// of the same pod. That process is dead, but its period is not ours.
-pub fn plan(lease: Option<&Lease>, seen: &mut Seen, identity: &str, leads: bool, now: Instant) -> Action {
+pub fn plan(
+    lease: Option<&Lease>,
+    seen: &mut LeaseObservation,
+    identity: &str,
+    leads: bool,
+    now: Instant,
+) -> Action {
     let Some(lease) = lease else {
         return Action::Create;
     };
@@ -86,14 +92,23 @@ mod tests {
     #[test]
     fn a_free_lease_is_taken_at_once_and_a_missing_one_made() {
         let now = Instant::now();
-        assert_eq!(plan(None, &mut Seen::default(), "me", false, now), Action::Create);
-        let action = plan(Some(&lease("", "1")), &mut Seen::default(), "me", false, now);
+        assert_eq!(
+            plan(None, &mut LeaseObservation::default(), "me", false, now),
+            Action::Create
+        );
+        let action = plan(
+            Some(&lease("", "1")),
+            &mut LeaseObservation::default(),
+            "me",
+            false,
+            now,
+        );
         assert_eq!(action, Action::Write { transitions: 4 });
     }
 
     #[test]
     fn a_lease_of_another_is_taken_only_when_it_was_not_renewed_for_its_duration() {
-        let (start, mut seen) = (Instant::now(), Seen::default());
+        let (start, mut seen) = (Instant::now(), LeaseObservation::default());
         let after = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(
             plan(Some(&lease("other", "1")), &mut seen, "me", false, start),
@@ -114,9 +129,21 @@ mod tests {
     #[test]
     fn a_renewal_keeps_the_period_and_a_restarted_process_begins_a_new_one() {
         let now = Instant::now();
-        let renewed = plan(Some(&lease("me", "1")), &mut Seen::default(), "me", true, now);
+        let renewed = plan(
+            Some(&lease("me", "1")),
+            &mut LeaseObservation::default(),
+            "me",
+            true,
+            now,
+        );
         assert_eq!(renewed, Action::Write { transitions: 3 });
-        let restarted = plan(Some(&lease("me", "1")), &mut Seen::default(), "me", false, now);
+        let restarted = plan(
+            Some(&lease("me", "1")),
+            &mut LeaseObservation::default(),
+            "me",
+            false,
+            now,
+        );
         assert_eq!(restarted, Action::Write { transitions: 4 });
     }
 }

@@ -8,7 +8,7 @@ use terway_crds::names::{action, event};
 use super::NetworkInterfaceController;
 use super::observe::ObservedEni;
 use crate::error::{ReconcileError, chain};
-use crate::events::{News, Severity, reference};
+use crate::events::{EventContent, Severity, reference};
 use crate::runtime::Next;
 
 /// Notes the answer, reports a refusal, and returns when to look again. `None`: plan again at once. `at` is the time of
@@ -100,7 +100,7 @@ fn fail(
     Err(error.into())
 }
 
-fn news(call: Call, error: &CloudError) -> News {
+fn news(call: Call, error: &CloudError) -> EventContent {
     let (reason, action) = match call {
         Call::Attach => (event::ATTACH_ENI_FAILED, action::ATTACH_ENI),
         Call::Detach => (event::DETACH_ENI_FAILED, action::DETACH_ENI),
@@ -111,7 +111,7 @@ fn news(call: Call, error: &CloudError) -> News {
         true => chain(error),
         false => format!("{}: {}: {}", error.action, error.code, error.message),
     };
-    News {
+    EventContent {
         severity: Severity::Warning,
         reason,
         action,

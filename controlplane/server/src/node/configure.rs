@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use terway_core::conditions::Statement;
-use terway_core::eni_config::{EniConfig, Place, resolve};
+use terway_core::eni_config::{EniConfig, NodeProfile, resolve};
 use terway_core::node::{NodeFacts, large_enough};
 use terway_crds::TerwayNodeSpec;
 use terway_crds::names::object;
@@ -97,7 +97,7 @@ fn wanted(controller: &NodeController, key: &Key, node: &NodeFacts, record: &Nod
     if !remembered.complete {
         return Wanted::Unknown;
     }
-    let place = Place {
+    let profile = NodeProfile {
         zone: &node.zone,
         cap: &record.spec.node_cap,
         eni_only: node.eni_only,
@@ -105,7 +105,7 @@ fn wanted(controller: &NodeController, key: &Key, node: &NodeFacts, record: &Nod
         cluster_id: &controller.settings.pods.cluster_id,
         vswitches: &remembered.vswitches,
     };
-    match resolve(&config, &place) {
+    match resolve(&config, &profile) {
         Ok(wanted) => Wanted::Spec(
             Box::new(wanted.into_spec(&record.spec)),
             config.not_served.join("; "),

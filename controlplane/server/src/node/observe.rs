@@ -8,14 +8,14 @@ use crate::objects::{Caches, NodeRecord};
 use crate::runtime::Key;
 
 /// A Kubernetes node and the Node object of its name.
-pub struct Seen {
+pub struct ObservedNode {
     pub node: Option<Arc<NodeFacts>>,
     pub record: Option<Arc<NodeRecord>>,
 }
 
 /// Reads both from the caches.
-pub fn observe(caches: &Caches, key: &Key) -> Seen {
-    Seen {
+pub fn observe(caches: &Caches, key: &Key) -> ObservedNode {
+    ObservedNode {
         node: caches.nodes.get(key),
         record: caches.node_records.get(key),
     }

@@ -9,7 +9,7 @@ use terway_crds::names::{action, event};
 use super::PodController;
 use super::observe::ObservedPod;
 use crate::error::{NetworksError, ReconcileError, chain};
-use crate::events::{News, Severity, pod_reference};
+use crate::events::{EventContent, Severity, pod_reference};
 use crate::objects::Created;
 use crate::runtime::{Key, Next, Slot};
 use crate::trace::Admission;
@@ -121,7 +121,7 @@ async fn try_create(
 }
 
 fn tell_failure(controller: &PodController, pod: &PodFacts, note: &str) {
-    let news = News {
+    let news = EventContent {
         severity: Severity::Warning,
         reason: event::POD_CREATE_FAILED,
         action: action::CREATE_POD,

@@ -14,7 +14,7 @@ use terway_crds::names::{finalizer, tag};
 use terway_crds::{Allocation, AttachTo, NetworkInterface};
 
 use super::PodEniController;
-use super::observe::Seen;
+use super::observe::ObservedPodEni;
 use crate::context::Grant;
 use crate::error::ReconcileError;
 use crate::events::{planned, pod_reference, reference};
@@ -25,7 +25,7 @@ use crate::runtime::{Next, Slot};
 /// Applies the step. `None`: plan again at once.
 pub async fn apply(
     controller: &PodEniController,
-    seen: &Seen,
+    seen: &ObservedPodEni,
     step: Step,
     grant: &mut Option<Grant>,
     slot: &mut Slot,
@@ -95,13 +95,13 @@ pub async fn apply(
     Ok(None)
 }
 
-fn interface(seen: &Seen, index: usize) -> Option<&Arc<NetworkInterface>> {
+fn interface(seen: &ObservedPodEni, index: usize) -> Option<&Arc<NetworkInterface>> {
     seen.interfaces.get(index)?.as_ref()
 }
 
 async fn create(
     controller: &PodEniController,
-    seen: &Seen,
+    seen: &ObservedPodEni,
     index: usize,
     grant: Grant,
 ) -> Result<(), ReconcileError> {
@@ -124,7 +124,7 @@ async fn create(
 
 async fn look_up(
     controller: &PodEniController,
-    seen: &Seen,
+    seen: &ObservedPodEni,
     index: usize,
     filter: EniFilter,
     slot: &mut Slot,
@@ -140,7 +140,7 @@ async fn look_up(
 /// lost, the other still names the ENI.
 async fn record_eni(
     controller: &PodEniController,
-    seen: &Seen,
+    seen: &ObservedPodEni,
     index: usize,
     eni: &CloudEni,
     attach_to: Option<AttachTo>,
@@ -173,7 +173,7 @@ async fn record_eni(
 
 async fn make_interface(
     controller: &PodEniController,
-    seen: &Seen,
+    seen: &ObservedPodEni,
     allocation: &Allocation,
     attach_to: Option<AttachTo>,
 ) -> Result<(), ReconcileError> {
@@ -195,7 +195,7 @@ fn is_named(interface: &NetworkInterface, id: &str) -> bool {
 
 async fn next(
     controller: &PodEniController,
-    seen: &Seen,
+    seen: &ObservedPodEni,
     index: usize,
     refused: Option<&Refused>,
     slot: &mut Slot,
@@ -216,7 +216,12 @@ async fn next(
 }
 
 /// Chooses by the pod's networks as they are now. Parts that cannot be read stay as recorded.
-async fn choose_again(controller: &PodEniController, seen: &Seen, index: usize, slot: &mut Slot) -> Choice {
+async fn choose_again(
+    controller: &PodEniController,
+    seen: &ObservedPodEni,
+    index: usize,
+    slot: &mut Slot,
+) -> Choice {
     let (Some(pod), Some(node)) = (&seen.pod, &seen.node) else {
         return Choice::default();
     };
@@ -234,7 +239,11 @@ async fn choose_again(controller: &PodEniController, seen: &Seen, index: usize, 
     }
 }
 
-async fn replace(controller: &PodEniController, seen: &Seen, index: usize) -> Result<(), ReconcileError> {
+async fn replace(
+    controller: &PodEniController,
+    seen: &ObservedPodEni,
+    index: usize,
+) -> Result<(), ReconcileError> {
     let Some(allocation) = seen.record.spec.allocations.get(index) else {
         return Ok(());
     };
@@ -248,7 +257,7 @@ async fn replace(controller: &PodEniController, seen: &Seen, index: usize) -> Re
 
 async fn write_attempt(
     controller: &PodEniController,
-    seen: &Seen,
+    seen: &ObservedPodEni,
     index: usize,
     allocation: Allocation,
 ) -> Result<(), ReconcileError> {
@@ -271,7 +280,7 @@ async fn write_attempt(
 }
 
 /// Writes an event about the pod, where people look, with the record as the related object.
-pub fn tell(controller: &PodEniController, seen: &Seen, news: News) {
+pub fn tell(controller: &PodEniController, seen: &ObservedPodEni, news: News) {
     let record = reference(&*seen.record);
     match &seen.pod {
         Some(pod) => controller

@@ -102,7 +102,11 @@ impl Reconciler for PodEniController {
 }
 
 /// Waits for a place in the backlog and for the right to make an ENI; `None` when the pod is leaving or gone.
-async fn room_to_create(controller: &PodEniController, seen: &observe::Seen, index: usize) -> Option<Grant> {
+async fn room_to_create(
+    controller: &PodEniController,
+    seen: &observe::ObservedPodEni,
+    index: usize,
+) -> Option<Grant> {
     let granted = async {
         let node = node_name(&seen.record);
         controller.fresh.enter(&seen.intent_name(index), node).await;
@@ -121,7 +125,7 @@ async fn room_to_create(controller: &PodEniController, seen: &observe::Seen, ind
 
 /// Ends when the pod of a record is leaving or gone. It polls, because thousands may wait, and waking all of them at
 /// every change of a pod costs more.
-async fn abandoned(controller: &PodEniController, seen: &observe::Seen) {
+async fn abandoned(controller: &PodEniController, seen: &observe::ObservedPodEni) {
     while controller.caches.pod_of(&seen.record).0 == PodState::Living {
         tokio::time::sleep(LOOK_AT_POD).await;
     }

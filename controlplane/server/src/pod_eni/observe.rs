@@ -14,7 +14,7 @@ use crate::fresh_enis::intent_name;
 use crate::runtime::Key;
 
 /// A record, and everything its plan depends on.
-pub struct Seen {
+pub struct ObservedPodEni {
     pub record: Arc<PodEni>,
     pub interfaces: Vec<Option<Arc<NetworkInterface>>>,
     pub pod: Option<Arc<PodFacts>>,
@@ -25,7 +25,7 @@ pub struct Seen {
 }
 
 /// Reads the caches; `None` when the record is gone.
-pub fn observe(controller: &PodEniController, key: &Key) -> Option<Seen> {
+pub fn observe(controller: &PodEniController, key: &Key) -> Option<ObservedPodEni> {
     let caches = &controller.caches;
     let record = caches.pod_enis.get(key)?;
     let allocations = &record.spec.allocations;
@@ -40,7 +40,7 @@ pub fn observe(controller: &PodEniController, key: &Key) -> Option<Seen> {
     });
     let node = caches.nodes.get(&Key::cluster(node_name(&record)));
     let (state, pod) = caches.pod_of(&record);
-    Some(Seen {
+    Some(ObservedPodEni {
         interfaces,
         evidence: evidence.collect(),
         node,
@@ -51,7 +51,7 @@ pub fn observe(controller: &PodEniController, key: &Key) -> Option<Seen> {
     })
 }
 
-impl Seen {
+impl ObservedPodEni {
     /// The observation as the planner takes it.
     pub fn view<'a>(&'a self, controller: &'a PodEniController) -> Observed<'a> {
         Observed {

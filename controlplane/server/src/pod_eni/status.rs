@@ -4,12 +4,16 @@ use terway_core::pod_eni::{Wait, held_up, waiting};
 
 use super::PodEniController;
 use super::apply::tell;
-use super::observe::Seen;
+use super::observe::ObservedPodEni;
 use crate::error::ReconcileError;
 use crate::runtime::Next;
 
 /// Writes a new reason into the status, and returns when to look again.
-pub async fn wait(controller: &PodEniController, seen: &Seen, wait: Wait) -> Result<Next, ReconcileError> {
+pub async fn wait(
+    controller: &PodEniController,
+    seen: &ObservedPodEni,
+    wait: Wait,
+) -> Result<Next, ReconcileError> {
     if let Some(status) = waiting(&seen.record, &wait, seen.now) {
         controller
             .write

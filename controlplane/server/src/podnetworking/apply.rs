@@ -7,7 +7,7 @@ use terway_crds::names::{action, event};
 
 use super::PodNetworkingController;
 use crate::error::ReconcileError;
-use crate::events::{News, Severity, reference};
+use crate::events::{EventContent, Severity, reference};
 
 impl PodNetworkingController {
     /// Writes the status first and the event afterwards. An event before a failed write would be repeated.
@@ -28,7 +28,7 @@ impl PodNetworkingController {
                 "PodNetworking {} selects this workload and is passed over: it keeps IPs by pod name (allocationType Fixed), and these pods do not keep their names. Use a StatefulSet, or narrow the selector",
                 networking.name_any()
             );
-            let news = News {
+            let news = EventContent {
                 severity: Severity::Warning,
                 reason: event::CONFIG_ERROR,
                 action: action::CONFIG,
@@ -41,7 +41,7 @@ impl PodNetworkingController {
     }
 }
 
-fn news(transition: &Transition) -> News {
+fn news(transition: &Transition) -> EventContent {
     let (severity, reason, note) = match transition {
         Transition::BecameReady { zones } => (
             Severity::Normal,
@@ -54,7 +54,7 @@ fn news(transition: &Transition) -> News {
             message.clone(),
         ),
     };
-    News {
+    EventContent {
         severity,
         reason,
         action: action::SYNC_POD_NETWORKING,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower::service_fn;
 
-use super::objects::{Refusal, State};
+use super::objects::{ScriptedError, State};
 use crate::objects::kinds::Kind;
 
 /// One request as it came.
@@ -84,7 +84,7 @@ impl ApiServer {
 
     /// Refuses the next `times` requests of this method whose path has this part.
     pub fn refuse(&self, method: &'static str, path_part: &str, code: u16, times: usize) {
-        self.state.lock().refusals.push(Refusal {
+        self.state.lock().refusals.push(ScriptedError {
             method,
             path_part: path_part.to_owned(),
             code,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::api::Asked;
 
 /// A refusal that a test asked for.
-pub(super) struct Refusal {
+pub(super) struct ScriptedError {
     pub method: &'static str,
     pub path_part: String,
     pub code: u16,
@@ -21,7 +21,7 @@ pub(super) struct State {
     pub objects: BTreeMap<String, Value>,
     version: u64,
     pub log: Vec<Asked>,
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<ScriptedError>,
     /// Writes under way, and the most there ever were at once.
     pub writing: usize,
     pub most_writing: usize,

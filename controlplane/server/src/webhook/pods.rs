@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use terway_core::webhook::{PassedOver, PatchOperation, PodReview, PodVerdict, Reason, Refusal, review};
+use terway_core::webhook::{Denial, PassedOver, PatchOperation, PodReview, PodVerdict, Reason, review};
 use terway_crds::PodNetworking;
 use terway_crds::names::annotation;
 use tokio::time::{Instant, timeout_at};
@@ -52,7 +52,7 @@ impl Webhook {
                 Ok(verdict) => verdict,
                 Err(refusal) => return Decision::deny(refusal),
             };
-            let unknown = matches!(verdict, PodVerdict::Refused(Refusal::UnknownNetwork { .. }));
+            let unknown = matches!(verdict, PodVerdict::Denied(Denial::UnknownNetwork { .. }));
             if unknown && !asked_again {
                 // The cache may lag behind, so the API server is asked before a name counts as unknown.
                 asked_again = true;
@@ -129,7 +129,7 @@ fn waits_for(verdict: &PodVerdict, networkings: &[Arc<PodNetworking>]) -> bool {
             .any(|one| one.reason == Reason::NotLookedAt && young(&one.name))
     };
     match verdict {
-        PodVerdict::Refused(Refusal::NetworkNotReady {
+        PodVerdict::Denied(Denial::NetworkNotReady {
             network,
             reason: Reason::NotLookedAt,
         }) => young(network),
@@ -137,7 +137,7 @@ fn waits_for(verdict: &PodVerdict, networkings: &[Arc<PodNetworking>]) -> bool {
             passed_over: list, ..
         } => passed_over(list),
         PodVerdict::Mutated(mutation) => passed_over(&mutation.passed_over),
-        PodVerdict::Refused(_) => false,
+        PodVerdict::Denied(_) => false,
     }
 }
 
@@ -153,7 +153,7 @@ fn decision(namespace: &str, pod: &Pod, verdict: PodVerdict) -> Decision {
             patch: mutation.patch,
             denial: None,
         },
-        PodVerdict::Refused(refusal) => {
+        PodVerdict::Denied(refusal) => {
             let generated = pod.metadata.generate_name.as_deref();
             let name = pod.metadata.name.as_deref().or(generated).unwrap_or_default();
             info!(namespace, name, reason = %refusal, "refused a pod");

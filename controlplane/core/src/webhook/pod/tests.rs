@@ -108,7 +108,7 @@ impl Case {
 
     fn refusal(&self) -> String {
         match self.verdict() {
-            PodVerdict::Refused(refusal) => refusal.to_string(),
+            PodVerdict::Denied(refusal) => refusal.to_string(),
             other => panic!("not refused: {other:?}"),
         }
     }

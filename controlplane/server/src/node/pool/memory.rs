@@ -10,7 +10,7 @@ use crate::runtime::Key;
 
 /// What is known of one node.
 #[derive(Debug, Clone, Default)]
-pub struct Memory {
+pub struct NodeHistory {
     /// ENIs that the poller observes for this node.
     pub watched: BTreeSet<String>,
     /// ENIs that were handed to a NetworkInterface for release.
@@ -31,17 +31,17 @@ pub struct Memory {
 /// Memories by node.
 #[derive(Default)]
 pub struct Pools {
-    nodes: Mutex<HashMap<Key, Memory>>,
+    nodes: Mutex<HashMap<Key, NodeHistory>>,
 }
 
 impl Pools {
     /// What is known of a node now.
-    pub fn of(&self, key: &Key) -> Memory {
+    pub fn of(&self, key: &Key) -> NodeHistory {
         self.nodes.lock().get(key).cloned().unwrap_or_default()
     }
 
     /// Changes what is known of a node.
-    pub fn change<T>(&self, key: &Key, change: impl FnOnce(&mut Memory) -> T) -> T {
+    pub fn change<T>(&self, key: &Key, change: impl FnOnce(&mut NodeHistory) -> T) -> T {
         change(self.nodes.lock().entry(key.clone()).or_default())
     }
 

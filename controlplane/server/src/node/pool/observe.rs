@@ -12,7 +12,7 @@ use terway_core::pool::{Observed, Plan, Settings, attaches, plan};
 use terway_crds::NodeRuntime;
 
 use super::PACE;
-use super::memory::Memory;
+use super::memory::NodeHistory;
 use crate::node::NodeController;
 use crate::objects::NodeRecord;
 use crate::runtime::Key;
@@ -24,7 +24,7 @@ pub struct Look {
     pub vswitches: Remembered,
     pub now: Timestamp,
     runtime: Option<Arc<NodeRuntime>>,
-    memory: Memory,
+    memory: NodeHistory,
     known: BTreeMap<String, Evidence>,
     seen: BTreeMap<String, (EniObservation, Timestamp)>,
     elsewhere: BTreeSet<String>,
@@ -111,7 +111,7 @@ impl Look {
 }
 
 /// Ids of all ENIs that the plan may name.
-fn enis(record: &NodeRecord, memory: &Memory) -> BTreeSet<String> {
+fn enis(record: &NodeRecord, memory: &NodeHistory) -> BTreeSet<String> {
     let recorded = record
         .status
         .iter()
@@ -145,7 +145,12 @@ fn settings(controller: &NodeController) -> Settings {
 }
 
 /// The remembered vSwitches of the node and of its ENIs.
-fn vswitches(controller: &NodeController, key: &Key, record: &NodeRecord, memory: &Memory) -> Remembered {
+fn vswitches(
+    controller: &NodeController,
+    key: &Key,
+    record: &NodeRecord,
+    memory: &NodeHistory,
+) -> Remembered {
     let options = record.spec.eni.iter().flat_map(|eni| &eni.vswitch_options);
     let nics = record
         .status

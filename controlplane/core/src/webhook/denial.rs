@@ -10,7 +10,7 @@ use crate::eni_config::ConfigProblem;
 
 /// Why a pod is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Denial {
     #[error("the annotations {} exclude each other: keep one of them", .0.join(" and "))]
     ConflictingAnnotations(Vec<&'static str>),
     #[error("annotation {annotation} cannot be read ({problem}): correct its JSON")]
