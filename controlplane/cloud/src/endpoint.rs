@@ -29,6 +29,16 @@ pub enum EndpointError {
 }
 
 impl Endpoints {
+    /// All services at one address, without a proxy: a simulated cloud.
+    pub fn one(url: impl Into<String>) -> Self {
+        let url = url.into();
+        Endpoints {
+            ecs: url.clone(),
+            vpc: url,
+            proxy: ProxyUse::Never,
+        }
+    }
+
     /// The addresses of this region under the process environment.
     pub fn from_env(region_id: &str) -> Result<Self, EndpointError> {
         Self::from_lookup(region_id, |name| std::env::var(name).ok())

@@ -12,18 +12,14 @@ use futures::TryFutureExt;
 use stub::{Reply, Stub};
 use terway_cloud::{
     Action, AttachEni, Cloud, CloudConfig, CloudError, CloudMetrics, CreateEni, CredentialSource, Endpoints,
-    EniFilter, ErrorClass, Fence, OidcRole, Priority, ProxyUse, TroubleCause, Unfenced,
+    EniFilter, ErrorClass, Fence, OidcRole, Priority, TroubleCause, Unfenced,
 };
 
 async fn cloud(stub: &Stub, fence: Arc<dyn Fence>) -> Cloud {
     let config = CloudConfig {
         region_id: Some("cn-hangzhou".into()),
         call_deadline: Duration::from_millis(400),
-        endpoints: Some(Endpoints {
-            ecs: stub.url.clone(),
-            vpc: stub.url.clone(),
-            proxy: ProxyUse::Never,
-        }),
+        endpoints: Some(Endpoints::one(&stub.url)),
         ..CloudConfig::new(CredentialSource::choose("ak-visible", "sk-secret", ""))
     };
     Cloud::connect(config, fence, CloudMetrics::unregistered())
@@ -252,11 +248,7 @@ async fn region_and_role_keys_come_from_the_metadata_service_in_token_mode() {
     let stub = Stub::start(|_| Reply::Http(200, r#"{"VSwitches":{"VSwitch":[]}}"#.into())).await;
     let config = CloudConfig {
         metadata_base: Some(metadata.url.clone()),
-        endpoints: Some(Endpoints {
-            ecs: stub.url.clone(),
-            vpc: stub.url.clone(),
-            proxy: ProxyUse::Never,
-        }),
+        endpoints: Some(Endpoints::one(&stub.url)),
         ..CloudConfig::new(CredentialSource::InstanceRole)
     };
     let cloud = Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())
@@ -292,11 +284,7 @@ async fn an_instance_without_a_role_is_told_so_and_nothing_is_sent() {
     let config = CloudConfig {
         region_id: Some("cn-beijing".into()),
         metadata_base: Some(metadata.url.clone()),
-        endpoints: Some(Endpoints {
-            ecs: stub.url.clone(),
-            vpc: stub.url.clone(),
-            proxy: ProxyUse::Never,
-        }),
+        endpoints: Some(Endpoints::one(&stub.url)),
         ..CloudConfig::new(CredentialSource::InstanceRole)
     };
     let cloud = Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())
@@ -345,11 +333,7 @@ async fn connect_by_role(stub: &Stub, token_file: &std::path::Path) -> Cloud {
     };
     let config = CloudConfig {
         region_id: Some("cn-beijing".into()),
-        endpoints: Some(Endpoints {
-            ecs: stub.url.clone(),
-            vpc: stub.url.clone(),
-            proxy: ProxyUse::Never,
-        }),
+        endpoints: Some(Endpoints::one(&stub.url)),
         ..CloudConfig::new(CredentialSource::Oidc(role))
     };
     Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())

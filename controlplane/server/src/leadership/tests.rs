@@ -1,91 +1,28 @@
-//! The election against an API server that is played by a script: one Lease, with the conflicts of a real one.
+//! The election against an API server that lives in the test.
 
-use axum::http::{Method, Request, Response, StatusCode};
-use kube::client::Body;
 use serde_json::json;
 
 use super::*;
 use crate::config;
+use crate::testing::ApiServer;
 
-/// The API server as far as the election needs it.
-#[derive(Clone, Default)]
-struct ApiServer(Arc<Mutex<State>>);
+/// The path of the lease, with and without its API group.
+const LEASE: &str = "namespaces/kube-system/leases/terway-controlplane";
+const LEASE_PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/terway-controlplane";
 
-#[derive(Default)]
-struct State {
-    lease: Option<Lease>,
-    version: u64,
-    /// Requests are not answered.
-    silent: bool,
+fn holder(server: &ApiServer) -> String {
+    let lease = server.object(LEASE).unwrap_or_default();
+    lease["spec"]["holderIdentity"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
-impl ApiServer {
-    fn client(&self) -> Client {
-        let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let server = server.clone();
-            async move {
-                let (head, body) = request.into_parts();
-                let body = body.collect_bytes().await?;
-                if server.0.lock().silent {
-                    std::future::pending::<()>().await;
-                }
-                let (status, answer) = server.answer(&head.method, &body);
-                let answer = Body::from(serde_json::to_vec(&answer)?);
-                Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
-            }
-        });
-        Client::new(service, "default")
-    }
-
-    fn answer(&self, method: &Method, body: &[u8]) -> (StatusCode, serde_json::Value) {
-        let refused = |status: StatusCode, reason: &str| {
-            let code = status.as_u16();
-            (
-                status,
-                json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code}),
-            )
-        };
-        let mut state = self.0.lock();
-        if method == Method::GET {
-            return match &state.lease {
-                Some(lease) => (StatusCode::OK, json!(lease)),
-                None => refused(StatusCode::NOT_FOUND, "NotFound"),
-            };
-        }
-        let mut written: Lease = serde_json::from_slice(body).unwrap();
-        let known = state
-            .lease
-            .as_ref()
-            .map(|lease| lease.metadata.resource_version.clone());
-        if known.is_some_and(|known| known != written.metadata.resource_version) {
-            return refused(StatusCode::CONFLICT, "Conflict");
-        }
-        state.version += 1;
-        written.metadata.resource_version = Some(state.version.to_string());
-        state.lease = Some(written.clone());
-        (StatusCode::OK, json!(written))
-    }
-
-    fn holder(&self) -> String {
-        let state = self.0.lock();
-        state
-            .lease
-            .as_ref()
-            .map(|lease| record::holder(lease).to_owned())
-            .unwrap_or_default()
-    }
-
-    /// Another process writes the lease, as one that took it would.
-    fn take_over(&self, holder: &str) {
-        let mut state = self.0.lock();
-        state.version += 1;
-        let version = state.version.to_string();
-        if let Some(lease) = &mut state.lease {
-            lease.metadata.resource_version = Some(version);
-            lease.spec.get_or_insert_default().holder_identity = Some(holder.to_owned());
-        }
-    }
+/// Another process writes the lease, as one that took it would.
+fn take_over(server: &ApiServer, holder: &str) {
+    let mut lease = server.object(LEASE).unwrap();
+    lease["spec"]["holderIdentity"] = json!(holder);
+    server.put_at(LEASE_PATH, lease);
 }
 
 /// Times that are as short as a loaded machine allows.
@@ -138,7 +75,7 @@ async fn one_of_two_leads_and_the_other_takes_over_at_once_when_the_lease_is_giv
     let server = ApiServer::default();
     let first = Process::start(&server, "first");
     let term = first.term().await;
-    assert_eq!(server.holder(), "first");
+    assert_eq!(holder(&server), "first");
     assert!(first.leadership.remaining() > Duration::from_secs(1));
     let second = Process::start(&server, "second");
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -152,10 +89,10 @@ async fn one_of_two_leads_and_the_other_takes_over_at_once_when_the_lease_is_giv
         given_back.elapsed() < candidate("").times.duration,
         "it did not wait for the end of the lease"
     );
-    assert_eq!(server.holder(), "second");
+    assert_eq!(holder(&server), "second");
     assert_ne!(next.id, term.id);
     second.stop().await;
-    assert_eq!(server.holder(), "");
+    assert_eq!(holder(&server), "");
 }
 
 #[tokio::test]
@@ -163,7 +100,7 @@ async fn a_holder_that_cannot_renew_in_time_ends() {
     let server = ApiServer::default();
     let process = Process::start(&server, "first");
     process.term().await;
-    server.0.lock().silent = true;
+    server.fall_silent();
     let lost = tokio::time::timeout(Duration::from_secs(30), process.competing)
         .await
         .unwrap();
@@ -180,12 +117,12 @@ async fn a_holder_whose_lease_another_process_wrote_ends_and_leaves_that_lease_a
     let server = ApiServer::default();
     let process = Process::start(&server, "first");
     process.term().await;
-    server.take_over("thief");
+    take_over(&server, "thief");
     let lost = tokio::time::timeout(Duration::from_secs(30), process.competing)
         .await
         .unwrap();
     assert!(lost.unwrap().is_err());
-    assert_eq!(server.holder(), "thief");
+    assert_eq!(holder(&server), "thief");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tower::service_fn;
 
 use super::objects::{ScriptedError, State};
@@ -30,15 +30,15 @@ pub(crate) struct Asked {
 #[derive(Clone)]
 pub(crate) struct ApiServer {
     state: Arc<Mutex<State>>,
-    /// A request is answered when it gets a place here.
-    answers: Arc<Semaphore>,
+    /// Whether requests are answered.
+    answers: Arc<watch::Sender<bool>>,
 }
 
 impl Default for ApiServer {
     fn default() -> Self {
         Self {
             state: Arc::default(),
-            answers: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            answers: Arc::new(watch::Sender::new(true)),
         }
     }
 }
@@ -56,15 +56,19 @@ impl ApiServer {
 
     /// A server that answers nothing until [`ApiServer::answer_everything`].
     pub fn silent() -> Self {
-        Self {
-            answers: Arc::new(Semaphore::new(0)),
-            ..Self::default()
-        }
+        let server = Self::default();
+        server.fall_silent();
+        server
+    }
+
+    /// Answers nothing from now on.
+    pub fn fall_silent(&self) {
+        self.answers.send_replace(false);
     }
 
     /// Answers what waits, and all that comes.
     pub fn answer_everything(&self) {
-        self.answers.add_permits(1 << 20);
+        self.answers.send_replace(true);
     }
 
     /// Puts an object there, and gives it back as the server knows it.
@@ -145,9 +149,9 @@ impl ApiServer {
             state.writing += usize::from(writes);
             state.most_writing = state.most_writing.max(state.writing);
         }
-        let place = self.answers.acquire().await.unwrap();
+        let mut answers = self.answers.subscribe();
+        answers.wait_for(|answers| *answers).await.unwrap();
         let (code, answer) = self.state.lock().answer(&asked);
-        drop(place);
         self.state.lock().writing -= usize::from(writes);
         let response = Response::builder()
             .status(code)

@@ -11,7 +11,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use terway_cloud::{Cloud, CloudConfig, CloudMetrics, CredentialSource, Endpoints, ProxyUse, Unfenced};
+use terway_cloud::{Cloud, CloudConfig, CloudMetrics, CredentialSource, Endpoints, Unfenced};
 
 /// One call: the action, and its parameters by name.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,11 +40,7 @@ impl CloudServer {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let config = CloudConfig {
             region_id: Some("cn-hangzhou".into()),
-            endpoints: Some(Endpoints {
-                ecs: url.clone(),
-                vpc: url,
-                proxy: ProxyUse::Never,
-            }),
+            endpoints: Some(Endpoints::one(url)),
             ..CloudConfig::new(CredentialSource::choose("ak", "sk", ""))
         };
         let connected = Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered());

@@ -43,6 +43,7 @@ impl State {
             "GET" => self.read(path),
             "POST" => self.create(path, &asked.body),
             "PATCH" => self.patch(path, &asked.body),
+            "PUT" => self.replace(path, &asked.body),
             "DELETE" => self.delete(path, &asked.body),
             other => failure(405, other),
         }
@@ -103,6 +104,16 @@ impl State {
             self.objects.remove(path);
         }
         (200, stored)
+    }
+
+    fn replace(&mut self, path: &str, body: &Value) -> (u16, Value) {
+        let Some(known) = self.objects.get(path) else {
+            return failure(404, path);
+        };
+        match conflict(known, &body["metadata"]) {
+            Some(conflict) => conflict,
+            None => (200, self.store(path, body.clone())),
+        }
     }
 
     fn delete(&mut self, path: &str, options: &Value) -> (u16, Value) {

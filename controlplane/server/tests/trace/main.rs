@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode as SpanStatus};
-use terway_cloud::{Cloud, CloudConfig, CloudMetrics, CredentialSource, Endpoints, ProxyUse, Unfenced};
+use terway_cloud::{Cloud, CloudConfig, CloudMetrics, CredentialSource, Endpoints, Unfenced};
 use terway_controlplane::trace::{Admission, Collector, Export, of_pod};
 use terway_process::TRACED;
 use tokio::net::TcpListener;
@@ -48,11 +48,7 @@ async fn cloud(answers: usize) -> Cloud {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let config = CloudConfig {
         region_id: Some("cn-beijing".into()),
-        endpoints: Some(Endpoints {
-            ecs: url.clone(),
-            vpc: url,
-            proxy: ProxyUse::Never,
-        }),
+        endpoints: Some(Endpoints::one(url)),
         ..CloudConfig::new(CredentialSource::choose("ak-visible", "sk-secret", ""))
     };
     Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())

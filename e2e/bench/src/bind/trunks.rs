@@ -12,7 +12,7 @@ use kube::{Api, Client};
 use serde_json::json;
 use terway_cloud::{
     Action, AttachEni, Cloud, CloudConfig, CloudMetrics, CreateEni, CredentialSource, Endpoints, Expect,
-    Priority, ProxyUse, Unfenced,
+    Priority, Unfenced,
 };
 use terway_crds::names::annotation;
 
@@ -21,11 +21,7 @@ use crate::world;
 
 /// A client of the simulated cloud for the benchmark itself.
 pub async fn connect(cloud_url: &str) -> anyhow::Result<Cloud> {
-    let endpoints = Endpoints {
-        ecs: cloud_url.to_owned(),
-        vpc: cloud_url.to_owned(),
-        proxy: ProxyUse::Never,
-    };
+    let endpoints = Endpoints::one(cloud_url);
     let config = CloudConfig {
         region_id: Some(world::REGION.to_owned()),
         endpoints: Some(endpoints),

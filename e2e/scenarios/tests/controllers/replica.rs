@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use terway_cloud::{Endpoints, ProxyUse};
+use terway_cloud::Endpoints;
 use terway_controlplane::apiserver::Connection;
 use terway_controlplane::{config, process};
 use tokio::runtime::Runtime;
@@ -28,11 +28,7 @@ impl Replica {
     pub fn start_as_set(stage: &Stage, name: &str, url: String, health: &str) -> Replica {
         let config = config_of(stage, name, health);
         let kubeconfig = stage.apiserver.kubeconfig.clone();
-        let endpoints = Endpoints {
-            ecs: url.clone(),
-            vpc: url,
-            proxy: ProxyUse::Never,
-        };
+        let endpoints = Endpoints::one(url);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

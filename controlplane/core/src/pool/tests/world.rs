@@ -1,53 +1,33 @@
 //! A node, its pods, its agent and its cloud, as values; and a process that may lose its memory.
 
+mod calls;
+mod cloud;
+mod invariants;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use terway_crds::node::{Flavor, IpStatus, NicStatus, NodeCap, NodeEni, Pool, Reclaim};
+use terway_crds::node::{Flavor, NodeCap, NodeEni, Pool, Reclaim};
 use terway_crds::node_runtime::{RUNTIME_DELETED, RUNTIME_INITIAL, RuntimePod, RuntimePodStatus};
 use terway_crds::{
-    EniKind, NodeRuntime, NodeRuntimeStatus, Operation, OperationKind, TerwayNode, TerwayNodeStatus,
-    TrafficMode, VSwitchSelectionPolicy,
+    EniKind, NodeRuntime, NodeRuntimeStatus, TerwayNode, TerwayNodeStatus, TrafficMode,
+    VSwitchSelectionPolicy,
 };
 
+pub use self::cloud::{Cloud, Fate};
 use crate::binding;
-use crate::cloud::{CloudEni, EniKind as CloudKind, EniObservation, EniStatus, ErrorClass, PrivateIp};
-use crate::intent::{Limits, Lookup, Refused, Reply};
+use crate::cloud::{EniObservation, EniStatus};
+use crate::intent::Limits;
 use crate::pod::PodFacts;
 use crate::pool::draft::addresses;
 use crate::pool::*;
-use crate::testing::cloud_eni;
 use crate::vswitch::Candidate;
 
 pub const PER_ADAPTER: usize = 5;
 pub const ADAPTERS: i32 = 4;
 const INSTANCE: &str = "i-1";
-
-/// What the cloud does with the next mutating call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    Done,
-    /// Done, and the reply is lost.
-    DoneLost,
-    /// Lost on its way there.
-    Lost,
-    Throttled,
-    Refused,
-}
-
-#[derive(Default)]
-pub struct Cloud {
-    pub enis: BTreeMap<String, CloudEni>,
-    /// Free addresses by vSwitch.
-    pub left: BTreeMap<String, i64>,
-    made: BTreeMap<String, String>,
-    assigned: BTreeMap<String, Vec<IpAddr>>,
-    next: u32,
-    pub calls: Vec<String>,
-}
 
 pub struct World {
     pub record: TerwayNode,
@@ -383,262 +363,4 @@ impl World {
             self.seen.insert(id.clone(), (seen, self.now));
         }
     }
-
-    fn operation(&self, name: &str) -> Operation {
-        let status = self.status();
-        let found = status
-            .operations
-            .iter()
-            .find(|operation| index(operation) == name);
-        found.cloned().expect("a call is made for a recorded operation")
-    }
-
-    fn call(&mut self, call: Call) {
-        match call {
-            Call::Watch(id) => {
-                self.watched.insert(id);
-            }
-            Call::HandOver(id) => {
-                let nic = &self.status().network_interfaces[&id];
-                assert_eq!(binding::bound_count(nic), 0, "an ENI with pods is given back");
-                self.handed.insert(id.clone());
-                self.made.remove(&id);
-                self.leaving.insert(id);
-            }
-            Call::ListEnis => {
-                let here = |eni: &&CloudEni| eni.instance_id.is_some();
-                let enis = self.cloud.enis.values().filter(here).cloned().collect();
-                self.inventory = Some(Inventory {
-                    asked: self.now,
-                    enis,
-                });
-            }
-            Call::LookUpByTag(name) => {
-                let tag = intent(&self.record, &self.operation(&name)).client_token();
-                let found = self
-                    .cloud
-                    .made
-                    .get(&tag)
-                    .and_then(|id| self.cloud.enis.get(id))
-                    .cloned();
-                self.looked(&name, found);
-            }
-            Call::LookUp { operation, eni } => {
-                let found = self.cloud.enis.get(&eni).cloned();
-                self.looked(&operation, found);
-            }
-            Call::Create(name) | Call::Attach(name) | Call::Assign(name) | Call::Unassign(name) => {
-                self.mutate(&name);
-            }
-        }
-    }
-
-    fn looked(&mut self, name: &str, found: Option<CloudEni>) {
-        let attempt = self.operation(name).attempt;
-        let known = self
-            .known
-            .entry(name.to_owned())
-            .or_insert_with(|| Evidence::inherited(attempt));
-        known.looked_up(Lookup {
-            at: self.now,
-            found: found.map(Box::new),
-        });
-    }
-
-    fn mutate(&mut self, name: &str) {
-        let operation = self.operation(name);
-        let fate = self.fates.pop_front().unwrap_or(Fate::Done);
-        self.quiet_since = self.now;
-        let record = self.record.clone();
-        let known = self
-            .known
-            .entry(name.to_owned())
-            .or_insert_with(|| Evidence::inherited(operation.attempt));
-        known.sending();
-        let refused = |class| {
-            Reply::Refused(Refused {
-                class,
-                code: "Code".into(),
-                message: "words".into(),
-                request_id: String::new(),
-            })
-        };
-        let reply = match fate {
-            Fate::Lost => Reply::Unknown,
-            Fate::Throttled => Reply::Busy,
-            Fate::Refused => refused(ErrorClass::Invalid),
-            Fate::Done | Fate::DoneLost => {
-                let token = intent(&record, &operation).client_token();
-                match self.cloud.act(&operation, &token) {
-                    Ok(_) if fate == Fate::DoneLost => Reply::Unknown,
-                    Ok(addresses) if operation.kind == OperationKind::AssignIps => Reply::Assigned(addresses),
-                    Ok(_) => Reply::Accepted,
-                    Err(()) => refused(ErrorClass::Exhausted),
-                }
-            }
-        };
-        let made = self.cloud.made.get(&intent(&record, &operation).client_token());
-        let reply = match (reply, made) {
-            (Reply::Accepted, Some(made)) if creates(&operation) => {
-                Reply::Created(Box::new(self.cloud.enis[made].clone()))
-            }
-            (reply, _) => reply,
-        };
-        known.replied(reply, self.now, None);
-        if attaches(&operation) {
-            self.watched.insert(operation.eni_id);
-        }
-        self.look();
-    }
-
-    /// What must hold at every moment.
-    fn check(&self) {
-        let status = self.status();
-        let mut holders = BTreeSet::new();
-        for nic in status.network_interfaces.values() {
-            for ip in nic.ipv4.values().filter(|ip| binding::is_bound(ip)) {
-                assert!(
-                    holders.insert(ip.pod_uid.clone()),
-                    "{} has two addresses",
-                    ip.pod_uid
-                );
-                assert_ne!(nic.status, NicStatus::Deleting, "a bound ENI is given back");
-                assert_ne!(ip.status, IpStatus::Deleting, "a bound address is given back");
-                let there = self.cloud.enis.get(&nic.id).map(addresses).unwrap_or_default();
-                assert!(
-                    there.iter().any(|address| address.to_string() == ip.ip),
-                    "{} is bound and the cloud does not have it",
-                    ip.ip
-                );
-            }
-        }
-        let attached = self
-            .cloud
-            .enis
-            .values()
-            .filter(|eni| eni.instance_id.is_some())
-            .count();
-        assert!(
-            attached < ADAPTERS as usize,
-            "more ENIs than the instance can have"
-        );
-        for eni in self.cloud.enis.values() {
-            assert!(
-                addresses(eni).len() <= PER_ADAPTER,
-                "more addresses than an ENI can have"
-            );
-        }
-        for operation in &status.operations {
-            let same = |o: &&Operation| !o.eni_id.is_empty() && o.eni_id == operation.eni_id;
-            assert!(
-                status.operations.iter().filter(same).count() <= 1,
-                "two operations of one ENI"
-            );
-        }
-    }
-}
-
-impl Cloud {
-    fn act(&mut self, operation: &Operation, token: &str) -> Result<Vec<IpAddr>, ()> {
-        self.calls
-            .push(format!("{} {}", operation.kind, operation.eni_id));
-        match operation.kind {
-            OperationKind::CreateEni | OperationKind::CreateTrunk => self.create(operation, token),
-            OperationKind::AttachEni | OperationKind::AttachTrunk => {
-                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
-                if eni.status == EniStatus::Available {
-                    (eni.status, eni.instance_id) = (EniStatus::Attaching, Some(INSTANCE.into()));
-                }
-                Ok(Vec::new())
-            }
-            OperationKind::AssignIps => {
-                if let Some(addresses) = self.assigned.get(token) {
-                    return Ok(addresses.clone());
-                }
-                let vswitch = self.enis.get(&operation.eni_id).ok_or(())?.vswitch_id.clone();
-                let new = self.draw(&vswitch, operation.count as usize)?;
-                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
-                eni.private_ips
-                    .extend(new.iter().map(|ip| PrivateIp::secondary(*ip)));
-                self.assigned.insert(token.into(), new.clone());
-                Ok(new)
-            }
-            OperationKind::UnassignIps => {
-                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
-                let before = eni.private_ips.len();
-                eni.private_ips
-                    .retain(|ip| !operation.addresses.contains(&ip.address.to_string()));
-                let returned = (before - eni.private_ips.len()) as i64;
-                *self.left.entry(eni.vswitch_id.clone()).or_default() += returned;
-                Ok(Vec::new())
-            }
-            OperationKind::Other(_) => unreachable!("no such operation is planned"),
-        }
-    }
-
-    fn create(&mut self, operation: &Operation, token: &str) -> Result<Vec<IpAddr>, ()> {
-        if self.made.contains_key(token) {
-            return Ok(Vec::new());
-        }
-        let parameters = operation
-            .parameters
-            .as_ref()
-            .expect("an intent has its parameters");
-        let ips = self.draw(&parameters.vswitch_id, parameters.ipv4_count.max(1) as usize)?;
-        let id = format!("eni-{}", self.made.len());
-        let trunk = operation.kind == OperationKind::CreateTrunk;
-        let eni = CloudEni {
-            vswitch_id: parameters.vswitch_id.clone(),
-            security_group_ids: parameters.security_group_ids.clone(),
-            kind: if trunk {
-                CloudKind::Trunk
-            } else {
-                CloudKind::Secondary
-            },
-            primary_ip: ips.first().copied(),
-            private_ips: private(&ips),
-            tags: parameters.tags.clone(),
-            ..cloud_eni(&id)
-        };
-        self.made.insert(token.into(), id.clone());
-        self.enis.insert(id, eni);
-        Ok(Vec::new())
-    }
-
-    /// An ENI that somebody else attached.
-    pub fn attached(&mut self, id: &str, count: usize) -> &mut CloudEni {
-        let ips = self.draw("vsw-a", count).expect("there are addresses");
-        let eni = CloudEni {
-            status: EniStatus::InUse,
-            instance_id: Some(INSTANCE.into()),
-            vswitch_id: "vsw-a".into(),
-            security_group_ids: vec!["sg".into()],
-            primary_ip: ips.first().copied(),
-            private_ips: private(&ips),
-            ..cloud_eni(id)
-        };
-        self.enis.entry(id.into()).or_insert(eni)
-    }
-
-    fn draw(&mut self, vswitch: &str, count: usize) -> Result<Vec<IpAddr>, ()> {
-        let left = self
-            .left
-            .get_mut(vswitch)
-            .filter(|left| **left >= count as i64)
-            .ok_or(())?;
-        *left -= count as i64;
-        Ok((0..count)
-            .map(|_| {
-                self.next += 1;
-                IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + self.next))
-            })
-            .collect())
-    }
-}
-
-fn private(ips: &[IpAddr]) -> Vec<PrivateIp> {
-    let primary = ips.iter().take(1).map(|ip| PrivateIp::primary(*ip));
-    primary
-        .chain(ips.iter().skip(1).map(|ip| PrivateIp::secondary(*ip)))
-        .collect()
 }

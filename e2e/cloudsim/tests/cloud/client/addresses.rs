@@ -2,30 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
+use super::{config_with, connect};
 use crate::bench::{Bench, quick_world};
 use cloudsim::{Fault, Point};
 use terway_cloud::{
-    Action, Addresses, AssignIps, AssignedIps, Cloud, CloudConfig, CloudError, CloudMetrics, CreateEni,
-    CredentialSource, Endpoints, EniFilter, ErrorClass, Priority, ProxyUse, UnassignIps, Unfenced,
+    Action, Addresses, AssignIps, AssignedIps, Cloud, CloudError, CreateEni, EniFilter, ErrorClass, Priority,
+    UnassignIps,
 };
 use terway_crds::Family;
 
 async fn stage() -> (Bench, Cloud) {
     let bench = Bench::start(quick_world()).await;
-    let url = bench.running.ecs_url();
-    let config = CloudConfig {
-        region_id: Some("cn-hangzhou".into()),
-        endpoints: Some(Endpoints {
-            ecs: url.clone(),
-            vpc: url,
-            proxy: ProxyUse::Never,
-        }),
-        ..CloudConfig::new(CredentialSource::choose("lab-ak", "lab-sk", ""))
-    };
-    let cloud = Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered());
-    (bench, cloud.await.unwrap())
+    let cloud = connect(&bench.running, config_with("lab-ak")).await;
+    (bench, cloud)
 }
 
 /// An ENI with so many addresses beside its own.

@@ -1,16 +1,16 @@
 //! Budgets of cloud calls of the control plane's client, counted in the simulator's call log.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloudsim::simulator::Running;
 use cloudsim::{Fault, Options, Simulator, World};
 use futures::StreamExt;
 use terway_cloud::{
-    Action, AttachEni, Cloud, CloudConfig, CloudMetrics, CreateEni, CredentialSource, Endpoints, EniFilter,
-    Expect, Priority, ProxyUse, TroubleCause, Unfenced,
+    Action, AttachEni, Cloud, CloudConfig, CreateEni, EniFilter, Expect, Priority, TroubleCause,
 };
+
+use super::{config_with, connect};
 
 /// Time limit, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,25 +29,17 @@ fn wide_world() -> World {
     world
 }
 
-async fn connect(simulator: &Running, access_key: &str) -> Cloud {
-    let url = simulator.ecs_url();
+/// A client whose own budgets are no limit.
+async fn unlimited(simulator: &Running, access_key: &str) -> Cloud {
     let config = CloudConfig {
-        region_id: Some("cn-hangzhou".into()),
-        endpoints: Some(Endpoints {
-            ecs: url.clone(),
-            vpc: url,
-            proxy: ProxyUse::Never,
-        }),
         rate_limit: Action::ALL
             .into_iter()
             .map(|action| (action.name().to_owned(), 1_000_000))
             .collect(),
         call_deadline: Duration::from_secs(30),
-        ..CloudConfig::new(CredentialSource::choose(access_key, "lab-sk", ""))
+        ..config_with(access_key)
     };
-    Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())
-        .await
-        .unwrap()
+    connect(simulator, config).await
 }
 
 async fn make(cloud: &Cloud, number: usize) -> String {
@@ -96,7 +88,7 @@ async fn a_thousand_attachments_at_once_cost_forty_describe_calls_at_most() {
         vswitch.zone = "cn-hangzhou-h".to_owned();
     }
     let simulator = Simulator::start(world, Options::default()).await.unwrap();
-    let cloud = connect(&simulator, "lab-ak").await;
+    let cloud = unlimited(&simulator, "lab-ak").await;
     let enis: Vec<String> = futures::stream::iter(0..MANY)
         .map(|number| make(&cloud, number))
         .buffer_unordered(128)
@@ -144,7 +136,7 @@ async fn a_thousand_attachments_at_once_cost_forty_describe_calls_at_most() {
 #[tokio::test]
 async fn wrong_keys_cost_a_handful_of_calls_however_many_want_something() {
     let simulator = Simulator::start(wide_world(), Options::default()).await.unwrap();
-    let cloud = connect(&simulator, "lab-ak-of-another").await;
+    let cloud = unlimited(&simulator, "lab-ak-of-another").await;
     let mut troubles = cloud.troubles();
     let waiting = futures::stream::iter(0..500).for_each_concurrent(500, |_| async {
         let ids = EniFilter::ids(["eni-node1"]);
@@ -171,7 +163,7 @@ async fn wrong_keys_cost_a_handful_of_calls_however_many_want_something() {
 #[tokio::test]
 async fn an_act_that_is_forbidden_is_tried_from_time_to_time_and_goes_on_when_it_is_allowed() {
     let simulator = Simulator::start(wide_world(), Options::default()).await.unwrap();
-    let cloud = connect(&simulator, "lab-ak").await;
+    let cloud = unlimited(&simulator, "lab-ak").await;
     simulator.inject(Fault {
         action: Some("CreateNetworkInterface".into()),
         code: Some("Forbidden.RAM".into()),

@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloudsim::simulator::Running;
 use cloudsim::{Fault, Options, Point, Simulator, World};
 use futures::{FutureExt, StreamExt};
 use terway_cloud::{
-    Action, AttachEni, Cloud, CloudConfig, CloudError, CloudMetrics, CreateEni, CredentialSource, DeleteEni,
-    DetachEni, Endpoints, EniFilter, ErrorClass, Expect, Priority, ProxyUse, Unfenced,
+    Action, AttachEni, Cloud, CloudConfig, CloudError, CreateEni, CredentialSource, DeleteEni, DetachEni,
+    EniFilter, ErrorClass, Expect, Priority,
 };
 use terway_core::cloud::{CloudEni, EniKind, EniObservation, EniStatus};
+
+use super::{config_with, connect};
 
 /// Time limit, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,27 +26,11 @@ async fn simulator() -> Running {
         .unwrap()
 }
 
-async fn connect(simulator: &Running, config: CloudConfig) -> Cloud {
-    let url = simulator.ecs_url();
-    let config = CloudConfig {
-        endpoints: Some(Endpoints {
-            ecs: url.clone(),
-            vpc: url,
-            proxy: ProxyUse::Never,
-        }),
-        ..config
-    };
-    Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered())
-        .await
-        .unwrap()
-}
-
 async fn lab() -> (Running, Cloud) {
     let simulator = simulator().await;
     let config = CloudConfig {
-        region_id: Some("cn-hangzhou".into()),
         call_deadline: Duration::from_secs(2),
-        ..CloudConfig::new(CredentialSource::choose("lab-ak", "lab-sk", ""))
+        ..config_with("lab-ak")
     };
     let cloud = connect(&simulator, config).await;
     (simulator, cloud)

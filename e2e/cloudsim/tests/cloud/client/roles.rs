@@ -2,16 +2,14 @@
 //! they are in use, and the reports about them.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::connect;
 use crate::bench::{Bench, admin, quick_world};
 use crate::rrsa::{PROVIDER, SUBJECT, rrsa_world, token};
 use reqwest::Method;
 use serde_json::json;
-use terway_cloud::{
-    Cloud, CloudConfig, CloudMetrics, CredentialSource, Endpoints, OidcRole, ProxyUse, TroubleCause, Unfenced,
-};
+use terway_cloud::{Cloud, CloudConfig, CredentialSource, OidcRole, TroubleCause};
 
 /// Time limit, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,20 +19,13 @@ fn write_token(file: &Path, life: i64) {
     std::fs::write(file, token(SUBJECT, json!("sts.aliyuncs.com"), life)).unwrap();
 }
 
-async fn connect(bench: &Bench, credentials: CredentialSource, metadata: Option<String>) -> Cloud {
-    let url = bench.running.ecs_url();
+async fn connect_as(bench: &Bench, credentials: CredentialSource, metadata: Option<String>) -> Cloud {
     let config = CloudConfig {
         region_id: Some("cn-hangzhou".into()),
         metadata_base: metadata,
-        endpoints: Some(Endpoints {
-            ecs: url.clone(),
-            vpc: url,
-            proxy: ProxyUse::Never,
-        }),
         ..CloudConfig::new(credentials)
     };
-    let cloud = Cloud::connect(config, Arc::new(Unfenced), CloudMetrics::unregistered());
-    cloud.await.unwrap()
+    connect(&bench.running, config).await
 }
 
 fn service_account(bench: &Bench, token_file: &Path) -> CredentialSource {
@@ -72,7 +63,7 @@ async fn a_service_accounts_role_is_taken_on_and_renewed_when_its_keys_expire() 
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     write_token(&token, 600);
-    let cloud = connect(&bench, service_account(&bench, &token), None).await;
+    let cloud = connect_as(&bench, service_account(&bench, &token), None).await;
     for _ in 0..5 {
         assert!(works(&cloud).await, "{:?}", cloud.troubles().borrow());
     }
@@ -91,7 +82,7 @@ async fn a_token_that_is_not_accepted_is_named_and_its_renewal_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     write_token(&token, -10);
-    let cloud = connect(&bench, service_account(&bench, &token), None).await;
+    let cloud = connect_as(&bench, service_account(&bench, &token), None).await;
     assert!(!works(&cloud).await);
     let troubles = cloud.troubles().borrow().clone();
     assert_eq!(troubles[0].cause, TroubleCause::Credentials);
@@ -114,7 +105,7 @@ async fn a_token_that_is_not_accepted_is_named_and_its_renewal_noticed() {
 async fn an_instances_role_is_renewed_when_its_keys_are_called_expired() {
     let bench = Bench::start(quick_world()).await;
     let metadata = bench.running.serve_metadata("i-node1").await.unwrap();
-    let cloud = connect(&bench, CredentialSource::InstanceRole, Some(metadata)).await;
+    let cloud = connect_as(&bench, CredentialSource::InstanceRole, Some(metadata)).await;
     assert!(works(&cloud).await);
     let (status, _) = admin(&bench, Method::POST, "/v1/credentials/expire", None).await;
     assert!((200..300).contains(&status), "{status}");
