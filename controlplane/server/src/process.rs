@@ -33,18 +33,24 @@ use crate::metrics::Metrics;
 use crate::objects::Caches;
 use crate::vswitches::VSwitches;
 use crate::webhook::{self, Webhook};
-use crate::{cloud, crd_install, triggers};
+use crate::{cloud, crd_install, trace, triggers};
 
 /// Time between two tries of a step that must succeed before the next steps.
 const RETRY: Duration = Duration::from_secs(2);
 /// Largest number of cached vSwitches, as in upstream.
 const VSWITCH_POOL: usize = 1000;
 
-/// Limits of the stages of the end. Together they are shorter than the grace that the chart gives the pod (30 s).
-const CONTROLLERS_END_WITHIN: Duration = Duration::from_secs(20);
+/// Limits of the stages of the end.
+const CONTROLLERS_END_WITHIN: Duration = Duration::from_secs(17);
 /// A released lease lets another replica lead before the lease would end.
 const LEASE_ENDS_WITHIN: Duration = Duration::from_secs(4);
 const SERVERS_END_WITHIN: Duration = Duration::from_secs(5);
+/// The chart's terminationGracePeriodSeconds. The kubelet kills the process after this time.
+const GRACE: Duration = Duration::from_secs(30);
+const _: () = {
+    let end = CONTROLLERS_END_WITHIN.as_secs() + LEASE_ENDS_WITHIN.as_secs() + SERVERS_END_WITHIN.as_secs();
+    assert!(end + trace::ENDS_WITHIN.as_secs() < GRACE.as_secs());
+};
 
 /// Runs the control plane until `stop`. `endpoints` replaces the cloud's addresses of the environment.
 ///

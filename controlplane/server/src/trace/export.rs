@@ -25,6 +25,8 @@ use tracing_subscriber::filter::Targets;
 use super::SERVICE;
 use super::sampling::Sampling;
 
+/// How long the end of an export may take.
+pub const ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// Time between two complaints about a collector that does not answer.
 const QUIET: Duration = Duration::from_secs(600);
 /// Environment variables, the more special one first.
@@ -131,7 +133,7 @@ impl Export {
     /// Sends what waits and ends the export. Blocks for a moment; not for threads of the runtime.
     pub fn end(&self) {
         // A collector that does not answer has been complained about.
-        let _ = self.0.shutdown_with_timeout(Duration::from_secs(2));
+        let _ = self.0.shutdown_with_timeout(ENDS_WITHIN);
     }
 }
 

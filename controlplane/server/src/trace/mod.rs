@@ -19,7 +19,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 pub use admission::Admission;
-pub use export::{Collector, CollectorError, Export};
+pub use export::{Collector, CollectorError, ENDS_WITHIN, Export};
 
 /// The name of the program in its spans.
 const SERVICE: &str = "terway-controlplane";
