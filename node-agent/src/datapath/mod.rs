@@ -8,7 +8,6 @@ mod departures;
 mod engine;
 mod error;
 mod kernel;
-mod symmetric;
 mod worker;
 
 use std::{net::IpAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};

@@ -24,12 +24,12 @@ use super::{
         apply::{Applied, apply},
         error::ObserveError,
         link,
+        marks::Marking,
         namespace::Namespace,
         netlink::Netlink,
         route,
         sysctl::Sysctls,
     },
-    symmetric::Marking,
 };
 use crate::ebpf::Programs;
 

@@ -10,7 +10,7 @@ mod entry;
 pub mod error;
 mod filter;
 pub mod link;
-mod marks;
+pub mod marks;
 pub mod namespace;
 mod neighbour;
 pub mod netlink;

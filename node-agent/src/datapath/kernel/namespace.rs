@@ -12,11 +12,12 @@ use terway_node_core::{
 use super::{
     error::{ObserveError, StepError},
     link,
+    marks::Marking,
     netlink::{Netlink, NetlinkError},
     repeat::absent,
     sysctl::Sysctls,
 };
-use crate::{datapath::symmetric::Marking, ebpf::Programs};
+use crate::ebpf::Programs;
 
 /// The node's network namespace, or a pod's.
 pub struct Namespace<'a> {

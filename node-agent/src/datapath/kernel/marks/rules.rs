@@ -6,9 +6,7 @@ use netlink_packet_netfilter::nftables::{
     Register,
 };
 
-use terway_node_core::ownership;
-
-use super::Symmetric;
+use terway_node_core::{ownership, symmetric::Symmetric};
 
 /// Hosts' ends of pods' veths begin like this.
 const POD_PREFIX: &[u8] = ownership::HOST_PREFIX.as_bytes();

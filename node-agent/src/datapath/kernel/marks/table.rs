@@ -11,8 +11,12 @@ use netlink_packet_netfilter::{
 };
 use nix::libc;
 
-use super::{Symmetric, rules};
-use crate::datapath::kernel::netlink::{NetlinkError, Session};
+use terway_node_core::symmetric::Symmetric;
+
+use super::{
+    super::netlink::{NetlinkError, Session},
+    rules,
+};
 
 const TABLE: &str = "terway_symmetric";
 /// A chain at the prerouting hook, and its priority.
