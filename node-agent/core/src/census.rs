@@ -10,7 +10,7 @@ use terway_address::single;
 use crate::{
     interface::{PodInterface, Sandbox},
     link::Links,
-    object::{LeftFilters, LeftRule, Listed as _, Rule},
+    object::{Left, Listed as _, Rule},
     ownership::{FIRST_ENI_TABLE, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
     plan::Step,
     state::State,
@@ -51,7 +51,7 @@ impl Census {
                 let of_a_pod = upstreams(rule).is_some_and(|address| stale(&address));
                 **protocol == NO_PROTOCOL && of_a_pod && wanted.value_of((*rule).clone()).is_none()
             })
-            .map(|(rule, _)| Step::Remove(LeftRule(rule.clone()).key()))
+            .map(|(rule, _)| Step::Remove(Left::Rule(rule.clone()).key()))
             .collect()
     }
 
@@ -68,7 +68,7 @@ impl Census {
             steps.extend(
                 slave
                     .peer
-                    .map(|eni| Step::Remove(LeftFilters { link: eni }.key())),
+                    .map(|eni| Step::Remove(Left::Filters { link: eni }.key())),
             );
             steps.push(Step::DeleteLinks(vec![(slave.index, slave.name.clone())]));
         }
@@ -161,7 +161,7 @@ mod tests {
         };
         assert_eq!(steps(&[[10, 0, 16, 200], [10, 0, 16, 7]]), [], "a pod still runs");
         let expected = [
-            Step::Remove(LeftFilters { link: TRUNK }.key()),
+            Step::Remove(Left::Filters { link: TRUNK }.key()),
             Step::DeleteLinks(vec![(9, slave.name.clone())]),
         ];
         assert_eq!(steps(&[[10, 0, 16, 200]]), expected);

@@ -5,11 +5,19 @@ use std::{convert::Infallible, fmt};
 
 use super::{Custody, Kind, Rule, Subject};
 
-/// A rule of upstream's agent, which has no protocol number.
+/// An object of upstream's agent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LeftRule(pub Rule);
+pub enum Left {
+    /// A rule, which has no protocol number.
+    Rule(Rule),
+    /// The filters of upstream's IPvlan datapath on an ENI.
+    Filters {
+        /// The ENI.
+        link: u32,
+    },
+}
 
-impl Kind for LeftRule {
+impl Kind for Left {
     type Value = Infallible;
 
     // Never observed as an object, so never removed by a comparison.
@@ -24,31 +32,9 @@ impl Kind for LeftRule {
     }
 
     fn say_removal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "remove upstream's {}", self.0)
-    }
-}
-
-/// The filters of upstream's IPvlan datapath on an ENI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LeftFilters {
-    /// The ENI.
-    pub link: u32,
-}
-
-impl Kind for LeftFilters {
-    type Value = Infallible;
-
-    const CUSTODY: Custody = Custody::Completed;
-
-    fn subject(&self, value: &Infallible) -> Subject {
-        match *value {}
-    }
-
-    fn say_put(&self, value: &Infallible, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *value {}
-    }
-
-    fn say_removal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "detach upstream's IPvlan filters from interface {}", self.link)
+        match self {
+            Left::Rule(rule) => write!(f, "remove upstream's {rule}"),
+            Left::Filters { link } => write!(f, "detach upstream's IPvlan filters from interface {link}"),
+        }
     }
 }

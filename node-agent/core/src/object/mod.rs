@@ -27,7 +27,7 @@ use crate::observed::{Ask, Observed, Side};
 pub use address::Address;
 pub use entry::{Entry, Pop, Push, Source};
 pub use filter::Filter;
-pub use left::{LeftFilters, LeftRule};
+pub use left::Left;
 pub use link::{LinkIndex, LinkSetting};
 pub use marks::Marks;
 pub use neighbour::Neighbour;
@@ -249,6 +249,5 @@ kinds! {
     Route(Route),
     Rule(Rule),
     Marks(Marks),
-    LeftRule(LeftRule),
-    LeftFilters(LeftFilters),
+    Left(Left),
 }

@@ -5,9 +5,8 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     tc::{TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
 };
-use nix::libc::EINVAL;
 use terway_node_core::{
-    object::{Driver, Filter, LeftFilters, Listed as _, filter::Hook},
+    object::{Driver, Filter, Listed as _, filter::Hook},
     observed::{Ask, Breadth, Observed},
     ownership::{self, Direction},
     program::Program,
@@ -76,26 +75,11 @@ impl Driver<Filter> for Namespace<'_> {
     }
 }
 
-impl Driver<LeftFilters> for Namespace<'_> {
-    /// The census finds them by the IPvlan interface that they lead to.
-    fn observe(&mut self, _: &Ask<'_>, _: &mut Observed) -> Result<(), ObserveError> {
-        Ok(())
-    }
-
-    fn put(&mut self, _: &LeftFilters, never: &std::convert::Infallible) -> Result<(), StepError> {
-        match *never {}
-    }
-
-    fn remove(&mut self, left: &LeftFilters) -> Result<(), StepError> {
-        let mut message = tc(left.link, parent(Direction::Egress));
-        message.header.info = info(ownership::UPSTREAM_IPVLAN_PRIORITY, IPV4);
-        let old = RouteNetlinkMessage::DelTrafficFilter(message);
-        match absent(self.netlink.change("remove upstream's filters", old, 0)) {
-            // The kernel answers EINVAL for a link without the hook, and for a hook without such filters.
-            Err(e) if e.errno() == Some(EINVAL) => Ok(()),
-            other => Ok(other?),
-        }
-    }
+/// A message with all filters of upstream's IPvlan datapath on an ENI.
+pub fn upstreams(link: u32) -> TcMessage {
+    let mut message = tc(link, parent(Direction::Egress));
+    message.header.info = info(ownership::UPSTREAM_IPVLAN_PRIORITY, IPV4);
+    message
 }
 
 /// The kernel's id of the program in a slot.

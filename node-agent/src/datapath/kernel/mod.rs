@@ -9,6 +9,7 @@ pub mod disturbance;
 mod entry;
 pub mod error;
 mod filter;
+mod left;
 pub mod link;
 pub mod marks;
 pub mod namespace;

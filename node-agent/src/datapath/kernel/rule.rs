@@ -11,7 +11,7 @@ use netlink_packet_route::{
 };
 use terway_address::Family;
 use terway_node_core::{
-    object::{Driver, LeftRule, Rule},
+    object::{Driver, Rule},
     observed::{Ask, Observed},
     ownership,
 };
@@ -63,21 +63,9 @@ impl Driver<Rule> for Namespace<'_> {
     }
 }
 
-impl Driver<LeftRule> for Namespace<'_> {
-    /// The census finds them among the foreign rules.
-    fn observe(&mut self, _: &Ask<'_>, _: &mut Observed) -> Result<(), ObserveError> {
-        Ok(())
-    }
-
-    fn put(&mut self, _: &LeftRule, never: &std::convert::Infallible) -> Result<(), StepError> {
-        match *never {}
-    }
-
-    fn remove(&mut self, LeftRule(rule): &LeftRule) -> Result<(), StepError> {
-        let old = RouteNetlinkMessage::DelRule(message(rule, NO_PROTOCOL));
-        absent(self.netlink.change("remove a left rule", old, 0))?;
-        Ok(())
-    }
+/// A message with a rule of upstream's agent.
+pub fn upstreams(rule: &Rule) -> RuleMessage {
+    message(rule, NO_PROTOCOL)
 }
 
 fn message(rule: &Rule, protocol: u8) -> RuleMessage {
