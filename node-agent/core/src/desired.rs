@@ -20,9 +20,11 @@ use crate::{
     symmetric::Symmetric,
 };
 
-/// Settings of each host interface. `forwarding`: packets between pods and ENIs are forwarded. `rp_filter` off: a
-/// packet arrives by an interface that is not the main table's way back to its source.
-const HOST_SYSCTLS: [(&str, &str); 2] = [("forwarding", "1"), ("rp_filter", "0")];
+/// Settings of each host interface in a family. `forwarding`: packets between pods and ENIs are forwarded. `rp_filter`
+/// off: a packet arrives by an interface that is not the main table's way back to its source. IPv6 has no such setting.
+fn host_settings(family: Family) -> &'static [(&'static str, &'static str)] {
+    family.choose(&[("forwarding", "1"), ("rp_filter", "0")], &[("forwarding", "1")])
+}
 
 /// Settings that all pods share.
 pub struct Node<'a> {
@@ -53,11 +55,15 @@ pub fn host(wants: &[PodInterface], node: &Node<'_>) -> (State, Vec<Waiting>) {
     (state, waiting)
 }
 
-/// The way of what answers a connection that entered by the node's own interface. `gateway` is the gateway of that
-/// interface's default route, if the route has one.
-pub fn symmetric(state: &mut State, config: &Symmetric, uplink: &Link, gateway: Option<IpAddr>) {
+/// The way of what answers a connection of this family that entered by the node's own interface. `gateway` is the
+/// gateway of that interface's default route, if the route has one.
+pub fn symmetric(
+    state: &mut State,
+    config: &Symmetric,
+    uplink: &Link,
+    (family, gateway): (Family, Option<IpAddr>),
+) {
     state.put(Marks, config.clone());
-    let family = gateway.map_or(Family::V4, Family::of);
     let route = match gateway {
         Some(gateway) => Route::via(config.table, family.anywhere(), gateway, uplink.index),
         None => Route::direct(config.table, family.anywhere(), uplink.index),
@@ -73,13 +79,11 @@ pub fn symmetric(state: &mut State, config: &Symmetric, uplink: &Link, gateway: 
 fn host_sysctls(state: &mut State, links: &Links) {
     let links = links.0.iter().filter(|l| !l.loopback).map(|l| l.name.as_str());
     for interface in ["all", "default"].into_iter().chain(links) {
-        for (name, value) in HOST_SYSCTLS {
-            let key = Sysctl {
-                family: Family::V4,
-                interface: interface.to_owned(),
-                name,
-            };
-            state.put(key, value.to_owned());
+        for family in Family::SERVED {
+            for (name, value) in host_settings(family) {
+                let interface = interface.to_owned();
+                state.put(Sysctl { family, interface, name }, (*value).to_owned());
+            }
         }
     }
 }

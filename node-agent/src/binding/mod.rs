@@ -247,8 +247,8 @@ fn of_members(allocations: &[AllocationView], trunk: &AttachedEni) -> Result<Vec
 fn of_member(allocation: &AllocationView, trunk: &AttachedEni) -> Result<BoundInterface, Unusable> {
     let eni = || allocation.eni_id.clone();
     let missing = |what| Unusable::Incomplete { eni: eni(), what };
-    let cidr = allocation.cidr.ok_or_else(|| missing("ipv4CIDR"))?;
     let ip = allocation.ip.ok_or_else(|| missing("ipv4"))?;
+    let cidr = allocation.cidr.ok_or_else(|| missing("ipv4CIDR"))?;
     if !cidr.contains(&ip) {
         return Err(Unusable::OutsideCidr { eni: eni(), ip, cidr });
     }

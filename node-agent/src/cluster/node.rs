@@ -126,7 +126,10 @@ fn trunk(status: &TerwayNodeStatus) -> Result<AttachedEni, NoTrunk> {
     };
     if let Some(nic) = trunks().find(|nic| nic.status == NicStatus::InUse) {
         // Members are reached by the trunk in every family that pods have.
-        return attached(nic, Family::V4).map_err(NoTrunk::Unusable);
+        let [first, others @ ..] = Family::SERVED;
+        let in_others = others.into_iter().map(|family| attached(nic, family));
+        let attached = in_others.fold(attached(nic, first), Result::or);
+        return attached.map_err(NoTrunk::Unusable);
     }
     let states = trunks().map(|nic| format!("trunk ENI {} is {}", nic.id, nic.status));
     let of_the_trunk = status.operations.iter().filter(|operation| {
@@ -210,11 +213,10 @@ fn address(nic: &NicRecord, family: Family, ip: &Ip) -> Result<SharedAddress, Un
 }
 
 fn idle(status: &TerwayNodeStatus) -> BTreeSet<IpAddr> {
-    let all = status
-        .network_interfaces
-        .values()
-        .flat_map(|nic| nic.addresses(Family::V4).values());
-    all.filter(|ip| ip.pod_uid.is_empty() && ip.pod_id.is_empty())
+    let nics = status.network_interfaces.values();
+    let all = nics.flat_map(|nic| Family::SERVED.map(|family| nic.addresses(family).values()));
+    all.flatten()
+        .filter(|ip| ip.pod_uid.is_empty() && ip.pod_id.is_empty())
         .filter_map(|ip| ip.ip.parse().ok())
         .collect()
 }

@@ -111,17 +111,13 @@ impl Default for PodEniView {
 fn view(allocation: &Allocation, status: &PodEniStatus) -> Result<AllocationView, Unusable> {
     let eni = &allocation.eni.id;
     // Upstream records a second address beside the IPv4 address of a dual-stack pod. The pod gets the first.
-    let family = allocation
-        .addresses()?
-        .first()
-        .copied()
-        .map_or(Family::V4, Family::of);
-    let ip = allocation.address(family)?;
+    let ip = allocation.addresses()?.first().copied();
+    let cidr = ip.map(|ip| allocation.cidr(Family::of(ip))).transpose()?.flatten();
     Ok(AllocationView {
         interface: allocation.interface.clone(),
         eni_id: eni.clone(),
         ip: ip.map(|ip| served_on(eni, ip)).transpose()?,
-        cidr: allocation.cidr(family)?,
+        cidr,
         carrier: carrier(eni, status)?,
         default_route: allocation.default_route,
         extra_routes: allocation

@@ -4,6 +4,7 @@ mod pod;
 
 use std::{net::IpAddr, os::fd::OwnedFd};
 
+use terway_address::Family;
 use terway_ebpf_abi::Counter;
 use terway_node_core::{
     census::Census,
@@ -131,10 +132,12 @@ impl Engine {
         let Some(uplink) = links.named(&config.interface) else {
             return Ok(missing);
         };
-        let Some(way) = route::uplink(&mut self.netlink, uplink.index)? else {
-            return Ok(missing);
-        };
-        desired::symmetric(wanted, config, uplink, way.gateway);
+        for family in Family::SERVED {
+            let Some(way) = route::uplink(&mut self.netlink, uplink.index, family)? else {
+                return Ok(missing);
+            };
+            desired::symmetric(wanted, config, uplink, (family, way.gateway));
+        }
         Ok(None)
     }
 

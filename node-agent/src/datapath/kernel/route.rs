@@ -66,9 +66,9 @@ pub struct Uplink {
     pub gateway: Option<IpAddr>,
 }
 
-/// How the node itself sends by a link, if it does.
-pub fn uplink(netlink: &mut Netlink, link: u32) -> Result<Option<Uplink>, NetlinkError> {
-    let all = dump(netlink, Family::V4)?.into_iter().filter(|shown| {
+/// How the node itself sends packets of a family by a link, if it does.
+pub fn uplink(netlink: &mut Netlink, link: u32, family: Family) -> Result<Option<Uplink>, NetlinkError> {
+    let all = dump(netlink, family)?.into_iter().filter(|shown| {
         let route = &shown.route;
         route.table == ownership::MAIN_TABLE && is_anywhere(route.destination) && route.link == link
     });
