@@ -61,11 +61,12 @@ impl Kernel for ScriptedKernel {
         }
         let mut sandboxes = self.sandboxes.lock();
         sandboxes.retain(|sandbox| !sandbox.same_as(&want.sandbox));
-        sandboxes.push(want.sandbox);
+        sandboxes.push(want.sandbox.clone());
         Ok(Realised {
             host_ifname: "cali1".into(),
             host_mac: [2; 6],
             pod_mac: [4; 6],
+            mtu: want.mtu,
         })
     }
 

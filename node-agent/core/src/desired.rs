@@ -88,11 +88,12 @@ fn host_sysctls(state: &mut State, links: &Links) {
     }
 }
 
-/// The objects between the pod and its node. The sources of every pod are checked: a pod with a shared address could
+/// The objects between the pod and its node. The veth keeps its MTU: the two ends have one, the pod's connections count
+/// on it, and the kernel drops without a word what is larger than the other end's. The sources of every pod are checked: a pod with a shared address could
 /// otherwise use a member's address, and with it the member's security groups.
 fn local(state: &mut State, want: &PodInterface, veth: &Link, node: &Node<'_>) {
     let pod = full_prefix(want.ip);
-    let (up, mtu) = (true, want.mtu);
+    let (up, mtu) = (true, veth.mtu);
     state.put(LinkIndex(veth.index), LinkSetting { up, mtu });
     state.put(
         Entry::<Source>(InterfaceAddress::new(veth.index, want.ip)),
@@ -120,7 +121,7 @@ fn through_nic(state: &mut State, want: &PodInterface, veth: &Link, nic: &Link, 
     let family = Family::of(want.ip);
     // Never smaller than it is: other pods and the host use the NIC too.
     let planned = state.value_of(LinkIndex(nic.index)).map_or(nic.mtu, |s| s.mtu);
-    let (up, mtu) = (true, planned.max(want.mtu));
+    let (up, mtu) = (true, planned.max(veth.mtu));
     state.put(LinkIndex(nic.index), LinkSetting { up, mtu });
     if let Some(ip) = node.node_ip {
         let (link, net) = (nic.index, full_prefix(ip));
@@ -155,13 +156,14 @@ fn filter(state: &mut State, hook: Hook, program: Program, node: &Node<'_>) {
     state.put(Filter { hook, program }, id);
 }
 
-/// The pod's side. `link` is the pod's end of the veth, `host_mac` the other end's MAC.
-pub fn pod(want: &PodInterface, link: u32, host_mac: [u8; 6]) -> State {
+/// The pod's side. `link` is the pod's end of the veth, `host` the other end.
+pub fn pod(want: &PodInterface, link: u32, host: &Link) -> State {
     let mut state = State::default();
     let own = full_prefix(want.ip);
     let family = Family::of(want.ip);
     let gateway = family.pod_gateway();
-    let (up, mtu) = (true, want.mtu);
+    let (up, mtu) = (true, host.mtu);
+    let host_mac = host.mac.unwrap_or_else(|| ownership::host_mac(&want.sandbox));
     state.put(LinkIndex(link), LinkSetting { up, mtu });
     state.put(Address { link, net: own }, ());
     state.put(Neighbour { link, ip: gateway }, host_mac);

@@ -37,7 +37,7 @@ pub struct PodInterface {
     pub pod_name: String,
     pub ip: IpAddr,
     pub carrier: Carrier<NicLink>,
-    /// Bytes.
+    /// Bytes, for a veth that is made. One that is there keeps its own.
     pub mtu: u32,
     /// Whether the pod's default route goes by this interface.
     pub default_route: bool,
@@ -62,6 +62,8 @@ pub struct Realised {
     pub host_ifname: String,
     pub host_mac: [u8; 6],
     pub pod_mac: [u8; 6],
+    /// Bytes, of both ends.
+    pub mtu: u32,
 }
 
 /// Why an interface is not realised, or only in part.

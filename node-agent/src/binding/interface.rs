@@ -62,7 +62,7 @@ pub fn network(made: &[(PodInterface, Realised)]) -> Network {
         let interface = |name: &str, mac: [u8; 6], in_sandbox| Interface {
             name: name.to_owned(),
             mac: mac_text(mac),
-            mtu: want.mtu,
+            mtu: realised.mtu,
             in_sandbox,
         };
         network

@@ -109,11 +109,13 @@ fn a_bound_pod_eni_is_realised() {
         host_ifname: "cali1".into(),
         host_mac: [2; 6],
         pod_mac: [4; 6],
+        mtu: 1400,
     };
     let network = network(&[(wants[0].clone(), made)]);
     assert_eq!(network.addresses[0].address.to_string(), "10.0.16.7/32");
     assert_eq!(network.addresses[0].interface, 1);
     assert_eq!(network.interfaces[1].mac, "04:04:04:04:04:04");
+    assert_eq!(network.interfaces[1].mtu, 1400, "that of the veth, not of the settings");
     assert_eq!(network.routes[0].dst.to_string(), "0.0.0.0/0");
 }
 

@@ -9,6 +9,7 @@ mod agent_world;
 mod datapath_converge;
 mod datapath_families;
 mod datapath_lifecycle;
+mod datapath_mtu;
 mod datapath_shared;
 mod datapath_survival;
 mod datapath_symmetric;

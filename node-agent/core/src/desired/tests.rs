@@ -95,6 +95,23 @@ fn a_trunk_never_gets_a_smaller_mtu() {
 }
 
 #[test]
+fn a_veth_keeps_its_mtu_at_both_ends_whatever_the_setting_says() {
+    for (made_with, setting) in [(1500, 1400), (1500, 8500)] {
+        let own = PodInterface {
+            mtu: setting,
+            ..member(1)
+        };
+        let mut all = links(&[member(1)]);
+        all.0[1].mtu = made_with;
+        let (host, _) = wanted(std::slice::from_ref(&own), &all);
+        let inside = pod(&own, 2, &all.0[1]);
+        for (state, link) in [(&host, 11), (&inside, 2), (&host, TRUNK)] {
+            assert_eq!(state.value_of(LinkIndex(link)).unwrap().mtu, made_with, "{link}");
+        }
+    }
+}
+
+#[test]
 fn host_stack_destinations_are_looked_up_by_the_host() {
     let mut own = member(1);
     own.host_stack_cidrs = vec![full_prefix([169, 254, 20, 10].into())];
@@ -111,7 +128,7 @@ fn host_stack_destinations_are_looked_up_by_the_host() {
 
 #[test]
 fn the_pods_default_route_is_the_first_interfaces() {
-    let first = pod(&member(1), 2, [2; 6]);
+    let first = pod(&member(1), 2, &testing::veth(&member(1)));
     assert!(
         all::<Route>(&first)
             .iter()
@@ -120,7 +137,7 @@ fn the_pods_default_route_is_the_first_interfaces() {
     assert_eq!(all::<Rule>(&first), []);
     let mut other = member(2);
     other.default_route = false;
-    let second = pod(&other, 3, [2; 6]);
+    let second = pod(&other, 3, &testing::veth(&other));
     assert!(all::<Route>(&second).iter().all(|r| r.table == 1003));
     assert_eq!(all::<Rule>(&second).len(), 2);
 }
@@ -147,7 +164,7 @@ fn no_object_of_a_pod_has_another_family_than_its_address() {
                 ..own
             },
             2,
-            [2; 6],
+            &testing::veth(&member(1)),
         );
         for state in [host, pod] {
             for (route, ()) in state.of::<Route>() {

@@ -59,6 +59,7 @@ impl Engine {
             host_ifname: pair.host.name,
             host_mac: pair.host.mac.unwrap_or(host_mac),
             pod_mac: ownership::pod_mac(&want.sandbox),
+            mtu: pair.host.mtu,
         };
         self.remember(Recent::Added(Box::new(want.clone())));
         Ok(realised)
@@ -99,9 +100,7 @@ impl Engine {
         plan.steps.extend(left);
         let mut done = complete(self.apply(plan))?;
 
-        let host_mac = links.indexed(pair.host.index).and_then(|l| l.mac);
-        let host_mac = host_mac.unwrap_or_else(|| ownership::host_mac(&want.sandbox));
-        let wanted = desired::pod(want, pair.pod_ifindex, host_mac);
+        let wanted = desired::pod(want, pair.pod_ifindex, &pair.host);
         let inside = link::read(&mut pair.pod)?;
         let mut focus = Focus::default();
         focus.addresses.insert(want.ip);
