@@ -77,7 +77,8 @@ pub fn symmetric(
 }
 
 fn host_sysctls(state: &mut State, links: &Links) {
-    let links = links.0.iter().filter(|l| !l.loopback).map(|l| l.name.as_str());
+    let links = links.0.iter().filter(|l| !l.loopback && l.has_plain_name());
+    let links = links.map(|l| l.name.as_str());
     for interface in ["all", "default"].into_iter().chain(links) {
         for family in Family::SERVED {
             for (name, value) in host_settings(family) {

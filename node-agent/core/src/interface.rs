@@ -27,6 +27,13 @@ impl Sandbox {
     pub fn same_as(&self, other: &Sandbox) -> bool {
         self.container_id == other.container_id && self.ifname == other.ifname
     }
+
+    /// Whether this is the same interface of another sandbox of the same pod. A runtime runs one sandbox of a pod at a
+    /// time.
+    pub fn precedes(&self, other: &Sandbox) -> bool {
+        let same_pod = !self.pod_uid.is_empty() && self.pod_uid == other.pod_uid;
+        same_pod && self.ifname == other.ifname && self.container_id != other.container_id
+    }
 }
 
 /// A pod interface and the ENI that carries it.

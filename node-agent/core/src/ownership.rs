@@ -73,13 +73,20 @@ pub fn owns_route(protocol: u8) -> bool {
 }
 
 /// Name of the host end of a pod's veth: `cali` and 11 hex digits. The pod's first
-/// interface is named after the pod alone, others after the interface too.
+/// interface is named after the pod alone, others after the interface too. The name is for people; the alias tells
+/// whose the link is.
 pub fn host_ifname(namespace: &str, pod: &str, ifname: &str) -> String {
     let mut identity = format!("{namespace}.{pod}");
     if ifname != FIRST_INTERFACE {
         identity.push_str(ifname);
     }
     format!("{HOST_PREFIX}{}", hex(&Sha1::digest(identity.as_bytes()), 11))
+}
+
+/// Name of the host's end where another link has the pod's name. Names are short, so two pods can have one, and other
+/// programs name their links in the same way. The container id is the runtime's: nobody else chooses this name.
+pub fn second_host_ifname(sandbox: &Sandbox) -> String {
+    format!("{HOST_PREFIX}{}", hex(&identity_digest(sandbox, "name"), 11))
 }
 
 /// Name of the host's end until the veth is marked and in place. A link that still has it belongs to an ADD that was

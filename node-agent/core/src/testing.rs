@@ -68,6 +68,7 @@ pub fn trunk() -> Link {
         mtu: 1500,
         alias: None,
         peer: None,
+        peer_elsewhere: false,
         group: 0,
     }
 }
@@ -84,6 +85,7 @@ pub fn veth(member: &PodInterface) -> Link {
         kind: LinkKind::Veth,
         alias: Some(ownership::alias(&member.sandbox)),
         peer: Some(2),
+        peer_elsewhere: true,
         ..trunk()
     }
 }

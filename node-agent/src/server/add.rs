@@ -155,7 +155,7 @@ async fn attempt(
         .await
         .map_err(End::Kernel)?;
     if flight.cancelled().is_cancelled() {
-        realise::undo(agent, made.iter().map(|(want, _)| &want.sandbox), &netns).await;
+        realise::undo(agent, made.iter().map(|(want, _)| &want.sandbox)).await;
         return Err(End::Superseded);
     }
     Ok(binding::network(&made))

@@ -24,7 +24,7 @@ pub async fn realise(
             Err(failure) => {
                 // The failed interface is among them, because parts of it may exist.
                 let begun = wants.iter().take(made.len() + 1).map(|want| &want.sandbox);
-                undo(agent, begun, netns).await;
+                undo(agent, begun).await;
                 return Err(failure);
             }
         }
@@ -38,12 +38,11 @@ pub async fn realise(
 
 /// Removes the interfaces that were made for a sandbox. A removal that fails does not stop the others; the reconciler
 /// removes what stays.
-pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox>, netns: &OwnedFd) {
+pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox>) {
     for sandbox in sandboxes {
         agent.made.lock().remove(&key(sandbox));
-        // A removal without the namespace works too. The pod's end then disappears with the runtime's namespace.
-        let netns = netns.try_clone().ok();
-        if let Err(error) = agent.kernel.delete(sandbox, netns).await {
+        // The pod's end goes with the host's. Without a host's end, what is in the pod is not of this ADD.
+        if let Err(error) = agent.kernel.delete(sandbox, None).await {
             warn!(
                 container = sandbox.container_id,
                 error = error.as_ref(),

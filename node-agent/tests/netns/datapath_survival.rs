@@ -2,6 +2,7 @@
 
 use std::{
     net::UdpSocket,
+    os::fd::AsRawFd as _,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -198,8 +199,11 @@ fn what_upstreams_agent_left_goes_and_what_it_still_runs_stays() {
 
         // A sandbox that upstream's agent made ends.
         let old = Pod::shared(6, "old");
-        old.netns
-            .run("ip link add eth0 type veth peer name other && ip link set eth0 up");
+        let fd = old.netns.descriptor();
+        let netns = format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd());
+        run(&format!(
+            "ip link add cali0123456789f type veth peer name eth0 netns {netns}"
+        ));
         datapath
             .delete(old.sandbox(), Some(old.netns.descriptor()))
             .await

@@ -11,6 +11,7 @@ mod datapath_families;
 mod datapath_lifecycle;
 mod datapath_mtu;
 mod datapath_shared;
+mod datapath_strangers;
 mod datapath_survival;
 mod datapath_symmetric;
 mod datapath_traffic;

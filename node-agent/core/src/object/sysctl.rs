@@ -14,6 +14,13 @@ pub struct Sysctl {
     pub name: &'static str,
 }
 
+impl Sysctl {
+    /// Whether the setting is one interface's, and goes with the interface.
+    pub fn of_one_interface(&self) -> bool {
+        self.interface != "all" && self.interface != "default"
+    }
+}
+
 impl fmt::Display for Sysctl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let family = match self.family {

@@ -39,12 +39,8 @@ impl Engine {
         nic(&links, want)?;
         let mut pair = match pair::find(&links, want, netns)? {
             Some(pair) => pair,
-            None => pair::make(&mut self.netlink, &links, want, netns)?,
+            None => pair::make(&mut self.netlink, &mut links, want, netns)?,
         };
-        if pair.new {
-            links.0.retain(|link| link.name != pair.host.name);
-            links.0.push(pair.host.clone());
-        }
         let realised = self.dress(want, &mut pair, &links);
         if let Err(error) = realised {
             if pair.new {
@@ -130,7 +126,7 @@ impl Engine {
         for (sandbox, netns) in departures {
             match (links.of(sandbox), netns) {
                 (Some(own), _) => doomed.push((own.index, own.name.clone())),
-                (None, Some(netns)) => pair::clear(netns, &sandbox.ifname)?,
+                (None, Some(netns)) => pair::clear(netns, &sandbox.ifname, &links)?,
                 (None, None) => {}
             }
         }

@@ -36,6 +36,8 @@ pub enum PairError {
     Netns(#[from] NetnsError),
     #[error("the sandbox has an interface {ifname} that this agent has not made; remove it or name another")]
     InterfaceTaken { ifname: String },
+    #[error("a link {name} that another pod or program has made is in the way; rename it or remove it")]
+    NameTaken { name: String },
     #[error("the node has no interface for container {container_id}; add it again")]
     HostInterfaceMissing { container_id: String },
     #[error("the sandbox has lost its interface {ifname}; recreate the pod")]

@@ -1,5 +1,7 @@
 //! Reads links, and makes, changes and deletes them.
 
+mod shown;
+
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -10,7 +12,7 @@ use netlink_packet_route::{
 
 use terway_node_core::{
     interface::Sandbox,
-    link::{Link, LinkKind, Links},
+    link::{Link, Links},
     object::{Driver, LinkIndex, LinkSetting},
     observed::{Ask, Observed},
     ownership,
@@ -47,65 +49,16 @@ impl Driver<LinkIndex> for Namespace<'_> {
 /// Reads all links of the namespace.
 pub fn read(netlink: &mut Netlink) -> Result<Links, NetlinkError> {
     let act = "list links";
-    let all = netlink.dump(act, RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
-    Ok(Links(all.into_iter().filter_map(parse).collect()))
+    let all = netlink.dump_raw(act, RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+    Ok(Links(all.iter().filter_map(shown::parse).collect()))
 }
 
 /// Reads the link of this name, if there is one.
 pub fn read_one(netlink: &mut Netlink, name: &str) -> Result<Option<Link>, NetlinkError> {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
-    let found = netlink.get("look for a link", RouteNetlinkMessage::GetLink(message))?;
-    Ok(found.into_iter().find_map(parse))
-}
-
-fn parse(message: RouteNetlinkMessage) -> Option<Link> {
-    let RouteNetlinkMessage::NewLink(message) = message else {
-        return None;
-    };
-    let flags = message.header.flags;
-    let mut link = Link {
-        index: message.header.index,
-        name: String::new(),
-        mac: None,
-        kind: LinkKind::Device,
-        up: flags.contains(LinkFlags::Up),
-        loopback: flags.contains(LinkFlags::Loopback),
-        mtu: 0,
-        alias: None,
-        peer: None,
-        group: 0,
-    };
-    for attribute in message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => link.name = name,
-            LinkAttribute::Address(bytes) => link.mac = bytes.try_into().ok(),
-            LinkAttribute::Mtu(mtu) => link.mtu = mtu,
-            LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
-            LinkAttribute::Link(peer) => link.peer = Some(peer),
-            LinkAttribute::Group(group) => link.group = group,
-            LinkAttribute::LinkInfo(infos) => {
-                let kind = infos.into_iter().find_map(|i| match i {
-                    LinkInfo::Kind(kind) => Some(self::kind(&kind)),
-                    _ => None,
-                });
-                link.kind = kind.unwrap_or(LinkKind::Device);
-            }
-            _ => {}
-        }
-    }
-    Some(link)
-}
-
-fn kind(kind: &InfoKind) -> LinkKind {
-    match kind {
-        InfoKind::Veth => LinkKind::Veth,
-        InfoKind::IpVlan => LinkKind::IpVlan,
-        InfoKind::Vlan | InfoKind::IpVtap | InfoKind::MacVlan | InfoKind::MacVtap | InfoKind::Bridge => {
-            LinkKind::Stacked
-        }
-        _ => LinkKind::Device,
-    }
+    let found = netlink.get_raw("look for a link", RouteNetlinkMessage::GetLink(message))?;
+    Ok(found.iter().find_map(shown::parse))
 }
 
 /// Makes a pair with one end here, under a temporary name, and the other in the pod's namespace, under its own name. An
@@ -178,43 +131,4 @@ pub fn delete_group(netlink: &mut Netlink, group: u32) -> Result<(), NetlinkErro
         RouteNetlinkMessage::DelLink(message),
         0,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use netlink_packet_route::link::InfoKind as Kind;
-
-    use super::*;
-
-    fn shown(index: u32, kind: Option<Kind>) -> Option<Link> {
-        let mut message = LinkMessage::default();
-        message.header.index = index;
-        message.attributes = vec![LinkAttribute::Address(vec![2, 0, 0, 0, 0, 1])];
-        let info = kind.map(|kind| LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)]));
-        message.attributes.extend(info);
-        parse(RouteNetlinkMessage::NewLink(message))
-    }
-
-    #[test]
-    fn a_nic_is_found_among_the_links_that_share_its_mac() {
-        let stacked = [
-            Kind::MacVlan,
-            Kind::MacVtap,
-            Kind::Vlan,
-            Kind::IpVlan,
-            Kind::IpVtap,
-            Kind::Veth,
-            Kind::Bridge,
-        ];
-        // A real NIC has no kind. The simulator's NICs are TAPs.
-        for nic in [None, Some(Kind::Tun)] {
-            let all = stacked.iter().cloned().map(Some).chain([nic]);
-            let links = Links(
-                all.zip(1..)
-                    .filter_map(|(kind, index)| shown(index, kind))
-                    .collect(),
-            );
-            assert_eq!(links.nic([2, 0, 0, 0, 0, 1]).map(|l| l.index), Some(8));
-        }
-    }
 }

@@ -4,11 +4,13 @@
 //! `rtnetlink` (0.24) and `netlink-proto` (0.14) below it do not serve here:
 //!
 //! - They ignore `NLM_F_DUMP_INTR`. A plan made from half a dump would remove the objects that are missing in the
-//!   dump. This socket repeats an interrupted dump; an answer that cannot be decoded is an error, never a shorter list.
+//!   dump. This socket repeats an interrupted dump; an answer that cannot be decoded is an error, never a shorter list,
+//!   unless the object is surely somebody else's ([`Protocol::is_anothers`]).
 //! - They are asynchronous, with a task beside each socket. The datapath is one thread, which also enters the
 //!   namespaces of pods, and a socket belongs to the namespace of the thread that opens it (`netlink(7)`).
 //! - They speak route netlink only. The nf_tables transactions need the same socket.
 
+mod anothers;
 mod reply;
 
 use std::{fmt::Debug, io, marker::PhantomData, os::fd::AsFd as _, time::Duration};
@@ -30,7 +32,9 @@ use nix::{
         time::TimeVal,
     },
 };
+pub use reply::Raw;
 use reply::{End, packets};
+use tracing::debug;
 
 /// How long the kernel may take to answer. The kernel works on a request while it is sent, so an answer that is not
 /// there by then never comes.
@@ -82,14 +86,26 @@ impl NetlinkError {
 pub trait Protocol: NetlinkSerializable + NetlinkDeserializable<Error = DecodeError> + Clone + Debug {
     /// The protocol's number (`linux/netlink.h`).
     const NUMBER: isize;
+
+    /// Whether an object that the library cannot decode is surely not the agent's. Such an object is left out of an
+    /// answer: whoever can make one must not be able to stop the agent.
+    fn is_anothers(kind: u16, body: &[u8]) -> bool;
 }
 
 impl Protocol for RouteNetlinkMessage {
     const NUMBER: isize = NETLINK_ROUTE;
+
+    fn is_anothers(kind: u16, body: &[u8]) -> bool {
+        anothers::route(kind, body)
+    }
 }
 
 impl Protocol for NetfilterMessage {
     const NUMBER: isize = NETLINK_NETFILTER;
+
+    fn is_anothers(kind: u16, _: &[u8]) -> bool {
+        anothers::netfilter(kind)
+    }
 }
 
 /// A socket for routes, rules, links, addresses, neighbours and filters.
@@ -105,8 +121,8 @@ pub struct Session<M> {
 }
 
 /// How one reply ended.
-enum Reply<M> {
-    Complete(Vec<M>),
+enum Reply {
+    Complete(Vec<Raw>),
     /// The dump may lack objects or show one twice.
     Interrupted,
 }
@@ -152,7 +168,7 @@ impl<M: Protocol> Session<M> {
         self.write(act, &bytes)?;
         while waiting > 0 {
             self.read(act)?;
-            for packet in packets::<M>(&self.buffer) {
+            for packet in packets(&self.buffer) {
                 let packet = packet.map_err(|source| NetlinkError::Malformed { act, source })?;
                 if packet.header.sequence_number.wrapping_sub(first) > self.sequence.wrapping_sub(first) {
                     continue; // the late answer to a request that was given up
@@ -168,6 +184,11 @@ impl<M: Protocol> Session<M> {
 
     /// Reads a whole table.
     pub fn dump(&mut self, act: &'static str, message: M) -> Result<Vec<M>, NetlinkError> {
+        decoded(act, self.dump_raw(act, message)?)
+    }
+
+    /// Reads a whole table without decoding it.
+    pub fn dump_raw(&mut self, act: &'static str, message: M) -> Result<Vec<Raw>, NetlinkError> {
         for _ in 0..DUMP_ATTEMPTS {
             self.send(act, message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
             match self.receive(act) {
@@ -181,8 +202,8 @@ impl<M: Protocol> Session<M> {
         Err(NetlinkError::Unsteady { act })
     }
 
-    /// Reads one object. The answer is empty when there is none.
-    pub fn get(&mut self, act: &'static str, message: M) -> Result<Vec<M>, NetlinkError> {
+    /// Reads one object without decoding it. The answer is empty when there is none.
+    pub fn get_raw(&mut self, act: &'static str, message: M) -> Result<Vec<Raw>, NetlinkError> {
         self.send(act, message, NLM_F_REQUEST | NLM_F_ACK)?;
         match self.receive(act) {
             Ok(Reply::Complete(all)) => Ok(all),
@@ -235,7 +256,7 @@ impl<M: Protocol> Session<M> {
     }
 
     /// Reads until the acknowledgement or the end of the dump.
-    fn receive(&mut self, act: &'static str) -> Result<Reply<M>, NetlinkError> {
+    fn receive(&mut self, act: &'static str) -> Result<Reply, NetlinkError> {
         let mut all = Vec::new();
         let mut interrupted = false;
         loop {
@@ -260,6 +281,21 @@ impl<M: Protocol> Session<M> {
             }
         }
     }
+}
+
+/// The objects of an answer.
+fn decoded<M: Protocol>(act: &'static str, all: Vec<Raw>) -> Result<Vec<M>, NetlinkError> {
+    let mut objects = Vec::with_capacity(all.len());
+    for Raw { header, body } in all {
+        match M::deserialize(&header, &body) {
+            Ok(object) => objects.push(object),
+            Err(error) if M::is_anothers(header.message_type, &body) => {
+                debug!(act, kind = header.message_type, %error, "an object of another program is left out");
+            }
+            Err(source) => return Err(NetlinkError::Malformed { act, source }),
+        }
+    }
+    Ok(objects)
 }
 
 /// A blocking socket to the kernel, with a limit on the time that an answer takes.

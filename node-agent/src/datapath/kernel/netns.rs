@@ -8,6 +8,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     sched::{CloneFlags, setns},
     sys::stat::{fstat, stat},
 };
@@ -21,6 +22,8 @@ pub enum NetnsError {
     Thread(#[source] io::Error),
     #[error("cannot enter the network namespace; the agent needs CAP_SYS_ADMIN")]
     Enter(#[source] io::Error),
+    #[error("what the runtime names as the network namespace of the sandbox is none")]
+    NotOne,
     #[error("cannot read which network namespace this is")]
     Identify(#[source] io::Error),
     #[error("a thread inside the network namespace died")]
@@ -31,7 +34,11 @@ pub enum NetnsError {
 
 /// Moves the calling thread into the namespace for good. Only for threads that do nothing else.
 pub fn enter(netns: BorrowedFd<'_>) -> Result<(), NetnsError> {
-    setns(netns, CloneFlags::CLONE_NEWNET).map_err(|errno| NetnsError::Enter(errno.into()))
+    setns(netns, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
+        // The descriptor is a plain file, or a namespace of another kind (setns(2)).
+        Errno::EINVAL => NetnsError::NotOne,
+        errno => NetnsError::Enter(errno.into()),
+    })
 }
 
 /// A netlink socket of the namespace. The socket keeps its namespace on whatever thread it is used.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use netlink_packet_route::link::LinkAttribute;
 use terway_node_core::{
     interface::PodInterface,
-    link::{Link, LinkKind, Links},
+    link::{Link, Links},
     ownership,
 };
 
@@ -13,7 +13,8 @@ use super::{
     error::PairError,
     link,
     netlink::{Netlink, NetlinkError},
-    netns,
+    netns::{self, NetnsError},
+    repeat::absent,
 };
 
 /// Both ends of a complete pair.
@@ -29,7 +30,7 @@ pub struct Pair {
 
 /// Finds the sandbox's pair, if both ends are as they were made.
 pub fn find(links: &Links, want: &PodInterface, netns: &OwnedFd) -> Result<Option<Pair>, PairError> {
-    let Some(host) = links.of(&want.sandbox).filter(|l| l.name == want.host_ifname()) else {
+    let Some(host) = links.of(&want.sandbox) else {
         return Ok(None);
     };
     let mut pod = netns::netlink_in(netns.as_fd())?;
@@ -45,18 +46,24 @@ pub fn find(links: &Links, want: &PodInterface, netns: &OwnedFd) -> Result<Optio
     }))
 }
 
-/// Makes the pair, after removing what is left of an older one. The host's end is named after the pod: a link that has
-/// the name now belongs to an earlier sandbox of the same pod.
+/// Makes the pair, after removing what is left of an older one. The links that are gone then are taken out of `links`,
+/// and the host's end is put in.
 pub fn make(
     netlink: &mut Netlink,
-    links: &Links,
+    links: &mut Links,
     want: &PodInterface,
     netns: &OwnedFd,
 ) -> Result<Pair, PairError> {
-    let (name, temporary) = (want.host_ifname(), ownership::temporary_ifname(&want.sandbox));
-    for stale in links.0.iter().filter(|l| l.name == name || l.name == temporary) {
-        link::delete(netlink, stale.index)?;
+    let stale = links.stale(&want.sandbox);
+    let name = links
+        .free_name(want, &stale)
+        .map_err(|name| PairError::NameTaken { name })?;
+    for (index, _) in &stale {
+        absent(link::delete(netlink, *index))?;
     }
+    links
+        .0
+        .retain(|link| !stale.iter().any(|(index, _)| *index == link.index));
     let mut pod = netns::netlink_in(netns.as_fd())?;
     let ifname = &want.sandbox.ifname;
     if link::read_one(&mut pod, ifname)?.is_some() {
@@ -65,16 +72,18 @@ pub fn make(
         });
     }
     link::create_veth(netlink, &want.sandbox, netns.as_fd(), want.mtu)?;
-    let made = put_in_place(netlink, &mut pod, want, &name, &temporary);
-    match made {
-        Ok((host, pod_ifindex)) => Ok(Pair {
-            host,
-            pod_ifindex,
-            pod,
-            new: true,
-        }),
+    match put_in_place(netlink, &mut pod, want, &name) {
+        Ok((host, pod_ifindex)) => {
+            links.0.push(host.clone());
+            Ok(Pair {
+                host,
+                pod_ifindex,
+                pod,
+                new: true,
+            })
+        }
         Err(error) => {
-            undo(netlink, &[&name, &temporary])?;
+            undo(netlink, want)?;
             Err(error)
         }
     }
@@ -87,8 +96,8 @@ fn put_in_place(
     pod: &mut Netlink,
     want: &PodInterface,
     name: &str,
-    temporary: &str,
 ) -> Result<(Link, u32), PairError> {
+    let temporary = ownership::temporary_ifname(&want.sandbox);
     let missing = || PairError::PodInterfaceMissing {
         ifname: want.sandbox.ifname.clone(),
     };
@@ -96,7 +105,7 @@ fn put_in_place(
     let gone = || PairError::HostInterfaceMissing {
         container_id: want.sandbox.container_id.clone(),
     };
-    let index = link::read_one(netlink, temporary)?.ok_or_else(gone)?.index;
+    let index = link::read_one(netlink, &temporary)?.ok_or_else(gone)?.index;
     let alias = LinkAttribute::IfAlias(ownership::alias(&want.sandbox));
     link::set(netlink, "mark the host's end of a veth pair", index, alias)?;
     link::set(
@@ -109,30 +118,28 @@ fn put_in_place(
     Ok((host, inside.index))
 }
 
-/// Removes a pod's end that has no host end of ours: upstream's agent made it, as a veth or an IPvlan.
-pub fn clear(netns: &OwnedFd, ifname: &str) -> Result<(), PairError> {
+/// Removes a pod's end that has no host end of ours, if upstream's agent made it. `host` has the links of the node.
+pub fn clear(netns: &OwnedFd, ifname: &str, host: &Links) -> Result<(), PairError> {
     if netns::is_own(netns)? {
         return Ok(());
     }
-    let mut pod = netns::netlink_in(netns.as_fd())?;
+    let mut pod = match netns::netlink_in(netns.as_fd()) {
+        // The namespace has gone, and its mount with it: the path is a plain file then.
+        Err(NetnsError::NotOne) => return Ok(()),
+        opened => opened?,
+    };
     let inside = link::read(&mut pod)?;
-    let made = inside
-        .named(ifname)
-        .filter(|l| l.is_veth() || l.kind == LinkKind::IpVlan);
+    let made = inside.named(ifname).filter(|l| l.is_upstreams_pod_end(host));
     if let Some(link) = made {
-        link::delete(&mut pod, link.index)?;
+        absent(link::delete(&mut pod, link.index))?;
     }
     Ok(())
 }
 
 /// Removes a half-made pair.
-pub fn undo(netlink: &mut Netlink, names: &[&str]) -> Result<(), NetlinkError> {
-    for link in link::read(netlink)?
-        .0
-        .iter()
-        .filter(|l| names.contains(&l.name.as_str()))
-    {
-        link::delete(netlink, link.index)?;
+fn undo(netlink: &mut Netlink, want: &PodInterface) -> Result<(), NetlinkError> {
+    for (index, _) in link::read(netlink)?.stale(&want.sandbox) {
+        absent(link::delete(netlink, index))?;
     }
     Ok(())
 }

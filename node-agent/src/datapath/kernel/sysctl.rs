@@ -46,9 +46,13 @@ impl Driver<Sysctl> for Namespace<'_> {
         Ok(())
     }
 
+    /// Succeeds when the interface has gone meanwhile. (`all` and `default` never go.)
     fn put(&mut self, key: &Sysctl, value: &String) -> Result<(), StepError> {
         let path = self.sysctls.path(key);
-        fs::write(&path, value).map_err(|source| StepError::Sysctl { path, source })
+        match fs::write(&path, value) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && key.of_one_interface() => Ok(()),
+            written => written.map_err(|source| StepError::Sysctl { path, source }),
+        }
     }
 
     /// A setting always has a value.

@@ -3,14 +3,34 @@
 use std::io;
 
 use netlink_packet_core::{
-    DecodeError, NLM_F_ACK_TLVS, NLM_F_CAPPED, NetlinkMessage, NetlinkPayload, NlasIterator,
+    DecodeError, NLM_F_ACK_TLVS, NLM_F_CAPPED, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NlasIterator,
 };
 use nix::libc;
 
-use super::{NetlinkError, Protocol};
+use super::NetlinkError;
 
 /// Bytes of a message's header (`struct nlmsghdr`). Messages start at multiples of four bytes.
 const HEADER: usize = 16;
+
+/// An object of a reply as the kernel wrote it. A dump contains the objects of everybody, and a single one that the
+/// library cannot decode must not hide the others.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    pub header: NetlinkHeader,
+    pub body: Vec<u8>,
+}
+
+impl NetlinkDeserializable for Raw {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, body: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Raw {
+            header: *header,
+            body: body.to_vec(),
+        })
+    }
+}
 
 /// The end of a reply: an acknowledgement, a refusal, or the end of a dump.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +42,7 @@ pub struct End {
 
 impl End {
     /// The end that this message tells; none for a message with an object.
-    pub fn of<M>(packet: &NetlinkMessage<M>) -> Option<Self> {
+    pub fn of(packet: &NetlinkMessage<Raw>) -> Option<Self> {
         let flags = packet.header.flags;
         let (code, words) = match &packet.payload {
             NetlinkPayload::Error(error) => (error.raw_code(), words_of_refusal(flags, &error.header)),
@@ -74,9 +94,7 @@ fn words(flags: u16, attributes: &[u8]) -> Option<String> {
 }
 
 /// The messages of one datagram.
-pub fn packets<M: Protocol>(
-    bytes: &[u8],
-) -> impl Iterator<Item = Result<NetlinkMessage<M>, DecodeError>> + '_ {
+pub fn packets(bytes: &[u8]) -> impl Iterator<Item = Result<NetlinkMessage<Raw>, DecodeError>> + '_ {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if rest.is_empty() {
