@@ -85,6 +85,7 @@ impl Kernel for Datapath {
                 format!("sandbox {} has lost its host interface", sandbox.container_id)
             }
             Waiting::Nic(sandbox) => format!("sandbox {} waits for the NIC of its ENI", sandbox.container_id),
+            Waiting::Changed(changed) => changed.to_string(),
             Waiting::Uplink(name) => {
                 format!(
                     "symmetric routing waits for a default route by {name} (see symmetric_routing_config)"

@@ -11,6 +11,7 @@ use crate::{
     interface::{PodInterface, Sandbox},
     link::Links,
     object::{Left, Listed as _, Rule},
+    observed::ForeignRules,
     ownership::{FIRST_ENI_TABLE, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
     plan::Step,
     state::State,
@@ -42,14 +43,18 @@ const NO_PROTOCOL: u8 = 0;
 impl Census {
     /// Removes rules of upstream's agent whose address is idle or one of our pods'. Such a rule would lead the
     /// packets of the address's new pod to the ENI of its last pod.
-    pub fn left_behind(&self, foreign: &BTreeMap<Rule, u8>, wanted: &State) -> Vec<Step> {
+    ///
+    /// A rule stays when somebody has an equal one with a protocol number: the kernel takes protocol 0 in a removal for
+    /// any protocol (`rule_find` in `net/core/fib_rules.c`), and the other one could go instead.
+    pub fn left_behind(&self, foreign: &ForeignRules, wanted: &State) -> Vec<Step> {
         let ours: BTreeSet<IpAddr> = self.interfaces.iter().map(|i| i.ip).collect();
         let stale = |address: &IpAddr| self.idle.contains(address) || ours.contains(address);
         foreign
             .iter()
-            .filter(|(rule, protocol)| {
+            .filter(|(rule, protocols)| {
                 let of_a_pod = upstreams(rule).is_some_and(|address| stale(&address));
-                **protocol == NO_PROTOCOL && of_a_pod && wanted.value_of((*rule).clone()).is_none()
+                let alone = protocols.iter().eq([&NO_PROTOCOL]);
+                alone && of_a_pod && wanted.value_of((*rule).clone()).is_none()
             })
             .map(|(rule, _)| Step::Remove(Left::Rule(rule.clone()).key()))
             .collect()
@@ -108,13 +113,18 @@ mod tests {
     }
 
     fn left(rule: Rule, protocol: u8) -> bool {
+        left_of(rule, &[protocol])
+    }
+
+    fn left_of(rule: Rule, protocols: &[u8]) -> bool {
         let census = Census {
             idle: [IpAddr::from([10, 0, 16, 200])].into(),
             ..vec![shared(1)].into()
         };
         let mut wanted = State::default();
         wanted.put(self::rule(RULE_FROM_POD, Some("10.0.16.1/32"), None, 1003), ());
-        !census.left_behind(&[(rule, protocol)].into(), &wanted).is_empty()
+        let protocols = protocols.iter().copied().collect();
+        !census.left_behind(&[(rule, protocols)].into(), &wanted).is_empty()
     }
 
     #[test]
@@ -127,6 +137,13 @@ mod tests {
     fn a_rule_that_leads_our_pod_astray_is_left_behind_and_one_that_fits_is_not() {
         assert!(left(rule(2048, Some("10.0.16.1/32"), None, 1004), 0));
         assert!(!left(rule(2048, Some("10.0.16.1/32"), None, 1003), 0));
+    }
+
+    #[test]
+    fn a_left_rule_stays_while_an_equal_one_of_somebody_else_could_go_in_its_place() {
+        let twice = rule(2048, Some("10.0.16.200/32"), None, 1004);
+        assert!(left_of(twice.clone(), &[0]));
+        assert!(!left_of(twice, &[0, 4]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the kernel should have, computed from the pods and from the links there are.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use terway_ebpf_abi::{InterfaceAddress, PodHardware, PopTarget, PushTag, TaggedAddress};
 
@@ -32,6 +32,9 @@ pub struct Node<'a> {
     pub programs: &'a ProgramIds,
     /// Whether the kernel has [`Hook::Tcx`].
     pub tcx: bool,
+    /// Host veths whose check of sources is attached there. It stays there: a plugin's queueing discipline takes every
+    /// packet away from a filter of clsact, and the pod's owner may remove the annotation at any time.
+    pub on_tcx: &'a BTreeSet<u32>,
     /// The node's own address, the source of packets that the host itself sends by an ENI.
     pub node_ip: Option<IpAddr>,
 }
@@ -101,7 +104,8 @@ fn local(state: &mut State, want: &PodInterface, veth: &Link, node: &Node<'_>) {
         PodHardware::new(ownership::pod_mac(&want.sandbox)),
     );
     // The bandwidth plugin makes a queueing discipline at the same place, after this one, and two exclude each other.
-    let hook = if want.shaped && node.tcx {
+    let shaped = want.shaped || node.on_tcx.contains(&veth.index);
+    let hook = if shaped && node.tcx {
         Hook::Tcx(veth.index)
     } else {
         Hook::Clsact(veth.index)

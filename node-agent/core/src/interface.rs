@@ -1,6 +1,6 @@
 //! A pod's interface: the request to the datapath, and its answer.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -73,6 +73,28 @@ pub struct Realised {
     pub mtu: u32,
 }
 
+/// A sandbox that runs with another address than the record of its pod says. A running pod keeps its address, because
+/// its own end of the veth has no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub sandbox: Sandbox,
+    pub has: Vec<IpAddr>,
+    pub recorded: IpAddr,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has: Vec<String> = self.has.iter().map(IpAddr::to_string).collect();
+        write!(
+            f,
+            "sandbox {} runs with address {}, and the record of its pod says {}: it stays as it is",
+            self.sandbox.container_id,
+            has.join(", "),
+            self.recorded
+        )
+    }
+}
+
 /// Why an interface is not realised, or only in part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
@@ -82,4 +104,6 @@ pub enum Waiting {
     Nic(Sandbox),
     /// The node's own interface of this name has no default route for answers.
     Uplink(String),
+    /// The record of a running pod has changed.
+    Changed(Changed),
 }

@@ -62,14 +62,17 @@ impl Ask<'_> {
     }
 }
 
+/// Rules of others by their protocol numbers.
+pub type ForeignRules = BTreeMap<Rule, BTreeSet<u8>>;
+
 /// The observed state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Of kinds that are ours alone what is ours; of the others everything.
     pub state: State,
-    /// Rules of others, with their protocol numbers. A rule that equals a wanted one does the same work, and the kernel
-    /// refuses a second equal rule.
-    pub foreign_rules: BTreeMap<Rule, u8>,
+    /// Rules of others, each with the protocol numbers that it is there with. A rule that equals a wanted one does the
+    /// same work, and the kernel refuses a second equal rule.
+    pub foreign_rules: ForeignRules,
     /// Addresses that upstream's IPvlan datapath routes to pods, by its host end of the ENI.
     pub ipvlan_pods: BTreeMap<u32, BTreeSet<IpAddr>>,
 }

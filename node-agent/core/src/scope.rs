@@ -3,9 +3,11 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
+use terway_address::single;
+
 use crate::{
     census::Census,
-    interface::{PodInterface, Sandbox},
+    interface::{Changed, PodInterface, Sandbox, Waiting},
     link::Links,
     object::{Entry, Focus, Route, Source},
     ownership,
@@ -76,6 +78,55 @@ pub fn current(asked: Census, recent: &[Recent]) -> Census {
         }
     }
     census
+}
+
+/// The addresses that a host veth has: those that the check of sources lets in and, where its map is new, those that
+/// the main table routes to the veth.
+fn held(veth: u32, seen: &State) -> BTreeSet<IpAddr> {
+    let let_in = seen.of::<Entry<Source>>().filter(|(entry, _)| entry.0.ifindex == veth);
+    let let_in: BTreeSet<IpAddr> = let_in.filter_map(|(entry, _)| entry.0.ip()).collect();
+    if !let_in.is_empty() {
+        return let_in;
+    }
+    let routes = seen.of::<Route>().filter(|(route, ())| route.link == veth);
+    routes.filter_map(|(route, ())| single(route.destination)).collect()
+}
+
+/// Whether the sandbox of an interface runs with another address than the record says.
+pub fn changed(want: &PodInterface, links: &Links, seen: &State) -> Option<Changed> {
+    let has = held(links.of(&want.sandbox)?.index, seen);
+    (!has.is_empty() && !has.contains(&want.ip)).then(|| Changed {
+        sandbox: want.sandbox.clone(),
+        has: has.into_iter().collect(),
+        recorded: want.ip,
+    })
+}
+
+/// Takes the interfaces out whose records have changed under their running pods, so that nothing of them is changed.
+pub fn set_apart(census: &mut Census, links: &Links, seen: &State) -> Vec<Waiting> {
+    let mut waiting = Vec::new();
+    let Census {
+        interfaces, unknown, ..
+    } = census;
+    interfaces.retain(|want| match changed(want, links, seen) {
+        None => true,
+        Some(changed) => {
+            unknown.push(want.sandbox.clone());
+            waiting.push(Waiting::Changed(changed));
+            false
+        }
+    });
+    waiting
+}
+
+/// The living sandbox of another pod that has the address of this interface.
+pub fn holder(want: &PodInterface, links: &Links, seen: &State) -> Option<Sandbox> {
+    let let_in = seen.of::<Entry<Source>>().filter(|(entry, _)| entry.0.ip() == Some(want.ip));
+    let routes = seen.of::<Route>().filter(|(route, ())| single(route.destination) == Some(want.ip));
+    let by = let_in.map(|(entry, _)| entry.0.ifindex);
+    by.chain(routes.map(|(route, ())| route.link))
+        .filter_map(|veth| links.indexed(veth)?.owner())
+        .find(|owner| owner.pod_uid != want.sandbox.pod_uid)
 }
 
 /// The pods that run and that no record describes, known by their veths and by what is routed to them.

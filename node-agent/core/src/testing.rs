@@ -84,6 +84,7 @@ pub fn veth(member: &PodInterface) -> Link {
         mac: Some(ownership::host_mac(&member.sandbox)),
         kind: LinkKind::Veth,
         alias: Some(ownership::alias(&member.sandbox)),
+        mtu: member.mtu,
         peer: Some(2),
         peer_elsewhere: true,
         ..trunk()

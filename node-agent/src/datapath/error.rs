@@ -1,6 +1,8 @@
 //! Errors of the datapath.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
+
+use terway_node_core::interface::Changed;
 
 use super::kernel::{
     error::{ObserveError, PairError, StepError},
@@ -30,6 +32,17 @@ pub enum DatapathError {
     NicMissing { mac: [u8; 6], waited: Duration },
     #[error("the sandbox is the node's own network namespace, where a pod interface has no place")]
     HostNamespace,
+    #[error(
+        "address {ip} is that of sandbox {container_id} of the pod with UID {pod_uid}, which still runs on this node; \
+         the address is given to one pod at a time"
+    )]
+    AddressTaken {
+        ip: IpAddr,
+        container_id: String,
+        pod_uid: String,
+    },
+    #[error("{0}; delete the pod to have it set up again")]
+    AddressChanged(Changed),
     #[error("{} steps failed, the first: {step}", others + 1)]
     Incomplete {
         step: String,

@@ -183,6 +183,22 @@ fn a_pod_whose_sending_is_limited_has_its_check_where_a_shaper_has_room() {
             .inside(|| UdpSocket::bind(("10.0.16.99", 7001)).unwrap());
         spoof.send_to(b"not mine", (REMOTE, 9)).unwrap();
         counted(&datapath, "source_address", before + 1).await;
+
+        // The pod's owner removes the annotation. The plugin's filter takes every packet away from a filter of clsact.
+        pod.member.shaped = false;
+        run(&format!(
+            "ip link add ifb0 type ifb && ip link set ifb0 up && tc filter add dev {veth} parent ffff: pref 1 \
+             protocol all u32 match u32 0 0 action mirred egress redirect dev ifb0"
+        ));
+        let mut datapath = datapath;
+        for attempt in 2..4 {
+            settle(&datapath, &[&pod]).await;
+            spoof.send_to(b"not mine", (REMOTE, 9)).unwrap();
+            counted(&datapath, "source_address", before + attempt).await;
+            drop(datapath);
+            datapath = node.datapath().await;
+        }
+        talks(&pod, &trunk);
     });
 }
 

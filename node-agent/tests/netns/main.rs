@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod agent_chain;
+mod agent_records;
 mod agent_repair;
 mod agent_world;
 mod datapath_converge;

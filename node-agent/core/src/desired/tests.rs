@@ -31,6 +31,7 @@ fn wanted(members: &[PodInterface], links: &Links) -> (State, Vec<Waiting>) {
             links,
             programs: &programs,
             tcx: true,
+            on_tcx: &BTreeSet::new(),
             node_ip: None,
         },
     )
@@ -83,6 +84,29 @@ fn shared_addresses_need_no_tags_and_share_the_table_of_their_nic() {
     let mixed = [shared(1), member(2)];
     let (state, _) = wanted(&mixed, &links(&mixed));
     assert_eq!((entries(&state).0, all::<Route>(&state).len()), (1, 3));
+}
+
+#[test]
+fn a_check_of_sources_that_made_room_for_a_shaper_stays_where_it_is() {
+    let all = links(&[member(1)]);
+    let hook = |shaped, tcx, on_tcx: &[u32]| {
+        let pod = PodInterface { shaped, ..member(1) };
+        let node = Node {
+            links: &all,
+            programs: &ProgramIds::default(),
+            tcx,
+            on_tcx: &on_tcx.iter().copied().collect(),
+            node_ip: None,
+        };
+        let (state, _) = host(&[pod], &node);
+        let mut filters = state.of::<Filter>().map(|(filter, _)| *filter);
+        filters.find(|f| f.program == Program::PodSource).unwrap().hook
+    };
+    assert_eq!(hook(false, true, &[]), Hook::Clsact(11));
+    assert_eq!(hook(true, true, &[]), Hook::Tcx(11));
+    assert_eq!(hook(false, true, &[11]), Hook::Tcx(11), "the annotation was removed");
+    assert_eq!(hook(false, true, &[12]), Hook::Clsact(11), "another pod's");
+    assert_eq!(hook(true, false, &[]), Hook::Clsact(11), "an older kernel");
 }
 
 #[test]

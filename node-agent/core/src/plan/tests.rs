@@ -1,6 +1,6 @@
 //! What a plan contains, in which order, and what it leaves alone.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::*;
 use terway_address::full_prefix;
@@ -21,6 +21,7 @@ fn wanted(members: &[PodInterface]) -> State {
         links: &links(members),
         programs: &programs,
         tcx: true,
+        on_tcx: &BTreeSet::new(),
         node_ip: Some(IpAddr::from([10, 0, 0, 11])),
     };
     desired::host(members, &node).0
@@ -89,7 +90,7 @@ fn what_leaves_goes_in_the_opposite_order() {
 fn an_equal_rule_of_somebody_else_does_the_work() {
     let state = wanted(&[member(1)]);
     let mut observed = seen(state.clone());
-    let rules = state.of::<Rule>().map(|(rule, ())| (rule.clone(), 0));
+    let rules = state.of::<Rule>().map(|(rule, ())| (rule.clone(), [0].into()));
     observed.foreign_rules = rules.collect();
     observed.state.retain(|key, _| !matches!(key, Key::Rule(_)));
     assert_eq!(Plan::between(&state, &observed, &[]), Plan::default());

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    object::Key,
     desired::{self, Node},
     program::ProgramIds,
     testing::{links, member, veth},
@@ -12,6 +13,7 @@ fn state(members: &[PodInterface]) -> State {
         links: &links(members),
         programs: &ProgramIds::default(),
         tcx: true,
+        on_tcx: &BTreeSet::new(),
         node_ip: None,
     };
     desired::host(members, &node).0
@@ -38,6 +40,7 @@ fn an_address_that_the_next_sandbox_has_stays() {
         links: &all,
         programs: &ProgramIds::default(),
         tcx: true,
+        on_tcx: &BTreeSet::new(),
         node_ip: None,
     };
     let seen = desired::host(&both, &node).0;
@@ -94,4 +97,53 @@ fn the_next_sandbox_of_a_pod_supersedes_the_last() {
         "a late DEL is remembered"
     );
     assert!(!new.supersedes(&Recent::Added(Box::new(member(2)))));
+}
+
+#[test]
+fn a_record_that_changed_under_a_running_pod_is_set_apart_by_what_the_kernel_knows() {
+    let runs = member(1);
+    let all = links(std::slice::from_ref(&runs));
+    let recorded = PodInterface {
+        ip: member(9).ip,
+        ..runs.clone()
+    };
+    let expected = Changed {
+        sandbox: runs.sandbox.clone(),
+        has: vec![runs.ip],
+        recorded: recorded.ip,
+    };
+    let seen = state(std::slice::from_ref(&runs));
+    // After a loss of the pins the maps are new, and the route alone tells.
+    let mut without_maps = seen.clone();
+    without_maps.retain(|key, _| !matches!(key, Key::Source(_)));
+    for seen in [&seen, &without_maps] {
+        let mut census = Census::from(vec![recorded.clone(), member(2)]);
+        let waiting = set_apart(&mut census, &all, seen);
+        assert_eq!(waiting, [Waiting::Changed(expected.clone())]);
+        assert_eq!(
+            (census.interfaces, census.unknown),
+            (vec![member(2)], vec![runs.sandbox.clone()])
+        );
+        assert_eq!(changed(&runs, &all, seen), None);
+    }
+    let nothing = State::default();
+    assert_eq!(
+        changed(&recorded, &all, &nothing),
+        None,
+        "an ADD that was cut short has no address yet"
+    );
+}
+
+#[test]
+fn an_address_of_a_living_sandbox_of_another_pod_is_not_free() {
+    let (holds, mut wants) = (member(1), member(2));
+    wants.ip = holds.ip;
+    let seen = state(std::slice::from_ref(&holds));
+    let all = links(&[holds.clone()]);
+    assert_eq!(holder(&wants, &all, &seen), Some(holds.sandbox.clone()));
+    assert_eq!(holder(&holds, &all, &seen), None, "its own");
+    let mut next = holds.clone();
+    next.sandbox.container_id = "later".into();
+    assert_eq!(holder(&next, &all, &seen), None, "the pod's next sandbox takes it over");
+    assert_eq!(holder(&wants, &Links(vec![]), &seen), None, "the veth has gone");
 }

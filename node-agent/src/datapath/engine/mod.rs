@@ -2,7 +2,7 @@
 
 mod pod;
 
-use std::{net::IpAddr, os::fd::OwnedFd};
+use std::{collections::BTreeSet, net::IpAddr, os::fd::OwnedFd};
 
 use terway_address::Family;
 use terway_ebpf_abi::Counter;
@@ -14,7 +14,8 @@ use terway_node_core::{
     object::{self, Focus},
     observed::{Ask, Breadth, Observed, Side},
     plan::{Plan, Step},
-    scope::{Recent, current, leaked, unknown},
+    program::Program,
+    scope::{Recent, current, leaked, set_apart, unknown},
     state::State,
     symmetric::Symmetric,
 };
@@ -66,7 +67,7 @@ impl Engine {
             engine.marking.remove()?;
         }
         let links = link::read(&mut engine.netlink)?;
-        let mut settings = engine.wanted(&[], &links);
+        let (mut settings, _) = engine.wanted(&[], &links)?;
         engine.symmetric(&mut settings, &links)?;
         // Nothing is removed here, because the wanted sandboxes are not known yet.
         let seen = engine.seen(&links, &settings, Breadth::Narrow)?;
@@ -81,17 +82,17 @@ impl Engine {
     }
 
     pub fn reconcile(&mut self, asked: Census) -> Result<Report, DatapathError> {
-        let census = current(asked, &self.recent);
+        let mut census = current(asked, &self.recent);
         let links = link::read(&mut self.netlink)?;
-        let node = Node {
-            links: &links,
-            programs: self.programs.ids(),
-            tcx: self.programs.has_tcx(),
-            node_ip: self.node_ip,
-        };
-        let (mut wanted, mut waiting) = desired::host(&census.interfaces, &node);
+        let (mut wanted, mut waiting) = self.wanted(&census.interfaces, &links)?;
         waiting.extend(self.symmetric(&mut wanted, &links)?);
         let mut seen = self.seen(&links, &wanted, Breadth::Whole)?;
+        let changed = set_apart(&mut census, &links, &seen.state);
+        if !changed.is_empty() {
+            (wanted, waiting) = self.wanted(&census.interfaces, &links)?;
+            waiting.extend(self.symmetric(&mut wanted, &links)?);
+            waiting.extend(changed);
+        }
         if !census.unknown.is_empty() {
             let focus = unknown(&census, &links, &seen.state);
             seen.state = seen.state.sparing(&focus, &wanted);
@@ -146,14 +147,33 @@ impl Engine {
         self.recent.push(event);
     }
 
-    fn wanted(&self, members: &[PodInterface], links: &Links) -> State {
+    /// The host's side of these interfaces, and the interfaces that wait for something.
+    fn wanted(
+        &self,
+        members: &[PodInterface],
+        links: &Links,
+    ) -> Result<(State, Vec<Waiting>), DatapathError> {
         let node = Node {
             links,
             programs: self.programs.ids(),
             tcx: self.programs.has_tcx(),
+            on_tcx: &self.on_tcx(members, links)?,
             node_ip: self.node_ip,
         };
-        desired::host(members, &node).0
+        Ok(desired::host(members, &node))
+    }
+
+    /// Host veths of these interfaces whose check of sources is attached by TCX.
+    fn on_tcx(&self, members: &[PodInterface], links: &Links) -> Result<BTreeSet<u32>, DatapathError> {
+        let mut found = BTreeSet::new();
+        if self.programs.has_tcx() {
+            for veth in members.iter().filter_map(|member| links.of(&member.sandbox)) {
+                if self.programs.attached(veth.index, Program::PodSource)?.is_some() {
+                    found.insert(veth.index);
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn seen(&mut self, links: &Links, wanted: &State, breadth: Breadth) -> Result<Observed, ObserveError> {

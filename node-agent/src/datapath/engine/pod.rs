@@ -11,7 +11,7 @@ use terway_node_core::{
     observed::{Ask, Breadth, Side},
     ownership,
     plan::{Plan, Step},
-    scope::{Recent, leaving},
+    scope::{Recent, changed, holder, leaving},
     state::State,
 };
 
@@ -67,6 +67,10 @@ impl Engine {
             let container_id = want.sandbox.container_id.clone();
             return Err(PairError::HostInterfaceMissing { container_id }.into());
         }
+        let seen = self.seen(&links, &State::default(), Breadth::Narrow)?;
+        if let Some(changed) = changed(want, &links, &seen.state) {
+            return Err(DatapathError::AddressChanged(changed));
+        }
         let missing = || PairError::PodInterfaceMissing {
             ifname: want.sandbox.ifname.clone(),
         };
@@ -83,14 +87,22 @@ impl Engine {
         links: &Links,
     ) -> Result<Vec<Step>, DatapathError> {
         let nic = nic(links, want)?;
-        let mut wanted = self.wanted(std::slice::from_ref(want), links);
+        let (mut wanted, _) = self.wanted(std::slice::from_ref(want), links)?;
         // Objects of other interfaces do not belong to this pod.
         let own = [&pair.host.name, &nic.name];
         wanted.retain(|key, _| !matches!(key, Key::Sysctl(sysctl) if !own.contains(&&sysctl.interface)));
         let mut focus = Focus::default();
         focus.addresses.insert(want.ip);
         focus.veths.insert(pair.host.index);
-        let seen = narrowed(self.seen(links, &wanted, Breadth::Narrow)?, &focus, &wanted);
+        let seen = self.seen(links, &wanted, Breadth::Narrow)?;
+        if let Some(other) = holder(want, links, &seen.state) {
+            return Err(DatapathError::AddressTaken {
+                ip: want.ip,
+                container_id: other.container_id,
+                pod_uid: other.pod_uid,
+            });
+        }
+        let seen = narrowed(seen, &focus, &wanted);
         let mut plan = Plan::between(&wanted, &seen, &[]);
         let left = Census::from(vec![want.clone()]).left_behind(&seen.foreign_rules, &wanted);
         plan.steps.extend(left);

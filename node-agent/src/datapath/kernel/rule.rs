@@ -42,7 +42,9 @@ impl Driver<Rule> for Namespace<'_> {
                     Some((protocol, rule)) if ownership::owns_rule(protocol, &rule) => {
                         seen.state.put(rule, ())
                     }
-                    Some((protocol, rule)) => drop(seen.foreign_rules.insert(rule, protocol)),
+                    Some((protocol, rule)) => {
+                        seen.foreign_rules.entry(rule).or_default().insert(protocol);
+                    }
                     None => {}
                 }
             }

@@ -31,7 +31,7 @@ impl<K: Listed> Driver<K> for Model {
         for (key, value) in self.objects.of::<K>() {
             seen.state.put(key.clone(), value.clone());
         }
-        seen.foreign_rules = self.foreign_rules.iter().map(|rule| (rule.clone(), 3)).collect();
+        seen.foreign_rules = self.foreign_rules.iter().map(|rule| (rule.clone(), [3].into())).collect();
         Ok(())
     }
 
