@@ -85,6 +85,11 @@ impl Kernel for Datapath {
                 format!("sandbox {} has lost its host interface", sandbox.container_id)
             }
             Waiting::Nic(sandbox) => format!("sandbox {} waits for the NIC of its ENI", sandbox.container_id),
+            Waiting::Taken { route, by } => {
+                format!(
+                    "{route} waits: another program has a route there ({by}); remove it, or give it another table"
+                )
+            }
             Waiting::Changed(changed) => changed.to_string(),
             Waiting::Uplink(name) => {
                 format!(

@@ -11,7 +11,7 @@ use crate::{
     interface::{PodInterface, Waiting},
     link::{Link, Links},
     object::{
-        Address, Entry, Filter, LinkIndex, LinkSetting, Marks, Neighbour, Pop, Push, Route, Rule, Source,
+        Address, DeadEnd, Entry, Filter, LinkIndex, LinkSetting, Marks, Neighbour, Pop, Push, Route, Rule, Source,
         Sysctl, filter::Hook,
     },
     ownership::{self, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
@@ -52,7 +52,10 @@ pub fn host(wants: &[PodInterface], node: &Node<'_>) -> (State, Vec<Waiting>) {
         local(&mut state, want, veth, node);
         match node.links.nic(want.carrier.nic().mac) {
             Some(nic) => through_nic(&mut state, want, veth, nic, node),
-            None => waiting.push(Waiting::Nic(want.sandbox.clone())),
+            None => {
+                nowhere(&mut state, want);
+                waiting.push(Waiting::Nic(want.sandbox.clone()));
+            }
         }
     }
     (state, waiting)
@@ -120,6 +123,17 @@ fn local(state: &mut State, want: &PodInterface, veth: &Link, node: &Node<'_>) {
     }
 }
 
+/// The way of a pod whose NIC is missing. Without its rule the main table would lead its packets to the node's own
+/// interface.
+fn nowhere(state: &mut State, want: &PodInterface) {
+    let (family, table) = (Family::of(want.ip), ownership::NOWHERE_TABLE);
+    state.put(DeadEnd { family, table }, ());
+    state.put(
+        Rule::new(family, RULE_FROM_POD, table).from(full_prefix(want.ip)),
+        (),
+    );
+}
+
 /// The objects between the pod and the VPC.
 fn through_nic(state: &mut State, want: &PodInterface, veth: &Link, nic: &Link, node: &Node<'_>) {
     let table = ownership::table_of(nic.index);
@@ -145,6 +159,7 @@ fn through_nic(state: &mut State, want: &PodInterface, veth: &Link, nic: &Link, 
             filter(state, Hook::Clsact(nic.index), program, node);
         }
     }
+    state.put(DeadEnd { family, table }, ());
     state.put(
         Route::via(table, family.anywhere(), want.carrier.nic().gateway, nic.index),
         (),

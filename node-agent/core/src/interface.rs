@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     carrier::{Carrier, NicLink},
+    object::Route,
     ownership,
 };
 
@@ -104,6 +105,8 @@ pub enum Waiting {
     Nic(Sandbox),
     /// The node's own interface of this name has no default route for answers.
     Uplink(String),
+    /// A route of another program is where this one should be.
+    Taken { route: Route, by: String },
     /// The record of a running pod has changed.
     Changed(Changed),
 }

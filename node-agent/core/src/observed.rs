@@ -9,7 +9,7 @@ use terway_address::Family;
 
 use crate::{
     link::Links,
-    object::{Key, Rule},
+    object::{Key, Rule, route::Place},
     state::State,
 };
 
@@ -73,6 +73,8 @@ pub struct Observed {
     /// Rules of others, each with the protocol numbers that it is there with. A rule that equals a wanted one does the
     /// same work, and the kernel refuses a second equal rule.
     pub foreign_rules: ForeignRules,
+    /// Routes of others that have the place of a wanted one, in a few words.
+    pub foreign_routes: BTreeMap<Place, String>,
     /// Addresses that upstream's IPvlan datapath routes to pods, by its host end of the ENI.
     pub ipvlan_pods: BTreeMap<u32, BTreeSet<IpAddr>>,
 }

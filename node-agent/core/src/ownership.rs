@@ -18,6 +18,8 @@ pub const FILTER_HANDLE: u32 = 0x007e_77a1;
 
 /// The routing table of an ENI is this number plus the interface's number.
 pub const FIRST_ENI_TABLE: u32 = 1000;
+/// The table of a pod whose ENI is not on the node. No link has the number 0.
+pub const NOWHERE_TABLE: u32 = FIRST_ENI_TABLE;
 /// Group of the links that are deleted together.
 pub const GROUP_OF_THE_LEAVING: u32 = 0x007e_77a1;
 /// Name that a pod's first interface has in the pod, and an allocation without a name means.

@@ -9,7 +9,8 @@ use crate::{
     census::Census,
     interface::{Changed, PodInterface, Sandbox, Waiting},
     link::Links,
-    object::{Entry, Focus, Route, Source},
+    object::{Entry, Focus, Object, Route, Source},
+    observed::Observed,
     ownership,
     state::State,
 };
@@ -127,6 +128,36 @@ pub fn holder(want: &PodInterface, links: &Links, seen: &State) -> Option<Sandbo
     by.chain(routes.map(|(route, ())| route.link))
         .filter_map(|veth| links.indexed(veth)?.owner())
         .find(|owner| owner.pod_uid != want.sandbox.pod_uid)
+}
+
+/// Whether a route of ours has the place, beside that of the stranger.
+fn has_place(seen: &Observed, route: &Route) -> bool {
+    let mut ours = seen.state.of::<Route>();
+    ours.any(|(other, ())| other.place() == route.place())
+}
+
+/// Takes the routes out whose places other programs have, and the rule of a mark that looks into such a table: marked
+/// packets would follow a stranger's route.
+pub fn give_way(wanted: &mut State, seen: &Observed) -> Vec<Waiting> {
+    let mut waiting = Vec::new();
+    let mut tables = BTreeSet::new();
+    wanted.retain(|_, object| match object {
+        Object::Route(route, ()) => match seen.foreign_routes.get(&route.place()) {
+            Some(by) if !has_place(seen, route) => {
+                tables.insert(route.table);
+                let (route, by) = (*route, by.clone());
+                waiting.push(Waiting::Taken { route, by });
+                false
+            }
+            _ => true,
+        },
+        _ => true,
+    });
+    wanted.retain(|_, object| match object {
+        Object::Rule(rule, ()) => rule.mark.is_none() || !tables.contains(&rule.table),
+        _ => true,
+    });
+    waiting
 }
 
 /// The pods that run and that no record describes, known by their veths and by what is routed to them.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::agent_world::Host;
-use crate::datapath_world::{Pod, SHARED_GATEWAY, on_a_node, run, talks, tap::Tap, try_run};
+use crate::datapath_world::{Pod, SHARED_GATEWAY, dead_end, on_a_node, run, talks, tap::Tap, try_run};
 use proptest::prelude::*;
 use terway_cni_protocol::Reply;
 
@@ -203,6 +203,7 @@ impl World {
             lines.push(format!(
                 "default via {SHARED_GATEWAY} dev eth2 table {table} onlink"
             ));
+            lines.push(dead_end(table));
         }
         for pod in self.living.values() {
             let (ip, veth) = (pod.member.ip, pod.host_ifname());

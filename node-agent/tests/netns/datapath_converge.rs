@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::datapath_world::{
-    Node, Pod, SHARED_GATEWAY, TRUNK_GATEWAY, on_a_node, run, talks, tap::Tap, try_run,
+    Node, Pod, SHARED_GATEWAY, TRUNK_GATEWAY, dead_end, on_a_node, run, talks, tap::Tap, try_run,
 };
 use proptest::prelude::*;
 use terway_agent::datapath::{Datapath, PodInterface};
@@ -59,7 +59,7 @@ const MEDDLING: [&str; 15] = [
     "ip rule add pref 2048 from 10.0.16.200 lookup 1004 proto 84; ip rule add pref 512 to 10.0.16.201 lookup main proto 84",
     "ip route add 10.0.16.202/32 dev eth0 proto 84; ip route add default via 10.0.0.1 dev eth0 onlink table 1900 proto 84",
     "echo 1 > /proc/sys/net/ipv4/conf/eth1/rp_filter; echo 0 > /proc/sys/net/ipv4/conf/all/forwarding",
-    "ip route replace 10.0.16.1/32 dev eth0",
+    "ip route replace 10.0.16.1/32 dev eth0 proto 84",
     "ip link set eth2 down; ip addr flush dev eth2",
     "ip route flush table $((1000 + $(ip -o link show eth2 | cut -d: -f1)))",
     "ip rule del from 10.0.17.4; ip rule del to 10.0.17.5",
@@ -172,11 +172,13 @@ impl World {
             lines.push(format!(
                 "default via {TRUNK_GATEWAY} dev eth1 table {trunk} onlink"
             ));
+            lines.push(dead_end(trunk));
         }
         if self.living.keys().any(|number| *number > MEMBERS) {
             lines.push(format!(
                 "default via {SHARED_GATEWAY} dev eth2 table {eni} onlink"
             ));
+            lines.push(dead_end(eni));
         }
         for pod in self.living.values() {
             let (ip, veth) = (pod.member.ip, pod.host_ifname());

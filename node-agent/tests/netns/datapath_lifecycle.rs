@@ -26,6 +26,7 @@ fn a_node_looks_as_documented() {
                 "512: from 10.0.16.1 to 169.254.20.10 lookup main proto 84".into(),
                 "512: from all to 10.0.16.1 lookup main proto 84".into(),
                 "default via 10.0.0.253 dev eth1 table TABLE onlink".replace("TABLE", &table.to_string()),
+                "unreachable default table TABLE metric 4294967295".replace("TABLE", &table.to_string()),
             ]
         );
         assert!(run("ip -br addr show eth1").contains("10.0.0.11/32"));

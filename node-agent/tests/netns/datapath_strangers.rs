@@ -1,9 +1,11 @@
-//! Links of other programs and of other pods: whatever they are called, they stop nothing and stay.
+//! Links, routes and addresses of other programs and of other pods: they stop nothing and stay.
 
 use std::{fs::File, os::fd::AsRawFd as _};
 
 use crate::agent_world::Host;
-use crate::datapath_world::{Pod, add, on_a_node, run, settle, talks, try_run};
+use crate::datapath_world::{
+    Pod, REMOTE, SHARED_GATEWAY, add, eventually, on_a_node, run, settle, talks, try_run,
+};
 use terway_cni_protocol::Reply;
 use terway_process::error_chain;
 
@@ -113,5 +115,65 @@ fn a_del_succeeds_when_the_path_of_the_namespace_is_a_plain_file() {
         let refused = datapath.add(pod.member.clone(), plain()).await;
         let told = error_chain(&refused.unwrap_err());
         assert!(told.contains("namespace of the sandbox is none"), "{told}");
+    });
+}
+
+/// A user's policy routing in the table that is ours by default, and a way of theirs in an ENI's table.
+#[test]
+fn a_strangers_route_is_never_replaced_and_is_told() {
+    on_a_node(async |node| {
+        let eni = node.shared_eni();
+        let table = node.table("eth2");
+        run("ip link set eth2 up; ip route add default via 10.9.9.1 dev eth2 onlink table 100");
+        let (datapath, pod) = (node.symmetric().await, Pod::shared(4, "a"));
+        add(&datapath, &pod).await;
+        let report = datapath.reconcile(vec![pod.member.clone()]).await.unwrap();
+        let told: Vec<String> = report.waiting.iter().map(|w| format!("{w:?}")).collect();
+        assert!(report.failed.is_empty() && told.len() == 1, "{report:?}");
+        assert!(told[0].contains("10.9.9.1") && told[0].contains("table: 100"), "{told:?}");
+        let theirs = run("ip route show table 100");
+        assert!(theirs.contains("10.9.9.1") && theirs.lines().count() == 1, "{theirs}");
+        assert!(!run("ip rule show").contains("lookup 100"));
+        talks(&pod, &eni);
+
+        run(&format!(
+            "ip route del default table {table}; ip route add default via 10.9.9.2 dev eth2 onlink table {table}"
+        ));
+        let other = Pod::shared(5, "a");
+        let refused = datapath.add(other.member.clone(), other.netns.descriptor()).await;
+        let told = error_chain(&refused.unwrap_err());
+        assert!(told.contains("another program has a route there") && told.contains("10.9.9.2"), "{told}");
+        assert!(run(&format!("ip route show table {table}")).contains("10.9.9.2"));
+
+        run(&format!("ip route del default via 10.9.9.2 dev eth2 table {table}; ip route flush table 100"));
+        settle(&datapath, &[&pod]).await;
+        talks(&pod, &eni);
+        assert!(run("ip rule show").contains("lookup 100"));
+    });
+}
+
+/// The main table would lead the pod's packets to the node's own interface.
+#[test]
+fn a_pod_without_its_way_reaches_nothing_instead_of_leaving_in_the_nodes_name() {
+    on_a_node(async |node| {
+        let (datapath, eni) = (node.datapath().await, node.shared_eni());
+        let pod = Pod::shared(4, "a");
+        add(&datapath, &pod).await;
+        talks(&pod, &eni);
+        let way = || try_run(&format!("ip route get {REMOTE} from {} iif {}", pod.ip(), pod.host_ifname()));
+        assert!(way().unwrap().contains("dev eth2"));
+        run(&format!("ip route del default via {SHARED_GATEWAY} dev eth2 table {}", node.table("eth2")));
+        assert!(way().unwrap_err().contains("unreachable"), "{:?}", way());
+        settle(&datapath, &[&pod]).await;
+        talks(&pod, &eni);
+        drop(eni);
+        eventually("the NIC is gone", || try_run("ip link show eth2").is_err());
+        assert!(way().unwrap_err().contains("unreachable"), "{:?}", way());
+        datapath.reconcile(vec![pod.member.clone()]).await.unwrap();
+        assert!(way().unwrap_err().contains("unreachable"), "{:?}", way());
+        let eni = node.shared_eni();
+        settle(&datapath, &[&pod]).await;
+        talks(&pod, &eni);
+        assert!(!run("ip rule show").contains("lookup 1000"));
     });
 }

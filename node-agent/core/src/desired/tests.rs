@@ -45,13 +45,21 @@ fn a_member_without_a_host_veth_waits_for_an_add() {
 }
 
 #[test]
-fn a_member_without_its_trunk_is_reachable_from_its_node() {
+fn a_member_without_its_trunk_is_reachable_from_its_node_and_reaches_nothing_else() {
     let (state, waiting) = wanted(&[member(1)], &Links(vec![testing::veth(&member(1))]));
     assert_eq!(waiting, [Waiting::Nic(member(1).sandbox)]);
     assert_eq!(
-        all::<Rule>(&state).iter().map(|r| r.priority).collect::<Vec<_>>(),
-        [RULE_TO_POD]
+        all::<Rule>(&state)
+            .iter()
+            .map(|r| (r.priority, r.table))
+            .collect::<Vec<_>>(),
+        [
+            (RULE_TO_POD, MAIN_TABLE),
+            (RULE_FROM_POD, ownership::NOWHERE_TABLE)
+        ]
     );
+    let (family, table) = (Family::V4, ownership::NOWHERE_TABLE);
+    assert_eq!(all::<DeadEnd>(&state), [DeadEnd { family, table }]);
     assert_eq!(
         (all::<Entry<Push>>(&state).len(), all::<Entry<Pop>>(&state).len()),
         (0, 0)

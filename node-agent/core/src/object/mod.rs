@@ -9,6 +9,7 @@
 //! and has its driver already.
 
 pub mod address;
+pub mod dead_end;
 pub mod entry;
 pub mod filter;
 pub mod left;
@@ -25,6 +26,7 @@ use std::fmt;
 use crate::observed::{Ask, Observed, Side};
 
 pub use address::Address;
+pub use dead_end::DeadEnd;
 pub use entry::{Entry, Pop, Push, Source};
 pub use filter::Filter;
 pub use left::Left;
@@ -246,6 +248,7 @@ kinds! {
     Link(LinkIndex),
     Address(Address),
     Neighbour(Neighbour),
+    DeadEnd(DeadEnd),
     Route(Route),
     Rule(Rule),
     Marks(Marks),

@@ -28,7 +28,15 @@ pub struct Route {
     pub scope: u8,
 }
 
+/// A table and a destination: what a new route of ours shares with a route that it would replace.
+pub type Place = (u32, IpNet);
+
 impl Route {
+    /// The place. (Ours set no metric and no TOS, which would make a place of their own.)
+    pub fn place(&self) -> Place {
+        (self.table, self.destination)
+    }
+
     /// A route to a destination on the link itself.
     pub fn direct(table: u32, destination: IpNet, link: u32) -> Self {
         let scope = match Family::of(destination.addr()) {
@@ -79,8 +87,7 @@ impl Kind for Route {
     }
 
     fn replaces(&self, other: &Self) -> bool {
-        // NLM_F_REPLACE looks at table and destination (and metric and TOS, which ours do not set).
-        (self.table, self.destination) == (other.table, other.destination)
+        self.place() == other.place()
     }
 
     fn say_put(&self, (): &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {

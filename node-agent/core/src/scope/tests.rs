@@ -1,11 +1,14 @@
 //! What leaves with a sandbox and what stays.
 
+use terway_address::Family;
+
 use super::*;
 use crate::{
-    object::Key,
     desired::{self, Node},
+    object::Key,
     program::ProgramIds,
-    testing::{links, member, veth},
+    symmetric::Symmetric,
+    testing::{self, links, member, veth},
 };
 
 fn state(members: &[PodInterface]) -> State {
@@ -146,4 +149,30 @@ fn an_address_of_a_living_sandbox_of_another_pod_is_not_free() {
     next.sandbox.container_id = "later".into();
     assert_eq!(holder(&next, &all, &seen), None, "the pod's next sandbox takes it over");
     assert_eq!(holder(&wants, &Links(vec![]), &seen), None, "the veth has gone");
+}
+
+#[test]
+fn a_strangers_route_stays_and_no_marked_packet_follows_it() {
+    let mut wanted = state(&[member(1)]);
+    let config = Symmetric::default();
+    let gateway = Some(IpAddr::from([10, 0, 0, 253]));
+    desired::symmetric(&mut wanted, &config, &testing::trunk(), (Family::V4, gateway));
+    let before = wanted.clone();
+    let of_the_mark = (config.table, Family::V4.anywhere());
+    let seen = Observed {
+        foreign_routes: [(of_the_mark, "protocol 3".to_owned())].into(),
+        ..Observed::default()
+    };
+    let waiting = give_way(&mut wanted, &seen);
+    let [Waiting::Taken { route, by }] = &waiting[..] else {
+        panic!("{waiting:?}");
+    };
+    assert_eq!((route.place(), by.as_str()), (of_the_mark, "protocol 3"));
+    let mut gone: Vec<&Key> = before.iter().map(|(key, _)| key).collect();
+    gone.retain(|key| !wanted.has(key));
+    assert!(
+        matches!(gone[..], [Key::Route(_), Key::Rule(rule)] if rule.priority == config.priority),
+        "{gone:?}"
+    );
+    assert_eq!(give_way(&mut wanted, &Observed::default()), []);
 }

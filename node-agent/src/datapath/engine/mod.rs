@@ -15,10 +15,12 @@ use terway_node_core::{
     observed::{Ask, Breadth, Observed, Side},
     plan::{Plan, Step},
     program::Program,
-    scope::{Recent, current, leaked, set_apart, unknown},
+    scope::{Recent, current, give_way, leaked, set_apart, unknown},
     state::State,
     symmetric::Symmetric,
 };
+use terway_process::error_chain;
+use tracing::warn;
 
 use super::{
     DatapathConfig, DatapathError, Report,
@@ -71,8 +73,15 @@ impl Engine {
         engine.symmetric(&mut settings, &links)?;
         // Nothing is removed here, because the wanted sandboxes are not known yet.
         let seen = engine.seen(&links, &settings, Breadth::Narrow)?;
+        for waiting in give_way(&mut settings, &seen) {
+            warn!(?waiting, "not complete");
+        }
         let plan = Plan::between(&settings, &narrowed(seen, &Focus::default(), &settings), &[]);
-        complete(engine.apply(plan))?;
+        // What fails here is tried again by the first reconciliation, which comes before the first ADD and tells. No
+        // setting of one interface may keep the agent from serving a DEL.
+        for (step, error) in engine.apply(plan).failed {
+            warn!(%step, error = error_chain(&error), "a setting of the host was not made");
+        }
         Ok(engine)
     }
 
@@ -93,6 +102,7 @@ impl Engine {
             waiting.extend(self.symmetric(&mut wanted, &links)?);
             waiting.extend(changed);
         }
+        waiting.extend(give_way(&mut wanted, &seen));
         if !census.unknown.is_empty() {
             let focus = unknown(&census, &links, &seen.state);
             seen.state = seen.state.sparing(&focus, &wanted);

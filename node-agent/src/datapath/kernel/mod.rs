@@ -5,6 +5,7 @@
 
 mod address;
 pub mod apply;
+mod dead_end;
 pub mod disturbance;
 mod entry;
 pub mod error;

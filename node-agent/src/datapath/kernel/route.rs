@@ -1,9 +1,9 @@
 //! Unicast routes.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     route::{
@@ -11,14 +11,16 @@ use netlink_packet_route::{
         RouteType,
     },
 };
+use nix::libc;
 use terway_address::{Family, is_anywhere, single};
 use terway_node_core::{
-    object::{Driver, Route},
+    object::{Driver, Route, route::Place},
     observed::{Ask, Observed},
     ownership,
 };
 
 use super::{
+    dead_end,
     error::{ObserveError, StepError},
     namespace::{Namespace, family_number},
     netlink::{Netlink, NetlinkError},
@@ -26,15 +28,24 @@ use super::{
 };
 
 impl Driver<Route> for Namespace<'_> {
-    /// Routes with our protocol number; and, for the census, where upstream's IPvlan interfaces lead.
+    /// Routes with our protocol number, dead ends among them; and, for the census, where upstream's IPvlan interfaces lead.
     fn observe(&mut self, ask: &Ask<'_>, seen: &mut Observed) -> Result<(), ObserveError> {
         let slaves = ask.links.0.iter().filter(|l| l.is_upstreams_slave());
         seen.ipvlan_pods
             .extend(slaves.map(|l| (l.index, Default::default())));
+        let places: BTreeSet<Place> = ask.wanted.of::<Route>().map(|(route, ())| route.place()).collect();
         for family in ask.families() {
-            for shown in dump(self.netlink, *family)? {
-                let route = shown.route;
-                if ownership::owns_route(shown.protocol) {
+            for message in messages(self.netlink, *family)? {
+                if let Some(place) = strangers_place(&message, *family).filter(|place| places.contains(place)) {
+                    seen.foreign_routes.insert(place, words(&message));
+                }
+                if let Some(dead_end) = dead_end::parse(&message, *family) {
+                    seen.state.put(dead_end, ());
+                }
+                let Some(Shown { route, protocol, .. }) = parse(&message, *family) else {
+                    continue;
+                };
+                if ownership::owns_route(protocol) {
                     seen.state.put(route, ());
                 } else if let Some(ip) = single(route.destination)
                     && let Some(pods) = seen.ipvlan_pods.get_mut(&route.link)
@@ -46,10 +57,22 @@ impl Driver<Route> for Namespace<'_> {
         Ok(())
     }
 
+    /// A replacement takes the first route of its place, whoever made it. So the route is added first, and it replaces
+    /// another only when all that have the place are ours.
     fn put(&mut self, route: &Route, (): &()) -> Result<(), StepError> {
-        let new = RouteNetlinkMessage::NewRoute(message(route));
-        self.netlink
-            .change("add a route", new, NLM_F_CREATE | NLM_F_REPLACE)?;
+        let act = "add a route";
+        let new = || RouteNetlinkMessage::NewRoute(message(route));
+        match self.netlink.change(act, new(), NLM_F_CREATE | NLM_F_EXCL) {
+            Err(error) if error.errno() == Some(libc::EEXIST) => {}
+            added => return Ok(added?),
+        }
+        let family = Family::of(route.destination.addr());
+        let mut others = messages(self.netlink, family)?.into_iter();
+        if let Some(other) = others.find(|m| strangers_place(m, family) == Some(route.place())) {
+            let by = words(&other);
+            return Err(StepError::RouteTaken { by });
+        }
+        self.netlink.change(act, new(), NLM_F_CREATE | NLM_F_REPLACE)?;
         Ok(())
     }
 
@@ -68,7 +91,8 @@ pub struct Uplink {
 
 /// How the node itself sends packets of a family by a link, if it does.
 pub fn uplink(netlink: &mut Netlink, link: u32, family: Family) -> Result<Option<Uplink>, NetlinkError> {
-    let all = dump(netlink, family)?.into_iter().filter(|shown| {
+    let all = messages(netlink, family)?;
+    let all = all.iter().filter_map(|message| parse(message, family)).filter(|shown| {
         let route = &shown.route;
         route.table == ownership::MAIN_TABLE && is_anywhere(route.destination) && route.link == link
     });
@@ -86,15 +110,53 @@ struct Shown {
     metric: u32,
 }
 
-fn dump(netlink: &mut Netlink, family: Family) -> Result<Vec<Shown>, NetlinkError> {
+fn messages(netlink: &mut Netlink, family: Family) -> Result<Vec<RouteMessage>, NetlinkError> {
     let mut all = RouteMessage::default();
     all.header.address_family = family_number(family);
     let replies = netlink.dump("list routes", RouteNetlinkMessage::GetRoute(all))?;
-    let routes = replies.iter().filter_map(|reply| match reply {
-        RouteNetlinkMessage::NewRoute(m) => parse(m, family),
+    let routes = replies.into_iter().filter_map(|reply| match reply {
+        RouteNetlinkMessage::NewRoute(m) => Some(m),
         _ => None,
     });
     Ok(routes.collect())
+}
+
+/// The place that a route of somebody else has, of whatever type the route is; `None` for a route of ours, and for one
+/// whose metric or TOS gives it a place that no route of ours has.
+fn strangers_place(message: &RouteMessage, family: Family) -> Option<Place> {
+    let header = &message.header;
+    let (mut address, mut table, mut metric) = (family.anywhere().addr(), u32::from(header.table), 0);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(shown) => address = decode(shown)?,
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Priority(number) => metric = *number,
+            _ => {}
+        }
+    }
+    // `IP6_RT_PRIO_USER` (linux/ipv6_route.h) is the metric of an IPv6 route that is made without one.
+    let ours = header.tos == 0 && metric == family.choose(0, 1024);
+    let theirs = header.address_family == family_number(family)
+        && !ownership::owns_route(header.protocol.into())
+        && !header.flags.contains(RouteFlags::Cloned);
+    let destination = IpNet::new(address, header.destination_prefix_length).ok()?;
+    (ours && theirs).then_some((table, destination))
+}
+
+/// A route of somebody else in a few words.
+fn words(message: &RouteMessage) -> String {
+    let mut words = format!("protocol {}", u8::from(message.header.protocol));
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Gateway(shown) => {
+                let gateway = decode(shown).map_or_else(String::new, |ip| format!(", via {ip}"));
+                words.push_str(&gateway);
+            }
+            RouteAttribute::Oif(link) => words.push_str(&format!(", by interface {link}")),
+            _ => {}
+        }
+    }
+    words
 }
 
 fn message(route: &Route) -> RouteMessage {

@@ -179,6 +179,11 @@ impl Node {
     }
 }
 
+/// The last choice of an ENI's table.
+pub fn dead_end(table: u32) -> String {
+    format!("unreachable default table {table} metric 4294967295")
+}
+
 fn nic(mac: [u8; 6], gateway: Ipv4Addr) -> NicLink {
     let gateway = gateway.into();
     NicLink { mac, gateway }
