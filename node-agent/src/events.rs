@@ -11,6 +11,7 @@ use terway_process::events::{EventContent, Events, Limits, Queue, Rate, Repeated
 
 use crate::cluster::PodKey;
 use crate::metrics::Metrics;
+use crate::trouble::Trouble;
 
 /// The name under which the agent reports; upstream's.
 pub const REPORTER: &str = "terway-daemon";
@@ -99,6 +100,25 @@ impl Announcer {
     pub fn new(metrics: &Metrics) -> (Self, Queue) {
         let (events, queue) = Events::new(LIMITS, metrics.events_dropped.clone());
         (Announcer(events), queue)
+    }
+
+    /// Announces trouble on the node. Never waits.
+    pub fn announce_on_node(&self, node: &str, trouble: &Trouble) {
+        let about = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(node.to_owned()),
+            // kubectl describe looks for events of a node by its name in place of the UID, which the kubelet began.
+            uid: Some(node.to_owned()),
+            ..ObjectReference::default()
+        };
+        let news = News {
+            severity: Severity::Warning,
+            reason: trouble.reason,
+            action: action::CONFIG,
+            note: trouble.text.clone(),
+        };
+        self.0.tell(about, None, news);
     }
 
     /// Announces something. Never waits: an event is worth less than the start of a pod.

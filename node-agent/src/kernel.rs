@@ -9,7 +9,8 @@ use std::os::fd::OwnedFd;
 use async_trait::async_trait;
 use terway_process::error_chain;
 
-use crate::datapath::{Census, Datapath, PodInterface, Realised, Sandbox, Waiting};
+use crate::datapath::{Census, Datapath, PodInterface, Realised, Report, Sandbox};
+use crate::trouble::Trouble;
 
 /// The error of a failed act on the kernel.
 pub type KernelError = Box<dyn Error + Send + Sync>;
@@ -47,8 +48,22 @@ pub struct Reconciled {
     pub done: Vec<String>,
     /// Steps that failed, with their reasons.
     pub failed: Vec<String>,
-    /// The reasons why interfaces wait.
-    pub waiting: Vec<String>,
+    /// What keeps pods from their network.
+    pub troubles: Vec<Trouble>,
+}
+
+impl From<Report> for Reconciled {
+    fn from(report: Report) -> Self {
+        let failed = report
+            .failed
+            .iter()
+            .map(|(step, error)| format!("{step}: {}", error_chain(error)));
+        Reconciled {
+            done: report.done.iter().map(ToString::to_string).collect(),
+            failed: failed.collect(),
+            troubles: report.waiting.iter().map(Trouble::from).collect(),
+        }
+    }
 }
 
 #[async_trait]
@@ -75,33 +90,7 @@ impl Kernel for Datapath {
     }
 
     async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
-        let report = Datapath::reconcile(self, census).await?;
-        let failed = report
-            .failed
-            .iter()
-            .map(|(step, error)| format!("{step}: {}", error_chain(error)));
-        let waiting = report.waiting.iter().map(|waiting| match waiting {
-            Waiting::HostLink(sandbox) => {
-                format!("sandbox {} has lost its host interface", sandbox.container_id)
-            }
-            Waiting::Nic(sandbox) => format!("sandbox {} waits for the NIC of its ENI", sandbox.container_id),
-            Waiting::Taken { route, by } => {
-                format!(
-                    "{route} waits: another program has a route there ({by}); remove it, or give it another table"
-                )
-            }
-            Waiting::Changed(changed) => changed.to_string(),
-            Waiting::Uplink(name) => {
-                format!(
-                    "symmetric routing waits for a default route by {name} (see symmetric_routing_config)"
-                )
-            }
-        });
-        Ok(Reconciled {
-            done: report.done.iter().map(ToString::to_string).collect(),
-            failed: failed.collect(),
-            waiting: waiting.collect(),
-        })
+        Ok(Datapath::reconcile(self, census).await?.into())
     }
 
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
@@ -110,5 +99,45 @@ impl Kernel for Datapath {
             .into_iter()
             .map(|(counter, count)| (counter.name(), count))
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use terway_address::Family;
+    use terway_node_core::object::{Listed as _, Rule};
+
+    use super::*;
+    use crate::datapath::{Step, StepError, Waiting};
+    use crate::testing::sandbox;
+
+    #[test]
+    fn a_report_becomes_sentences_that_name_step_cause_and_pod() {
+        let rule = Step::Remove(Rule::new(Family::V4, 512, 254).key());
+        let refused = StepError::Sysctl {
+            path: "/proc/sys/net/ipv4/conf/eth1/rp_filter".into(),
+            source: std::io::ErrorKind::ReadOnlyFilesystem.into(),
+        };
+        let told = Reconciled::from(Report {
+            done: vec![rule.clone()],
+            failed: vec![(rule, refused)],
+            waiting: vec![
+                Waiting::HostLink(sandbox("c1", "u-1")),
+                Waiting::Nic(sandbox("c2", "u-2")),
+            ],
+        });
+        assert_eq!(told.done, ["remove rule 512 lookup 254"]);
+        let [failed] = &told.failed[..] else {
+            panic!("{told:?}");
+        };
+        for word in ["remove rule 512", "eth1/rp_filter", "read-only filesystem"] {
+            assert!(failed.contains(word), "{word} is not in: {failed}");
+        }
+        let [lost, missing] = &told.troubles[..] else {
+            panic!("{told:?}");
+        };
+        assert!(lost.text.contains("c1") && lost.text.contains("u-1"), "{lost:?}");
+        assert!(missing.text.contains("c2") && missing.text.contains("NIC"), "{missing:?}");
+        assert_ne!(lost.reason, missing.reason);
     }
 }

@@ -20,3 +20,4 @@ pub mod server;
 pub mod settings;
 #[cfg(test)]
 mod testing;
+pub mod trouble;

@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use terway_process::latency::{Buckets, Latency};
 
+use crate::trouble::{REASONS, Trouble};
+
 /// Labels of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Call {
@@ -29,12 +31,19 @@ struct Outcome {
     outcome: &'static str,
 }
 
+/// Labels of trouble.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    reason: &'static str,
+}
+
 /// All metrics of the agent.
 #[derive(Clone)]
 pub struct Metrics {
     latency: Latency<Call>,
     rounds: Family<Round, Counter>,
     packets: Family<Outcome, Counter<u64, AtomicU64>>,
+    troubles: Family<Why, Gauge>,
     /// Interfaces that exist.
     pub sandboxes: Gauge,
     /// ADDs that wait or work.
@@ -59,6 +68,7 @@ impl Metrics {
             latency: Latency::new(Buckets::Acts),
             rounds: Family::default(),
             packets: Family::default(),
+            troubles: Family::default(),
             sandboxes: Gauge::default(),
             in_flight: Gauge::default(),
             repairs: Counter::default(),
@@ -74,6 +84,12 @@ impl Metrics {
             "Packets by what the eBPF programs did with them",
             metrics.packets.clone(),
         );
+        registry.register(
+            "host_troubles",
+            "What keeps pods of this node from their network, by the reason that events have",
+            metrics.troubles.clone(),
+        );
+        metrics.troubles(&[]);
         registry.register(
             "sandboxes",
             "Pod interfaces on this node",
@@ -108,6 +124,16 @@ impl Metrics {
         self.rounds.get_or_create(&Round { result }).inc();
     }
 
+    /// Take over what a round of the reconciler has found.
+    pub fn troubles(&self, found: &[Trouble]) {
+        for reason in REASONS {
+            let count = found.iter().filter(|trouble| trouble.reason == reason).count();
+            self.troubles
+                .get_or_create(&Why { reason })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Take over the kernel's packet counters.
     pub fn packets(&self, counters: &[(&'static str, u64)]) {
         for (outcome, count) in counters {
@@ -122,6 +148,63 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shown(registry: &Registry) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+        text
+    }
+
+    /// The value of a line, by all that stands before it.
+    fn value<'a>(text: &'a str, line: &str) -> Option<&'a str> {
+        text.lines()
+            .find_map(|found| found.strip_prefix(line)?.strip_prefix(' '))
+    }
+
+    #[test]
+    fn the_kernels_packet_counters_are_taken_over_and_not_added_up() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        for counted in [7, 9] {
+            metrics.packets(&[("popped", counted), ("source_address", 1)]);
+        }
+        let text = shown(&registry);
+        assert_eq!(value(&text, "terway_packets_total{outcome=\"popped\"}"), Some("9"));
+        assert_eq!(
+            value(&text, "terway_packets_total{outcome=\"source_address\"}"),
+            Some("1")
+        );
+    }
+
+    #[test]
+    fn trouble_is_counted_by_its_reason_and_is_zero_when_it_is_over() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let [reason, other, ..] = REASONS;
+        let trouble = |text: &str| Trouble {
+            reason,
+            text: text.to_owned(),
+        };
+        let line = |reason: &str| format!("terway_host_troubles{{reason=\"{reason}\"}}");
+        assert_eq!(value(&shown(&registry), &line(reason)), Some("0"), "before the first round");
+        metrics.troubles(&[trouble("one"), trouble("two")]);
+        assert_eq!(value(&shown(&registry), &line(reason)), Some("2"));
+        assert_eq!(value(&shown(&registry), &line(other)), Some("0"));
+        metrics.troubles(&[]);
+        assert_eq!(value(&shown(&registry), &line(reason)), Some("0"));
+    }
+
+    #[test]
+    fn failed_and_successful_calls_are_told_apart() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        for failed in [true, false, false] {
+            metrics.called("AllocIP", failed, Duration::from_millis(1));
+        }
+        let text = shown(&registry);
+        let count = |error| value(&text, &format!("terway_rpc_latency_count{{rpc_api=\"AllocIP\",error=\"{error}\"}}"));
+        assert_eq!((count("true"), count("false")), (Some("1"), Some("2")));
+    }
 
     #[test]
     fn names_and_labels_are_those_of_upstreams_dashboards_and_ours() {

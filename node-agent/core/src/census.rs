@@ -8,9 +8,9 @@ use std::{
 use terway_address::single;
 
 use crate::{
-    interface::{PodInterface, Sandbox},
+    interface::{PodInterface, Sandbox, Waiting},
     link::Links,
-    object::{Left, Listed as _, Rule},
+    object::{Address, Left, Listed as _, Rule},
     observed::ForeignRules,
     ownership::{FIRST_ENI_TABLE, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
     plan::Step,
@@ -58,6 +58,37 @@ impl Census {
             })
             .map(|(rule, _)| Step::Remove(Left::Rule(rule.clone()).key()))
             .collect()
+    }
+
+    /// The addresses of pods that the host itself has, which the kernel delivers to the host before it looks at any rule
+    /// of ours. An OS that configures new NICs by DHCP sets the primary address of an ENI, and the control plane gives
+    /// that address to a pod as any other.
+    ///
+    /// On an ENI that carries pods such an address is removed: the control plane's record of this ENI says that it is a
+    /// pod's, now or next, so no other program can have it. On other links it stays and is told: a link that is no ENI
+    /// of ours belongs to somebody else, whatever is on it.
+    pub fn on_the_host(&self, links: &Links, seen: &State, node_ip: Option<IpAddr>) -> (Vec<Step>, Vec<Waiting>) {
+        let (mut steps, mut waiting) = (Vec::new(), Vec::new());
+        let carriers: BTreeSet<u32> = self
+            .interfaces
+            .iter()
+            .filter_map(|pod| Some(links.nic(pod.carrier.nic().mac)?.index))
+            .collect();
+        let pods: BTreeSet<IpAddr> = self.interfaces.iter().map(|pod| pod.ip).collect();
+        for (address, ()) in seen.of::<Address>() {
+            let (ip, removed) = (address.net.addr(), carriers.contains(&address.link));
+            let misplaced = pods.contains(&ip) || (removed && self.idle.contains(&ip));
+            if !misplaced || node_ip == Some(ip) {
+                continue;
+            }
+            if removed {
+                steps.push(Step::Remove((*address).key()));
+            }
+            let link = links.indexed(address.link).map(|link| link.name.clone());
+            let link = link.unwrap_or_else(|| address.link.to_string());
+            waiting.push(Waiting::OnHost { ip, link, removed });
+        }
+        (steps, waiting)
     }
 
     /// Removes the host's ends of ENIs in upstream's IPvlan datapath that lead to no pod any more, and the filters that
@@ -157,6 +188,44 @@ mod tests {
         assert!(!left(rule(2048, Some("10.0.16.0/24"), None, 1004), 0));
         assert!(!left(rule(2049, Some("10.0.16.200/32"), None, 1004), 0));
         assert!(!left(rule(2048, Some("10.0.16.200/32"), None, 100), 0));
+    }
+
+    #[test]
+    fn an_address_of_a_pod_on_the_host_is_removed_from_its_eni_and_told_elsewhere() {
+        let census = Census {
+            idle: [IpAddr::from([10, 0, 16, 200])].into(),
+            ..vec![shared(1)].into()
+        };
+        let other = Link {
+            index: 7,
+            name: "docker0".into(),
+            mac: None,
+            ..trunk()
+        };
+        let links = Links(vec![trunk(), other]);
+        let node_ip = IpAddr::from([10, 0, 0, 11]);
+        let look = |link: u32, net: &str| {
+            let mut seen = State::default();
+            let net = net.parse().unwrap();
+            seen.put(Address { link, net }, ());
+            let (steps, waiting) = census.on_the_host(&links, &seen, Some(node_ip));
+            let removed = Step::Remove(Address { link, net }.key());
+            assert!(steps.is_empty() || steps == [removed], "{steps:?}");
+            let told = waiting.iter().map(|told| match told {
+                Waiting::OnHost { link, removed, .. } => (link.clone(), *removed),
+                other => panic!("{other:?}"),
+            });
+            let told = told.collect::<Vec<_>>();
+            assert_eq!(told.iter().any(|(_, removed)| *removed), !steps.is_empty());
+            told
+        };
+        let on_the_eni = [("eth1".to_owned(), true)];
+        assert_eq!(look(TRUNK, "10.0.16.1/22"), on_the_eni, "a pod's");
+        assert_eq!(look(TRUNK, "10.0.16.200/22"), on_the_eni, "the next pod's");
+        assert_eq!(look(TRUNK, "10.0.16.7/22"), [], "nobody's");
+        assert_eq!(look(TRUNK, "10.0.0.11/32"), [], "the node's own");
+        assert_eq!(look(7, "10.0.16.1/32"), [("docker0".to_owned(), false)]);
+        assert_eq!(look(7, "10.0.16.200/32"), []);
     }
 
     #[test]

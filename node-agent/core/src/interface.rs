@@ -96,7 +96,7 @@ impl fmt::Display for Changed {
     }
 }
 
-/// Why an interface is not realised, or only in part.
+/// Why an interface is not realised or only in part, and what on the host keeps packets of pods away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
     /// The host veth is missing. Only an ADD can make one, because an ADD brings the pod's namespace.
@@ -105,6 +105,15 @@ pub enum Waiting {
     Nic(Sandbox),
     /// The node's own interface of this name has no default route for answers.
     Uplink(String),
+    /// The host itself has this address of a pod on a link, and takes the pod's packets.
+    OnHost {
+        ip: IpAddr,
+        link: String,
+        /// Whether the address is taken away there. It is left on links that are no pods' ENIs.
+        removed: bool,
+    },
+    /// A chain of nf_tables drops what no rule lets through, and names no interface of pods.
+    Closed { chain: String },
     /// A route of another program is where this one should be.
     Taken { route: Route, by: String },
     /// The record of a running pod has changed.

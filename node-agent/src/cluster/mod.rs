@@ -79,6 +79,11 @@ impl ClusterView {
         self.node.values().next()
     }
 
+    /// This node's name, once its Node object was seen.
+    pub fn node_name(&self) -> Option<&str> {
+        self.node.keys().next().map(|key| key.name.as_str())
+    }
+
     /// This node's NodeRuntime.
     pub fn runtime(&self) -> Option<&NodeRuntime> {
         self.runtime.values().next()

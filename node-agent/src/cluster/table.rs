@@ -65,6 +65,11 @@ impl<V: PartialEq> Table<V> {
         self.items.get(key)
     }
 
+    /// All keys.
+    pub fn keys(&self) -> impl Iterator<Item = &PodKey> {
+        self.items.keys()
+    }
+
     /// All views, by key.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.items.values()

@@ -2,14 +2,15 @@
 //! gone. A round runs when the API server says something new, when somebody changes the kernel, and every minute for
 //! changes that nobody reports.
 
+mod pace;
 mod plan;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use terway_cni_protocol::Attachment;
 use tracing::{debug, info, warn};
@@ -17,14 +18,13 @@ use tracing::{debug, info, warn};
 use crate::datapath::Sandbox;
 use crate::kernel::{KernelError, Reconciled};
 use crate::server::{Agent, key, teardown};
+use crate::trouble::{self, Trouble};
 
+use pace::{GATHER, Pace};
 use plan::Plan;
 
 /// Time between two rounds when nothing happens.
 const PERIOD: Duration = Duration::from_secs(60);
-
-/// Changes come in groups: a round waits this long for the rest of its group.
-const GATHER: Duration = Duration::from_millis(500);
 
 /// After this many failed rounds in a row STATUS fails.
 const FAILURES_TO_TELL: u32 = 2;
@@ -46,27 +46,50 @@ pub enum Round {
     Skipped(Skipped),
 }
 
+/// Trouble that lasts is told again after this time.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
+
 /// Reconciles until the agent stops.
 pub async fn run(agent: Arc<Agent>) {
     let mut changes = agent.cluster.subscribe();
     let mut reconciler = Reconciler::default();
+    let mut cause = Cause::Other;
     loop {
         changes.mark_unchanged();
         let result = reconciler.round(&agent).await;
-        reconciler.tell(&agent, result);
+        reconciler.tell(&agent, result, cause);
         // Each of these can be dropped at any point: the next round reads everything again.
-        tokio::select! {
-            _ = changes.changed() => {}
-            () = disturbed(&agent) => {}
-            () = agent.untidy.notified() => {}
-            () = tokio::time::sleep(PERIOD) => {}
+        cause = tokio::select! {
+            _ = changes.changed() => Cause::Other,
+            () = disturbed(&agent) => Cause::Disturbed,
+            () = agent.untidy.notified() => Cause::Other,
+            () = tokio::time::sleep(PERIOD) => Cause::Quiet,
             () = agent.stopping.cancelled() => return,
+        };
+        if cause == Cause::Disturbed {
+            // What the agent is asked for does not wait for a fight with another program.
+            tokio::select! {
+                () = tokio::time::sleep(reconciler.pace.gather().saturating_sub(GATHER)) => {}
+                _ = changes.changed() => {}
+                () = agent.untidy.notified() => {}
+                () = agent.stopping.cancelled() => return,
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(GATHER) => {}
             () = agent.stopping.cancelled() => return,
         }
     }
+}
+
+/// Why a round runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody has changed the kernel.
+    Disturbed,
+    /// Nothing has happened for a period.
+    Quiet,
+    Other,
 }
 
 /// Completes when somebody may have spoiled the kernel. Never completes where the kernel's notices cannot be heard.
@@ -85,6 +108,9 @@ async fn disturbed(agent: &Agent) {
 #[derive(Default)]
 pub struct Reconciler {
     failures: u32,
+    pace: Pace,
+    /// The trouble of the last round, with the time at which it was told.
+    told: BTreeMap<Trouble, Instant>,
 }
 
 impl Reconciler {
@@ -114,7 +140,7 @@ impl Reconciler {
     }
 
     /// Logs and counts a round, and keeps why the node is limited.
-    fn tell(&mut self, agent: &Agent, result: Result<Round, KernelError>) {
+    fn tell(&mut self, agent: &Agent, result: Result<Round, KernelError>, cause: Cause) {
         let trouble = match &result {
             Ok(Round::Skipped(why)) => {
                 debug!(why = %why, "nothing compared with the kernel");
@@ -125,9 +151,8 @@ impl Reconciler {
                 for step in &done.done {
                     info!(step, "repaired");
                 }
-                for waiting in &done.waiting {
-                    warn!(waiting, "not complete");
-                }
+                self.keep_pace(cause, &done.done);
+                self.announce(agent, done.troubles.clone());
                 agent.metrics.repairs.inc_by(done.done.len() as u64);
                 done.failed.first().cloned()
             }
@@ -153,6 +178,46 @@ impl Reconciler {
                 }
             }
         }
+    }
+}
+
+impl Reconciler {
+    fn keep_pace(&mut self, cause: Cause, done: &[String]) {
+        match cause {
+            Cause::Disturbed => self.pace.note(Instant::now(), done),
+            Cause::Quiet => self.pace.quiet(Instant::now()),
+            Cause::Other => {}
+        }
+    }
+
+    /// Tells trouble when it begins, again while it lasts, and when it is over.
+    fn announce(&mut self, agent: &Agent, mut troubles: Vec<Trouble>) {
+        let contested = self.pace.contested().into_iter();
+        troubles.extend(contested.map(|(step, times)| Trouble {
+            reason: trouble::CONTESTED,
+            text: format!("another program undoes what this agent repairs again and again: {step} ({times} times)"),
+        }));
+        agent.metrics.troubles(&troubles);
+        let now = Instant::now();
+        let mut told = BTreeMap::new();
+        for trouble in troubles {
+            let before = self.told.remove(&trouble);
+            let due = before.is_none_or(|at| now.duration_since(at) >= TELL_AGAIN);
+            if due {
+                let Trouble { reason, text } = &trouble;
+                warn!(reason, text, "pods of this node may have no network");
+                agent.cluster.read(|state| {
+                    if let Some(node) = state.node_name() {
+                        agent.events.announce_on_node(node, &trouble);
+                    }
+                });
+            }
+            told.insert(trouble, if due { now } else { before.unwrap_or(now) });
+        }
+        for Trouble { reason, text } in self.told.keys() {
+            info!(reason, text, "over");
+        }
+        self.told = told;
     }
 }
 

@@ -5,7 +5,7 @@ use terway_crds::Phase;
 use terway_node_core::carrier::VlanId;
 
 use super::plan::Plan;
-use super::{Reconciler, Round, Skipped};
+use super::{Cause, Reconciler, Round, Skipped};
 use crate::cluster::PodEniView;
 use crate::server::key as sandbox_key;
 use crate::testing::{Stage, bound, key, sandbox, sharing};
@@ -184,12 +184,12 @@ async fn status_tells_after_repeated_failures_until_one_success() {
     stage.kernel.failing.lock().push("add rule 512: denied".into());
     for expected in [None, Some("add rule 512: denied".to_owned())] {
         let result = reconciler.round(&stage.agent).await;
-        reconciler.tell(&stage.agent, result);
+        reconciler.tell(&stage.agent, result, Cause::Other);
         assert_eq!(*stage.agent.limited.lock(), expected);
     }
     stage.kernel.failing.lock().clear();
     let result = reconciler.round(&stage.agent).await;
-    reconciler.tell(&stage.agent, result);
+    reconciler.tell(&stage.agent, result, Cause::Other);
     assert_eq!(*stage.agent.limited.lock(), None);
 }
 

@@ -20,14 +20,14 @@ use terway_node_core::{
     symmetric::Symmetric,
 };
 use terway_process::error_chain;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{
     DatapathConfig, DatapathError, Report,
     kernel::{
         apply::{Applied, apply},
         error::ObserveError,
-        link,
+        forward, link,
         marks::Marking,
         namespace::Namespace,
         netlink::Netlink,
@@ -103,6 +103,9 @@ impl Engine {
             waiting.extend(changed);
         }
         waiting.extend(give_way(&mut wanted, &seen));
+        let (taken_away, on_the_host) = census.on_the_host(&links, &seen.state, self.node_ip);
+        waiting.extend(on_the_host);
+        waiting.extend(self.closed());
         if !census.unknown.is_empty() {
             let focus = unknown(&census, &links, &seen.state);
             seen.state = seen.state.sparing(&focus, &wanted);
@@ -110,6 +113,7 @@ impl Engine {
         let mut plan = Plan::between(&wanted, &seen, &leaked(&links, &census));
         let left = census.left_behind(&seen.foreign_rules, &wanted);
         plan.steps.extend(left);
+        plan.steps.extend(taken_away);
         plan.steps.extend(census.left_links(&links, &seen.ipvlan_pods));
         let Applied { done, failed } = self.apply(plan);
         self.recent.clear();
@@ -118,6 +122,17 @@ impl Engine {
             failed,
             waiting,
         })
+    }
+
+    /// The chains that drop what is forwarded. Without nf_tables the kernel has none.
+    fn closed(&mut self) -> Vec<Waiting> {
+        match forward::closed(self.marking.session()) {
+            Ok(closed) => closed.into_iter().map(|chain| Waiting::Closed { chain }).collect(),
+            Err(error) => {
+                debug!(error = error_chain(&error), "the chains of nf_tables were not read");
+                Vec::new()
+            }
+        }
     }
 
     /// Whether the marks of symmetric routing are as they should be. The kernel sends no notice when they change.

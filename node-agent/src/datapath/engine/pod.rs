@@ -102,10 +102,12 @@ impl Engine {
                 pod_uid: other.pod_uid,
             });
         }
+        let census = Census::from(vec![want.clone()]);
+        let (taken_away, _) = census.on_the_host(links, &seen.state, self.node_ip);
         let seen = narrowed(seen, &focus, &wanted);
         let mut plan = Plan::between(&wanted, &seen, &[]);
-        let left = Census::from(vec![want.clone()]).left_behind(&seen.foreign_rules, &wanted);
-        plan.steps.extend(left);
+        plan.steps.extend(census.left_behind(&seen.foreign_rules, &wanted));
+        plan.steps.extend(taken_away);
         let mut done = complete(self.apply(plan))?;
 
         let wanted = desired::pod(want, pair.pod_ifindex, &pair.host);

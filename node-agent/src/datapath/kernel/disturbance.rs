@@ -6,14 +6,16 @@
 
 use std::io;
 
+use netlink_packet_core::NlasIterator;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::libc;
 use tokio::io::unix::AsyncFd;
 
 use super::netlink::NetlinkError;
 
-/// Links, filters, and of both families addresses, routes and rules (`enum rtnetlink_groups`, linux/rtnetlink.h).
-const GROUPS: [u32; 8] = [
+/// Links, filters, of both families addresses, routes and rules, and settings of IPv4 (`enum rtnetlink_groups`,
+/// linux/rtnetlink.h).
+const GROUPS: [u32; 9] = [
     1,  // RTNLGRP_LINK
     4,  // RTNLGRP_TC
     5,  // RTNLGRP_IPV4_IFADDR
@@ -22,10 +24,17 @@ const GROUPS: [u32; 8] = [
     9,  // RTNLGRP_IPV6_IFADDR
     11, // RTNLGRP_IPV6_ROUTE
     19, // RTNLGRP_IPV6_RULE
+    24, // RTNLGRP_IPV4_NETCONF
 ];
 /// `RTPROT_KERNEL` and `RTPROT_RA` (linux/rtnetlink.h): routes of addresses, and of router advertisements.
 const RTPROT_KERNEL: u8 = 2;
 const RTPROT_RA: u8 = 9;
+/// `RTM_NEWNETCONF` (linux/rtnetlink.h), the bytes of `struct netconfmsg` with their padding, and two of its attributes
+/// (linux/netconf.h).
+const RTM_NEWNETCONF: u16 = 80;
+const NETCONF_HEADER: usize = 4;
+const NETCONF_FORWARDING: u16 = 2;
+const NETCONF_RP_FILTER: u16 = 3;
 /// The largest datagram of notifications is smaller than this.
 const BUFFER: usize = 16 * 1024;
 const HEADER: usize = 16;
@@ -115,7 +124,8 @@ fn spoils(kind: u16, message: &[u8]) -> bool {
         | libc::RTM_DELRULE
         | libc::RTM_DELQDISC
         | libc::RTM_DELTFILTER
-        // The new route or rule may have replaced one of ours, or may come before it.
+        // The new route or rule may have replaced one of ours, or may come before it. The new address may be a pod's.
+        | libc::RTM_NEWADDR
         | libc::RTM_NEWROUTE
         | libc::RTM_NEWRULE => true,
         // The message may be about a new NIC, or about a link that somebody has taken down.
@@ -123,8 +133,24 @@ fn spoils(kind: u16, message: &[u8]) -> bool {
             let flags = message.get(LINK_FLAGS..).and_then(|rest| rest.first_chunk::<4>());
             flags.is_some_and(|flags| u32::from_ne_bytes(*flags) & libc::IFF_UP.cast_unsigned() == 0)
         }
+        RTM_NEWNETCONF => is_spoiling_setting(message),
         _ => false,
     }
+}
+
+/// Whether a notice about settings says that packets are not forwarded or that ways back are checked. The kernel tells
+/// of the agent's own changes too, under nobody's name; those say the opposite.
+fn is_spoiling_setting(message: &[u8]) -> bool {
+    let attributes = message.get(HEADER + NETCONF_HEADER..).unwrap_or_default();
+    let mut attributes = NlasIterator::new(attributes).map_while(Result::ok);
+    attributes.any(|attribute| {
+        let value = attribute.value().first_chunk().map(|bytes| i32::from_ne_bytes(*bytes));
+        match attribute.kind() {
+            NETCONF_FORWARDING => value == Some(0),
+            NETCONF_RP_FILTER => value.is_some_and(|value| value != 0),
+            _ => false,
+        }
+    })
 }
 
 /// Whether the kernel tells of its own IPv6 addresses and routes. They come and go with every link that comes up and
@@ -140,7 +166,7 @@ fn is_autoconfigured(kind: u16, message: &[u8]) -> bool {
     }
     match kind {
         libc::RTM_NEWROUTE | libc::RTM_DELROUTE => [RTPROT_KERNEL, RTPROT_RA].contains(protocol),
-        libc::RTM_DELADDR => *scope == libc::RT_SCOPE_LINK,
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => *scope == libc::RT_SCOPE_LINK,
         _ => false,
     }
 }
@@ -164,9 +190,9 @@ mod tests {
     fn deletions_of_others_count_and_ones_own_do_not() {
         assert!(counts(&message(libc::RTM_DELRULE, 0, 0), 7));
         assert!(!counts(&message(libc::RTM_DELRULE, 7, 0), 7));
-        assert!(!counts(&message(libc::RTM_NEWADDR, 0, 0), 7));
+        assert!(!counts(&message(libc::RTM_NEWNEIGH, 0, 0), 7));
         let both = [
-            message(libc::RTM_NEWADDR, 0, 0),
+            message(libc::RTM_NEWNEIGH, 0, 0),
             message(libc::RTM_DELROUTE, 0, 0),
         ]
         .concat();
@@ -205,5 +231,24 @@ mod tests {
         assert!(!counts(&ipv6(libc::RTM_DELROUTE, GLOBAL, RTPROT_KERNEL), 7));
         assert!(!counts(&ipv6(libc::RTM_DELROUTE, GLOBAL, RTPROT_RA), 7));
         assert!(!counts(&ipv6(libc::RTM_DELADDR, libc::RT_SCOPE_LINK, 0), 7));
+        assert!(!counts(&ipv6(libc::RTM_NEWADDR, libc::RT_SCOPE_LINK, 0), 7));
+        assert!(counts(&ipv6(libc::RTM_NEWADDR, GLOBAL, 0), 7));
+    }
+
+    #[test]
+    fn settings_count_when_they_stop_packets() {
+        let told = |setting: u16, value: i32| {
+            let mut bytes = 32_u32.to_ne_bytes().to_vec();
+            bytes.extend(RTM_NEWNETCONF.to_ne_bytes());
+            bytes.extend([0; 10]);
+            bytes.extend([2, 0, 0, 0]);
+            bytes.extend([8_u16.to_ne_bytes(), setting.to_ne_bytes()].concat());
+            bytes.extend(value.to_ne_bytes());
+            bytes.extend([0; 4]);
+            counts(&bytes, 7)
+        };
+        assert!(told(NETCONF_FORWARDING, 0) && told(NETCONF_RP_FILTER, 1) && told(NETCONF_RP_FILTER, 2));
+        assert!(!told(NETCONF_FORWARDING, 1) && !told(NETCONF_RP_FILTER, 0));
+        assert!(!told(1, 0), "the index of the interface");
     }
 }

@@ -10,6 +10,7 @@ pub mod disturbance;
 mod entry;
 pub mod error;
 mod filter;
+pub mod forward;
 mod left;
 pub mod link;
 pub mod marks;

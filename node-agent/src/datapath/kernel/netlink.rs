@@ -103,8 +103,9 @@ impl Protocol for RouteNetlinkMessage {
 impl Protocol for NetfilterMessage {
     const NUMBER: isize = NETLINK_NETFILTER;
 
-    fn is_anothers(kind: u16, _: &[u8]) -> bool {
-        anothers::netfilter(kind)
+    /// The agent decodes rules of its own table only.
+    fn is_anothers(_: u16, _: &[u8]) -> bool {
+        false
     }
 }
 

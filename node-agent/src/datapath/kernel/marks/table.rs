@@ -45,6 +45,11 @@ impl Marking {
         })
     }
 
+    /// The socket, for questions about the chains of others.
+    pub fn session(&mut self) -> &mut Session<NetfilterMessage> {
+        &mut self.socket
+    }
+
     /// The configuration that the table marks by. A process that has not written the table yet does not know the
     /// configuration; it writes the table.
     pub fn observe(&mut self) -> Result<Option<Symmetric>, NetlinkError> {

@@ -12,8 +12,6 @@ const RULE_PROTOCOL: u16 = 21;
 const ROUTE_PROTOCOL: usize = 5;
 /// Offset of `tcm_handle` in `struct tcmsg` (linux/rtnetlink.h).
 const FILTER_HANDLE: usize = 8;
-/// `NFT_MSG_NEWCHAIN` (linux/netfilter/nf_tables.h), below the number of its subsystem.
-const NEW_CHAIN: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8 | 3;
 
 /// Whether an object of route netlink is somebody else's.
 pub fn route(kind: u16, body: &[u8]) -> bool {
@@ -35,11 +33,6 @@ pub fn route(kind: u16, body: &[u8]) -> bool {
         libc::RTM_NEWADDR | libc::RTM_NEWNEIGH => true,
         _ => false,
     }
-}
-
-/// Whether an object of netfilter is somebody else's. The agent reads chains only to see what others have made.
-pub fn netfilter(kind: u16) -> bool {
-    kind == NEW_CHAIN
 }
 
 #[cfg(test)]
