@@ -20,7 +20,7 @@ pub enum Counter {
     PopFailed = 6,
     /// Trunk egress: the kernel could not put the tag on.
     PushFailed = 7,
-    /// From a pod: IPv4 source that is not the pod's.
+    /// From a pod: IPv4 source that is not the pod's. Trunk egress: a member's source, and not from the member's veth.
     SourceAddress = 8,
     /// From a pod: its own address but another hardware address.
     SourceMac = 9,

@@ -14,6 +14,12 @@ impl Frame for Skb<'_> {
     }
 
     #[inline(always)]
+    fn ingress_ifindex(&self) -> u32 {
+        // SAFETY: as in `ifindex`.
+        unsafe { (*self.0.skb.skb).ingress_ifindex }
+    }
+
+    #[inline(always)]
     fn tag(&self) -> Option<u16> {
         // SAFETY: as in `ifindex`.
         let (present, tag) = unsafe { ((*self.0.skb.skb).vlan_present, (*self.0.skb.skb).vlan_tci) };

@@ -18,7 +18,7 @@ use aya_ebpf::{
 use frame::Skb;
 use maps::Maps;
 use terway_ebpf_abi::Counter;
-use terway_ebpf_verdict::{Pop, objection, pop, push};
+use terway_ebpf_verdict::{Pop, Push, objection, pop, push};
 
 /// Trunk ingress: takes the tag off the frames of this node's pods.
 #[classifier]
@@ -31,14 +31,15 @@ pub fn member_pop(ctx: TcContext) -> i32 {
     }
 }
 
-/// Trunk egress: tags frames by their source address.
+/// Trunk egress: tags frames by their source address and the veth that they came by.
 #[classifier]
 pub fn member_push(ctx: TcContext) -> i32 {
     match push(&Skb(&ctx), &Maps) {
-        None => TC_ACT_UNSPEC,
-        Some(vlan) if tag::put(&ctx, vlan) => counted(Counter::Pushed),
+        Push::Pass => TC_ACT_UNSPEC,
+        Push::Tag(vlan) if tag::put(&ctx, vlan) => counted(Counter::Pushed),
         // Without its tag the frame would leave in the trunk's own name.
-        Some(_) => dropped(Counter::PushFailed),
+        Push::Tag(_) => dropped(Counter::PushFailed),
+        Push::Drop(reason) => dropped(reason),
     }
 }
 

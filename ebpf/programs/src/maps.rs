@@ -28,11 +28,11 @@ impl Bindings for Maps {
     }
 
     #[inline(always)]
-    fn tag_of(&self, key: &InterfaceAddress) -> Option<u16> {
+    fn tag_of(&self, key: &InterfaceAddress) -> Option<PushTag> {
         // SAFETY: the value lies in the map's preallocated memory. The agent may have reused the slot meanwhile. The
-        // slot then holds another pod's tag; two aligned bytes are never torn. The agent removes an address only
-        // when its pod is gone.
-        MEMBER_PUSH.get_ptr(key).map(|tag| unsafe { (*tag).vlan })
+        // slot then holds another pod's tag; aligned fields are never torn, and the veth in the value is not the one
+        // that the frame came by. The agent removes an address only when its pod is gone.
+        MEMBER_PUSH.get_ptr(key).map(|tag| unsafe { *tag })
     }
 
     #[inline(always)]

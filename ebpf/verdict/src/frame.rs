@@ -30,6 +30,10 @@ pub trait Frame {
     /// The interface that the program runs on.
     fn ifindex(&self) -> u32;
 
+    /// The interface that the frame came in by; 0 for a frame of a socket of the host. The kernel keeps the number
+    /// while it forwards a frame, also in pieces (`skb->skb_iif`; `ip_copy_metadata` in `net/ipv4/ip_output.c`).
+    fn ingress_ifindex(&self) -> u32;
+
     /// The tag that the kernel keeps beside the frame: priority and VLAN id.
     fn tag(&self) -> Option<u16>;
 

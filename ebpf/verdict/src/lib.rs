@@ -11,10 +11,10 @@ mod source;
 #[cfg(test)]
 mod testing;
 
-use terway_ebpf_abi::{InterfaceAddress, TaggedAddress};
+use terway_ebpf_abi::{InterfaceAddress, PushTag, TaggedAddress};
 
 pub use frame::{Frame, Truncated};
-pub use member::{Pop, pop, push};
+pub use member::{Pop, Push, pop, push};
 pub use source::objection;
 
 /// The entries of the maps that the agent fills.
@@ -22,8 +22,8 @@ pub trait Bindings {
     /// Whether the trunk delivers frames to this address in this VLAN.
     fn delivers(&self, key: &TaggedAddress) -> bool;
 
-    /// The VLAN id (1 to 4094) of frames with this source address.
-    fn tag_of(&self, key: &InterfaceAddress) -> Option<u16>;
+    /// The tag of frames with this source address, and the host veth that they come from.
+    fn tag_of(&self, key: &InterfaceAddress) -> Option<PushTag>;
 
     /// The hardware address of the pod that has this source address.
     fn hardware_of(&self, key: &InterfaceAddress) -> Option<[u8; 6]>;

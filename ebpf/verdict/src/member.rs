@@ -48,17 +48,33 @@ fn destination(frame: &impl Frame) -> Result<Result<[u8; 4], Counter>, Truncated
     })
 }
 
-/// The VLAN id that a frame gets before it leaves by a trunk. `None` for frames whose source is no pod's address:
-/// traffic of the host, and the host's own ARP requests for the gateway.
+/// What happens to a frame that leaves by a trunk.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Push {
+    /// The source is no member's address: traffic of the host, of pods with addresses of the trunk, and the host's own
+    /// ARP requests for the gateway.
+    Pass,
+    /// The frame is the member's. It gets this VLAN id.
+    Tag(u16),
+    /// The frame has a member's address and did not come from the member's veth. Tagged, it would pass with the
+    /// member's security groups; untagged, it would leave in the trunk's own name.
+    Drop(Counter),
+}
+
+/// Decides about a frame that leaves by a trunk.
 #[inline(always)]
-pub fn push(frame: &impl Frame, bindings: &impl Bindings) -> Option<u16> {
+pub fn push(frame: &impl Frame, bindings: &impl Bindings) -> Push {
     if frame.tag().is_some() || !matches!(frame::protocol(frame), Ok(Protocol::Ipv4)) {
-        return None;
+        return Push::Pass;
     }
     let Ok(address) = frame::ipv4_source(frame) else {
-        return None;
+        return Push::Pass;
     };
-    bindings.tag_of(&InterfaceAddress::ipv4(frame.ifindex(), address))
+    match bindings.tag_of(&InterfaceAddress::ipv4(frame.ifindex(), address)) {
+        None => Push::Pass,
+        Some(tag) if tag.host_ifindex == frame.ingress_ifindex() => Push::Tag(tag.vlan),
+        Some(_) => Push::Drop(Counter::SourceAddress),
+    }
 }
 
 #[cfg(test)]
@@ -66,13 +82,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{NEIGHBOUR, POD, POD_MAC, Packet, REMOTE, TRUNK, Table, VLAN};
+    use crate::testing::{NEIGHBOUR, POD, POD_MAC, Packet, REMOTE, TRUNK, Table, VETH, VLAN};
 
     fn popped(packet: &Packet) -> Pop {
         pop(packet, &Table::with_one_pod())
     }
 
-    fn pushed(packet: &Packet) -> Option<u16> {
+    fn pushed(packet: &Packet) -> Push {
         push(packet, &Table::with_one_pod())
     }
 
@@ -138,16 +154,26 @@ mod tests {
 
     #[test]
     fn a_frame_of_a_pod_gets_the_pods_tag_and_no_other_does() {
-        let from_pod = Packet::ipv4(POD, REMOTE);
+        let from_pod = Packet::ipv4(POD, REMOTE).came_by(VETH);
         for (name, packet, expected) in [
-            ("the pod's address", from_pod.clone(), Some(VLAN)),
+            ("the pod's address", from_pod.clone(), Push::Tag(VLAN)),
+            (
+                "the pod's address from a socket of the host",
+                from_pod.clone().came_by(0),
+                Push::Drop(Counter::SourceAddress),
+            ),
+            (
+                "the pod's address from another veth",
+                from_pod.clone().came_by(VETH + 1),
+                Push::Drop(Counter::SourceAddress),
+            ),
             (
                 "a tagged frame",
                 Packet {
                     tag: Some(7),
                     ..from_pod.clone()
                 },
-                None,
+                Push::Pass,
             ),
             (
                 "a priority tag",
@@ -155,13 +181,13 @@ mod tests {
                     tag: Some(0x2000),
                     ..from_pod.clone()
                 },
-                None,
+                Push::Pass,
             ),
-            ("another address", Packet::ipv4(NEIGHBOUR, REMOTE), None),
-            ("another trunk", from_pod.clone().on(TRUNK + 1), None),
-            ("ARP", Packet::arp(POD_MAC, POD), None),
-            ("IPv6", Packet::ipv6(), None),
-            ("half a source", from_pod.cut(29), None),
+            ("another address", Packet::ipv4(NEIGHBOUR, REMOTE), Push::Pass),
+            ("another trunk", from_pod.clone().on(TRUNK + 1), Push::Pass),
+            ("ARP", Packet::arp(POD_MAC, POD), Push::Pass),
+            ("IPv6", Packet::ipv6(), Push::Pass),
+            ("half a source", from_pod.cut(29), Push::Pass),
         ] {
             assert_eq!(pushed(&packet), expected, "{name}");
         }
@@ -184,7 +210,12 @@ mod tests {
                 && packet.tag.is_none()
                 && packet.bytes.get(12..14) == Some(&[8, 0][..])
                 && packet.bytes.get(26..30) == Some(&POD[..]);
-            prop_assert_eq!(pushed(&packet).is_some(), bound);
+            let expected = match (bound, packet.came_by == VETH) {
+                (false, _) => Push::Pass,
+                (true, true) => Push::Tag(VLAN),
+                (true, false) => Push::Drop(Counter::SourceAddress),
+            };
+            prop_assert_eq!(pushed(&packet), expected);
         }
     }
 }

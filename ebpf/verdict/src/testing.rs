@@ -1,7 +1,7 @@
 //! Frames and bindings of one pod, for the tests of this crate.
 
 use proptest::prelude::*;
-use terway_ebpf_abi::{InterfaceAddress, TaggedAddress};
+use terway_ebpf_abi::{InterfaceAddress, PushTag, TaggedAddress};
 
 use crate::{Bindings, Frame, Truncated};
 
@@ -21,6 +21,7 @@ pub const HOST_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 #[derive(Clone, Debug)]
 pub struct Packet {
     pub ifindex: u32,
+    pub came_by: u32,
     pub tag: Option<u16>,
     pub bytes: Vec<u8>,
 }
@@ -33,6 +34,7 @@ impl Packet {
         bytes.extend([0; 40]);
         Packet {
             ifindex: TRUNK,
+            came_by: 0,
             tag: None,
             bytes,
         }
@@ -65,6 +67,10 @@ impl Packet {
         Packet { ifindex, ..self }
     }
 
+    pub fn came_by(self, came_by: u32) -> Self {
+        Packet { came_by, ..self }
+    }
+
     /// The same frame with another source in its Ethernet header.
     pub fn sent_by(mut self, mac: [u8; 6]) -> Self {
         self.bytes[6..12].copy_from_slice(&mac);
@@ -84,10 +90,11 @@ impl Packet {
         let mac = || prop_oneof![Just(POD_MAC), any::<[u8; 6]>()];
         let tag = prop_oneof![Just(None), Just(Some(VLAN)), any::<u16>().prop_map(Some)];
         let ifindex = prop_oneof![Just(TRUNK), Just(VETH), any::<u32>()];
+        let came_by = prop_oneof![Just(0), Just(VETH), any::<u32>()];
         let fields = (ethertype, mac(), mac(), address(), address(), address());
-        (fields, tag, ifindex, 0..54_usize).prop_map(
-            |((ethertype, outer, inner, source, destination, sender), tag, ifindex, cut)| {
-                let mut packet = Packet::of(ethertype).sent_by(outer).on(ifindex);
+        (fields, tag, (ifindex, came_by), 0..54_usize).prop_map(
+            |((ethertype, outer, inner, source, destination, sender), tag, (ifindex, came_by), cut)| {
+                let mut packet = Packet::of(ethertype).sent_by(outer).on(ifindex).came_by(came_by);
                 packet.tag = tag;
                 packet.bytes[22..28].copy_from_slice(&inner);
                 if ethertype == 0x0806 {
@@ -106,6 +113,10 @@ impl Packet {
 impl Frame for Packet {
     fn ifindex(&self) -> u32 {
         self.ifindex
+    }
+
+    fn ingress_ifindex(&self) -> u32 {
+        self.came_by
     }
 
     fn tag(&self) -> Option<u16> {
@@ -140,8 +151,8 @@ impl Bindings for Table {
         *key == self.pop
     }
 
-    fn tag_of(&self, key: &InterfaceAddress) -> Option<u16> {
-        (*key == self.push).then_some(VLAN)
+    fn tag_of(&self, key: &InterfaceAddress) -> Option<PushTag> {
+        (*key == self.push).then_some(PushTag::new(VETH, VLAN))
     }
 
     fn hardware_of(&self, key: &InterfaceAddress) -> Option<[u8; 6]> {

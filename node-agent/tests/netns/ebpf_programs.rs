@@ -185,7 +185,8 @@ fn push_tags_the_pods_frames_alone() {
         let world = World::new(&node).await;
         let ip = world.pod.ip();
         let leaving = |ethertype, payload: &[u8]| ethernet(GATEWAY_MAC, TRUNK_MAC, None, ethertype, payload);
-        let push = |frame: &[u8], repeat| test_run::run(Program::MemberPush, world.trunk, frame, repeat);
+        let way = (world.veth, world.trunk);
+        let push = |frame: &[u8], repeat| test_run::run_forwarded(Program::MemberPush, way, frame, repeat);
         let own = leaving(IPV4, &datagram(ip, REMOTE));
         world
             .expect("the pod's", &own, (UNSPEC, Some("pushed")), || push(&own, 1))
@@ -204,6 +205,12 @@ fn push_tags_the_pods_frames_alone() {
             world
                 .expect(name, &frame, (UNSPEC, None), || push(&frame, 1))
                 .await;
+        }
+        // A socket of the host, and another pod, in the member's name.
+        for from in [0, world.trunk] {
+            let run = || test_run::run_forwarded(Program::MemberPush, (from, world.trunk), &own, 1);
+            let dropped = (SHOT, Some("source_address"));
+            world.expect("another sender's", &own, dropped, run).await;
         }
         let tagged = || test_run::run_tagged(Program::MemberPush, 7, world.trunk, &own);
         world.expect("tagged", &own, (UNSPEC, None), tagged).await;

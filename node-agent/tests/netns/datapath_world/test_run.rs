@@ -23,9 +23,14 @@ pub struct Run {
     pub frame: Vec<u8>,
 }
 
-/// Runs the program of the agent `repeat` times on the same frame, which came by this interface.
+/// Runs the program of the agent `repeat` times on the same frame, on this interface.
 pub fn run(program: Program, ifindex: u32, frame: &[u8], repeat: u32) -> Run {
-    run_on(&pinned(program), ifindex, frame, repeat)
+    run_on(&pinned(program), (0, ifindex), frame, repeat)
+}
+
+/// Runs the program of the agent on a frame that has come in by one interface and is at another.
+pub fn run_forwarded(program: Program, (from, at): (u32, u32), frame: &[u8], repeat: u32) -> Run {
+    run_on(&pinned(program), (from, at), frame, repeat)
 }
 
 /// Runs the program of the agent on a frame with this tag. The kernel takes no tag from its caller, so a
@@ -38,7 +43,7 @@ pub fn run_tagged(program: Program, tag: u16, ifindex: u32, frame: &[u8]) -> Run
     pin(&tagger, &path).unwrap();
     let tagger = SchedClassifier::from_pin(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
-    run_on(&tagger, ifindex, frame, 1)
+    run_on(&tagger, (0, ifindex), frame, 1)
 }
 
 fn pinned(program: Program) -> SchedClassifier {
@@ -50,11 +55,12 @@ fn pinned(program: Program) -> SchedClassifier {
     SchedClassifier::from_pin(path).unwrap()
 }
 
-fn run_on(program: &SchedClassifier, ifindex: u32, frame: &[u8], repeat: u32) -> Run {
-    /// Of `struct __sk_buff` the fields up to `ifindex`, the last one that is set.
+fn run_on(program: &SchedClassifier, (from, at): (u32, u32), frame: &[u8], repeat: u32) -> Run {
+    /// Of `struct __sk_buff` the fields up to `ingress_ifindex` and `ifindex`, the last ones that are set.
     const CONTEXT: usize = 44;
     let mut context = [0; CONTEXT];
-    context[CONTEXT - 4..].copy_from_slice(&ifindex.to_ne_bytes());
+    context[CONTEXT - 8..CONTEXT - 4].copy_from_slice(&from.to_ne_bytes());
+    context[CONTEXT - 4..].copy_from_slice(&at.to_ne_bytes());
     let mut out = vec![0; 2048];
     let result = program
         .test_run(TestRunOptions {
