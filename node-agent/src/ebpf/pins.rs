@@ -2,6 +2,7 @@
 //! misread.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -11,6 +12,7 @@ use nix::{
     mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
+use tracing::warn;
 
 use super::EbpfError;
 
@@ -18,6 +20,7 @@ const MOUNT_POINT: &str = "/sys/fs/bpf";
 
 /// Makes the folder of this version below `directory`, mounts the BPF file system where it is not mounted, and removes
 /// the folders of other versions. Filters that are still attached keep their own maps alive until they are replaced.
+/// Whatever else is there is another program's and stays. A folder that cannot be removed only takes memory.
 pub fn prepare(directory: &Path) -> Result<PathBuf, EbpfError> {
     ensure_mounted(directory)?;
     let own = format!("v{}", terway_ebpf_abi::VERSION);
@@ -29,11 +32,21 @@ pub fn prepare(directory: &Path) -> Result<PathBuf, EbpfError> {
     fs::create_dir_all(&pins).map_err(failed)?;
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if entry.file_name() != *own {
-            fs::remove_dir_all(entry.path()).map_err(failed)?;
+        if is_of_another_version(&entry.file_name())
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            warn!(path = %entry.path().display(), %error, "the pins of another version stay");
         }
     }
     Ok(pins)
+}
+
+/// Whether a name is that of the folder of another version: `v` and a number.
+fn is_of_another_version(name: &OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.strip_prefix('v'));
+    number
+        .and_then(|number| number.parse::<u32>().ok())
+        .is_some_and(|number| number != terway_ebpf_abi::VERSION)
 }
 
 /// Pins a program in place of an older one of the same name.
@@ -78,4 +91,19 @@ fn ensure_mounted(directory: &Path) -> Result<(), EbpfError> {
 fn is_bpf(path: &Path) -> bool {
     let existing = path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
     statfs(existing).is_ok_and(|s| s.filesystem_type() == BPF_FS_MAGIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_other_versions_are_known_by_their_names_and_nothing_else_is_taken_for_one() {
+        let other = |name: &str| is_of_another_version(OsStr::new(name));
+        assert!(other("v0") && other("v7"));
+        let own = format!("v{}", terway_ebpf_abi::VERSION);
+        for name in [own.as_str(), "v", "vpn", "v1x", "cilium", "7", "MEMBER_POP"] {
+            assert!(!other(name), "{name}");
+        }
+    }
 }

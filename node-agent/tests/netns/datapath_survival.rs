@@ -86,6 +86,17 @@ fn lost_pins_are_made_good() {
 }
 
 #[test]
+fn pins_of_older_versions_go_and_those_of_other_programs_stay() {
+    on_a_node(async |node| {
+        run("mkdir -p /sys/fs/bpf/terway/v0 /sys/fs/bpf/terway/others");
+        let _datapath = node.datapath().await;
+        let pins = run("ls /sys/fs/bpf/terway");
+        let own = format!("v{}", terway_ebpf_abi::VERSION);
+        assert_eq!(pins.split_whitespace().collect::<Vec<_>>(), ["others", &own]);
+    });
+}
+
+#[test]
 fn links_rules_routes_and_filters_of_others_survive() {
     on_a_node(async |node| {
         let (datapath, trunk) = (node.datapath().await, node.trunk());
