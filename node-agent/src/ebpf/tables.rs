@@ -74,3 +74,108 @@ impl Programs {
 fn failed(map: &'static str) -> impl Fn(MapError) -> EbpfError {
     move |source| EbpfError::Map { map, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, path::Path, thread};
+
+    use aya::maps::PerCpuValues;
+    use nix::{
+        mount::{MsFlags, mount},
+        sched::{CloneFlags, unshare},
+    };
+    use terway_ebpf_abi::{InterfaceAddress, MAX_ENTRIES, PushTag};
+    use terway_node_core::object::Push;
+
+    use super::*;
+
+    const PINS: &str = "/sys/fs/bpf/terway";
+
+    /// Runs a test on a thread that has a BPF file system of its own.
+    fn with_pins(test: impl FnOnce() + Send) {
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                unshare(CloneFlags::CLONE_NEWNS).expect("unshare: these tests need root");
+                let none: Option<&str> = None;
+                mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+                mount(Some("bpf"), "/sys/fs/bpf", Some("bpf"), MsFlags::empty(), none).unwrap();
+                test();
+            });
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+
+    fn load() -> Programs {
+        Programs::load(Path::new(PINS)).unwrap()
+    }
+
+    fn key(ip: &str) -> InterfaceAddress {
+        InterfaceAddress::new(3, ip.parse::<IpAddr>().unwrap())
+    }
+
+    #[test]
+    fn entries_outlive_the_agent_are_changed_in_place_and_can_be_removed_twice() {
+        with_pins(|| {
+            let mut programs = load();
+            assert_eq!(programs.entries::<Push>().unwrap(), []);
+            for ip in ["10.0.16.1", "fd00::1"] {
+                programs.put::<Push>(key(ip), PushTag::new(11, 101)).unwrap();
+            }
+            programs
+                .put::<Push>(key("10.0.16.1"), PushTag::new(12, 102))
+                .unwrap();
+            drop(programs);
+            let mut programs = load();
+            let mut all = programs.entries::<Push>().unwrap();
+            all.sort_by_key(|(key, _)| *key);
+            let expected = [
+                (key("10.0.16.1"), PushTag::new(12, 102)),
+                (key("fd00::1"), PushTag::new(11, 101)),
+            ];
+            assert_eq!(all, expected);
+            for _ in 0..2 {
+                programs.remove::<Push>(key("fd00::1")).unwrap();
+            }
+            assert_eq!(programs.entries::<Push>().unwrap(), expected[..1]);
+        });
+    }
+
+    #[test]
+    fn a_full_map_is_read_whole_and_the_next_entry_is_refused_with_the_maps_name() {
+        with_pins(|| {
+            let mut programs = load();
+            let address = |number: usize| IpAddr::from((number as u32).to_be_bytes());
+            let key = |number| InterfaceAddress::new(3, address(number));
+            for number in 0..MAX_ENTRIES {
+                programs.put::<Push>(key(number), PushTag::new(11, 101)).unwrap();
+            }
+            let refused = programs.put::<Push>(key(MAX_ENTRIES), PushTag::new(11, 101));
+            let told = terway_process::error_chain(&refused.unwrap_err());
+            assert!(told.contains("MEMBER_PUSH"), "{told}");
+            assert_eq!(programs.entries::<Push>().unwrap().len(), MAX_ENTRIES);
+        });
+    }
+
+    #[test]
+    fn a_counter_is_the_sum_of_all_cpus_and_outlives_the_agent() {
+        with_pins(|| {
+            let mut programs = load();
+            let cpus = aya::util::nr_cpus().unwrap() as u64;
+            let map = programs.map_mut(maps::COUNTERS).unwrap();
+            let mut map: PerCpuArray<&mut MapData, u64> = map.try_into().unwrap();
+            let values = PerCpuValues::try_from((1..=cpus).collect::<Vec<_>>()).unwrap();
+            map.set(Counter::PopArp.slot(), values, 0).unwrap();
+            drop(programs);
+            for (counter, count) in load().counters().unwrap() {
+                let expected = if counter == Counter::PopArp {
+                    cpus * (cpus + 1) / 2
+                } else {
+                    0
+                };
+                assert_eq!(count, expected, "{}", counter.name());
+            }
+        });
+    }
+}
