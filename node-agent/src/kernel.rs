@@ -137,7 +137,10 @@ mod tests {
             panic!("{told:?}");
         };
         assert!(lost.text.contains("c1") && lost.text.contains("u-1"), "{lost:?}");
-        assert!(missing.text.contains("c2") && missing.text.contains("NIC"), "{missing:?}");
+        assert!(
+            missing.text.contains("c2") && missing.text.contains("NIC"),
+            "{missing:?}"
+        );
         assert_ne!(lost.reason, missing.reason);
     }
 }

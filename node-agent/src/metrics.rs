@@ -169,7 +169,10 @@ mod tests {
             metrics.packets(&[("popped", counted), ("source_address", 1)]);
         }
         let text = shown(&registry);
-        assert_eq!(value(&text, "terway_packets_total{outcome=\"popped\"}"), Some("9"));
+        assert_eq!(
+            value(&text, "terway_packets_total{outcome=\"popped\"}"),
+            Some("9")
+        );
         assert_eq!(
             value(&text, "terway_packets_total{outcome=\"source_address\"}"),
             Some("1")
@@ -186,7 +189,11 @@ mod tests {
             text: text.to_owned(),
         };
         let line = |reason: &str| format!("terway_host_troubles{{reason=\"{reason}\"}}");
-        assert_eq!(value(&shown(&registry), &line(reason)), Some("0"), "before the first round");
+        assert_eq!(
+            value(&shown(&registry), &line(reason)),
+            Some("0"),
+            "before the first round"
+        );
         metrics.troubles(&[trouble("one"), trouble("two")]);
         assert_eq!(value(&shown(&registry), &line(reason)), Some("2"));
         assert_eq!(value(&shown(&registry), &line(other)), Some("0"));
@@ -202,7 +209,12 @@ mod tests {
             metrics.called("AllocIP", failed, Duration::from_millis(1));
         }
         let text = shown(&registry);
-        let count = |error| value(&text, &format!("terway_rpc_latency_count{{rpc_api=\"AllocIP\",error=\"{error}\"}}"));
+        let count = |error| {
+            value(
+                &text,
+                &format!("terway_rpc_latency_count{{rpc_api=\"AllocIP\",error=\"{error}\"}}"),
+            )
+        };
         assert_eq!((count("true"), count("false")), (Some("1"), Some("2")));
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::datapath::{Census, PodInterface, Realised, Sandbox};
 use crate::kernel::{Kernel, KernelError, Reconciled};
+use crate::trouble::Trouble;
 
 /// The kernel. Every field but `arrived` may be set and read at any time.
 #[derive(Default)]
@@ -28,6 +29,10 @@ pub struct ScriptedKernel {
     pub repairs: Mutex<Vec<String>>,
     /// Steps that a reconciliation fails to make.
     pub failing: Mutex<Vec<String>>,
+    /// What a reconciliation repairs.
+    pub repaired: Mutex<Vec<String>>,
+    /// Trouble that a reconciliation finds.
+    pub troubles: Mutex<Vec<Trouble>>,
     /// How long the making of an interface takes.
     pub slow: Mutex<Duration>,
     /// When set, the making of an interface waits for a permit.
@@ -97,8 +102,9 @@ impl Kernel for ScriptedKernel {
     async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
         self.desired.lock().push(census.interfaces);
         Ok(Reconciled {
+            done: self.repaired.lock().clone(),
             failed: self.failing.lock().clone(),
-            ..Default::default()
+            troubles: self.troubles.lock().clone(),
         })
     }
 }

@@ -67,7 +67,12 @@ impl Census {
     /// On an ENI that carries pods such an address is removed: the control plane's record of this ENI says that it is a
     /// pod's, now or next, so no other program can have it. On other links it stays and is told: a link that is no ENI
     /// of ours belongs to somebody else, whatever is on it.
-    pub fn on_the_host(&self, links: &Links, seen: &State, node_ip: Option<IpAddr>) -> (Vec<Step>, Vec<Waiting>) {
+    pub fn on_the_host(
+        &self,
+        links: &Links,
+        seen: &State,
+        node_ip: Option<IpAddr>,
+    ) -> (Vec<Step>, Vec<Waiting>) {
         let (mut steps, mut waiting) = (Vec::new(), Vec::new());
         let carriers: BTreeSet<u32> = self
             .interfaces
@@ -155,7 +160,9 @@ mod tests {
         let mut wanted = State::default();
         wanted.put(self::rule(RULE_FROM_POD, Some("10.0.16.1/32"), None, 1003), ());
         let protocols = protocols.iter().copied().collect();
-        !census.left_behind(&[(rule, protocols)].into(), &wanted).is_empty()
+        !census
+            .left_behind(&[(rule, protocols)].into(), &wanted)
+            .is_empty()
     }
 
     #[test]

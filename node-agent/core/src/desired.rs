@@ -11,8 +11,8 @@ use crate::{
     interface::{PodInterface, Waiting},
     link::{Link, Links},
     object::{
-        Address, DeadEnd, Entry, Filter, LinkIndex, LinkSetting, Marks, Neighbour, Pop, Push, Route, Rule, Source,
-        Sysctl, filter::Hook,
+        Address, DeadEnd, Entry, Filter, LinkIndex, LinkSetting, Marks, Neighbour, Pop, Push, Route, Rule,
+        Source, Sysctl, filter::Hook,
     },
     ownership::{self, MAIN_TABLE, RULE_FROM_POD, RULE_TO_POD},
     program::{Program, ProgramIds},
@@ -89,7 +89,14 @@ fn host_sysctls(state: &mut State, links: &Links) {
         for family in Family::SERVED {
             for (name, value) in host_settings(family) {
                 let interface = interface.to_owned();
-                state.put(Sysctl { family, interface, name }, (*value).to_owned());
+                state.put(
+                    Sysctl {
+                        family,
+                        interface,
+                        name,
+                    },
+                    (*value).to_owned(),
+                );
             }
         }
     }

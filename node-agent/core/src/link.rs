@@ -170,7 +170,10 @@ mod tests {
         let mut all = links(&[old.clone(), member(2)]);
         all.0.push(half);
         let stale = all.stale(&new.sandbox);
-        assert_eq!(stale.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [11, 13]);
+        assert_eq!(
+            stale.iter().map(|(index, _)| *index).collect::<Vec<_>>(),
+            [11, 13]
+        );
         assert_eq!(all.free_name(&new, &stale), Ok(old.host_ifname()));
     }
 
@@ -209,7 +212,10 @@ mod tests {
         assert!(!known(&inside, &host_end), "one of ours");
         host_end.alias = None;
         assert!(known(&inside, &host_end));
-        assert!(!known(&inside, &named(host_end.clone(), "veth123".into())), "ptp's");
+        assert!(
+            !known(&inside, &named(host_end.clone(), "veth123".into())),
+            "ptp's"
+        );
         let local = Link {
             peer_elsewhere: false,
             ..inside.clone()

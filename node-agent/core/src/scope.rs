@@ -84,13 +84,17 @@ pub fn current(asked: Census, recent: &[Recent]) -> Census {
 /// The addresses that a host veth has: those that the check of sources lets in and, where its map is new, those that
 /// the main table routes to the veth.
 fn held(veth: u32, seen: &State) -> BTreeSet<IpAddr> {
-    let let_in = seen.of::<Entry<Source>>().filter(|(entry, _)| entry.0.ifindex == veth);
+    let let_in = seen
+        .of::<Entry<Source>>()
+        .filter(|(entry, _)| entry.0.ifindex == veth);
     let let_in: BTreeSet<IpAddr> = let_in.filter_map(|(entry, _)| entry.0.ip()).collect();
     if !let_in.is_empty() {
         return let_in;
     }
     let routes = seen.of::<Route>().filter(|(route, ())| route.link == veth);
-    routes.filter_map(|(route, ())| single(route.destination)).collect()
+    routes
+        .filter_map(|(route, ())| single(route.destination))
+        .collect()
 }
 
 /// Whether the sandbox of an interface runs with another address than the record says.
@@ -122,8 +126,12 @@ pub fn set_apart(census: &mut Census, links: &Links, seen: &State) -> Vec<Waitin
 
 /// The living sandbox of another pod that has the address of this interface.
 pub fn holder(want: &PodInterface, links: &Links, seen: &State) -> Option<Sandbox> {
-    let let_in = seen.of::<Entry<Source>>().filter(|(entry, _)| entry.0.ip() == Some(want.ip));
-    let routes = seen.of::<Route>().filter(|(route, ())| single(route.destination) == Some(want.ip));
+    let let_in = seen
+        .of::<Entry<Source>>()
+        .filter(|(entry, _)| entry.0.ip() == Some(want.ip));
+    let routes = seen
+        .of::<Route>()
+        .filter(|(route, ())| single(route.destination) == Some(want.ip));
     let by = let_in.map(|(entry, _)| entry.0.ifindex);
     by.chain(routes.map(|(route, ())| route.link))
         .filter_map(|veth| links.indexed(veth)?.owner())

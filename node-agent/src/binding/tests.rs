@@ -115,7 +115,10 @@ fn a_bound_pod_eni_is_realised() {
     assert_eq!(network.addresses[0].address.to_string(), "10.0.16.7/32");
     assert_eq!(network.addresses[0].interface, 1);
     assert_eq!(network.interfaces[1].mac, "04:04:04:04:04:04");
-    assert_eq!(network.interfaces[1].mtu, 1400, "that of the veth, not of the settings");
+    assert_eq!(
+        network.interfaces[1].mtu, 1400,
+        "that of the veth, not of the settings"
+    );
     assert_eq!(network.routes[0].dst.to_string(), "0.0.0.0/0");
 }
 

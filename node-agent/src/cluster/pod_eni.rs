@@ -112,7 +112,10 @@ fn view(allocation: &Allocation, status: &PodEniStatus) -> Result<AllocationView
     let eni = &allocation.eni.id;
     // Upstream records a second address beside the IPv4 address of a dual-stack pod. The pod gets the first.
     let ip = allocation.addresses()?.first().copied();
-    let cidr = ip.map(|ip| allocation.cidr(Family::of(ip))).transpose()?.flatten();
+    let cidr = ip
+        .map(|ip| allocation.cidr(Family::of(ip)))
+        .transpose()?
+        .flatten();
     Ok(AllocationView {
         interface: allocation.interface.clone(),
         eni_id: eni.clone(),

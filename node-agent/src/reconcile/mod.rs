@@ -132,8 +132,7 @@ impl Reconciler {
             );
         }
         let reconciled = agent.kernel.reconcile(plan.census()).await?;
-        let known = plan.desired.into_iter().map(|want| (key(&want.sandbox), want));
-        agent.made.lock().extend(known);
+        remember(agent, plan);
         // Every later round finds the cell set already.
         let _ = agent.in_order.set(());
         Ok(Round::Compared(reconciled))
@@ -193,9 +192,9 @@ impl Reconciler {
     /// Tells trouble when it begins, again while it lasts, and when it is over.
     fn announce(&mut self, agent: &Agent, mut troubles: Vec<Trouble>) {
         let contested = self.pace.contested().into_iter();
-        troubles.extend(contested.map(|(step, times)| Trouble {
+        troubles.extend(contested.map(|step| Trouble {
             reason: trouble::CONTESTED,
-            text: format!("another program undoes what this agent repairs again and again: {step} ({times} times)"),
+            text: format!("another program undoes what this agent repairs again and again: {step}"),
         }));
         agent.metrics.troubles(&troubles);
         let now = Instant::now();
@@ -222,13 +221,24 @@ impl Reconciler {
 }
 
 async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
+    // What is remembered is taken first: an ADD in between is in the list of sandboxes then.
+    let made = agent.made.lock().clone();
     let sandboxes = agent.kernel.sandboxes().await?;
     let count = i64::try_from(sandboxes.len()).unwrap_or(i64::MAX);
     agent.metrics.sandboxes.set(count);
-    let made = agent.made.lock().clone();
     Ok(agent
         .cluster
         .read(|state| Plan::new(&sandboxes, state, &made, &agent.settings)))
+}
+
+/// Keeps what every sandbox is, and forgets the sandboxes that are gone. An ADD that was answered since the kernel was
+/// read is kept. (A DEL since then is put back here; the next round forgets it.)
+fn remember(agent: &Agent, plan: Plan) {
+    let mut made = agent.made.lock();
+    for gone in plan.forgotten {
+        made.remove(&gone);
+    }
+    made.extend(plan.desired.into_iter().map(|want| (key(&want.sandbox), want)));
 }
 
 /// Remove the sandboxes whose pods are gone; tells whether there was one.

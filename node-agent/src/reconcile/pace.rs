@@ -3,7 +3,7 @@
 //! A round compares everything. A program that changes routes all the time, or that puts back what a round has
 //! repaired, must not keep the node at work.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Changes come in groups: a round waits this long for the rest of its group.
@@ -36,7 +36,8 @@ impl Pace {
     /// Notes what a round has repaired that somebody's change has caused.
     pub fn note(&mut self, now: Instant, repairs: &[String]) {
         self.futile = if repairs.is_empty() { self.futile + 1 } else { 0 };
-        self.repairs.extend(repairs.iter().map(|step| (now, step.clone())));
+        self.repairs
+            .extend(repairs.iter().map(|step| (now, step.clone())));
         self.forget(now);
     }
 
@@ -61,16 +62,10 @@ impl Pace {
         repeated.max(doubled(self.futile).min(LONGEST_FUTILE))
     }
 
-    /// What is repaired again and again, with the number of times.
-    pub fn contested(&self) -> Vec<(&str, usize)> {
-        let mut found: Vec<(&str, usize)> = Vec::new();
-        for (_, step) in &self.repairs {
-            let times = self.times(step);
-            if times >= FIGHT && !found.iter().any(|(known, _)| known == step) {
-                found.push((step, times));
-            }
-        }
-        found
+    /// What is repaired again and again.
+    pub fn contested(&self) -> BTreeSet<&str> {
+        let steps = self.repairs.iter().map(|(_, step)| step.as_str());
+        steps.filter(|step| self.times(step) >= FIGHT).collect()
     }
 
     fn times(&self, step: &str) -> usize {
@@ -102,10 +97,12 @@ mod tests {
             now += pace.gather();
         }
         assert!(waits[..4].iter().all(|wait| *wait == GATHER), "{waits:?}");
-        assert!(waits.is_sorted_by(|a, b| a <= b || *b == LONGEST / 2), "{waits:?}");
+        assert!(
+            waits.is_sorted_by(|a, b| a <= b || *b == LONGEST / 2),
+            "{waits:?}"
+        );
         assert!(*waits.last().unwrap() >= LONGEST / 2, "{waits:?}");
-        let contested = pace.contested();
-        assert!(matches!(contested[..], [("add rule 512", times)] if times >= FIGHT));
+        assert_eq!(pace.contested(), ["add rule 512"].into());
         pace.quiet(now + WINDOW);
         assert_eq!((pace.gather(), pace.contested().len()), (GATHER, 0));
     }

@@ -23,6 +23,8 @@ pub struct Plan {
     pub undescribed: Vec<(Sandbox, &'static str)>,
     /// Addresses of this node's ENIs that no pod has.
     pub idle: BTreeSet<IpAddr>,
+    /// Sandboxes that are remembered and that the kernel does not have.
+    pub forgotten: Vec<SandboxKey>,
 }
 
 impl Plan {
@@ -36,7 +38,10 @@ impl Plan {
         made: &BTreeMap<SandboxKey, PodInterface>,
         settings: &Settings,
     ) -> Plan {
+        let existing: BTreeSet<SandboxKey> = sandboxes.iter().map(key).collect();
+        let forgotten = made.keys().filter(|made| !existing.contains(*made));
         let mut plan = Plan {
+            forgotten: forgotten.cloned().collect(),
             idle: state.node().map(|node| node.idle.clone()).unwrap_or_default(),
             ..Plan::default()
         };

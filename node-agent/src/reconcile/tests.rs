@@ -9,6 +9,7 @@ use super::{Cause, Reconciler, Round, Skipped};
 use crate::cluster::PodEniView;
 use crate::server::key as sandbox_key;
 use crate::testing::{Stage, bound, key, sandbox, sharing};
+use crate::trouble::{CONTESTED, REASONS, Trouble};
 
 fn plan(stage: &Stage) -> Plan {
     let sandboxes = stage.kernel.sandboxes.lock().clone();
@@ -76,6 +77,62 @@ async fn a_record_that_is_changed_under_a_running_pod_does_not_change_its_addres
     round(&stage).await;
     let desired = stage.kernel.desired.lock();
     assert_eq!(desired[1], desired[0]);
+}
+
+/// A DEL may end between the reading of the kernel and the end of the round.
+#[tokio::test]
+async fn what_is_remembered_of_a_sandbox_goes_with_it() {
+    let stage = Stage::new();
+    running(&stage);
+    round(&stage).await;
+    assert_eq!(stage.agent.made.lock().len(), 1);
+    stage.kernel.sandboxes.lock().clear();
+    round(&stage).await;
+    assert!(stage.agent.made.lock().is_empty());
+}
+
+#[tokio::test]
+async fn trouble_is_told_on_the_node_when_it_begins_and_counted_while_it_lasts() {
+    let mut stage = Stage::new();
+    let mut reconciler = Reconciler::default();
+    let trouble = Trouble {
+        reason: REASONS[1],
+        text: "a chain drops".into(),
+    };
+    for (troubles, told) in [
+        (vec![trouble.clone()], 1),
+        (vec![trouble.clone()], 0),
+        (vec![], 0),
+    ] {
+        *stage.kernel.troubles.lock() = troubles;
+        let result = reconciler.round(&stage.agent).await;
+        reconciler.tell(&stage.agent, result, Cause::Quiet);
+        let events: Vec<_> = std::iter::from_fn(|| stage.announced.try_recv().ok()).collect();
+        assert_eq!(events.len(), told);
+        for event in events {
+            assert_eq!(event.about.kind.as_deref(), Some("Node"));
+            assert_eq!(event.about.name.as_deref(), Some("node1"));
+            assert_eq!(
+                (event.news.reason, event.news.note),
+                (trouble.reason, trouble.text.clone())
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fight_with_another_program_is_told() {
+    let mut stage = Stage::new();
+    let mut reconciler = Reconciler::default();
+    stage.kernel.repaired.lock().push("add rule 512".into());
+    let mut told = Vec::new();
+    for _ in 0..20 {
+        let result = reconciler.round(&stage.agent).await;
+        reconciler.tell(&stage.agent, result, Cause::Disturbed);
+        told.extend(std::iter::from_fn(|| stage.announced.try_recv().ok()));
+    }
+    assert_eq!(told[0].news.reason, CONTESTED);
+    assert!(told[0].news.note.contains("add rule 512"), "{told:?}");
 }
 
 #[tokio::test]

@@ -30,8 +30,10 @@ fn ways(table: u32) -> String {
     let addresses =
         "ip -o -4 addr show dev eth2 | sed 's/.*inet/inet/'; cat /sys/class/net/eth2/flags || true";
     let marks = "nft list table ip terway_symmetric 2>&1 || true";
+    let settings =
+        "cd /proc/sys/net/ipv4/conf; cat all/forwarding all/rp_filter eth2/forwarding eth2/rp_filter || true";
     let shown = run(&format!(
-        "ip rule show | sort; ip route show; ip route show table {table}; ip route show table 100; {addresses}; {marks}"
+        "ip rule show | sort; ip route show; ip route show table {table}; ip route show table 100; {addresses}; {marks}; {settings}"
     ));
     // The kernel may take its time to see that the other end of a veth is up.
     shown.replace(" linkdown", "")
@@ -60,6 +62,9 @@ fn what_is_spoiled_is_repaired_within_seconds() {
             &format!("ip route del 10.0.17.4/32 dev {}", pod.host_ifname()),
             "ip addr flush dev eth2",
             "ip link set eth2 down",
+            "sysctl -qw net.ipv4.ip_forward=0",
+            "sysctl -qw net.ipv4.conf.eth2.rp_filter=1",
+            "ip addr add 10.0.17.4/22 dev eth2",
             "nft delete table ip terway_symmetric",
         ] {
             run(damage);

@@ -6,6 +6,7 @@ use crate::agent_world::Host;
 use crate::datapath_world::{
     Pod, REMOTE, SHARED_GATEWAY, add, eventually, on_a_node, run, settle, talks, try_run,
 };
+use terway_agent::datapath::{Census, Waiting};
 use terway_cni_protocol::Reply;
 use terway_process::error_chain;
 
@@ -27,7 +28,8 @@ fn names_and_aliases_that_are_no_text_stop_no_verb_on_the_host_or_in_a_pod() {
         let check = datapath.check(pod.member.clone(), pod.netns.descriptor()).await;
         assert_eq!(check.unwrap(), []);
         // The pod replaces its own interface.
-        pod.netns.run("ip link del eth0; ip link add \"$(printf '\\377')\" type bridge");
+        pod.netns
+            .run("ip link del eth0; ip link add \"$(printf '\\377')\" type bridge");
         let netns = Some(pod.netns.descriptor());
         datapath.delete(pod.sandbox(), netns).await.unwrap();
         settle(&datapath, &[]).await;
@@ -90,11 +92,17 @@ fn an_add_that_is_refused_and_its_del_leave_the_interface_of_another_plugin() {
         host.bind(&pod);
         let fd = pod.netns.descriptor();
         let netns = format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd());
-        run(&format!("ip link add ptp0 type veth peer name eth0 netns {netns}"));
+        run(&format!(
+            "ip link add ptp0 type veth peer name eth0 netns {netns}"
+        ));
         let Reply::Refused(failure) = host.add(&pod).await else {
             panic!("the ADD was not refused");
         };
-        assert!(failure.message.contains("has an interface eth0"), "{}", failure.message);
+        assert!(
+            failure.message.contains("has an interface eth0"),
+            "{}",
+            failure.message
+        );
         assert_eq!(host.del(&pod).await, Reply::Done);
         run("ip link show ptp0");
         pod.netns.run("ip link show eth0");
@@ -130,10 +138,16 @@ fn a_strangers_route_is_never_replaced_and_is_told() {
         let report = datapath.reconcile(vec![pod.member.clone()]).await.unwrap();
         let told: Vec<String> = report.waiting.iter().map(|w| format!("{w:?}")).collect();
         assert!(report.failed.is_empty() && told.len() == 1, "{report:?}");
-        assert!(told[0].contains("10.9.9.1") && told[0].contains("table: 100"), "{told:?}");
+        assert!(
+            told[0].contains("10.9.9.1") && told[0].contains("table: 100"),
+            "{told:?}"
+        );
         let theirs = run("ip route show table 100");
-        assert!(theirs.contains("10.9.9.1") && theirs.lines().count() == 1, "{theirs}");
-        assert!(!run("ip rule show").contains("lookup 100"));
+        assert!(
+            theirs.contains("10.9.9.1") && theirs.lines().count() == 1,
+            "{theirs}"
+        );
+        assert!(!run("ip rule show").contains("fwmark"));
         talks(&pod, &eni);
 
         run(&format!(
@@ -142,13 +156,18 @@ fn a_strangers_route_is_never_replaced_and_is_told() {
         let other = Pod::shared(5, "a");
         let refused = datapath.add(other.member.clone(), other.netns.descriptor()).await;
         let told = error_chain(&refused.unwrap_err());
-        assert!(told.contains("another program has a route there") && told.contains("10.9.9.2"), "{told}");
+        assert!(
+            told.contains("another program has a route there") && told.contains("10.9.9.2"),
+            "{told}"
+        );
         assert!(run(&format!("ip route show table {table}")).contains("10.9.9.2"));
 
-        run(&format!("ip route del default via 10.9.9.2 dev eth2 table {table}; ip route flush table 100"));
+        run(&format!(
+            "ip route del default via 10.9.9.2 dev eth2 table {table}; ip route flush table 100"
+        ));
         settle(&datapath, &[&pod]).await;
         talks(&pod, &eni);
-        assert!(run("ip rule show").contains("lookup 100"));
+        assert!(run("ip rule show").contains("fwmark"));
     });
 }
 
@@ -160,20 +179,91 @@ fn a_pod_without_its_way_reaches_nothing_instead_of_leaving_in_the_nodes_name() 
         let pod = Pod::shared(4, "a");
         add(&datapath, &pod).await;
         talks(&pod, &eni);
-        let way = || try_run(&format!("ip route get {REMOTE} from {} iif {}", pod.ip(), pod.host_ifname()));
+        let way = || {
+            try_run(&format!(
+                "ip route get {REMOTE} from {} iif {}",
+                pod.ip(),
+                pod.host_ifname()
+            ))
+        };
+        let closed = || way().is_err_and(|told| told.contains("No route to host"));
         assert!(way().unwrap().contains("dev eth2"));
-        run(&format!("ip route del default via {SHARED_GATEWAY} dev eth2 table {}", node.table("eth2")));
-        assert!(way().unwrap_err().contains("unreachable"), "{:?}", way());
+        run(&format!(
+            "ip route del default via {SHARED_GATEWAY} dev eth2 table {}",
+            node.table("eth2")
+        ));
+        assert!(closed(), "{:?}", way());
         settle(&datapath, &[&pod]).await;
         talks(&pod, &eni);
         drop(eni);
         eventually("the NIC is gone", || try_run("ip link show eth2").is_err());
-        assert!(way().unwrap_err().contains("unreachable"), "{:?}", way());
+        assert!(closed(), "{:?}", way());
         datapath.reconcile(vec![pod.member.clone()]).await.unwrap();
-        assert!(way().unwrap_err().contains("unreachable"), "{:?}", way());
+        assert!(closed(), "{:?}", way());
         let eni = node.shared_eni();
         settle(&datapath, &[&pod]).await;
         talks(&pod, &eni);
         assert!(!run("ip rule show").contains("lookup 1000"));
+    });
+}
+
+#[test]
+fn a_chain_that_drops_what_is_forwarded_is_told_until_it_lets_pods_through() {
+    on_a_node(async |node| {
+        let datapath = node.datapath().await;
+        let told = async || datapath.reconcile(vec![]).await.unwrap().waiting;
+        assert_eq!(told().await, []);
+        run("nft add table ip filter; \
+             nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'");
+        let chain = "ip filter FORWARD".to_owned();
+        assert_eq!(told().await, [Waiting::Closed { chain }]);
+        run("nft add rule ip filter FORWARD iifname 'cali*' accept");
+        assert_eq!(told().await, []);
+        run("nft flush chain ip filter FORWARD; nft chain ip filter FORWARD '{ policy accept; }'");
+        assert_eq!(told().await, []);
+    });
+}
+
+/// A DHCP client gives the primary address of an ENI, which is a pod's, to the host.
+#[test]
+fn the_address_of_a_pod_goes_from_its_eni_and_is_told_on_other_links() {
+    on_a_node(async |node| {
+        let (datapath, eni) = (node.datapath().await, node.shared_eni());
+        run("ip link set eth2 up; ip addr add 10.0.17.4/22 dev eth2");
+        let pod = Pod::shared(4, "a");
+        add(&datapath, &pod).await;
+        talks(&pod, &eni);
+        let addresses = || run("ip -o -4 addr show dev eth2");
+        assert!(!addresses().contains("10.0.17.4"), "{}", addresses());
+
+        let idle = ["10.0.17.9".parse().unwrap()];
+        run(
+            "ip addr add 10.0.17.4/22 dev eth2; ip addr add 10.0.17.9/32 dev eth2; ip addr add 10.0.19.1/32 dev eth2; \
+             ip link add docker0 type bridge; ip addr add 10.0.17.4/32 dev docker0",
+        );
+        let census = || Census {
+            idle: idle.into(),
+            ..vec![pod.member.clone()].into()
+        };
+        let report = datapath.reconcile(census()).await.unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+        let told = |ip: &str, link: &str, removed| Waiting::OnHost {
+            ip: ip.parse().unwrap(),
+            link: link.into(),
+            removed,
+        };
+        let elsewhere = told("10.0.17.4", "docker0", false);
+        for expected in [
+            told("10.0.17.4", "eth2", true),
+            told("10.0.17.9", "eth2", true),
+            elsewhere.clone(),
+        ] {
+            assert!(report.waiting.contains(&expected), "{report:?}");
+        }
+        assert!(!addresses().contains("10.0.17."), "{}", addresses());
+        assert!(addresses().contains("10.0.19.1") && addresses().contains("10.0.0.11"));
+        assert_eq!(datapath.reconcile(census()).await.unwrap().waiting, [elsewhere]);
+        run("ip addr del 10.0.17.4/32 dev docker0");
+        talks(&pod, &eni);
     });
 }

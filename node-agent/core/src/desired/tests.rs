@@ -112,7 +112,11 @@ fn a_check_of_sources_that_made_room_for_a_shaper_stays_where_it_is() {
     };
     assert_eq!(hook(false, true, &[]), Hook::Clsact(11));
     assert_eq!(hook(true, true, &[]), Hook::Tcx(11));
-    assert_eq!(hook(false, true, &[11]), Hook::Tcx(11), "the annotation was removed");
+    assert_eq!(
+        hook(false, true, &[11]),
+        Hook::Tcx(11),
+        "the annotation was removed"
+    );
     assert_eq!(hook(false, true, &[12]), Hook::Clsact(11), "another pod's");
     assert_eq!(hook(true, false, &[]), Hook::Clsact(11), "an older kernel");
 }

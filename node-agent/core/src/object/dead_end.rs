@@ -28,10 +28,18 @@ impl Kind for DeadEnd {
     }
 
     fn say_put(&self, (): &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "close table {} for {} packets without a route", self.table, self.family)
+        write!(
+            f,
+            "close table {} for {} packets without a route",
+            self.table, self.family
+        )
     }
 
     fn say_removal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "remove the dead end of table {} for {}", self.table, self.family)
+        write!(
+            f,
+            "remove the dead end of table {} for {}",
+            self.table, self.family
+        )
     }
 }

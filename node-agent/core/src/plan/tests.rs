@@ -178,7 +178,13 @@ fn what_the_host_has_too_is_never_removed() {
         let ours = |key: &Key| {
             matches!(
                 key,
-                Key::Source(_) | Key::Push(_) | Key::Pop(_) | Key::Filter(_) | Key::DeadEnd(_) | Key::Route(_) | Key::Rule(_)
+                Key::Source(_)
+                    | Key::Push(_)
+                    | Key::Pop(_)
+                    | Key::Filter(_)
+                    | Key::DeadEnd(_)
+                    | Key::Route(_)
+                    | Key::Rule(_)
             )
         };
         assert!(matches!(step, Step::Remove(key) if ours(key)), "{step}");

@@ -142,12 +142,16 @@ fn an_address_of_a_living_sandbox_of_another_pod_is_not_free() {
     let (holds, mut wants) = (member(1), member(2));
     wants.ip = holds.ip;
     let seen = state(std::slice::from_ref(&holds));
-    let all = links(&[holds.clone()]);
+    let all = links(std::slice::from_ref(&holds));
     assert_eq!(holder(&wants, &all, &seen), Some(holds.sandbox.clone()));
     assert_eq!(holder(&holds, &all, &seen), None, "its own");
     let mut next = holds.clone();
     next.sandbox.container_id = "later".into();
-    assert_eq!(holder(&next, &all, &seen), None, "the pod's next sandbox takes it over");
+    assert_eq!(
+        holder(&next, &all, &seen),
+        None,
+        "the pod's next sandbox takes it over"
+    );
     assert_eq!(holder(&wants, &Links(vec![]), &seen), None, "the veth has gone");
 }
 

@@ -127,9 +127,15 @@ impl Engine {
     /// The chains that drop what is forwarded. Without nf_tables the kernel has none.
     fn closed(&mut self) -> Vec<Waiting> {
         match forward::closed(self.marking.session()) {
-            Ok(closed) => closed.into_iter().map(|chain| Waiting::Closed { chain }).collect(),
+            Ok(closed) => closed
+                .into_iter()
+                .map(|chain| Waiting::Closed { chain })
+                .collect(),
             Err(error) => {
-                debug!(error = error_chain(&error), "the chains of nf_tables were not read");
+                debug!(
+                    error = error_chain(&error),
+                    "the chains of nf_tables were not read"
+                );
                 Vec::new()
             }
         }

@@ -106,7 +106,8 @@ impl Engine {
         let (taken_away, _) = census.on_the_host(links, &seen.state, self.node_ip);
         let seen = narrowed(seen, &focus, &wanted);
         let mut plan = Plan::between(&wanted, &seen, &[]);
-        plan.steps.extend(census.left_behind(&seen.foreign_rules, &wanted));
+        plan.steps
+            .extend(census.left_behind(&seen.foreign_rules, &wanted));
         plan.steps.extend(taken_away);
         let mut done = complete(self.apply(plan))?;
 

@@ -144,7 +144,10 @@ fn is_spoiling_setting(message: &[u8]) -> bool {
     let attributes = message.get(HEADER + NETCONF_HEADER..).unwrap_or_default();
     let mut attributes = NlasIterator::new(attributes).map_while(Result::ok);
     attributes.any(|attribute| {
-        let value = attribute.value().first_chunk().map(|bytes| i32::from_ne_bytes(*bytes));
+        let value = attribute
+            .value()
+            .first_chunk()
+            .map(|bytes| i32::from_ne_bytes(*bytes));
         match attribute.kind() {
             NETCONF_FORWARDING => value == Some(0),
             NETCONF_RP_FILTER => value.is_some_and(|value| value != 0),

@@ -23,7 +23,9 @@ pub enum StepError {
     Netlink(#[from] NetlinkError),
     #[error(transparent)]
     Ebpf(#[from] EbpfError),
-    #[error("another program has a route there ({by}), and it is not replaced; remove it, or give it another table")]
+    #[error(
+        "another program has a route there ({by}), and it is not replaced; remove it, or give it another table"
+    )]
     RouteTaken { by: String },
     #[error("cannot write {}; the agent needs a writable /proc/sys/net", path.display())]
     Sysctl { path: PathBuf, source: io::Error },

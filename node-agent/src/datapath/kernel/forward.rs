@@ -69,7 +69,9 @@ fn lets_pods_through(
 }
 
 fn chain() -> ChainMessage {
-    ChainMessage { attributes: Vec::new() }
+    ChainMessage {
+        attributes: Vec::new(),
+    }
 }
 
 fn message(family: NetfilterProtoFamily, inner: NfTablesMessage) -> NetfilterMessage {
@@ -144,6 +146,10 @@ mod tests {
         assert_eq!(parse(&shown(IPV4, FORWARD, DROP)), Some(expected));
         assert_eq!(parse(&shown(IPV4, FORWARD, 1)), None, "policy accept");
         assert_eq!(parse(&shown(IPV4, 1, DROP)), None, "the input hook");
-        assert_eq!(parse(&shown(10, FORWARD, DROP)), None, "IPv6, which pods do not have");
+        assert_eq!(
+            parse(&shown(10, FORWARD, DROP)),
+            None,
+            "IPv6, which pods do not have"
+        );
     }
 }

@@ -33,10 +33,15 @@ impl Driver<Route> for Namespace<'_> {
         let slaves = ask.links.0.iter().filter(|l| l.is_upstreams_slave());
         seen.ipvlan_pods
             .extend(slaves.map(|l| (l.index, Default::default())));
-        let places: BTreeSet<Place> = ask.wanted.of::<Route>().map(|(route, ())| route.place()).collect();
+        let places: BTreeSet<Place> = ask
+            .wanted
+            .of::<Route>()
+            .map(|(route, ())| route.place())
+            .collect();
         for family in ask.families() {
             for message in messages(self.netlink, *family)? {
-                if let Some(place) = strangers_place(&message, *family).filter(|place| places.contains(place)) {
+                if let Some(place) = strangers_place(&message, *family).filter(|place| places.contains(place))
+                {
                     seen.foreign_routes.insert(place, words(&message));
                 }
                 if let Some(dead_end) = dead_end::parse(&message, *family) {
@@ -92,10 +97,13 @@ pub struct Uplink {
 /// How the node itself sends packets of a family by a link, if it does.
 pub fn uplink(netlink: &mut Netlink, link: u32, family: Family) -> Result<Option<Uplink>, NetlinkError> {
     let all = messages(netlink, family)?;
-    let all = all.iter().filter_map(|message| parse(message, family)).filter(|shown| {
-        let route = &shown.route;
-        route.table == ownership::MAIN_TABLE && is_anywhere(route.destination) && route.link == link
-    });
+    let all = all
+        .iter()
+        .filter_map(|message| parse(message, family))
+        .filter(|shown| {
+            let route = &shown.route;
+            route.table == ownership::MAIN_TABLE && is_anywhere(route.destination) && route.link == link
+        });
     let best = all.min_by_key(|shown| shown.metric);
     Ok(best.map(|shown| Uplink {
         gateway: shown.route.gateway,

@@ -31,7 +31,11 @@ impl<K: Listed> Driver<K> for Model {
         for (key, value) in self.objects.of::<K>() {
             seen.state.put(key.clone(), value.clone());
         }
-        seen.foreign_rules = self.foreign_rules.iter().map(|rule| (rule.clone(), [3].into())).collect();
+        seen.foreign_rules = self
+            .foreign_rules
+            .iter()
+            .map(|rule| (rule.clone(), [3].into()))
+            .collect();
         Ok(())
     }
 

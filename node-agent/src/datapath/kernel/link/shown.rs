@@ -153,7 +153,9 @@ mod tests {
     fn a_name_and_an_alias_that_are_no_text_hide_nothing_else() {
         let mut message = shown(7, vec![LinkAttribute::Mtu(1400)]);
         for kind in [libc::IFLA_IFNAME, libc::IFLA_IFALIAS] {
-            message.body.extend([7_u16.to_ne_bytes(), kind.to_ne_bytes()].concat());
+            message
+                .body
+                .extend([7_u16.to_ne_bytes(), kind.to_ne_bytes()].concat());
             message.body.extend([b'a', 0xff, 0, 0]);
         }
         let link = parse(&message).unwrap();
