@@ -60,7 +60,7 @@ impl Census {
             .collect()
     }
 
-    /// The addresses of pods that the host itself has, which the kernel delivers to the host before it looks at any rule
+    /// The addresses of pods that the host itself has. The kernel delivers them to the host before it looks at any rule
     /// of ours. An OS that configures new NICs by DHCP sets the primary address of an ENI, and the control plane gives
     /// that address to a pod as any other.
     ///

@@ -103,8 +103,9 @@ fn host_sysctls(state: &mut State, links: &Links) {
 }
 
 /// The objects between the pod and its node. The veth keeps its MTU: the two ends have one, the pod's connections count
-/// on it, and the kernel drops without a word what is larger than the other end's. The sources of every pod are checked: a pod with a shared address could
-/// otherwise use a member's address, and with it the member's security groups.
+/// on it, and the kernel drops without a word what is larger than the other end's. The sources
+/// of every pod are checked: a pod with a shared address could otherwise use a member's address, and with it the
+/// member's security groups.
 fn local(state: &mut State, want: &PodInterface, veth: &Link, node: &Node<'_>) {
     let pod = full_prefix(want.ip);
     let (up, mtu) = (true, veth.mtu);

@@ -42,7 +42,7 @@ pub enum DatapathError {
         pod_uid: String,
     },
     #[error("{0}; delete the pod to have it set up again")]
-    AddressChanged(Changed),
+    AddressChanged(Box<Changed>),
     #[error("{} steps failed, the first: {step}", others + 1)]
     Incomplete {
         step: String,

@@ -6,8 +6,8 @@ use terway_address::Family;
 
 use super::{Custody, Kind, Subject, Turn};
 
-/// An unreachable default route, the last choice of an ENI's table. Without it a lookup that finds nothing there goes on
-/// to the main table, and the pod's packets leave by the node's own interface, under the node's security groups.
+/// An unreachable default route, the last choice of an ENI's table. Without it a lookup that finds nothing there goes
+/// on to the main table, and the pod's packets leave by the node's own interface, under the node's security groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeadEnd {
     pub family: Family,

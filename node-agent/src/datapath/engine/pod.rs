@@ -69,7 +69,7 @@ impl Engine {
         }
         let seen = self.seen(&links, &State::default(), Breadth::Narrow)?;
         if let Some(changed) = changed(want, &links, &seen.state) {
-            return Err(DatapathError::AddressChanged(changed));
+            return Err(DatapathError::AddressChanged(Box::new(changed)));
         }
         let missing = || PairError::PodInterfaceMissing {
             ifname: want.sandbox.ifname.clone(),

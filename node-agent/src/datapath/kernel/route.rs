@@ -28,7 +28,8 @@ use super::{
 };
 
 impl Driver<Route> for Namespace<'_> {
-    /// Routes with our protocol number, dead ends among them; and, for the census, where upstream's IPvlan interfaces lead.
+    /// Routes with our protocol number, dead ends among them; and, for the census, where upstream's IPvlan interfaces
+    /// lead.
     fn observe(&mut self, ask: &Ask<'_>, seen: &mut Observed) -> Result<(), ObserveError> {
         let slaves = ask.links.0.iter().filter(|l| l.is_upstreams_slave());
         seen.ipvlan_pods
