@@ -112,7 +112,7 @@ impl Announcer {
             uid: Some(node.to_owned()),
             ..ObjectReference::default()
         };
-        let news = News {
+        let news = EventContent {
             severity: Severity::Warning,
             reason: trouble.reason,
             action: action::CONFIG,
