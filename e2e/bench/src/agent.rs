@@ -62,7 +62,7 @@ async fn measure(args: &AgentArgs) -> anyhow::Result<()> {
         peak: process::peak_mb(pid)? * MIB,
         cpu: process::cpu_seconds(pid)? - before,
     };
-    println!("{}", table(args, &outcome));
+    lab::say!("{}", table(args, &outcome));
     Ok(())
 }
 

@@ -50,7 +50,7 @@ pub async fn run(common: &Common, args: &ChurnArgs) -> anyhow::Result<()> {
     let outcome = measure(&mut field, args).await?;
     field.nothing_twice()?;
     nothing_unattached(&field).await?;
-    println!("{}", table(args, &outcome));
+    lab::say!("{}", table(args, &outcome));
     Ok(())
 }
 

@@ -53,7 +53,7 @@ async fn measure(args: &CniArgs) -> anyhow::Result<()> {
                 agent,
             });
         }
-        println!("{}", table(args.pods, at_once, &runs));
+        lab::say!("{}", table(args.pods, at_once, &runs));
     }
     Ok(())
 }

@@ -27,13 +27,13 @@ struct Figures {
 /// Runs the cases one after the other.
 pub async fn run(common: &Common, args: &JoinArgs) -> anyhow::Result<()> {
     let few = several(common, args, args.few, Quotas::Default, args.runs).await?;
-    println!("{}", table(args.few, args.idle, Quotas::Default, &few));
+    lab::say!("{}", table(args.few, args.idle, Quotas::Default, &few));
     if args.many == 0 {
         return Ok(());
     }
     for quotas in [Quotas::Default, Quotas::Lifted] {
         let many = several(common, args, args.many, quotas, 1).await?;
-        println!("{}", table(args.many, args.idle, quotas, &many));
+        lab::say!("{}", table(args.many, args.idle, quotas, &many));
     }
     Ok(())
 }

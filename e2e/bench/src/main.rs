@@ -37,7 +37,7 @@ async fn run(command: Command, common: &Common) -> anyhow::Result<()> {
                 let outcome = bind::run(common, &args, quotas)
                     .await
                     .with_context(|| format!("bind, {quotas}"))?;
-                println!("{}", bind::report::table(&outcome));
+                lab::say!("{}", bind::report::table(&outcome));
             }
         }
         Command::Join(args) => join::run(common, &args).await.context("join")?,

@@ -54,7 +54,7 @@ pub async fn run(common: &Common, args: &PoolArgs) -> anyhow::Result<()> {
             );
             outcomes.push(outcome);
         }
-        println!("{}", table(args.pods, case, &outcomes));
+        lab::say!("{}", table(args.pods, case, &outcomes));
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ async fn measure(common: &Common, args: &WarmArgs) -> anyhow::Result<()> {
     outcome.scheduled.sort();
     plugging.abort();
     field.nothing_twice()?;
-    println!("{}", table(args, &outcome));
+    lab::say!("{}", table(args, &outcome));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The `cloudsim` binary: arguments, logging and the wait for a signal.
 
+use std::io::Write;
+
 use anyhow::Context;
 use clap::Parser;
 use cloudsim::cli::{Cli, Command, RunArgs, WorldCommand};
@@ -12,12 +14,12 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::World(WorldCommand::Generate { nodes, enis })) => {
-            print!("{}", serde_saphyr::to_string(&generate(Size { nodes, enis }))?);
+            say(&serde_saphyr::to_string(&generate(Size { nodes, enis }))?);
             Ok(())
         }
         Some(Command::World(WorldCommand::Check { file })) => {
             World::from_file(&file)?;
-            println!("{} is valid", file.display());
+            say(&format!("{} is valid\n", file.display()));
             Ok(())
         }
         None => run(&cli.run),
@@ -36,11 +38,11 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let world = World::from_file(args.world.as_deref().context("--world is needed")?)?;
     let running = Simulator::start(world, args.options()).await?;
     // This line on standard output tells the parent process that the ports are open.
-    println!(
-        "cloudsim ready: OpenAPI {}, admin {}",
+    say(&format!(
+        "cloudsim ready: OpenAPI {}, admin {}\n",
         running.ecs_url(),
         running.admin()
-    );
+    ));
     // Cancel safe: both branches only wait.
     tokio::select! {
         _ = terminate.recv() => {}
@@ -48,4 +50,10 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     running.shutdown().await;
     Ok(())
+}
+
+/// Prints a text. That nobody reads it any more is no error, unlike with `print!`.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

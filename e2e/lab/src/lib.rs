@@ -16,6 +16,7 @@ pub mod images;
 pub mod kubeconfig;
 pub mod machine;
 mod options;
+pub mod out;
 pub mod pki;
 pub mod process;
 pub mod state;

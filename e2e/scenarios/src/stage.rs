@@ -29,7 +29,7 @@ impl Stage {
 
     /// Opens the next act.
     pub fn title(&self, text: impl Display) {
-        println!(
+        lab::say!(
             "\n\x1b[1m== {text}\x1b[0m  ({:.0} s)",
             self.started.elapsed().as_secs_f64()
         );
@@ -37,16 +37,16 @@ impl Stage {
 
     /// Announces what comes next.
     pub fn say(&self, text: impl Display) {
-        println!("   {text}");
+        lab::say!("   {text}");
     }
 
     /// Shows a command and its output; its failure ends the show.
     pub fn run(&self, command: &str) -> Result<String> {
-        println!("\x1b[2m$ {command}\x1b[0m");
+        lab::say!("\x1b[2m$ {command}\x1b[0m");
         let output = self.start(command)?;
         let text = text_of(&output);
         for line in text.lines() {
-            println!("  {line}");
+            lab::say!("  {line}");
         }
         if !output.status.success() {
             bail!("`{command}` ended with {}", output.status);
@@ -56,11 +56,11 @@ impl Stage {
 
     /// Shows a command that has to fail, and returns its output.
     pub fn run_refused(&self, command: &str) -> Result<String> {
-        println!("\x1b[2m$ {command}\x1b[0m");
+        lab::say!("\x1b[2m$ {command}\x1b[0m");
         let output = self.start(command)?;
         let text = text_of(&output);
         for line in text.lines() {
-            println!("  {line}");
+            lab::say!("  {line}");
         }
         if output.status.success() {
             bail!("`{command}` should have been refused, but was not");
@@ -87,7 +87,7 @@ impl Stage {
         if !is_true {
             bail!("not true: {statement}");
         }
-        println!("  \x1b[32m✓\x1b[0m {statement}");
+        lab::say!("  \x1b[32m✓\x1b[0m {statement}");
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl Stage {
         let start = Instant::now();
         loop {
             if let Some(found) = probe()? {
-                println!(
+                lab::say!(
                     "  \x1b[32m✓\x1b[0m {what} (after {:.1} s)",
                     start.elapsed().as_secs_f64()
                 );

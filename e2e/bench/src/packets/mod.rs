@@ -48,7 +48,7 @@ async fn measure(args: &PacketsArgs) -> anyhow::Result<()> {
             let plain = traffic::measure(&pair.plain.0, &pair.plain.1, time).context("the plain way")?;
             runs.push((ours, plain));
         }
-        println!("{}", table(pair.title, &runs));
+        lab::say!("{}", table(pair.title, &runs));
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
     if what.starts_with('/') {
         let answer = cluster.admin().get(what)?;
         match serde_json::from_str::<Value>(&answer) {
-            Ok(json) => println!("{}", serde_json::to_string_pretty(&json)?),
-            Err(_) => println!("{answer}"),
+            Ok(json) => lab::say!("{}", serde_json::to_string_pretty(&json)?),
+            Err(_) => lab::say!("{answer}"),
         }
         return Ok(());
     }
@@ -25,12 +25,18 @@ pub fn show(cluster: &Cluster, what: &str) -> anyhow::Result<()> {
     let enis = state["enis"]
         .as_array()
         .context("the simulator's state has no list of ENIs")?;
-    println!(
+    lab::say!(
         "{:<25} {:<10} {:<10} {:<12} {:<10} {:<10} {:>4}  SECURITY-GROUPS",
-        "ENI", "TYPE", "STATUS", "IP", "VSWITCH", "INSTANCE", "VLAN"
+        "ENI",
+        "TYPE",
+        "STATUS",
+        "IP",
+        "VSWITCH",
+        "INSTANCE",
+        "VLAN"
     );
     for eni in enis {
-        println!("{}", row(eni));
+        lab::say!("{}", row(eni));
     }
     Ok(())
 }
@@ -40,10 +46,10 @@ fn drops(counters: &Value) -> anyhow::Result<()> {
     let enis = counters["enis"]
         .as_object()
         .context("the simulator counts no ENIs")?;
-    println!("{:<25} {:<14} {:>8}", "ENI", "REASON", "PACKETS");
+    lab::say!("{:<25} {:<14} {:>8}", "ENI", "REASON", "PACKETS");
     for (id, eni) in enis {
         for (reason, count) in eni["dropped"].as_object().into_iter().flatten() {
-            println!("{id:<25} {reason:<14} {count:>8}");
+            lab::say!("{id:<25} {reason:<14} {count:>8}");
         }
     }
     Ok(())

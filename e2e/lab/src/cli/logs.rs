@@ -17,7 +17,7 @@ pub fn show(
     let (Some(machine), Some(program)) = (machine, program) else {
         let folder = machine.map_or(state.logs(), |machine| state.machine_logs(machine));
         for path in files_below(&folder)? {
-            println!("{}", path.display());
+            lab::say!("{}", path.display());
         }
         return Ok(());
     };

@@ -114,7 +114,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Down { purge } => take_down(&lab::open(&options)?, purge)?,
         Command::Status => return status::show(&lab::open(&options)?),
-        Command::Kubeconfig => println!("{}", Cluster::attach(&options)?.kubeconfig().display()),
+        Command::Kubeconfig => lab::say!("{}", Cluster::attach(&options)?.kubeconfig().display()),
         Command::Kubectl { arguments } => become_tool(Cluster::attach(&options)?.kubectl()?, &arguments)?,
         Command::Helm { arguments } => become_tool(Cluster::attach(&options)?.helm()?, &arguments)?,
         Command::Exec { machine, command } => {
@@ -158,10 +158,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn up(options: &Options, dies_with_caller: bool) -> anyhow::Result<()> {
     let started = Instant::now();
-    let say = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f32());
+    let say = |text: &str| lab::say!("{:6.1} s  {text}", started.elapsed().as_secs_f32());
     if let Some(running) = lab::open(options)?.running()? {
         if running.machines.get(1..) == Some(&options.nodes) {
-            println!("the lab is up already: API server on 127.0.0.1:{}", running.port);
+            lab::say!("the lab is up already: API server on 127.0.0.1:{}", running.port);
             return Ok(());
         }
         bail!(
@@ -194,13 +194,13 @@ fn take_down(state: &StateDir, purge: bool) -> anyhow::Result<()> {
         Found::Remains => "removed what a killed lab had left",
         Found::Nothing => "there was no lab",
     };
-    println!("{:6.1} s  {what}", started.elapsed().as_secs_f32());
+    lab::say!("{:6.1} s  {what}", started.elapsed().as_secs_f32());
     Ok(())
 }
 
 fn load_images(state: &StateDir) -> anyhow::Result<()> {
     let started = Instant::now();
-    let say = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f32());
+    let say = |text: &str| lab::say!("{:6.1} s  {text}", started.elapsed().as_secs_f32());
     let archives = lab::images::pack_all(&state.images(), say)?;
     let Some(running) = state.running()? else {
         say(&format!(

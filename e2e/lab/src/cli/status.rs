@@ -13,34 +13,34 @@ use serde_json::Value;
 pub fn show(state: &StateDir) -> anyhow::Result<ExitCode> {
     let Some(running) = state.running()? else {
         match state.supervisor()? {
-            Some(pid) => println!("a lab is coming up (process {pid})"),
-            None => println!("no lab is up in {}", state.root().display()),
+            Some(pid) => lab::say!("a lab is coming up (process {pid})"),
+            None => lab::say!("no lab is up in {}", state.root().display()),
         }
         return Ok(ExitCode::FAILURE);
     };
-    println!("state folder  {}", state.root().display());
-    println!("kubeconfig    {}", state.kubeconfig().display());
+    lab::say!("state folder  {}", state.root().display());
+    lab::say!("kubeconfig    {}", state.kubeconfig().display());
     for machine in &running.machines {
         let pid = state.machine_pid(machine)?;
-        println!("\n{machine} (process {pid})");
+        lab::say!("\n{machine} (process {pid})");
         for (name, task) in tasks(state, machine) {
-            println!("  {name:<26} {}", describe(&task));
+            lab::say!("  {name:<26} {}", describe(&task));
         }
     }
-    println!();
+    lab::say!("");
     let options = Options {
         state_dir: Some(state.root().to_path_buf()),
         ..Options::default()
     };
     let client = Cluster::attach(&options)?.client()?;
     if !client.ready() {
-        println!(
+        lab::say!(
             "the API server on 127.0.0.1:{} is not ready; see `lab logs control`",
             running.port
         );
         return Ok(ExitCode::FAILURE);
     }
-    println!("the API server on 127.0.0.1:{} is ready", running.port);
+    lab::say!("the API server on 127.0.0.1:{} is ready", running.port);
     let nodes: Value = serde_json::from_str(&client.get("/api/v1/nodes", Duration::from_secs(5))?.body)?;
     for node in nodes["items"].as_array().into_iter().flatten() {
         let name = node["metadata"]["name"].as_str().unwrap_or_default();
@@ -51,7 +51,7 @@ pub fn show(state: &StateDir) -> anyhow::Result<ExitCode> {
             } else {
                 "not Ready"
             };
-            println!(
+            lab::say!(
                 "{name} is {is}: {}",
                 ready["message"].as_str().unwrap_or_default()
             );

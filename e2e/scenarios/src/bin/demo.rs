@@ -16,9 +16,9 @@ fn main() -> ExitCode {
     let ended = if keep { Ok(()) } else { lab_down() };
     match (result, ended) {
         (Ok(()), Ok(())) => {
-            println!("\nAll of it was true.");
+            lab::say!("\nAll of it was true.");
             if keep {
-                println!("{GO_ON}");
+                lab::say!("{GO_ON}");
             }
             ExitCode::SUCCESS
         }

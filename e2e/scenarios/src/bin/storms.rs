@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
     match result {
         Ok(()) => {
-            println!("\nAll of it was true.");
+            lab::say!("\nAll of it was true.");
             ExitCode::SUCCESS
         }
         Err(_) => ExitCode::FAILURE,
