@@ -81,6 +81,15 @@ impl Keeper {
         self.shared.launch(name)
     }
 
+    /// Kills every replica. The next processes begin when the result is dropped.
+    pub fn down(&self) -> Down {
+        let replicas = std::mem::take(&mut *self.shared.replicas.lock());
+        Down {
+            shared: self.shared.clone(),
+            names: replicas.into_keys().collect(),
+        }
+    }
+
     /// Asks a replica to end, as a rollout does; a new process follows when it has.
     pub fn ask_to_end(&self, name: &str) -> Result<()> {
         self.signal(name, Signal::SIGTERM)
@@ -130,6 +139,22 @@ impl Keeper {
             .ok_or_else(|| anyhow!("there is no replica {name}"))?;
         let pid = Pid::from_raw(i32::try_from(replica.process.pid())?);
         kill(pid, signal).with_context(|| format!("sending {signal} to replica {name}"))
+    }
+}
+
+/// No replica runs, until this is dropped.
+pub struct Down {
+    shared: Arc<Shared>,
+    names: Vec<String>,
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        for name in &self.names {
+            self.shared.restarts.fetch_add(1, Ordering::Relaxed);
+            // A program that cannot be started shows as a run that does not converge.
+            let _ = self.shared.launch(name);
+        }
     }
 }
 

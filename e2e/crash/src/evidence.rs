@@ -101,9 +101,15 @@ pub async fn snapshot(lane: &Lane, patience: Duration) -> anyhow::Result<Snapsho
 }
 
 fn of_moment(lane: &Lane, before: &Objects, enis: Vec<EniInCloud>, after: &Objects) -> Snapshot {
+    let deleted = lane
+        .ledger
+        .removals()
+        .into_iter()
+        .filter(|removed| removed.deleted);
     let mut snapshot = Snapshot {
         enis,
         pools: after.terway_nodes.values().filter_map(pools::recorded).collect(),
+        deleted: deleted.map(|removed| removed.eni).collect(),
         ..Snapshot::default()
     };
     refer(&mut snapshot, before);

@@ -37,7 +37,7 @@ pub struct Lane {
     /// ENIs that are there without us, with their state.
     pub before: BTreeMap<String, String>,
     // Dropped last: the watches end before their server.
-    _apiserver: Apiserver,
+    apiserver: Apiserver,
     _dir: TempDir,
 }
 
@@ -77,7 +77,7 @@ impl Lane {
             ledger: Arc::default(),
             setup,
             before,
-            _apiserver: apiserver,
+            apiserver,
             _dir: dir,
         })
     }
@@ -90,6 +90,11 @@ pub struct Withheld<'a> {
 }
 
 impl Lane {
+    /// Process id of the API server.
+    pub fn apiserver_pid(&self) -> u32 {
+        self.apiserver.apiserver_pid()
+    }
+
     /// Takes every free address of a vSwitch.
     pub fn withhold(&self, vswitch: &'static str) -> Withheld<'_> {
         self.cloud

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use crash::drive::{Plan, each_fault, each_stall, mix};
+use crash::drive::{
+    Plan, each_fault, each_node, each_outage, each_rejoin, each_stall, each_surrounding, mix, trunk_taken,
+};
 use crash::lane::Lane;
 use crash::matrix;
 use crash::runner::{Options, Summary, run_all};
@@ -53,12 +55,18 @@ struct Args {
 enum What {
     /// A kill before and after every cloud call.
     Matrix,
-    /// Every fault of the cloud.
+    /// Every fault of the cloud, and ClientTokens that the cloud has forgotten.
     Faults,
+    /// Nodes that come back under their name on another instance.
+    Nodes,
+    /// An API server that stands still, leaked ENIs, comparisons of nodes with the cloud.
+    Surroundings,
     /// Random mixes of everything.
     Mixes,
     /// Two replicas and their lease.
     Leaders,
+    /// Runs that fail, because the product is not repaired yet; no part of all.
+    Unrepaired,
     /// All of it.
     All,
 }
@@ -69,19 +77,19 @@ fn main() -> ExitCode {
     match runtime.and_then(|runtime| runtime.block_on(run(&args))) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(summary)) if summary.good() => {
-            println!("{summary}");
+            lab::say!("{summary}");
             ExitCode::SUCCESS
         }
         Ok(Some(summary)) => {
-            println!("{summary}");
+            lab::say!("{summary}");
             for outcome in summary.failed() {
-                println!("failed: {}", outcome.label);
+                lab::say!("failed: {}", outcome.label);
             }
             for outcome in summary.idle() {
-                println!("its trouble never came: {}", outcome.label);
+                lab::say!("its trouble never came: {}", outcome.label);
             }
             for run in &summary.broken {
-                println!("could not be made: {run}");
+                lab::say!("could not be made: {run}");
             }
             ExitCode::FAILURE
         }
@@ -94,7 +102,7 @@ fn main() -> ExitCode {
 
 /// Runs what is asked for. `None` when only names were to be printed.
 async fn run(args: &Args) -> Result<Option<Summary>> {
-    println!("seed {}", args.seed);
+    lab::say!("seed {}", args.seed);
     let mut first = None;
     let mut plans: Vec<Plan> = Vec::new();
     for _ in 0..args.times {
@@ -108,7 +116,7 @@ async fn run(args: &Args) -> Result<Option<Summary>> {
     }
     if args.list {
         for plan in &plans {
-            println!("{}", plan.label);
+            lab::say!("{}", plan.label);
         }
         return Ok(None);
     }
@@ -132,7 +140,7 @@ async fn plans(args: &Args, first: &mut Option<Arc<Lane>>) -> Result<Vec<Plan>> 
         let mut all = Vec::new();
         for play in Play::ALL {
             let points = matrix::count(&lane, play).await?;
-            println!("{play:?}: {} cloud calls counted", points.len());
+            lab::say!("{play:?}: {} cloud calls counted", points.len());
             all.extend(matrix::plans(play, &points));
         }
         *first = Some(lane);
@@ -143,6 +151,17 @@ async fn plans(args: &Args, first: &mut Option<Arc<Lane>>) -> Result<Vec<Plan>> 
     }
     if wants(What::Faults) {
         plans.extend(each_fault());
+        plans.extend(each_outage());
+    }
+    if wants(What::Nodes) {
+        plans.extend(each_node());
+    }
+    if args.what == What::Unrepaired {
+        plans.extend(each_rejoin());
+        plans.push(trunk_taken());
+    }
+    if wants(What::Surroundings) {
+        plans.extend(each_surrounding());
     }
     if wants(What::Leaders) {
         plans.extend(each_stall());

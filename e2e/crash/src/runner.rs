@@ -131,7 +131,7 @@ async fn drain(work: Arc<Work>, mut lane: Option<Arc<Lane>>, number: u64) -> Res
                 lane = clean.then_some(here);
             }
             Err(error) => {
-                println!("{}: could not be made: {error:#}", plan.label);
+                lab::say!("{}: could not be made: {error:#}", plan.label);
                 work.summary
                     .lock()
                     .broken
@@ -152,7 +152,7 @@ async fn until_it_strikes(lane: &Arc<Lane>, plan: &Plan) -> Result<RunOutcome> {
         if outcome.struck || !outcome.violations.is_empty() {
             break;
         }
-        println!(
+        lab::say!(
             "{}: its trouble did not come about; it is played again",
             plan.label
         );
@@ -169,7 +169,7 @@ fn tell(work: &Work, plan: &Plan, outcome: &RunOutcome) {
         (true, false) => "FAILED: its trouble never came",
         (true, true) => "ok",
     };
-    println!(
+    lab::say!(
         "[{done:>3}/{}] {call}{}: {verdict} ({:.1} s, {} calls, {} restarts)",
         work.total,
         outcome.label,
@@ -178,10 +178,10 @@ fn tell(work: &Work, plan: &Plan, outcome: &RunOutcome) {
         outcome.restarts,
     );
     for violation in &outcome.violations {
-        println!("        {violation}");
+        lab::say!("        {violation}");
     }
     for came_about in &outcome.did {
-        println!("        {came_about}");
+        lab::say!("        {came_about}");
     }
 }
 
@@ -219,7 +219,7 @@ fn keep(lane: &Lane, plan: &Plan, outcome: &RunOutcome, evidence: &Path) -> Resu
         let log = lane.setup.dir.join(format!("{replica}.log"));
         std::fs::copy(log, dir.join(format!("{replica}.log")))?;
     }
-    println!("        evidence in {}", dir.display());
+    lab::say!("        evidence in {}", dir.display());
     Ok(())
 }
 

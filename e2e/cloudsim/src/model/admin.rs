@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::error::ApiError;
+use super::tokens::Tokens;
 use super::{Cloud, EniKind, InstanceStatus};
 
 impl Cloud {
@@ -52,6 +53,11 @@ impl Cloud {
         self.tear_off(eni)?;
         self.finish_delete(eni);
         Ok(())
+    }
+
+    /// Forgets every ClientToken, as the cloud does when tokens are old.
+    pub fn forget_tokens(&mut self) {
+        self.tokens = Tokens::new(&self.rules);
     }
 
     /// Sets how many free addresses of a vSwitch are withheld. Returns whether the vSwitch exists.

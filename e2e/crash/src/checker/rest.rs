@@ -37,6 +37,8 @@ pub struct Snapshot {
     /// Recorded intents whose ENI is not recorded yet.
     pub open: BTreeSet<Intent>,
     pub bound: Vec<Attached>,
+    /// ENIs that somebody other than the control plane deleted. Nothing brings them back to their pods.
+    pub deleted: BTreeSet<String>,
     /// The shared ENIs of nodes on which nothing is under way.
     pub pools: Vec<RecordedPool>,
 }
@@ -74,6 +76,9 @@ fn unreferenced(snapshot: &Snapshot) -> Vec<Violation> {
 }
 
 fn lost(snapshot: &Snapshot, attached: &Attached) -> Option<Violation> {
+    if snapshot.deleted.contains(&attached.eni) {
+        return None;
+    }
     let wanted = format!("InUse at {} with {}", attached.instance, attached.address);
     let found = match snapshot.enis.iter().find(|eni| eni.id == attached.eni) {
         None => "gone".to_owned(),

@@ -250,7 +250,7 @@ fn resting() -> Snapshot {
             address: "10.0.0.1".into(),
             instance: "i-1".into(),
         }],
-        pools: Vec::new(),
+        ..Snapshot::default()
     }
 }
 
@@ -279,6 +279,8 @@ fn a_bound_pod_whose_eni_is_elsewhere_or_gone_has_lost_it() {
     let mut gone = resting();
     gone.enis.clear();
     assert!(matches!(&at_rest(&gone)[..], [Violation::Lost { found, .. }] if found == "gone"));
+    gone.deleted.insert("eni-1".to_owned());
+    assert_eq!(at_rest(&gone), [], "somebody else deleted it");
 }
 
 #[test]

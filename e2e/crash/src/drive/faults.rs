@@ -103,6 +103,18 @@ pub fn kinds(play: Play) -> Vec<(&'static str, Faults)> {
             some(&["DescribeNetworkInterfaces"], 0.7, 1_000, &stale),
         ),
         ("half-reply", some(&all, 0.3, 4, &half)),
+        // Refused for good, as far as anybody can tell, until somebody corrects the cause.
+        (
+            "attach-refused",
+            Faults {
+                faults: vec![Fault {
+                    action: Some("AttachNetworkInterface".to_owned()),
+                    status: Some(400),
+                    ..code("InvalidParameter.Invalid")
+                }],
+                lifted_after: Some(Duration::from_secs(4)),
+            },
+        ),
         (
             "credentials-revoked",
             Faults {
@@ -147,9 +159,8 @@ pub fn each_fault() -> Vec<Plan> {
     let plan = |name: &str| plan(Play::Members, name);
     plans.push(plan("taken:detached").with(Take::DetachReleased));
     plans.push(plan("taken:deleted").with(Take::DeleteReleased));
-    let mut sweeps = plan("taken:from-living").with(Take::DetachLiving);
-    sweeps.times.sweep = Duration::from_secs(1);
-    plans.push(sweeps);
+    plans.push(swept("taken:from-living", Take::DetachLiving));
+    plans.push(swept("taken:deleted-living", Take::DeleteLiving));
     for (name, after_choice) in [("vswitch-full", false), ("vswitch-full-after-choice", true)] {
         plans.push(plan(name).with(Withhold {
             time: Duration::from_secs(2),
@@ -157,4 +168,17 @@ pub fn each_fault() -> Vec<Plan> {
         }));
     }
     plans
+}
+
+/// A trunk that somebody deletes under its members.
+pub fn trunk_taken() -> Plan {
+    swept("taken:trunk", Take::DeleteTrunk)
+}
+
+/// A run in which the sweep of the cloud has to notice what somebody has done.
+fn swept(name: &str, take: Take) -> Plan {
+    let mut plan = Plan::quiet(Play::Members, &format!("fault:{name}")).with(take);
+    plan.patience += Duration::from_secs(30);
+    plan.times.sweep = Duration::from_secs(1);
+    plan
 }

@@ -203,7 +203,7 @@ pub fn each_stall() -> Vec<Plan> {
                 ("AttachNetworkInterface", 2),
                 ("CreateNetworkInterface", 2),
             ],
-            Play::Shared => &[
+            Play::Shared | Play::Replaced => &[
                 ("CreateNetworkInterface", 3),
                 ("AssignPrivateIpAddresses", 2),
                 ("UnassignPrivateIpAddresses", 1),

@@ -65,6 +65,10 @@ pub enum Take {
     DeleteUnused,
     /// The ENI is detached under a living pod. The control plane has to attach it again.
     DetachLiving,
+    /// The ENI of a living Elastic pod is deleted. Nothing gives the pod its network back.
+    DeleteLiving,
+    /// A trunk is deleted, which detaches its members under their living pods.
+    DeleteTrunk,
 }
 
 #[async_trait]
@@ -76,8 +80,11 @@ impl Trouble for Take {
             let Some(eni) = enis.iter().find(|eni| self.suits(scene, eni)) else {
                 continue;
             };
-            let deletes = matches!(self, Take::DeleteReleased | Take::DeleteUnused);
+            let deletes = !matches!(self, Take::DetachReleased | Take::DetachLiving);
             scene.lane.ledger.removed(&eni.id, deletes);
+            for member in members(&enis, eni) {
+                scene.lane.ledger.removed(&member.id, false);
+            }
             scene.lane.cloud.with_cloud(|cloud| {
                 if deletes {
                     cloud.destroy(&eni.id)
@@ -93,8 +100,13 @@ impl Trouble for Take {
 
 impl Take {
     fn suits(self, scene: &Scene, eni: &Eni) -> bool {
-        if scene.lane.before.contains_key(&*eni.id) || eni.kind == EniKind::Trunk {
+        if scene.lane.before.contains_key(&*eni.id) {
             return false;
+        }
+        if eni.kind == EniKind::Trunk {
+            let enis = scene.lane.cloud.enis();
+            return self == Take::DeleteTrunk
+                && members(&enis, eni).any(|member| Take::DetachLiving.suits(scene, member));
         }
         let pods = scene.lane.ledger.pods();
         let claims = scene.lane.view.claims();
@@ -104,6 +116,7 @@ impl Take {
             .filter_map(|claim| pods.iter().find(|pod| pod.uid == claim.pod_uid))
             .collect();
         let released = !holders.is_empty() && holders.iter().all(|pod| pod.gone.is_some());
+        let living = holders.iter().any(|pod| pod.gone.is_none());
         let fixed = holders.iter().any(|pod| pod.fixed);
         match self {
             Take::DetachReleased => released && eni.status == EniStatus::InUse,
@@ -111,11 +124,17 @@ impl Take {
             Take::DeleteUnused => {
                 holders.is_empty() && eni.status == EniStatus::Available && eni.delete_on_release
             }
-            Take::DetachLiving => {
-                holders.iter().any(|pod| pod.gone.is_none()) && eni.status == EniStatus::InUse
-            }
+            Take::DetachLiving => living && eni.status == EniStatus::InUse,
+            Take::DeleteLiving => living && !fixed && eni.status == EniStatus::InUse,
+            Take::DeleteTrunk => false,
         }
     }
+}
+
+/// The members of a trunk.
+fn members<'a>(enis: &'a [Eni], trunk: &'a Eni) -> impl Iterator<Item = &'a Eni> {
+    let is_member = |eni: &&Eni| eni.trunk().is_some_and(|holder| **holder == *trunk.id);
+    enis.iter().filter(is_member)
 }
 
 /// The vSwitch of the pods has no free address for a while.

@@ -1,4 +1,5 @@
-//! Who plays: nodes and pods of every kind that the control plane serves, in two plays.
+//! Who plays: nodes and pods of every kind that the control plane serves, in two plays, and a node whose machine is
+//! replaced in a third.
 
 use std::time::Duration;
 
@@ -16,10 +17,12 @@ pub enum Play {
     Members,
     /// Ordinary pods on shared ENIs, and a trunk that has both kinds.
     Shared,
+    /// A node of both kinds of pods that is lost and comes back under its name, on another instance.
+    Replaced,
 }
 
 impl Play {
-    /// Both.
+    /// Those whose every call is killed.
     pub const ALL: [Play; 2] = [Play::Members, Play::Shared];
 
     /// What names of runs begin with.
@@ -27,6 +30,7 @@ impl Play {
         match self {
             Play::Members => "",
             Play::Shared => "shared:",
+            Play::Replaced => "replaced:",
         }
     }
 
@@ -35,7 +39,7 @@ impl Play {
     pub fn patience(self) -> Duration {
         match self {
             Play::Members => Duration::from_secs(30),
-            Play::Shared => Duration::from_secs(60),
+            Play::Shared | Play::Replaced => Duration::from_secs(60),
         }
     }
 
@@ -43,7 +47,7 @@ impl Play {
     pub fn mutating(self) -> &'static [&'static str] {
         match self {
             Play::Members => &MUTATING[..4],
-            Play::Shared => &MUTATING,
+            Play::Shared | Play::Replaced => &MUTATING,
         }
     }
 
@@ -52,6 +56,7 @@ impl Play {
         match self {
             Play::Members => members(),
             Play::Shared => shared(),
+            Play::Replaced => replaced(),
         }
     }
 }
@@ -165,16 +170,6 @@ fn shared() -> Vec<Box<dyn Actor>> {
         places: &[(Act::Come, "pool1")],
         ..pod("web-0")
     }));
-    let group = |name, node, count, comes, goes| SharedPods {
-        name,
-        node,
-        count,
-        comes,
-        goes,
-        ending: Ending::Reported,
-        renewed: None,
-        drought: None,
-    };
     for pods in [
         // The pool has four idle addresses and keeps two: one more is assigned.
         SharedPods {
@@ -199,4 +194,52 @@ fn shared() -> Vec<Box<dyn Actor>> {
         actors.push(Box::new(pods));
     }
     actors
+}
+
+fn group(name: &'static str, node: &'static str, count: usize, comes: Act, goes: Act) -> SharedPods {
+    SharedPods {
+        name,
+        node,
+        count,
+        comes,
+        goes,
+        ending: Ending::Reported,
+        renewed: None,
+        drought: None,
+    }
+}
+
+/// The machine of pool1 is lost with all its pods. Their names come back on the next machine, one of them with the ENI
+/// that was kept.
+fn replaced() -> Vec<Box<dyn Actor>> {
+    let places: &[(Act, &str)] = &[(Act::Come, "pool1"), (Act::Leave, "pool1")];
+    vec![
+        Box::new(NodeActor {
+            instance_type: world::SMALL_TYPE,
+            members: Some(world::SMALL_MEMBERS),
+            config: Some(POOLED),
+            replaced: Some((Act::Change, "i-pool2")),
+            ..NodeActor::usual("pool1", Act::Join, Act::Close)
+        }),
+        Box::new(PoolActor {
+            node: "pool1",
+            leaves: Act::Close,
+        }),
+        Box::new(PodActor {
+            places,
+            ..pod("web-0")
+        }),
+        Box::new(PodActor {
+            networks: usual(&for_ever()),
+            fixed: true,
+            for_ever: true,
+            places,
+            ..pod("keep-0")
+        }),
+        Box::new(SharedPods {
+            ending: Ending::WithTheirNode,
+            ..group("lost", "pool1", 3, Act::Come, Act::Change)
+        }),
+        Box::new(group("next", "pool1", 3, Act::Leave, Act::Go)),
+    ]
 }

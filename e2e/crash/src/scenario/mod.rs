@@ -19,7 +19,7 @@ use cloudsim::model::EniStatus;
 use futures::future::try_join_all;
 
 pub use cast::Play;
-pub use node::NodeActor;
+pub use node::{NodeActor, serves};
 pub use pod::{Farewell, PodActor, network};
 pub use pool::PoolActor;
 pub use shared::{Ending, SharedPods};

@@ -103,7 +103,10 @@ impl PodActor {
         let bound = || async {
             view.objects(|objects| {
                 let record = objects.pod_enis.get(self.name);
-                record.is_some_and(|record| is_bound(record, &uid, &instance(node)))
+                let instance = instance(objects, node);
+                record
+                    .zip(instance)
+                    .is_some_and(|(record, instance)| is_bound(record, &uid, &instance))
             })
         };
         let what = format!("it is bound on {node}");

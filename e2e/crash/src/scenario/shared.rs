@@ -27,6 +27,8 @@ pub enum Ending {
     ByItself,
     /// Nobody reports anything; their node is lost.
     Unreported,
+    /// Their node is lost, and their objects go with it.
+    WithTheirNode,
 }
 
 /// Pods `NAME-0`, `NAME-1` and so on.
@@ -70,7 +72,7 @@ impl Actor for SharedPods {
         if self.renewed == Some(act) {
             self.renew(stage).await?;
         }
-        if act == self.goes {
+        if act == self.goes && self.ending != Ending::WithTheirNode {
             self.go(stage).await?;
         }
         Ok(())
@@ -172,7 +174,7 @@ impl SharedPods {
         match self.ending {
             Ending::Reported => self.report(stage, &pods).await?,
             Ending::ByItself => {}
-            Ending::Unreported => return Ok(()),
+            Ending::Unreported | Ending::WithTheirNode => return Ok(()),
         }
         let free = |bound: &Vec<String>| pods.keys().all(|pod| !bound.contains(pod));
         self.until_bound(stage, "their addresses are free again", free)
