@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::datapath::Sandbox;
 use crate::kernel::{KernelError, Reconciled};
-use crate::server::{Agent, key, teardown};
+use crate::server::{Agent, teardown};
 use crate::trouble::{self, Trouble};
 
 use pace::{GATHER, Pace};
@@ -222,7 +222,7 @@ impl Reconciler {
 
 async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
     // What is remembered is taken first: an ADD in between is in the list of sandboxes then.
-    let made = agent.made.lock().clone();
+    let made = agent.memory.made();
     let sandboxes = agent.kernel.sandboxes().await?;
     let count = i64::try_from(sandboxes.len()).unwrap_or(i64::MAX);
     agent.metrics.sandboxes.set(count);
@@ -234,11 +234,8 @@ async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
 /// Keeps what every sandbox is, and forgets the sandboxes that are gone. An ADD that was answered since the kernel was
 /// read is kept. (A DEL since then is put back here; the next round forgets it.)
 fn remember(agent: &Agent, plan: Plan) {
-    let mut made = agent.made.lock();
-    for gone in plan.forgotten {
-        made.remove(&gone);
-    }
-    made.extend(plan.desired.into_iter().map(|want| (key(&want.sandbox), want)));
+    agent.memory.forget_all(&plan.forgotten);
+    agent.memory.remember(plan.desired);
 }
 
 /// Remove the sandboxes whose pods are gone; tells whether there was one.

@@ -13,7 +13,7 @@ use crate::trouble::{CONTESTED, REASONS, Trouble};
 
 fn plan(stage: &Stage) -> Plan {
     let sandboxes = stage.kernel.sandboxes.lock().clone();
-    let made = stage.agent.made.lock().clone();
+    let made = stage.agent.memory.made();
     stage
         .agent
         .cluster
@@ -85,10 +85,10 @@ async fn what_is_remembered_of_a_sandbox_goes_with_it() {
     let stage = Stage::new();
     running(&stage);
     round(&stage).await;
-    assert_eq!(stage.agent.made.lock().len(), 1);
+    assert_eq!(stage.agent.memory.made().len(), 1);
     stage.kernel.sandboxes.lock().clear();
     round(&stage).await;
-    assert!(stage.agent.made.lock().is_empty());
+    assert!(stage.agent.memory.made().is_empty());
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ proptest! {
             let desired = stage.kernel.desired.lock();
             assert!(desired.windows(2).all(|pair| pair[0] == pair[1]));
             for member in desired.iter().flatten() {
-                assert!(stage.agent.made.lock().contains_key(&sandbox_key(&member.sandbox)));
+                assert!(stage.agent.memory.made().contains_key(&sandbox_key(&member.sandbox)));
             }
         });
     }

@@ -62,7 +62,7 @@ impl Reporter {
             }
         };
         // Read before the sandboxes are listed, so that a newer sandbox of the same pod counts as alive.
-        let removed = agent.ended.lock().clone();
+        let removed = agent.memory.ended();
         let sandboxes = agent.kernel.sandboxes().await.map_err(ReportError::Observe)?;
         let watched = agent.cluster.read(|state| state.runtime().cloned());
         let records = |object: &NodeRuntime| object.status.clone().unwrap_or_default().pods;
@@ -78,7 +78,7 @@ impl Reporter {
         observed
             .ended
             .extend(names.filter(|(uid, _)| observed.referenced.contains(uid)));
-        let reported = || agent.ended.lock().retain(|uid, _| !removed.contains_key(uid));
+        let reported = || agent.memory.reported(&removed);
         if plan(&known, &observed, now).is_none() {
             reported();
             return Ok(false);
@@ -146,7 +146,7 @@ impl Reporter {
 /// The pods that have a sandbox. A sandbox whose pod's name is unknown is left out; the reconciler is about to remove
 /// it.
 fn alive(agent: &Agent, sandboxes: &[crate::datapath::Sandbox], known: &Records) -> BTreeMap<String, String> {
-    let made = agent.made.lock().clone();
+    let made = agent.memory.made();
     agent.cluster.read(|state| {
         let name = |sandbox: &crate::datapath::Sandbox| {
             let uid = &sandbox.pod_uid;

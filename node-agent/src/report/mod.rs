@@ -65,7 +65,7 @@ pub async fn run(agent: Arc<Agent>, client: Client, node: String) {
             .map_or(PERIOD, |due| due.min(PERIOD));
         // Cancel-safe: `Notify` keeps a notification that arrives in between for the next wait.
         tokio::select! {
-            () = agent.changed.notified() => {}
+            () = agent.memory.changed() => {}
             () = tokio::time::sleep(if failed { RETRY } else { pause }) => {}
             () = agent.stopping.cancelled() => {}
         }

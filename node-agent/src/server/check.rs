@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use terway_address::full_prefix;
 use terway_cni_protocol::{Attachment, CheckRequest, Cidr, Failure, code};
 
-use super::{Agent, kernel_failure, key};
+use super::{Agent, kernel_failure};
 use crate::binding;
 use crate::cluster::PodKey;
 use crate::datapath::{PodInterface, Sandbox};
@@ -72,12 +72,5 @@ fn wanted(agent: &Agent, sandbox: &Sandbox, attachment: &Attachment) -> Option<V
             &agent.settings,
         ))
     });
-    described.or_else(|| {
-        agent
-            .made
-            .lock()
-            .get(&key(sandbox))
-            .cloned()
-            .map(|made| vec![made])
-    })
+    described.or_else(|| Some(vec![agent.memory.of(sandbox)?]))
 }

@@ -5,8 +5,7 @@ use std::os::fd::OwnedFd;
 use terway_cni_protocol::{Attachment, DelRequest, Failure};
 use tracing::info;
 
-use super::{Agent, kernel_failure, key};
-use crate::cluster::PodKey;
+use super::{Agent, kernel_failure};
 use crate::datapath::Sandbox;
 
 /// Serves a DEL. A DEL names a container and an interface, not a pod. A late DEL of an old sandbox therefore never
@@ -58,7 +57,7 @@ pub async fn teardown(
         };
         remove(agent, &sandbox, netns.as_ref()).await?;
     }
-    agent.changed.notify_one();
+    agent.memory.has_changed();
     Ok(ours.len())
 }
 
@@ -73,9 +72,6 @@ async fn remove(agent: &Agent, sandbox: &Sandbox, netns: Option<&OwnedFd>) -> Re
         .delete(sandbox, netns)
         .await
         .map_err(|error| kernel_failure(&act, &error))?;
-    if let Some(made) = agent.made.lock().remove(&key(sandbox)) {
-        let pod = PodKey::new(&made.namespace, &made.pod_name);
-        agent.ended.lock().insert(sandbox.pod_uid.clone(), pod);
-    }
+    agent.memory.end(sandbox);
     Ok(())
 }

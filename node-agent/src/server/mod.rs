@@ -8,13 +8,13 @@ mod find_pod;
 mod flight;
 mod gc;
 pub mod listen;
+mod memory;
 mod realise;
 mod status;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -23,8 +23,8 @@ use terway_process::error_chain;
 use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Cluster, PodKey};
-use crate::datapath::{PodInterface, Sandbox};
+use crate::cluster::Cluster;
+use crate::datapath::Sandbox;
 use crate::events::Announcer;
 use crate::kernel::{Kernel, KernelError};
 use crate::metrics::Metrics;
@@ -33,6 +33,7 @@ use crate::settings::Settings;
 pub use del::teardown;
 pub use find_pod::{ApiPods, PodReader};
 pub use flight::Flights;
+pub use memory::{Memory, SandboxKey, key};
 
 /// The state that all parts of the agent share.
 pub struct Agent {
@@ -46,14 +47,8 @@ pub struct Agent {
     pub settings: Settings,
     /// ADDs in flight.
     pub flights: Flights,
-    /// The interface that each sandbox was last given, by [`key`]. Used for a sandbox that no record of the control
-    /// plane describes any more. Empty after a restart.
-    pub made: Mutex<BTreeMap<SandboxKey, PodInterface>>,
-    /// Pods whose sandbox was removed since the last report, by UID. A sandbox that was made and removed between two
-    /// reports is reported because of this entry.
-    pub ended: Mutex<BTreeMap<String, PodKey>>,
-    /// Notified when a sandbox was made or removed.
-    pub changed: Notify,
+    /// What the sandboxes were given, and which have ended.
+    pub memory: Memory,
     /// Notified when a sandbox may have left something on the host.
     pub untidy: Notify,
     /// Why the last rounds of the reconciler failed, if they did. Pods may then have limited connectivity.
@@ -85,9 +80,7 @@ impl Agent {
             pods,
             settings,
             flights: Flights::default(),
-            made: Mutex::default(),
-            ended: Mutex::default(),
-            changed: Notify::new(),
+            memory: Memory::default(),
             untidy: Notify::new(),
             limited: Mutex::default(),
             events,
@@ -96,14 +89,6 @@ impl Agent {
             stopping,
         }
     }
-}
-
-/// Container id and interface name.
-pub type SandboxKey = (String, String);
-
-/// The key of a sandbox in [`Agent::made`].
-pub fn key(sandbox: &Sandbox) -> SandboxKey {
-    (sandbox.container_id.clone(), sandbox.ifname.clone())
 }
 
 /// Whether a sandbox was made by the ADD of this attachment.

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use terway_cni_protocol::{Failure, code};
 use tracing::warn;
 
-use super::{Agent, kernel_failure, key};
+use super::{Agent, kernel_failure};
 use crate::datapath::{PodInterface, Realised, Sandbox};
 
 /// Makes all interfaces of a sandbox. When one of them cannot be made, none stays.
@@ -29,10 +29,8 @@ pub async fn realise(
             }
         }
     }
-    let mut remembered = agent.made.lock();
-    remembered.extend(wants.into_iter().map(|want| (key(&want.sandbox), want)));
-    drop(remembered);
-    agent.changed.notify_one();
+    agent.memory.remember(wants);
+    agent.memory.has_changed();
     Ok(made)
 }
 
@@ -40,7 +38,7 @@ pub async fn realise(
 /// removes what stays.
 pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox>) {
     for sandbox in sandboxes {
-        agent.made.lock().remove(&key(sandbox));
+        agent.memory.forget(sandbox);
         // The pod's end goes with the host's. Without a host's end, what is in the pod is not of this ADD.
         if let Err(error) = agent.kernel.delete(sandbox, None).await {
             warn!(
@@ -51,7 +49,7 @@ pub async fn undo<'a>(agent: &Agent, sandboxes: impl Iterator<Item = &'a Sandbox
             agent.untidy.notify_one();
         }
     }
-    agent.changed.notify_one();
+    agent.memory.has_changed();
 }
 
 async fn add(agent: &Agent, want: &PodInterface, netns: &OwnedFd) -> Result<Realised, Failure> {
@@ -102,7 +100,7 @@ async fn make_room(agent: &Agent, new: &Sandbox) -> Result<(), Failure> {
             .delete(old, None)
             .await
             .map_err(|error| kernel_failure(&act, &error))?;
-        agent.made.lock().remove(&key(old));
+        agent.memory.forget(old);
     }
     Ok(())
 }

@@ -27,6 +27,23 @@ fn inject(trunk: &Tap, mac: [u8; 6], vlan: Option<u16>, to: Ipv4Addr, text: &str
     ));
 }
 
+/// The host puts the pieces together to track the connection, and takes them apart again.
+#[test]
+fn every_piece_of_a_large_datagram_leaves_in_the_pods_vlan() {
+    on_a_node(async |node| {
+        let (datapath, trunk) = (node.symmetric().await, node.trunk());
+        let pod = Pod::new(1, "a");
+        add(&datapath, &pod).await;
+        let socket = listen(&pod);
+        socket.send_to(&[b'x'; 4000], (REMOTE, 9)).unwrap();
+        for piece in 0..3 {
+            let frame = trunk.expect("a piece", |f| f.is_udp_from(pod.ip()));
+            assert_eq!(frame.vlan, pod.vlan(), "piece {piece}");
+        }
+        assert_eq!(count(&datapath, "source_address").await, 0);
+    });
+}
+
 #[test]
 fn a_pod_talks_through_the_trunk_in_its_own_vlan() {
     on_a_node(async |node| {

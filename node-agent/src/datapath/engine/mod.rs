@@ -65,8 +65,14 @@ impl Engine {
             symmetric: config.symmetric,
             recent: Vec::new(),
         };
-        if engine.symmetric.is_none() {
-            engine.marking.remove()?;
+        if engine.symmetric.is_none()
+            && let Err(error) = engine.marking.remove()
+        {
+            // A kernel without nf_tables has no such table, and nobody has asked for one.
+            warn!(
+                error = error_chain(&error),
+                "the marks of symmetric routing were not removed"
+            );
         }
         let links = link::read(&mut engine.netlink)?;
         let (mut settings, _) = engine.wanted(&[], &links)?;

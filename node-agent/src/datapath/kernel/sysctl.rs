@@ -29,6 +29,15 @@ impl Sysctls {
     fn path(&self, key: &Sysctl) -> PathBuf {
         self.net.join(key.to_string())
     }
+
+    /// Writes a setting. Succeeds when the interface has gone meanwhile. (`all` and `default` never go.)
+    fn write(&self, key: &Sysctl, value: &str) -> Result<(), StepError> {
+        let path = self.path(key);
+        match fs::write(&path, value) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && key.of_one_interface() => Ok(()),
+            written => written.map_err(|source| StepError::Sysctl { path, source }),
+        }
+    }
 }
 
 impl Driver<Sysctl> for Namespace<'_> {
@@ -46,17 +55,36 @@ impl Driver<Sysctl> for Namespace<'_> {
         Ok(())
     }
 
-    /// Succeeds when the interface has gone meanwhile. (`all` and `default` never go.)
     fn put(&mut self, key: &Sysctl, value: &String) -> Result<(), StepError> {
-        let path = self.sysctls.path(key);
-        match fs::write(&path, value) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound && key.of_one_interface() => Ok(()),
-            written => written.map_err(|source| StepError::Sysctl { path, source }),
-        }
+        self.sysctls.write(key, value)
     }
 
     /// A setting always has a value.
     fn remove(&mut self, _: &Sysctl) -> Result<(), StepError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use terway_address::Family;
+
+    use super::*;
+
+    #[test]
+    fn a_setting_goes_with_its_interface_and_a_missing_mount_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let sysctls = Sysctls::new(dir.path().to_owned());
+        let key = |interface: &str| Sysctl {
+            family: Family::V4,
+            interface: interface.to_owned(),
+            name: "rp_filter",
+        };
+        assert!(sysctls.write(&key("gone0"), "0").is_ok());
+        let told = sysctls.write(&key("all"), "0").unwrap_err().to_string();
+        assert!(told.contains("ipv4/conf/all/rp_filter"), "{told}");
+        fs::create_dir_all(dir.path().join("ipv4/conf/all")).unwrap();
+        sysctls.write(&key("all"), "0").unwrap();
+        assert_eq!(fs::read_to_string(sysctls.path(&key("all"))).unwrap(), "0");
     }
 }

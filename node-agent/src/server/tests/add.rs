@@ -61,7 +61,7 @@ async fn an_ordinary_pod_waits_for_its_shared_address() {
     server.stays_unanswered(&adding).await;
     server.stage.node(sharing("db-0", "u-1", "10.0.16.7"));
     assert!(is_network(&adding.await.unwrap()));
-    let made = server.stage.agent.made.lock().values().next().cloned().unwrap();
+    let made = server.stage.agent.memory.made().into_values().next().unwrap();
     assert_eq!(
         (made.carrier.vlan(), made.carrier.nic().mac),
         (None, [2, 0, 0, 0, 0, 2])

@@ -37,7 +37,7 @@ async fn a_del_that_overtakes_the_making_leaves_nothing() {
     assert!(matches!(adding.await.unwrap(), Reply::Refused(_)));
     assert_eq!(deleting.await.unwrap(), Reply::Done);
     assert!(server.stage.kernel.containers().is_empty());
-    assert!(server.stage.agent.made.lock().is_empty());
+    assert!(server.stage.agent.memory.made().is_empty());
 }
 
 #[tokio::test]
