@@ -109,6 +109,8 @@ pub mod event {
     pub const CONFIG_ERROR: &str = "ConfigError";
     pub const ALLOC_IP_SUCCEED: &str = "AllocIPSucceed";
     pub const ALLOC_IP_FAILED: &str = "AllocIPFailed";
+    /// On a pod whose ADD waits. Our own.
+    pub const ALLOC_IP_WAITS: &str = "AllocIPWaits";
     pub const SYNC_OPENAPI_SUCCESS: &str = "SyncOpenAPISuccess";
     pub const CONFIG_CHECK: &str = "ConfigCheck";
     pub const RESOURCE_INVALID: &str = "ResourceInvalid";

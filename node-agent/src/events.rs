@@ -1,7 +1,8 @@
 //! The agent's events on pods.
 //!
 //! The kubelet repeats a failing ADD every few seconds, each time with a new sandbox. One pod therefore gets the same
-//! reason at most twice a minute, and all pods together get a bounded number of events.
+//! event at most twice a minute, another cause of the same trouble after five seconds, and all pods together get a
+//! bounded number of events.
 
 use std::time::Duration;
 
@@ -18,7 +19,10 @@ pub const REPORTER: &str = "terway-daemon";
 
 const LIMITS: Limits = Limits {
     queue: 128,
-    repeated: Repeated::AtMostEvery(Duration::from_secs(30)),
+    repeated: Repeated::AtMostEvery {
+        same: Duration::from_secs(30),
+        other: Duration::from_secs(5),
+    },
     rate: Some(Rate {
         burst: 50.0,
         per_second: 2.0,
@@ -44,6 +48,8 @@ pub enum What {
         /// Time from the request to the answer.
         took: Duration,
     },
+    /// The pod has no network yet. The text says what is missing.
+    Waits(String),
     /// The pod has no network. The text is the answer that the runtime got.
     Failed(String),
     /// A CHECK repaired something; one sentence for each repair.
@@ -58,6 +64,12 @@ impl What {
                 reason: event::ALLOC_IP_SUCCEED,
                 action: action::ALLOC_IP,
                 note: format!("Alloc IP {} took {}", ips.join(","), go_duration(took)),
+            },
+            What::Waits(why) => EventContent {
+                severity: Severity::Normal,
+                reason: event::ALLOC_IP_WAITS,
+                action: action::ALLOC_IP,
+                note: format!("no network yet: {why}"),
             },
             What::Failed(note) => EventContent {
                 severity: Severity::Warning,

@@ -37,6 +37,9 @@ pub trait Kernel: Send + Sync {
     /// Completes when another program may have changed our objects. Cancel-safe.
     async fn disturbed(&self) -> Result<(), KernelError>;
 
+    /// Completes when the datapath has ended and will serve nothing more. Cancel-safe.
+    async fn ended(&self);
+
     /// Packets by outcome since the programs' maps were made; each outcome has a short stable name.
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError>;
 }
@@ -87,6 +90,10 @@ impl Kernel for Datapath {
 
     async fn disturbed(&self) -> Result<(), KernelError> {
         Ok(Datapath::disturbed(self).await?)
+    }
+
+    async fn ended(&self) {
+        Datapath::ended(self).await;
     }
 
     async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {

@@ -11,6 +11,8 @@ pub mod install;
 pub mod kernel;
 pub mod lock;
 pub mod metrics;
+pub mod net_d;
+pub mod notes;
 pub mod reconcile;
 pub mod report;
 pub mod run;

@@ -1,13 +1,17 @@
 //! The lock of the node: one agent serves a node at a time. During an upgrade the new agent may start before the old
 //! one has ended.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+
+/// Only root may open the file: whoever can open it can take the lock, and keep the agent from starting.
+const MODE: u32 = 0o600;
 
 /// Time between two tries.
 const POLL: Duration = Duration::from_millis(200);
@@ -27,7 +31,10 @@ fn try_take(path: &Path) -> io::Result<Option<Lock>> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(MODE)
         .open(path)?;
+    // An earlier release let everybody read the file.
+    file.set_permissions(Permissions::from_mode(MODE))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(file) => Ok(Some(Lock { _file: file })),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),
@@ -52,6 +59,18 @@ pub async fn take(path: &Path) -> io::Result<Lock> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_root_can_open_the_lock_of_this_or_of_an_earlier_release() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("terway.lock");
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o777;
+        drop(try_take(&path).unwrap().unwrap());
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        drop(try_take(&path).unwrap().unwrap());
+        assert_eq!(mode(), 0o600);
+    }
 
     #[tokio::test]
     async fn a_second_agent_waits_for_the_first() {

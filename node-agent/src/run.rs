@@ -13,8 +13,8 @@ use kube::Client;
 use serde_json::Value;
 use terway_process::events::Writer;
 use terway_process::lifecycle::{AfterFailure, Failure, Lifecycle, Stage, stop_on_signals};
-use terway_process::pages;
 use terway_process::readiness::Pending;
+use terway_process::{error_chain, pages};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,9 +26,10 @@ use crate::events::{Announcer, REPORTER};
 use crate::health::Probes;
 use crate::kernel::Kernel;
 use crate::lock::{self, Lock};
+use crate::notes::{Notes, Part};
 use crate::server::{Agent, ApiPods, listen};
-use crate::settings::{self, Settings, conflist};
-use crate::{reconcile, report};
+use crate::settings::{self, Settings, SettingsError};
+use crate::{net_d, reconcile, report};
 
 /// The node's own interface, whose MTU `auto_mtu` takes.
 const HOST_INTERFACE_MTU: &str = "/sys/class/net/eth0/mtu";
@@ -69,16 +70,12 @@ pub async fn run_with(
         !args.node_name.is_empty(),
         "the name of this node is required: set --node-name or NODE_NAME"
     );
-    let (settings, rendered) = settings::load(&args.config, host_mtu(), &args.socket)?;
-    for warning in &rendered.warnings {
-        warn!("{warning}");
-    }
     let began = life.run(async |life: &mut Lifecycle| {
         let mut tasks = Tasks {
             stage: life.stage("agent", STOP_WITHIN),
             life,
         };
-        start(&args, client, (settings, rendered.document), datapath, &mut tasks).await
+        start(&args, client, datapath, &mut tasks).await
     });
     Ok(began.await?)
 }
@@ -110,7 +107,6 @@ impl Tasks<'_> {
 async fn start(
     args: &RunArgs,
     client: Client,
-    (settings, document): (Settings, Value),
     datapath: impl AsyncFnOnce(Settings) -> anyhow::Result<Arc<dyn Kernel>>,
     tasks: &mut Tasks<'_>,
 ) -> anyhow::Result<Lock> {
@@ -129,14 +125,27 @@ async fn start(
         .with_context(|| format!("cannot lock {}", lock_path.display()))?;
     drop(locking);
 
-    let kernel = datapath(settings.clone())
+    // Read with the lock: the agent before this one may have written the last good settings until now.
+    let last = net_d::installed(&args.cni_conf_dir);
+    let loaded = settings::load(&args.config, last.as_deref(), host_mtu(), &args.socket);
+    let kernel = datapath(loaded.settings.clone())
         .await
         .context("the datapath did not start")?;
     // No other code sets the cell.
     let _ = probes.kernel.set(kernel.clone());
+    let running = kernel.clone();
+    tasks.spawn("the datapath", |stop| async move {
+        match stop.run_until_cancelled(running.ended()).await {
+            Some(()) => Err(anyhow::anyhow!(
+                "its thread has panicked; the log above says where"
+            )),
+            None => Ok(()),
+        }
+    });
     drop(starting);
 
-    let agent = start_agent(args, settings, kernel, client, &probes, tasks);
+    let agent = start_agent(args, loaded.settings, kernel, client, &probes, tasks);
+    tell_settings(&agent, &loaded.rendered.warnings, &loaded.refused);
     let listener =
         listen::bind(&args.socket).with_context(|| format!("cannot listen on {}", args.socket.display()))?;
     info!(node = args.node_name, socket = %args.socket.display(), "serving");
@@ -145,26 +154,40 @@ async fn start(
         listen::serve(serving, listener).await;
         anyhow::Ok(())
     });
-    let cluster = agent.cluster.clone();
-    let dir = args.cni_conf_dir.clone();
+    let (dir, document) = (args.cni_conf_dir.clone(), loaded.rendered.document);
     tasks.spawn("the installation of the CNI configuration", |stop| async move {
-        let installing = install(cluster, listing, installing, &dir, &document);
-        if let Some(installed) = stop.run_until_cancelled(installing).await {
-            installed?;
-        }
-        stop.cancelled().await;
-        anyhow::Ok(())
+        let installing = async {
+            install(agent.cluster.clone(), listing, installing, &dir, &document).await?;
+            net_d::keep(&dir, &document, &agent.notes).await;
+            anyhow::Ok(())
+        };
+        // What is installed stays when the agent ends.
+        stop.run_until_cancelled(installing).await.unwrap_or(Ok(()))
     });
     Ok(lock)
 }
 
+/// Names values that have no effect, and keys that cannot be used. The agent serves all the same: a node without any
+/// pod network is worse than one with the settings of yesterday.
+fn tell_settings(agent: &Agent, warnings: &[String], refused: &[SettingsError]) {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let refused: Vec<String> = refused.iter().map(|error| error_chain(error)).collect();
+    let words = (!refused.is_empty()).then(|| {
+        let refused = refused.join("; ");
+        format!("{refused}: the last good settings stay, or else the defaults, until the agent starts with a good one")
+    });
+    agent.notes.set(Part::Settings, words);
+}
+
 async fn start_probes(args: &RunArgs, tasks: &mut Tasks<'_>) -> anyhow::Result<Probes> {
     let probes = Probes::default();
-    let listener = pages::listen("--health", args.health).await?;
+    let listener = pages::listen("--health (Helm value terway.healthPort)", args.health).await?;
     let health = probes.all();
     tasks.spawn("the health server", |stop| pages::serve(listener, health, stop));
     if let Some(address) = args.metrics.0 {
-        let listener = pages::listen("--metrics", address).await?;
+        let listener = pages::listen("--metrics (Helm value terway.metricsBindAddress)", address).await?;
         let metrics = probes.metrics();
         tasks.spawn("the metrics server", |stop| pages::serve(listener, metrics, stop));
     }
@@ -188,7 +211,11 @@ fn start_agent(
         node_name: args.node_name.clone(),
     });
     let (metrics, stop) = (probes.metrics.clone(), tasks.stop());
-    let agent = Arc::new(Agent::new(kernel, pods, settings, announcer, metrics, stop));
+    let notes = Notes::new(&args.node_name, announcer.clone());
+    let shown = notes.clone();
+    probes.readiness.note(move || shown.sentences());
+    let agent = Agent::new(kernel, pods, settings, announcer, notes, metrics, stop);
+    let agent = Arc::new(agent);
     for (name, watch) in watches::all(&client, &args.node_name, &agent.cluster, &probes.connection) {
         tasks.spawn_endless(name, watch);
     }
@@ -215,7 +242,7 @@ async fn install(
 ) -> anyhow::Result<()> {
     cluster.synced().await;
     drop(listing);
-    conflist::install(dir, document)
+    net_d::install(dir, document)
         .with_context(|| format!("cannot write the CNI configuration into {}", dir.display()))?;
     drop(installing);
     info!(dir = %dir.display(), "CNI configuration installed");
@@ -230,3 +257,6 @@ fn host_mtu() -> Option<u32> {
         .parse()
         .ok()
 }
+
+#[cfg(test)]
+mod tests;

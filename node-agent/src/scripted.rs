@@ -4,11 +4,13 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::datapath::{Census, PodInterface, Realised, Sandbox};
 use crate::kernel::{Kernel, KernelError, Reconciled};
@@ -39,6 +41,12 @@ pub struct ScriptedKernel {
     pub hold: Mutex<Option<Arc<Semaphore>>>,
     /// Notified when the making of an interface begins.
     pub arrived: Notify,
+    /// Cancel it to end the datapath.
+    pub ended: CancellationToken,
+    /// How often the packets were counted.
+    pub counted: AtomicUsize,
+    /// How often the sandboxes were listed.
+    pub listed: AtomicUsize,
 }
 
 impl ScriptedKernel {
@@ -85,6 +93,7 @@ impl Kernel for ScriptedKernel {
     }
 
     async fn sandboxes(&self) -> Result<Vec<Sandbox>, KernelError> {
+        self.listed.fetch_add(1, Ordering::Relaxed);
         if *self.blind.lock() {
             return Err("the dump was cut short".into());
         }
@@ -92,7 +101,12 @@ impl Kernel for ScriptedKernel {
     }
 
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
+        self.counted.fetch_add(1, Ordering::Relaxed);
         Ok(vec![("popped", 3)])
+    }
+
+    async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     async fn disturbed(&self) -> Result<(), KernelError> {

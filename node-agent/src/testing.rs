@@ -18,6 +18,7 @@ use crate::datapath::Sandbox;
 use crate::events::Announcer;
 use crate::kernel::KernelError;
 use crate::metrics::Metrics;
+use crate::notes::Notes;
 use crate::scripted::ScriptedKernel;
 use crate::server::{Agent, PodReader};
 use crate::settings::Settings;
@@ -76,7 +77,16 @@ impl Stage {
         );
         let (events, announced) = Announcer::new(&metrics);
         let (settings, stopping) = (Settings::default(), CancellationToken::new());
-        let agent = Agent::new(kernel.clone(), pods.clone(), settings, events, metrics, stopping);
+        let notes = Notes::new("node1", events.clone());
+        let agent = Agent::new(
+            kernel.clone(),
+            pods.clone(),
+            settings,
+            events,
+            notes,
+            metrics,
+            stopping,
+        );
         Stage {
             agent: Arc::new(agent),
             kernel,

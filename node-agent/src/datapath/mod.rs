@@ -164,6 +164,11 @@ impl Datapath {
         }
     }
 
+    /// Completes when the thread has ended before its last handle was dropped: a panic. Cancel-safe.
+    pub async fn ended(&self) {
+        self.worker.ended().await;
+    }
+
     /// Packets per outcome, summed over the node.
     pub async fn counters(&self) -> Result<Vec<(Counter, u64)>, DatapathError> {
         self.worker.run(|engine| engine.counters()).await?

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::datapath::Sandbox;
 use crate::kernel::{KernelError, Reconciled};
+use crate::notes::Part;
 use crate::server::{Agent, teardown};
 use crate::trouble::{self, Trouble};
 
@@ -26,7 +27,7 @@ use plan::Plan;
 /// Time between two rounds when nothing happens.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// After this many failed rounds in a row STATUS fails.
+/// After this many failed rounds in a row the node's owner is told, and STATUS fails if ADDs would fail too.
 const FAILURES_TO_TELL: u32 = 2;
 
 /// Why a round did nothing.
@@ -107,7 +108,10 @@ async fn disturbed(agent: &Agent) {
 /// State that the reconciler keeps from one round to the next.
 #[derive(Default)]
 pub struct Reconciler {
+    /// Rounds in a row that did not succeed.
     failures: u32,
+    /// Rounds in a row in which the kernel could not even be compared.
+    blind: u32,
     pace: Pace,
     /// The trouble of the last round, with the time at which it was told.
     told: BTreeMap<Trouble, Instant>,
@@ -138,8 +142,10 @@ impl Reconciler {
         Ok(Round::Compared(reconciled))
     }
 
-    /// Logs and counts a round, and keeps why the node is limited.
+    /// Logs and counts a round, and keeps what stops the node. A step that fails concerns one object, and is no reason
+    /// to keep pods away.
     fn tell(&mut self, agent: &Agent, result: Result<Round, KernelError>, cause: Cause) {
+        self.blind = if result.is_err() { self.blind + 1 } else { 0 };
         let trouble = match &result {
             Ok(Round::Skipped(why)) => {
                 debug!(why = %why, "nothing compared with the kernel");
@@ -164,6 +170,7 @@ impl Reconciler {
             None => {
                 self.failures = 0;
                 *agent.limited.lock() = None;
+                agent.notes.set(Part::Datapath, None);
             }
             Some(why) => {
                 self.failures += 1;
@@ -173,8 +180,10 @@ impl Reconciler {
                     "the kernel could not be brought in order"
                 );
                 if self.failures >= FAILURES_TO_TELL {
-                    *agent.limited.lock() = Some(why);
+                    let words = format!("the kernel cannot be brought in order: {why}");
+                    agent.notes.set(Part::Datapath, Some(words));
                 }
+                *agent.limited.lock() = (self.blind >= FAILURES_TO_TELL).then_some(why);
             }
         }
     }

@@ -233,21 +233,48 @@ async fn an_unreadable_kernel_is_an_error_not_an_empty_node() {
     assert!(stage.kernel.desired.lock().is_empty());
 }
 
+async fn rounds(stage: &Stage, reconciler: &mut Reconciler, count: usize) {
+    for _ in 0..count {
+        let result = reconciler.round(&stage.agent).await;
+        reconciler.tell(&stage.agent, result, Cause::Other);
+    }
+}
+
 #[tokio::test]
-async fn status_tells_after_repeated_failures_until_one_success() {
+async fn status_tells_of_a_kernel_that_cannot_be_compared_until_it_can() {
+    let stage = Stage::new();
+    running(&stage);
+    let mut reconciler = Reconciler::default();
+    *stage.kernel.blind.lock() = true;
+    rounds(&stage, &mut reconciler, 1).await;
+    assert_eq!(*stage.agent.limited.lock(), None, "once may be chance");
+    rounds(&stage, &mut reconciler, 1).await;
+    assert_eq!(
+        stage.agent.limited.lock().as_deref(),
+        Some("the dump was cut short")
+    );
+    *stage.kernel.blind.lock() = false;
+    rounds(&stage, &mut reconciler, 1).await;
+    assert_eq!(*stage.agent.limited.lock(), None);
+    assert_eq!(stage.agent.notes.sentences(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_step_that_fails_is_told_and_keeps_no_other_pod_away() {
     let stage = Stage::new();
     running(&stage);
     let mut reconciler = Reconciler::default();
     stage.kernel.failing.lock().push("add rule 512: denied".into());
-    for expected in [None, Some("add rule 512: denied".to_owned())] {
-        let result = reconciler.round(&stage.agent).await;
-        reconciler.tell(&stage.agent, result, Cause::Other);
-        assert_eq!(*stage.agent.limited.lock(), expected);
-    }
-    stage.kernel.failing.lock().clear();
-    let result = reconciler.round(&stage.agent).await;
-    reconciler.tell(&stage.agent, result, Cause::Other);
+    rounds(&stage, &mut reconciler, 3).await;
     assert_eq!(*stage.agent.limited.lock(), None);
+    let told = stage.agent.notes.sentences();
+    assert_eq!(
+        told,
+        ["the kernel cannot be brought in order: add rule 512: denied"]
+    );
+    stage.kernel.failing.lock().clear();
+    rounds(&stage, &mut reconciler, 1).await;
+    assert_eq!(stage.agent.notes.sentences(), [""; 0]);
 }
 
 proptest! {

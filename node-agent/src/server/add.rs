@@ -1,9 +1,11 @@
 //! ADD: find the pod, wait for its binding, realise it, answer.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use terway_cni_protocol::{ADD_WAIT_MS, AddRequest, Failure, Network, PodRef, code};
 use tracing::{info, warn};
 
@@ -79,8 +81,13 @@ pub async fn add(
                 ),
             )
         })?;
-    let mut uid = request.pod.uid.clone();
-    match attempt(agent, &request, netns, &flight, hung_up, &mut uid).await {
+    let seen = Seen {
+        uid: Mutex::new(request.pod.uid.clone()),
+        wait: Mutex::new(Wait::NoPod { pod: key.clone() }),
+    };
+    let outcome = attempt(agent, &request, netns, &flight, hung_up, &seen).await;
+    let uid = seen.uid.into_inner();
+    match outcome {
         Ok(network) => {
             let ips: Vec<String> = network
                 .addresses
@@ -104,6 +111,31 @@ pub async fn add(
     }
 }
 
+/// What an ADD has found out so far.
+struct Seen {
+    /// UID of the pod; `None` while nobody has named it.
+    uid: Mutex<Option<String>>,
+    /// The present reason for the wait.
+    wait: Mutex<Wait>,
+}
+
+/// Time until the pod's owner is told what an ADD waits for. The runtime says nothing for two minutes.
+const TELL_AFTER: Duration = Duration::from_secs(5);
+
+/// Tells the pod's owner what an ADD waits for, and again when that has become something else.
+async fn tell(agent: &Agent, pod: &PodKey, seen: &Seen) -> Infallible {
+    let mut told = String::new();
+    loop {
+        tokio::time::sleep(TELL_AFTER).await;
+        let why = seen.wait.lock().to_string();
+        let uid = seen.uid.lock().clone();
+        if why != told && uid.is_some() {
+            announce(agent, pod, uid, What::Waits(why.clone()));
+            told = why;
+        }
+    }
+}
+
 fn announce(agent: &Agent, pod: &PodKey, uid: Option<String>, what: What) {
     // An event without a UID would be shown at any pod that has this name now.
     if let Some(uid) = uid {
@@ -121,33 +153,32 @@ async fn attempt(
     netns: OwnedFd,
     flight: &Flight,
     hung_up: impl Future<Output = ()>,
-    uid: &mut Option<String>,
+    seen: &Seen,
 ) -> Result<Network, End> {
     let patience = Duration::from_millis(request.wait_ms.min(ADD_WAIT_MS));
     let deadline = tokio::time::Instant::now() + patience;
-    let mut last = Wait::NoPod {
-        pod: PodKey::new(&request.pod.namespace, &request.pod.name),
-    };
     let ready = async {
         let pod = find_pod::find(agent, &request.pod).await?;
-        *uid = Some(pod.uid.clone());
+        *seen.uid.lock() = Some(pod.uid.clone());
         // A runtime runs one sandbox of a pod at a time. A new sandbox means that the runtime has given up the older
         // one.
         agent.flights.supersede(flight, &pod.key).await;
-        let binding = wait(agent, &pod, &mut last).await?;
+        let binding = wait(agent, &pod, &seen.wait).await?;
         if !agent.in_order.initialized() {
-            last = Wait::NotInOrder;
+            *seen.wait.lock() = Wait::NotInOrder;
         }
         agent.in_order.wait().await;
         Ok::<_, Refusal>((pod, binding))
     };
+    let key = PodKey::new(&request.pod.namespace, &request.pod.name);
     // Cancel-safe: `ready` changes nothing before it completes, and the other branches only wait.
     let outcome = tokio::select! {
+        never = tell(agent, &key, seen) => match never {},
         ready = ready => ready.map_err(End::Refused),
         () = flight.cancelled().cancelled() => Err(End::Superseded),
         () = agent.stopping.cancelled() => Err(End::Stopping),
         () = hung_up => Err(End::HungUp),
-        () = tokio::time::sleep_until(deadline) => Err(End::TimedOut { after: patience, wait: last.clone() }),
+        () = tokio::time::sleep_until(deadline) => Err(End::TimedOut { after: patience, wait: seen.wait.lock().clone() }),
     };
     let (pod, binding) = outcome?;
     let wants = binding::interfaces(&binding, &pod.key, &pod.uid, &request.attachment, &agent.settings);
@@ -163,7 +194,7 @@ async fn attempt(
 
 /// Waits until the watches show the pod's binding, or show that the pod will get none. `last` always holds the current
 /// reason for the wait.
-async fn wait(agent: &Agent, pod: &PodView, last: &mut Wait) -> Result<Binding, Refusal> {
+async fn wait(agent: &Agent, pod: &PodView, last: &Mutex<Wait>) -> Result<Binding, Refusal> {
     let mut changes = agent.cluster.subscribe();
     let mut seen = false;
     loop {
@@ -171,7 +202,7 @@ async fn wait(agent: &Agent, pod: &PodView, last: &mut Wait) -> Result<Binding, 
         match look(agent, pod, &mut seen) {
             Decision::Ready(binding) => return Ok(binding),
             Decision::Refuse(refusal) => return Err(refusal),
-            Decision::Wait(wait) => *last = wait,
+            Decision::Wait(wait) => *last.lock() = wait,
         }
         if changes.changed().await.is_err() {
             // The cluster lives as long as the agent.

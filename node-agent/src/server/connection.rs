@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use terway_cni_protocol::{Attachment, Decoder, Failure, FrameError, Reply, Request, code, encode, transfer};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
 use super::add::Added;
@@ -30,8 +31,28 @@ enum Unreadable {
     Slow,
 }
 
+/// The places of a connection among those that are served at the same time.
+pub struct Places {
+    /// Its place, whatever it asks for.
+    pub slot: OwnedSemaphorePermit,
+    /// The places of ADDs.
+    pub adds: Arc<Semaphore>,
+}
+
+impl Places {
+    /// Exchanges the place of a connection for one of an ADD, if the request is an ADD.
+    fn of(self, request: &Request) -> Result<OwnedSemaphorePermit, Failure> {
+        let place = match request {
+            Request::Add(_) => self.adds.try_acquire_owned().ok(),
+            Request::Del(_) | Request::Check(_) | Request::Status | Request::Gc(_) => Some(self.slot),
+        };
+        let full = "the terway agent serves as many ADDs as it can at once; the runtime has to call again";
+        place.ok_or_else(|| Failure::new(code::TRY_AGAIN_LATER, full))
+    }
+}
+
 /// Serves a connection to its end.
-pub async fn serve(agent: Arc<Agent>, mut stream: UnixStream) {
+pub async fn serve(agent: Arc<Agent>, mut stream: UnixStream, places: Places) {
     let received = tokio::time::timeout(TRANSFER_TIMEOUT, receive(&stream)).await;
     let (request, netns) = match received.unwrap_or(Err(Unreadable::Slow)) {
         Ok(received) => received,
@@ -41,6 +62,13 @@ pub async fn serve(agent: Arc<Agent>, mut stream: UnixStream) {
                 details: super::causes(&error),
                 ..refusal(&error)
             };
+            send(&mut stream, &Reply::Refused(failure)).await;
+            return;
+        }
+    };
+    let _place = match places.of(&request) {
+        Ok(place) => place,
+        Err(failure) => {
             send(&mut stream, &Reply::Refused(failure)).await;
             return;
         }

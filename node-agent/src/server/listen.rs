@@ -11,10 +11,16 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{Agent, connection};
+use super::Agent;
+use super::connection::{self, Places};
 
-/// Requests that are served at the same time. Further ones wait in the socket's queue.
+/// Connections that are served at the same time, without those of ADDs. Further ones wait in the socket's queue.
 const CONCURRENT: usize = 256;
+
+/// ADDs at the same time. They have places of their own: an ADD waits for its pod's binding up to two minutes, and
+/// would keep the DELs away that make room for it. Far more than a node has pods, and few enough for the process's file
+/// descriptors.
+const ADDS: usize = 1024;
 
 /// How long requests may take to end after a stop. ADDs that only wait end at once.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -42,23 +48,25 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 /// Serves until the agent stops, then lets running requests end.
 pub async fn serve(agent: Arc<Agent>, listener: UnixListener) {
     let slots = Arc::new(Semaphore::new(CONCURRENT));
+    let adds = Arc::new(Semaphore::new(ADDS));
     let requests = TaskTracker::new();
     loop {
         let next = async {
             let slot = slots.clone().acquire_owned().await;
-            (listener.accept().await, slot)
+            // Nobody closes the semaphore.
+            let slot = slot.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((listener.accept().await?.0, slot))
         };
         // Cancel-safe: a connection that was not accepted stays in the socket's queue.
-        let (accepted, slot) = tokio::select! {
+        let accepted = tokio::select! {
             next = next => next,
             () = agent.stopping.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let agent = agent.clone();
+            Ok((stream, slot)) => {
+                let (agent, adds) = (agent.clone(), adds.clone());
                 requests.spawn(async move {
-                    let _slot = slot;
-                    connection::serve(agent, stream).await;
+                    connection::serve(agent, stream, Places { slot, adds }).await;
                 });
             }
             Err(error) => {

@@ -28,6 +28,7 @@ use crate::datapath::Sandbox;
 use crate::events::Announcer;
 use crate::kernel::{Kernel, KernelError};
 use crate::metrics::Metrics;
+use crate::notes::Notes;
 use crate::settings::Settings;
 
 pub use del::teardown;
@@ -51,10 +52,12 @@ pub struct Agent {
     pub memory: Memory,
     /// Notified when a sandbox may have left something on the host.
     pub untidy: Notify,
-    /// Why the last rounds of the reconciler failed, if they did. Pods may then have limited connectivity.
+    /// Why the last rounds of the reconciler could not compare the kernel, if so. An ADD fails then too.
     pub limited: Mutex<Option<String>>,
     /// Events.
     pub events: Announcer,
+    /// What is wrong on this node and does not stop it.
+    pub notes: Notes,
     /// Metrics.
     pub metrics: Metrics,
     /// Set after the first comparison with the kernel. From then on the filters of running pods are surely in place,
@@ -71,6 +74,7 @@ impl Agent {
         pods: Arc<dyn PodReader>,
         settings: Settings,
         events: Announcer,
+        notes: Notes,
         metrics: Metrics,
         stopping: CancellationToken,
     ) -> Self {
@@ -84,6 +88,7 @@ impl Agent {
             untidy: Notify::new(),
             limited: Mutex::default(),
             events,
+            notes,
             metrics,
             in_order: SetOnce::new(),
             stopping,

@@ -11,7 +11,7 @@ pub fn status(agent: &Agent) -> Result<(), Failure> {
     if let Some(why) = agent.limited.lock().clone() {
         return Err(Failure::new(
             code::NOT_AVAILABLE_AND_LIMITED,
-            format!("the datapath of this node cannot be kept in order: {why}"),
+            format!("the network of this node cannot be compared with what it should be: {why}"),
         ));
     }
     let missing = agent.cluster.read(|state| {

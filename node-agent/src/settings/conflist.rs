@@ -1,7 +1,5 @@
-//! The CNI configuration of the node. The agent renders it from the ConfigMap, and installs it when it serves requests.
+//! The CNI configuration of the node, rendered from the ConfigMap.
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -17,6 +15,9 @@ pub const CONFLIST_KEY: &str = "10-terway.conflist";
 /// The ConfigMap's key with our plugin alone.
 pub const CONF_KEY: &str = "10-terway.conf";
 
+/// The key of our plugin in the installed file that has the routes of `eni_conf`.
+const EXTRA_ROUTES: &str = "extra_routes";
+
 /// The name of the network. Runtimes keep their records under it, so it never changes.
 const NAME: &str = "terway-chainer";
 
@@ -24,7 +25,10 @@ const NAME: &str = "terway-chainer";
 const DEFAULT_VERSION: &str = "0.4.0";
 
 /// The CNI versions that the binary supports.
-const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", NEWEST_VERSION];
+
+/// The version with STATUS and GC.
+const NEWEST_VERSION: &str = "1.1.0";
 
 /// A rendered configuration, and the settings that were read from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +39,8 @@ pub struct Rendered {
     pub mtu: u32,
     /// Destinations that pods reach through the host's stack.
     pub host_stack_cidrs: Vec<IpNet>,
+    /// Further destinations that pods reach through their first interface, of an installed configuration.
+    pub extra_routes: Vec<IpNet>,
     /// Symmetric routing; `None` when it is turned off.
     pub symmetric: Option<Symmetric>,
     /// Configured values that have no effect, one sentence each.
@@ -78,22 +84,56 @@ pub fn render(
     let mut warnings = Vec::new();
     set_datapath(ours, &mut warnings);
     let mtu = set_mtu(key, ours, host_mtu)?;
-    let host_stack_cidrs = host_stack_cidrs(key, ours)?;
+    let host_stack_cidrs = cidrs(key, ours, "host_stack_cidrs")?;
+    let extra_routes = cidrs(key, ours, EXTRA_ROUTES)?;
     let symmetric = symmetric::read(key, ours)?;
-    if socket != Path::new(SOCKET_PATH) {
-        ours.insert("socket".to_owned(), json!(socket));
-    }
-    let document = json!({ "cniVersion": version, "name": NAME, "plugins": plugins });
+    name_socket(ours, socket);
     Ok(Rendered {
-        document,
+        document: document(&version, &plugins),
         mtu,
         host_stack_cidrs,
+        extra_routes,
         symmetric,
         warnings,
     })
 }
 
+/// The configuration where nothing is configured.
+pub fn defaults(socket: &Path) -> Rendered {
+    let mut ours = Plugin::from_iter([
+        ("type".to_owned(), json!("terway")),
+        ("eniip_virtual_type".to_owned(), json!("veth")),
+        ("mtu".to_owned(), json!(DEFAULT_MTU)),
+    ]);
+    name_socket(&mut ours, socket);
+    Rendered {
+        document: document(DEFAULT_VERSION, &[ours]),
+        mtu: DEFAULT_MTU,
+        host_stack_cidrs: Vec::new(),
+        extra_routes: Vec::new(),
+        symmetric: Some(Symmetric::default()),
+        warnings: Vec::new(),
+    }
+}
+
 type Plugin = Map<String, Value>;
+
+/// The file's content. Where our plugin is alone, a runtime that knows CNI 1.1 may use it, and then asks for STATUS and
+/// GC: libcni 1.2 takes the newest version of `cniVersions` that it knows, and older ones read `cniVersion` alone.
+/// Whether other plugins of a chain know a newer version is not known here.
+fn document(version: &str, plugins: &[Plugin]) -> Value {
+    let mut document = json!({ "cniVersion": version, "name": NAME, "plugins": plugins });
+    if plugins.len() == 1 && version != NEWEST_VERSION {
+        document["cniVersions"] = json!([version, NEWEST_VERSION]);
+    }
+    document
+}
+
+fn name_socket(ours: &mut Plugin, socket: &Path) {
+    if socket != Path::new(SOCKET_PATH) {
+        ours.insert("socket".to_owned(), json!(socket));
+    }
+}
 
 /// The configured plugins in their order, and the configured version.
 fn plugins(
@@ -153,34 +193,28 @@ fn set_mtu(key: &'static str, ours: &mut Plugin, host_mtu: Option<u32>) -> Resul
     Ok(mtu)
 }
 
-fn host_stack_cidrs(key: &'static str, ours: &Plugin) -> Result<Vec<IpNet>, SettingsError> {
-    let texts: Vec<String> = match ours.get("host_stack_cidrs") {
+fn cidrs(key: &'static str, ours: &Plugin, what: &str) -> Result<Vec<IpNet>, SettingsError> {
+    let texts: Vec<String> = match ours.get(what) {
         None | Some(Value::Null) => Vec::new(),
         Some(value) => {
             serde_json::from_value(value.clone()).map_err(|source| SettingsError::Decode { key, source })?
         }
     };
-    texts
-        .iter()
-        .map(|text| cidr(key, "host_stack_cidrs", text))
-        .collect()
+    texts.iter().map(|text| cidr(key, what, text)).collect()
 }
 
-/// Puts the configuration into the runtime's directory in one step. The runtime never reads half a file, and never
-/// finds no file, which would make the node NotReady.
-pub fn install(dir: &Path, document: &Value) -> io::Result<()> {
-    std::fs::create_dir_all(dir)?;
-    let target = dir.join(CONFLIST_KEY);
-    // A runtime reads *.conf, *.conflist and *.json only (`ConfFiles` of libcni), so it ignores the draft.
-    let draft = dir.join(".10-terway.draft");
-    let mut file = File::create(&draft)?;
-    file.write_all(format!("{document:#}\n").as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&draft, &target)?;
-    // An older installation may have left its file. The runtime takes the first file by name, and that file would come
-    // first.
-    match std::fs::remove_file(dir.join(CONF_KEY)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+impl Rendered {
+    /// Writes the routes of `eni_conf` into the file too. The file is then all that is left of the last good settings
+    /// when the ConfigMap has bad ones.
+    pub fn record_extra_routes(&mut self, routes: Vec<IpNet>) {
+        let plugins = self.document.get_mut("plugins").and_then(Value::as_array_mut);
+        let ours = plugins.into_iter().flatten().filter_map(Value::as_object_mut);
+        for ours in ours.filter(|plugin| plugin.get("type").and_then(Value::as_str) == Some("terway")) {
+            ours.remove(EXTRA_ROUTES);
+            if !routes.is_empty() {
+                ours.insert(EXTRA_ROUTES.to_owned(), json!(routes));
+            }
+        }
+        self.extra_routes = routes;
     }
 }

@@ -94,36 +94,71 @@ struct Destination {
     dst: String,
 }
 
+/// What the agent works with.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// The configuration for the container runtime, and the settings that were read from it.
+    pub rendered: Rendered,
+    /// What cannot be used in the ConfigMap. The last good settings stand in its place, or else the defaults.
+    pub refused: Vec<SettingsError>,
+}
+
 /// Reads the directory. A key that is missing has its default.
 ///
-/// `host_mtu` is the MTU of the node's own interface, which `auto_mtu` takes. `socket` is the path that the agent
-/// listens on; the CNI binary learns it from the configuration.
-pub fn load(dir: &Path, host_mtu: Option<u32>, socket: &Path) -> Result<(Settings, Rendered), SettingsError> {
-    let eni_conf = match read(dir, ENI_CONFIG_KEY)? {
-        Some(text) => serde_json::from_str(&text).map_err(|source| SettingsError::Decode {
-            key: ENI_CONFIG_KEY,
-            source,
-        })?,
-        None => EniConf::default(),
+/// `last` is the text of the installed configuration, which has the last good settings. `host_mtu` is the MTU of the
+/// node's own interface, which `auto_mtu` takes. `socket` is the path that the agent listens on; the CNI binary learns
+/// it from the configuration.
+pub fn load(dir: &Path, last: Option<&str>, host_mtu: Option<u32>, socket: &Path) -> Loaded {
+    let mut refused = Vec::new();
+    let last = last.and_then(|text| conflist::render(Some(text), None, host_mtu, socket).ok());
+    let mut rendered = match configured(dir, host_mtu, socket) {
+        Ok(rendered) => rendered,
+        Err(error) => {
+            refused.push(error);
+            last.clone().unwrap_or_else(|| conflist::defaults(socket))
+        }
     };
-    let rendered = conflist::render(
-        read(dir, CONFLIST_KEY)?.as_deref(),
-        read(dir, CONF_KEY)?.as_deref(),
-        host_mtu,
-        socket,
-    )?;
-    let routes = eni_conf.extra_routes.unwrap_or_default();
-    let extra_routes = routes
-        .iter()
-        .map(|route| cidr(ENI_CONFIG_KEY, "extra_routes", &route.dst))
-        .collect::<Result<_, _>>()?;
+    let extra_routes = match extra_routes(dir) {
+        Ok(routes) => routes,
+        Err(error) => {
+            refused.push(error);
+            last.map(|last| last.extra_routes).unwrap_or_default()
+        }
+    };
+    rendered.record_extra_routes(extra_routes);
     let settings = Settings {
         mtu: rendered.mtu,
         host_stack_cidrs: rendered.host_stack_cidrs.clone(),
-        extra_routes,
+        extra_routes: rendered.extra_routes.clone(),
         symmetric: rendered.symmetric.clone(),
     };
-    Ok((settings, rendered))
+    Loaded {
+        settings,
+        rendered,
+        refused,
+    }
+}
+
+fn configured(dir: &Path, host_mtu: Option<u32>, socket: &Path) -> Result<Rendered, SettingsError> {
+    let (conflist, conf) = (read(dir, CONFLIST_KEY)?, read(dir, CONF_KEY)?);
+    conflist::render(conflist.as_deref(), conf.as_deref(), host_mtu, socket)
+}
+
+fn extra_routes(dir: &Path) -> Result<Vec<IpNet>, SettingsError> {
+    let Some(text) = read(dir, ENI_CONFIG_KEY)? else {
+        return Ok(Vec::new());
+    };
+    let decode = |source| SettingsError::Decode {
+        key: ENI_CONFIG_KEY,
+        source,
+    };
+    let eni_conf: EniConf = serde_json::from_str(&text).map_err(decode)?;
+    let routes = eni_conf.extra_routes.unwrap_or_default();
+    let routes = routes.iter();
+    routes
+        .map(|route| cidr(ENI_CONFIG_KEY, "extra_routes", &route.dst))
+        .collect()
 }
 
 fn read(dir: &Path, key: &str) -> Result<Option<String>, SettingsError> {

@@ -5,8 +5,18 @@ use std::path::Path;
 use serde_json::json;
 use terway_cni_protocol::SOCKET_PATH;
 
-use super::conflist::{install, render};
-use super::{Settings, load};
+use super::conflist::{defaults, render};
+use super::{Loaded, Settings};
+use crate::net_d::{install, installed};
+
+/// Reads a directory on a node that has no configuration yet.
+fn load(dir: &Path) -> Loaded {
+    super::load(dir, None, None, socket())
+}
+
+fn refusals(loaded: &Loaded) -> Vec<String> {
+    loaded.refused.iter().map(ToString::to_string).collect()
+}
 
 fn socket() -> &'static Path {
     Path::new(SOCKET_PATH)
@@ -19,7 +29,7 @@ fn upstreams_single_plugin_becomes_a_list() {
     let rendered = render(None, Some(conf), None, socket()).unwrap();
     assert_eq!(
         rendered.document,
-        json!({ "cniVersion": "0.4.0", "name": "terway-chainer", "plugins": [{
+        json!({ "cniVersion": "0.4.0", "cniVersions": ["0.4.0", "1.1.0"], "name": "terway-chainer", "plugins": [{
             "type": "terway", "capabilities": { "bandwidth": true }, "network_policy_provider": "iptables",
             "eniip_virtual_type": "veth", "mtu": 1500,
         }]})
@@ -41,6 +51,10 @@ fn a_chain_keeps_its_order_and_its_version_and_wins() {
     assert_eq!(
         document["plugins"][1],
         json!({ "type": "portmap", "capabilities": { "portMappings": true } })
+    );
+    assert!(
+        document.get("cniVersions").is_none(),
+        "portmap may know no newer version"
     );
     assert_eq!(document["plugins"][0]["socket"], "/run/a.sock");
     assert!(document["plugins"][0].get("cniVersion").is_none());
@@ -91,8 +105,13 @@ fn bad_values_are_named() {
 #[test]
 fn the_directory_is_read_whole_or_by_default() {
     let dir = tempfile::tempdir().unwrap();
-    let (settings, _) = load(dir.path(), None, socket()).unwrap();
-    assert_eq!(settings, Settings::default());
+    let nothing = load(dir.path());
+    assert_eq!(nothing.settings, Settings::default());
+    assert_eq!(
+        nothing.rendered,
+        defaults(socket()),
+        "what stands in for a bad configuration"
+    );
     std::fs::write(
         dir.path().join("eni_conf"),
         r#"{"version":"1","max_pool_size":5,"extra_routes":[{"dst":"172.16.0.0/12"}]}"#,
@@ -103,16 +122,54 @@ fn the_directory_is_read_whole_or_by_default() {
         r#"{"type":"terway","mtu":1400}"#,
     )
     .unwrap();
-    let (settings, _) = load(dir.path(), None, socket()).unwrap();
+    let Loaded { settings, .. } = load(dir.path());
     assert_eq!(settings.mtu, 1400);
     assert_eq!(settings.extra_routes, ["172.16.0.0/12".parse().unwrap()]);
-    std::fs::write(dir.path().join("eni_conf"), r#"{"extra_routes":[{"dst":"x"}]}"#).unwrap();
-    assert!(
-        load(dir.path(), None, socket())
-            .unwrap_err()
-            .to_string()
-            .contains("extra_routes")
+}
+
+#[test]
+fn a_bad_key_keeps_its_last_good_settings_and_no_other() {
+    let (eni_config, net_d) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let write = |key: &str, text: &str| std::fs::write(eni_config.path().join(key), text).unwrap();
+    let load = || {
+        super::load(
+            eni_config.path(),
+            installed(net_d.path()).as_deref(),
+            None,
+            socket(),
+        )
+    };
+    write("eni_conf", r#"{"extra_routes":[{"dst":"172.16.0.0/12"}]}"#);
+    write(
+        "10-terway.conf",
+        r#"{"type":"terway","mtu":1400,"symmetric_routing":false}"#,
     );
+    let good = load();
+    assert_eq!(refusals(&good), [""; 0]);
+    install(net_d.path(), &good.rendered.document).unwrap();
+
+    write("10-terway.conf", r#"{"type":"terway","mtu":9000}"#);
+    let kept = load();
+    assert_eq!(kept.settings, good.settings);
+    assert_eq!(kept.rendered.document, good.rendered.document);
+    assert!(refusals(&kept)[0].contains("9000 is not between"), "{kept:?}");
+
+    write("eni_conf", "{");
+    write("10-terway.conf", r#"{"type":"terway","mtu":1300}"#);
+    let other = load();
+    assert!(refusals(&other)[0].starts_with("key eni_conf "), "{other:?}");
+    let expected = Settings {
+        mtu: 1300,
+        extra_routes: good.settings.extra_routes,
+        ..Settings::default()
+    };
+    assert_eq!(other.settings, expected);
+
+    std::fs::remove_file(net_d.path().join("10-terway.conflist")).unwrap();
+    write("10-terway.conf", "no JSON");
+    let never_good = load();
+    assert_eq!(never_good.settings, Settings::default());
+    assert_eq!(never_good.refused.len(), 2);
 }
 
 #[test]
@@ -120,7 +177,7 @@ fn an_ipv6_network_is_refused_by_its_name_and_its_key() {
     let dir = tempfile::tempdir().unwrap();
     let refusal = |file: &str, text: &str| {
         std::fs::write(dir.path().join(file), text).unwrap();
-        let refusal = load(dir.path(), None, socket()).unwrap_err().to_string();
+        let refusal = refusals(&load(dir.path())).join("; ");
         std::fs::remove_file(dir.path().join(file)).unwrap();
         refusal
     };
@@ -139,22 +196,4 @@ fn an_ipv6_network_is_refused_by_its_name_and_its_key() {
         ),
         format!("host_stack_cidrs in key 10-terway.conf of the ConfigMap eni-config {why}")
     );
-}
-
-#[test]
-fn installing_replaces_the_file_and_the_old_form_of_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let target = dir.path().join("net.d");
-    std::fs::create_dir(&target).unwrap();
-    std::fs::write(target.join("10-terway.conf"), "old").unwrap();
-    for version in ["0.4.0", "1.0.0"] {
-        install(&target, &json!({ "cniVersion": version })).unwrap();
-    }
-    let names: Vec<_> = std::fs::read_dir(&target)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert_eq!(names, ["10-terway.conflist"]);
-    let text = std::fs::read_to_string(target.join("10-terway.conflist")).unwrap();
-    assert!(text.contains("1.0.0"));
 }

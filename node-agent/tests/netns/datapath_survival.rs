@@ -11,7 +11,7 @@ use std::{
 use crate::datapath_world::{
     Pod, REMOTE, TRUNK_MAC, add, count, members, on_a_node, run, settle, talks, try_run,
 };
-use terway_agent::datapath::{Census, Waiting};
+use terway_agent::datapath::{Census, Datapath, Waiting};
 
 #[test]
 fn a_restart_loses_no_packet() {
@@ -220,5 +220,21 @@ fn what_upstreams_agent_left_goes_and_what_it_still_runs_stays() {
             .await
             .unwrap();
         assert!(old.netns.inside(|| try_run("ip link show eth0")).is_err());
+    });
+}
+
+#[test]
+fn a_setting_that_cannot_be_made_keeps_nobody_from_being_served() {
+    on_a_node(async |node| {
+        let mut config = node.config();
+        config.sysctl_net = "/nonexistent".into();
+        let datapath = Datapath::start(config).await.unwrap();
+        let report = datapath.reconcile(members(&[])).await.unwrap();
+        let failed: Vec<String> = report.failed.iter().map(|(step, _)| step.to_string()).collect();
+        assert!(
+            !failed.is_empty() && failed.iter().all(|step| step.starts_with("set net/")),
+            "{failed:?}"
+        );
+        assert!(datapath.sandboxes().await.unwrap().is_empty());
     });
 }

@@ -9,13 +9,14 @@ mod writer;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use self::repeats::{Repeats, Verdict};
 pub use self::writer::Writer;
@@ -69,8 +70,9 @@ pub enum Repeated {
     /// The same reason with the same note on the same object is told once. It is told again after it was silent for
     /// this long.
     UntilSilent(Duration),
-    /// The same reason on the same object is told at most once in this time, whatever its note.
-    AtMostEvery(Duration),
+    /// The same reason on the same object is told at most once in `same` with the same note, and at most once in
+    /// `other` with another note: an event names the present cause.
+    AtMostEvery { same: Duration, other: Duration },
 }
 
 /// A bucket of events.
@@ -113,7 +115,7 @@ impl Events {
         let events = Self {
             queue,
             repeated: limits.repeated,
-            repeats: Arc::new(Mutex::new(Repeats::new(limits, Instant::now()))),
+            repeats: Arc::new(Mutex::new(Repeats::new(limits, Instant::now().into_std()))),
             dropped,
         };
         (events, end)
@@ -121,8 +123,12 @@ impl Events {
 
     /// Tells `news` about an object, unless the limits are against it. Never waits.
     pub fn tell(&self, about: ObjectReference, related: Option<ObjectReference>, news: EventContent) {
-        let cause = cause(&about, &news, self.repeated);
-        match self.repeats.lock().judge(cause, Instant::now()) {
+        let (subject, whole) = causes(&about, &news);
+        let of = match self.repeated {
+            Repeated::UntilSilent(_) => whole,
+            Repeated::AtMostEvery { .. } => subject,
+        };
+        match self.repeats.lock().judge(of, whole, Instant::now().into_std()) {
             Verdict::Tell => {}
             Verdict::Repeated => return,
             Verdict::TooMany => {
@@ -135,7 +141,7 @@ impl Events {
             related,
             news,
             at: Timestamp::now(),
-            repeats: matches!(self.repeated, Repeated::AtMostEvery(_)).then_some(cause),
+            repeats: matches!(self.repeated, Repeated::AtMostEvery { .. }).then_some(whole),
         };
         if self.queue.try_send(told).is_err() {
             self.dropped.inc();
@@ -143,13 +149,13 @@ impl Events {
     }
 }
 
-fn cause(about: &ObjectReference, news: &EventContent, repeated: Repeated) -> u64 {
+/// What an event is about and its reason; and both of them with the note.
+fn causes(about: &ObjectReference, news: &EventContent) -> (u64, u64) {
     let mut hasher = DefaultHasher::new();
     (&about.uid, &about.namespace, &about.name, news.reason).hash(&mut hasher);
-    if matches!(repeated, Repeated::UntilSilent(_)) {
-        news.note.hash(&mut hasher);
-    }
-    hasher.finish()
+    let subject = hasher.finish();
+    news.note.hash(&mut hasher);
+    (subject, hasher.finish())
 }
 
 #[cfg(test)]

@@ -24,12 +24,19 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Repeats {
     repeated: Repeated,
-    last: HashMap<u64, Instant>,
+    last: HashMap<u64, Last>,
     /// Number of causes at which old ones are swept out.
     sweep_at: usize,
     rate: Option<Rate>,
     tokens: f64,
     filled: Instant,
+}
+
+/// What was told last about one subject.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    whole: u64,
+    at: Instant,
 }
 
 impl Repeats {
@@ -44,26 +51,33 @@ impl Repeats {
         }
     }
 
-    pub(super) fn judge(&mut self, cause: u64, now: Instant) -> Verdict {
+    /// Judges an event about `of`; `whole` is the same for events with the same words.
+    pub(super) fn judge(&mut self, of: u64, whole: u64, now: Instant) -> Verdict {
         self.sweep(now);
-        let told = self.last.get(&cause);
-        let recent = told.is_some_and(|at| now.duration_since(*at) < self.quiet());
-        if recent {
+        let quiet = |last: &Last| match self.repeated {
+            Repeated::UntilSilent(time) => time,
+            Repeated::AtMostEvery { same, .. } if last.whole == whole => same,
+            Repeated::AtMostEvery { other, .. } => other,
+        };
+        let told = self.last.get(&of);
+        if told.is_some_and(|last| now.duration_since(last.at) < quiet(last)) {
             if matches!(self.repeated, Repeated::UntilSilent(_)) {
-                self.last.insert(cause, now);
+                self.last.insert(of, Last { whole, at: now });
             }
             return Verdict::Repeated;
         }
         if !self.take_token(now) {
             return Verdict::TooMany;
         }
-        self.last.insert(cause, now);
+        self.last.insert(of, Last { whole, at: now });
         Verdict::Tell
     }
 
+    /// The time after which an event says nothing about later ones.
     fn quiet(&self) -> Duration {
         match self.repeated {
-            Repeated::UntilSilent(time) | Repeated::AtMostEvery(time) => time,
+            Repeated::UntilSilent(time) => time,
+            Repeated::AtMostEvery { same, other } => same.max(other),
         }
     }
 
@@ -84,7 +98,7 @@ impl Repeats {
             return;
         }
         let quiet = self.quiet();
-        self.last.retain(|_, at| now.duration_since(*at) < quiet);
+        self.last.retain(|_, last| now.duration_since(last.at) < quiet);
         if self.last.len() >= MANY {
             self.last.clear();
         }
@@ -109,13 +123,27 @@ mod tests {
         Repeats::new(limits, now)
     }
 
+    const PACED: Repeated = Repeated::AtMostEvery {
+        same: Duration::from_secs(30),
+        other: Duration::from_secs(5),
+    };
+
     #[test]
     fn a_cause_that_goes_on_is_told_every_half_minute() {
         let start = Instant::now();
-        let mut repeats = repeats(Repeated::AtMostEvery(seconds(30)), None, start);
+        let mut repeats = repeats(PACED, None, start);
         let verdicts = [(1, 0), (1, 10), (2, 10), (1, 31), (1, 60), (1, 62)]
-            .map(|(cause, at)| repeats.judge(cause, start + seconds(at)) == Verdict::Tell);
+            .map(|(of, at)| repeats.judge(of, of, start + seconds(at)) == Verdict::Tell);
         assert_eq!(verdicts, [true, false, true, true, false, true]);
+    }
+
+    #[test]
+    fn another_cause_of_the_same_trouble_is_told_soon() {
+        let start = Instant::now();
+        let mut repeats = repeats(PACED, None, start);
+        let verdicts = [(10, 0), (11, 4), (11, 5), (11, 20), (10, 21), (10, 50), (10, 51)]
+            .map(|(whole, at)| repeats.judge(1, whole, start + seconds(at)) == Verdict::Tell);
+        assert_eq!(verdicts, [true, false, true, false, true, false, true]);
     }
 
     #[test]
@@ -123,7 +151,7 @@ mod tests {
         let start = Instant::now();
         let mut repeats = repeats(Repeated::UntilSilent(seconds(3600)), None, start);
         let verdicts =
-            [0, 1800, 3601, 7200, 10_801].map(|at| repeats.judge(1, start + seconds(at)) == Verdict::Tell);
+            [0, 1800, 3601, 7200, 10_801].map(|at| repeats.judge(1, 1, start + seconds(at)) == Verdict::Tell);
         assert_eq!(verdicts, [true, false, false, false, true]);
     }
 
@@ -134,12 +162,12 @@ mod tests {
             burst: 50.0,
             per_second: 2.0,
         };
-        let mut repeats = repeats(Repeated::AtMostEvery(seconds(30)), Some(rate), start);
-        let told = (0..1000).filter(|cause| repeats.judge(*cause, start) == Verdict::Tell);
+        let mut repeats = repeats(PACED, Some(rate), start);
+        let told = (0..1000).filter(|cause| repeats.judge(*cause, *cause, start) == Verdict::Tell);
         assert_eq!(told.count(), 50);
-        assert_eq!(repeats.judge(5000, start), Verdict::TooMany);
+        assert_eq!(repeats.judge(5000, 5000, start), Verdict::TooMany);
         // A cause that was too much is not remembered as told.
-        assert_eq!(repeats.judge(5000, start + seconds(1)), Verdict::Tell);
+        assert_eq!(repeats.judge(5000, 5000, start + seconds(1)), Verdict::Tell);
     }
 
     #[test]
@@ -147,12 +175,12 @@ mod tests {
         let start = Instant::now();
         let mut repeats = repeats(Repeated::UntilSilent(seconds(3600)), None, start);
         for cause in 0..200_000 {
-            repeats.judge(cause, start);
+            repeats.judge(cause, cause, start);
             assert!(repeats.last.len() <= MANY);
         }
         // Old causes go before there are many.
         for cause in 0..5000 {
-            repeats.judge(1_000_000 + cause, start + seconds(3600 * (1 + cause)));
+            repeats.judge(1_000_000 + cause, 0, start + seconds(3600 * (1 + cause)));
         }
         assert!(repeats.last.len() <= 2 * FEW, "{}", repeats.last.len());
     }

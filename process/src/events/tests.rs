@@ -62,7 +62,10 @@ impl ApiServer {
 
 const AGENT: Limits = Limits {
     queue: 8,
-    repeated: Repeated::AtMostEvery(Duration::ZERO),
+    repeated: Repeated::AtMostEvery {
+        same: Duration::ZERO,
+        other: Duration::ZERO,
+    },
     rate: None,
 };
 
@@ -124,10 +127,10 @@ async fn an_event_names_its_object_its_reporter_and_its_cause() {
 async fn repetitions_count_up_the_first_event() {
     let server = ApiServer::default();
     let (events, queue) = Events::new(AGENT, Counter::default());
-    for note in ["first", "second", "third"] {
-        events.tell(pod("db-0"), None, failed(note));
+    for _ in 0..3 {
+        events.tell(pod("db-0"), None, failed("no address is free"));
     }
-    events.tell(pod("db-1"), None, failed("first"));
+    events.tell(pod("db-1"), None, failed("no address is free"));
     write_all(&server, queue).await;
     let asked = server.all();
     let methods: Vec<_> = asked.iter().map(|asked| asked.method.as_str()).collect();
@@ -140,8 +143,24 @@ async fn repetitions_count_up_the_first_event() {
     );
     assert_eq!(asked[1].body["series"]["count"], 2);
     assert_eq!(asked[2].body["series"]["count"], 3);
-    // The API server refuses a change of the note of an event that exists.
     assert!(asked[2].body["note"].is_null());
+}
+
+/// The API server refuses a change of the note of an event that exists.
+#[tokio::test]
+async fn another_cause_is_another_event_and_the_first_one_is_counted_up_when_it_is_back() {
+    let server = ApiServer::default();
+    let (events, queue) = Events::new(AGENT, Counter::default());
+    for note in ["no address is free", "no NIC with this MAC", "no address is free"] {
+        events.tell(pod("db-0"), None, failed(note));
+    }
+    write_all(&server, queue).await;
+    let asked = server.all();
+    let methods: Vec<_> = asked.iter().map(|asked| asked.method.as_str()).collect();
+    assert_eq!(methods, ["POST", "POST", "PATCH"]);
+    assert_eq!(asked[1].body["note"], "no NIC with this MAC");
+    let name = asked[0].body["metadata"]["name"].as_str().unwrap();
+    assert!(asked[2].path.ends_with(name), "{}", asked[2].path);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The pages `/healthz`, `/readyz` and `/metrics`, and the server that shows them.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -21,12 +22,20 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// A listener that could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("listening on {address}: is the address taken? Choose another one for {setting}")]
+#[error("{}; choose another address with {setting}", obstacle(*address, source))]
 pub struct ListenError {
     setting: &'static str,
     address: SocketAddr,
     #[source]
     source: std::io::Error,
+}
+
+fn obstacle(address: SocketAddr, error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => format!("another program listens on {address} already"),
+        ErrorKind::AddrNotAvailable => format!("{address} is no address of this machine"),
+        _ => format!("{address} cannot be listened on"),
+    }
 }
 
 /// Opens the listener of an address that `setting` names.

@@ -60,7 +60,7 @@ impl Engine {
             netlink,
             programs,
             sysctls: Sysctls::new(config.sysctl_net),
-            marking: Marking::open()?,
+            marking: Marking::default(),
             node_ip: config.node_ip,
             symmetric: config.symmetric,
             recent: Vec::new(),
@@ -68,10 +68,9 @@ impl Engine {
         if engine.symmetric.is_none()
             && let Err(error) = engine.marking.remove()
         {
-            // A kernel without nf_tables has no such table, and nobody has asked for one.
             warn!(
                 error = error_chain(&error),
-                "the marks of symmetric routing were not removed"
+                "the marks of symmetric routing, which is off, were not removed"
             );
         }
         let links = link::read(&mut engine.netlink)?;
@@ -132,7 +131,7 @@ impl Engine {
 
     /// The chains that drop what is forwarded. Without nf_tables the kernel has none.
     fn closed(&mut self) -> Vec<Waiting> {
-        match forward::closed(self.marking.session()) {
+        match self.marking.session().and_then(forward::closed) {
             Ok(closed) => closed
                 .into_iter()
                 .map(|chain| Waiting::Closed { chain })
@@ -147,9 +146,10 @@ impl Engine {
         }
     }
 
-    /// Whether the marks of symmetric routing are as they should be. The kernel sends no notice when they change.
+    /// Whether the marks of symmetric routing are as they were put. The kernel sends no notice when they change.
     pub fn marks_answers(&mut self) -> Result<bool, DatapathError> {
-        Ok(self.symmetric.is_none() || self.marking.observe()? == self.symmetric)
+        let put = self.symmetric.is_some() && self.marking.is_applied();
+        Ok(!put || self.marking.observe()? == self.symmetric)
     }
 
     /// The netlink port that notices of this engine's own changes carry.

@@ -27,6 +27,11 @@ pub enum StepError {
         "another program has a route there ({by}), and it is not replaced; remove it, or give it another table"
     )]
     RouteTaken { by: String },
+    #[error(
+        "this kernel has no nf_tables, which symmetric routing needs; load the module nf_tables, or set \
+         symmetric_routing to false"
+    )]
+    NoNfTables(#[source] NetlinkError),
     #[error("cannot write {}; the agent needs a writable /proc/sys/net", path.display())]
     Sysctl { path: PathBuf, source: io::Error },
 }

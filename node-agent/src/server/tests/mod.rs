@@ -4,6 +4,7 @@ mod add;
 mod del;
 mod other;
 mod overlap;
+mod waiting;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -58,7 +58,7 @@ async fn status_is_honest() {
         failure.code == 50 && failure.message.contains("CreateTrunk"),
         "{failure:?}"
     );
-    *server.stage.agent.limited.lock() = Some("a step failed".into());
+    *server.stage.agent.limited.lock() = Some("the dump was cut short".into());
     assert_eq!(server.refused(Request::Status).await.code, 51);
 }
 

@@ -3,10 +3,10 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use terway_cni_protocol::Reply;
+use terway_cni_protocol::{Reply, Request};
 use tokio::sync::Semaphore;
 
-use super::{PATIENCE, Server, add, del, is_network, until};
+use super::{PATIENCE, Server, add, add_for, del, is_network, until};
 use crate::testing::bound;
 
 #[tokio::test]
@@ -110,4 +110,27 @@ async fn a_stop_ends_waiting_adds_with_an_answer() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn adds_that_wait_keep_nobody_away() {
+    let server = Server::with_pod();
+    let mut waiting = Vec::new();
+    for number in 0..300 {
+        let stream = UnixStream::connect(&server.socket).unwrap();
+        let netns = std::fs::File::open("/proc/self/ns/net").unwrap();
+        let [container, pod, uid] = ["w", "later-", "u-"].map(|prefix| format!("{prefix}{number}"));
+        server.stage.pod(&pod, &uid);
+        let request = add_for(&container, &pod, Some(&uid), 60_000);
+        let frame = terway_cni_protocol::encode(&request).unwrap();
+        let (socket, netns) = (
+            std::os::fd::AsFd::as_fd(&stream),
+            std::os::fd::AsFd::as_fd(&netns),
+        );
+        terway_cni_protocol::transfer::send(socket, &frame, Some(netns)).unwrap();
+        server.in_flight(&container).await;
+        waiting.push(stream);
+    }
+    assert_eq!(server.ask(del("c1")).await.unwrap(), Reply::Done);
+    assert_eq!(server.ask(Request::Status).await.unwrap(), Reply::Done);
 }

@@ -16,6 +16,7 @@ use terway_agent::{
     events::Announcer,
     kernel::KernelError,
     metrics::Metrics,
+    notes::Notes,
     reconcile,
     server::{Agent, PodReader, listen},
     settings::Settings,
@@ -184,11 +185,13 @@ async fn run(config: DatapathConfig, socket: PathBuf, pods: &Arc<Known>, view: &
     let kernel = Arc::new(Datapath::start(config).await.unwrap());
     let stopping = CancellationToken::new();
     let settings = Settings::default();
+    let notes = Notes::new("node1", events.clone());
     let agent = Arc::new(Agent::new(
         kernel,
         pods.clone(),
         settings,
         events,
+        notes,
         metrics,
         stopping,
     ));

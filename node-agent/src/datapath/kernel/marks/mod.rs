@@ -37,7 +37,12 @@ impl Driver<Marks> for Namespace<'_> {
     }
 
     fn put(&mut self, _: &Marks, to: &Symmetric) -> Result<(), StepError> {
-        Ok(self.marking.put(to)?)
+        self.marking
+            .put(to)
+            .map_err(|source| match table::lacks_nf_tables(&source) {
+                true => StepError::NoNfTables(source),
+                false => source.into(),
+            })
     }
 
     fn remove(&mut self, _: &Marks) -> Result<(), StepError> {

@@ -31,23 +31,26 @@ const RULES: usize = 3;
 type Change = (NetfilterMessage, u16);
 
 /// A netfilter socket, and the configuration that was last put into the table.
+#[derive(Default)]
 pub struct Marking {
-    socket: Session<NetfilterMessage>,
+    /// Opened in the calling thread's network namespace when it is needed: a kernel without netfilter serves all that
+    /// needs no marks.
+    socket: Option<Session<NetfilterMessage>>,
     applied: Option<Symmetric>,
 }
 
 impl Marking {
-    /// Opens a socket in the calling thread's network namespace.
-    pub fn open() -> Result<Self, NetlinkError> {
-        Ok(Self {
-            socket: Session::open()?,
-            applied: None,
-        })
+    /// Whether the table was written, and is to be as it was written.
+    pub fn is_applied(&self) -> bool {
+        self.applied.is_some()
     }
 
-    /// The socket, for questions about the chains of others.
-    pub fn session(&mut self) -> &mut Session<NetfilterMessage> {
-        &mut self.socket
+    /// The socket, also for questions about the chains of others.
+    pub fn session(&mut self) -> Result<&mut Session<NetfilterMessage>, NetlinkError> {
+        match &mut self.socket {
+            Some(socket) => Ok(socket),
+            none => Ok(none.insert(Session::open()?)),
+        }
     }
 
     /// The configuration that the table marks by. A process that has not written the table yet does not know the
@@ -85,7 +88,10 @@ impl Marking {
     pub fn remove(&mut self) -> Result<(), NetlinkError> {
         self.applied = None;
         let changes = vec![new_table(), delete_table()];
-        self.transaction("remove the nf_tables table terway_symmetric", changes)
+        match self.transaction("remove the nf_tables table terway_symmetric", changes) {
+            Err(error) if lacks_nf_tables(&error) => Ok(()),
+            removed => removed,
+        }
     }
 
     /// The comments of the rules that are there.
@@ -93,7 +99,7 @@ impl Marking {
         let attributes = vec![RuleAttribute::Table(TABLE.into())];
         let all = nf_tables(NfTablesMessage::GetRule(RuleMessage { attributes }));
         match self
-            .socket
+            .session()?
             .dump("list the nf_tables rules of terway_symmetric", all)
         {
             Ok(found) => Ok(found.into_iter().filter_map(comment).collect()),
@@ -114,8 +120,17 @@ impl Marking {
         let changes = changes.into_iter();
         batch.extend(changes.map(|(message, flags)| (message, flags | NLM_F_ACK)));
         batch.push(frame(ControlMessage::BatchEnd));
-        self.socket.transaction(act, batch)
+        self.session()?.transaction(act, batch)
     }
+}
+
+/// Whether the kernel has no nf_tables (`nfnetlink_rcv_batch` answers EOPNOTSUPP), or no netfilter sockets at all.
+pub fn lacks_nf_tables(error: &NetlinkError) -> bool {
+    let number = match error {
+        NetlinkError::Open(source) => source.raw_os_error(),
+        other => other.errno(),
+    };
+    matches!(number, Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT))
 }
 
 fn nf_tables(message: NfTablesMessage) -> NetfilterMessage {
@@ -186,4 +201,24 @@ fn comment(message: NetfilterMessage) -> Option<Vec<u8>> {
         _ => None,
     });
     Some(comment.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_nf_tables_is_told_from_a_refusal() {
+        let of = io::Error::from_raw_os_error;
+        let refused = |number| NetlinkError::Refused {
+            act: "write a table",
+            words: None,
+            source: of(number),
+        };
+        assert!(lacks_nf_tables(&NetlinkError::Open(of(libc::EPROTONOSUPPORT))));
+        assert!(lacks_nf_tables(&refused(libc::EOPNOTSUPP)));
+        assert!(!lacks_nf_tables(&refused(libc::EPERM)));
+    }
 }
