@@ -4,12 +4,13 @@
 //! script, because a real kernel needs a namespace and a NIC for every case.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 use terway_process::error_chain;
 
-use crate::datapath::{Census, Datapath, PodInterface, Realised, Report, Sandbox};
+use crate::datapath::{Census, Datapath, DatapathError, PodInterface, Realised, Report, Sandbox, Waiting};
 use crate::trouble::Trouble;
 
 /// The error of a failed act on the kernel.
@@ -21,8 +22,9 @@ pub trait Kernel: Send + Sync {
     /// Makes an interface, or the missing parts of it.
     async fn add(&self, want: PodInterface, netns: OwnedFd) -> Result<Realised, KernelError>;
 
-    /// Compares an interface with its desired state and repairs it. Returns the repairs, one sentence each.
-    async fn check(&self, want: PodInterface, netns: OwnedFd) -> Result<Vec<String>, KernelError>;
+    /// Compares an interface with its desired state and repairs it. A sandbox that runs with another address than its
+    /// record says is left as it is.
+    async fn check(&self, want: PodInterface, netns: OwnedFd) -> Result<Checked, KernelError>;
 
     /// Removes an interface. Succeeds when the interface is gone already.
     async fn delete(&self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), KernelError>;
@@ -44,6 +46,15 @@ pub trait Kernel: Send + Sync {
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError>;
 }
 
+/// The result of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The repairs, one sentence each.
+    pub repairs: Vec<String>,
+    /// The addresses that the interface has.
+    pub addresses: Vec<IpAddr>,
+}
+
 /// The result of a reconciliation, one sentence per step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
@@ -53,6 +64,8 @@ pub struct Reconciled {
     pub failed: Vec<String>,
     /// What keeps pods from their network.
     pub troubles: Vec<Trouble>,
+    /// Sandboxes that were left as they are, because their records say another address than they have.
+    pub apart: Vec<Sandbox>,
 }
 
 impl From<Report> for Reconciled {
@@ -65,7 +78,15 @@ impl From<Report> for Reconciled {
             done: report.done.iter().map(ToString::to_string).collect(),
             failed: failed.collect(),
             troubles: report.waiting.iter().map(Trouble::from).collect(),
+            apart: report.waiting.iter().filter_map(apart).cloned().collect(),
         }
+    }
+}
+
+fn apart(waiting: &Waiting) -> Option<&Sandbox> {
+    match waiting {
+        Waiting::Changed(changed) => Some(&changed.sandbox),
+        _ => None,
     }
 }
 
@@ -75,9 +96,19 @@ impl Kernel for Datapath {
         Ok(Datapath::add(self, want, netns).await?)
     }
 
-    async fn check(&self, want: PodInterface, netns: OwnedFd) -> Result<Vec<String>, KernelError> {
-        let repairs = Datapath::check(self, want, netns).await?;
-        Ok(repairs.iter().map(ToString::to_string).collect())
+    async fn check(&self, want: PodInterface, netns: OwnedFd) -> Result<Checked, KernelError> {
+        let addresses = vec![want.ip];
+        match Datapath::check(self, want, netns).await {
+            // The reconciler tells it. The runtime compares what the sandbox has with what the ADD answered.
+            Err(DatapathError::AddressChanged(changed)) => Ok(Checked {
+                repairs: Vec::new(),
+                addresses: changed.has,
+            }),
+            repairs => Ok(Checked {
+                repairs: repairs?.iter().map(ToString::to_string).collect(),
+                addresses,
+            }),
+        }
     }
 
     async fn delete(&self, sandbox: &Sandbox, netns: Option<OwnedFd>) -> Result<(), KernelError> {
@@ -115,7 +146,7 @@ mod tests {
     use terway_node_core::object::{Listed as _, Rule};
 
     use super::*;
-    use crate::datapath::{Step, StepError, Waiting};
+    use crate::datapath::{Step, StepError};
     use crate::testing::sandbox;
 
     #[test]

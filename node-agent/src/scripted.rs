@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::datapath::{Census, PodInterface, Realised, Sandbox};
-use crate::kernel::{Kernel, KernelError, Reconciled};
+use crate::kernel::{Checked, Kernel, KernelError, Reconciled};
 use crate::trouble::Trouble;
 
 /// The kernel. Every field but `arrived` may be set and read at any time.
@@ -35,6 +35,8 @@ pub struct ScriptedKernel {
     pub repaired: Mutex<Vec<String>>,
     /// Trouble that a reconciliation finds.
     pub troubles: Mutex<Vec<Trouble>>,
+    /// Sandboxes that a reconciliation leaves as they are.
+    pub apart: Mutex<Vec<Sandbox>>,
     /// How long the making of an interface takes.
     pub slow: Mutex<Duration>,
     /// When set, the making of an interface waits for a permit.
@@ -83,8 +85,11 @@ impl Kernel for ScriptedKernel {
         })
     }
 
-    async fn check(&self, _want: PodInterface, _netns: OwnedFd) -> Result<Vec<String>, KernelError> {
-        Ok(self.repairs.lock().clone())
+    async fn check(&self, want: PodInterface, _netns: OwnedFd) -> Result<Checked, KernelError> {
+        Ok(Checked {
+            repairs: self.repairs.lock().clone(),
+            addresses: vec![want.ip],
+        })
     }
 
     async fn delete(&self, sandbox: &Sandbox, _netns: Option<OwnedFd>) -> Result<(), KernelError> {
@@ -119,6 +124,7 @@ impl Kernel for ScriptedKernel {
             done: self.repaired.lock().clone(),
             failed: self.failing.lock().clone(),
             troubles: self.troubles.lock().clone(),
+            apart: self.apart.lock().clone(),
         })
     }
 }

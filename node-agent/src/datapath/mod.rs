@@ -20,7 +20,7 @@ pub use kernel::error::{PairError, StepError};
 pub use terway_node_core::{
     carrier::{Carrier, NicLink, VlanId},
     census::Census,
-    interface::{PodInterface, Realised, Sandbox, Waiting},
+    interface::{Changed, PodInterface, Realised, Sandbox, Waiting},
     ownership,
     plan::Step,
     symmetric::Symmetric,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use terway_cni_protocol::Attachment;
 use tracing::{debug, info, warn};
 
-use crate::datapath::Sandbox;
+use crate::datapath::{PodInterface, Sandbox, Waiting};
 use crate::kernel::{KernelError, Reconciled};
 use crate::notes::Part;
 use crate::server::{Agent, teardown};
@@ -135,8 +135,12 @@ impl Reconciler {
                 why, "what this sandbox should be is not known, it stays as it is"
             );
         }
-        let reconciled = agent.kernel.reconcile(plan.census()).await?;
-        remember(agent, plan);
+        let mut reconciled = agent.kernel.reconcile(plan.census()).await?;
+        let changed = plan.changed.iter().cloned().map(Waiting::Changed);
+        reconciled
+            .troubles
+            .extend(changed.map(|waiting| Trouble::from(&waiting)));
+        remember(agent, plan, &reconciled);
         // Every later round finds the cell set already.
         let _ = agent.in_order.set(());
         Ok(Round::Compared(reconciled))
@@ -242,9 +246,12 @@ async fn plan(agent: &Agent) -> Result<Plan, KernelError> {
 
 /// Keeps what every sandbox is, and forgets the sandboxes that are gone. An ADD that was answered since the kernel was
 /// read is kept. (A DEL since then is put back here; the next round forgets it.)
-fn remember(agent: &Agent, plan: Plan) {
+fn remember(agent: &Agent, plan: Plan, reconciled: &Reconciled) {
     agent.memory.forget_all(&plan.forgotten);
-    agent.memory.remember(plan.desired);
+    let is_apart = |want: &PodInterface| reconciled.apart.iter().any(|apart| apart.same_as(&want.sandbox));
+    // What a record says and the sandbox is not is not remembered: the record may be corrected.
+    let realised = plan.desired.into_iter().filter(|want| !is_apart(want));
+    agent.memory.remember(realised);
 }
 
 /// Remove the sandboxes whose pods are gone; tells whether there was one.

@@ -7,7 +7,7 @@ use terway_cni_protocol::Attachment;
 
 use crate::binding;
 use crate::cluster::ClusterView;
-use crate::datapath::{Census, PodInterface, Sandbox};
+use crate::datapath::{Census, Changed, PodInterface, Sandbox};
 use crate::server::{SandboxKey, key};
 use crate::settings::Settings;
 
@@ -23,6 +23,8 @@ pub struct Plan {
     pub undescribed: Vec<(Sandbox, &'static str)>,
     /// Addresses of this node's ENIs that no pod has.
     pub idle: BTreeSet<IpAddr>,
+    /// Sandboxes that were given another address than their records say now.
+    pub changed: Vec<Changed>,
     /// Sandboxes that are remembered and that the kernel does not have.
     pub forgotten: Vec<SandboxKey>,
 }
@@ -51,8 +53,17 @@ impl Plan {
                 plan.gone.push(sandbox.clone());
             }
             // A running pod keeps its address: its own end of the veth has no other.
-            let described = described(sandbox, state, settings)
-                .filter(|want| remembered.is_none_or(|made| made.ip == want.ip));
+            let mut described = described(sandbox, state, settings);
+            if let (Some(made), Some(want)) = (remembered, &described)
+                && made.ip != want.ip
+            {
+                plan.changed.push(Changed {
+                    sandbox: sandbox.clone(),
+                    has: vec![made.ip],
+                    recorded: want.ip,
+                });
+                described = None;
+            }
             match described.or_else(|| remembered.cloned()) {
                 Some(want) => plan.desired.push(want),
                 None => plan.undescribed.push((sandbox.clone(), missing(sandbox, state))),

@@ -74,9 +74,33 @@ async fn a_record_that_is_changed_under_a_running_pod_does_not_change_its_addres
     stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
     round(&stage).await;
     stage.node(sharing("db-0", "u-1", "10.0.16.10"));
-    round(&stage).await;
+    let Round::Compared(told) = round(&stage).await else {
+        panic!("the kernel was not compared");
+    };
     let desired = stage.kernel.desired.lock();
     assert_eq!(desired[1], desired[0]);
+    let text = &told.troubles[0].text;
+    assert!(
+        text.contains("10.0.16.9") && text.contains("10.0.16.10"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_sandbox_unlike_its_record_is_remembered_when_the_record_is_corrected() {
+    let stage = Stage::new();
+    stage.pod("db-0", "u-1");
+    stage.kernel.sandboxes.lock().push(sandbox("c1", "u-1"));
+    stage.node(sharing("db-0", "u-1", "10.0.16.10"));
+    stage.kernel.apart.lock().push(sandbox("c1", "u-1"));
+    round(&stage).await;
+    assert!(stage.agent.memory.made().is_empty());
+    stage.kernel.apart.lock().clear();
+    stage.node(sharing("db-0", "u-1", "10.0.16.9"));
+    round(&stage).await;
+    let asked = stage.kernel.desired.lock()[1][0].ip.to_string();
+    assert_eq!(asked, "10.0.16.9");
+    assert_eq!(stage.agent.memory.made().len(), 1);
 }
 
 /// A DEL may end between the reading of the kernel and the end of the round.

@@ -37,14 +37,16 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
             ),
         )
     })?;
-    let mut repairs = Vec::new();
+    let (mut repairs, mut addresses) = (Vec::new(), Vec::new());
     for member in &wanted {
         let act = format!("checking {} of sandbox {container}", member.sandbox.ifname);
         let netns = netns
             .try_clone()
             .map_err(|error| kernel_failure(&act, &error.into()))?;
         let found = agent.kernel.check(member.clone(), netns).await;
-        repairs.extend(found.map_err(|error| kernel_failure(&act, &error))?);
+        let found = found.map_err(|error| kernel_failure(&act, &error))?;
+        repairs.extend(found.repairs);
+        addresses.extend(found.addresses);
     }
     if !repairs.is_empty() {
         agent.events.announce(Announcement {
@@ -53,10 +55,8 @@ pub async fn check(agent: &Agent, request: CheckRequest, netns: OwnedFd) -> Resu
             what: What::Repaired(repairs),
         });
     }
-    Ok(wanted
-        .iter()
-        .map(|member| binding::cidr(full_prefix(member.ip)))
-        .collect())
+    let addresses = addresses.into_iter().map(full_prefix);
+    Ok(addresses.map(binding::cidr).collect())
 }
 
 /// The interfaces that an attachment should have: by the records of the control plane, or else as they were made.

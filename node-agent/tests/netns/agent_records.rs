@@ -1,8 +1,8 @@
 //! Records of the control plane that are wrong: what runs stays as it is, and the user is told.
 
 use crate::agent_world::Host;
-use crate::datapath_world::{Pod, on_a_node, run, talks};
-use terway_cni_protocol::Reply;
+use crate::datapath_world::{PATIENCE, Pod, on_a_node, run, talks};
+use terway_cni_protocol::{Cidr, Reply};
 
 fn refusal(reply: Reply) -> String {
     match reply {
@@ -29,12 +29,21 @@ fn a_record_that_changes_under_a_running_pod_changes_nothing_there_after_a_resta
         // An ADD is answered after the first round.
         host.bind(&next);
         assert!(matches!(host.add(&next).await, Reply::Network(_)));
-        let told = refusal(host.check(&pod).await);
-        let words = "runs with address 10.0.17.4, and the record of its pod says 10.0.17.9";
-        assert!(told.contains(words), "{told}");
+        let address = "10.0.17.4".parse().unwrap();
+        let addresses = vec![Cidr { address, prefix: 32 }];
+        assert_eq!(host.check(&pod).await, Reply::Checked { addresses });
         talks(&pod, &eni);
         talks(&next, &eni);
         assert!(!run("ip rule show; ip route show table all").contains("10.0.17.9"));
+        // The record is corrected: the pod is repaired as any other.
+        host.bind(&pod);
+        run("ip rule del from 10.0.17.4");
+        let repaired = || run("ip rule show").contains("from 10.0.17.4");
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !repaired() {
+            assert!(std::time::Instant::now() < deadline, "{}", run("ip rule show"));
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
         assert_eq!(host.del(&next).await, Reply::Done);
         assert_eq!(node.ways(), ways);
         host.stop().await;
