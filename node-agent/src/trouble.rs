@@ -23,9 +23,7 @@ const TAKEN: &str = "RouteTaken";
 const CHANGED: &str = "RecordChanged";
 
 /// All reasons.
-pub const REASONS: [&str; 8] = [
-    CONTESTED, HOST_LINK, NIC, UPLINK, ON_HOST, CLOSED, TAKEN, CHANGED,
-];
+pub const REASONS: [&str; 8] = [CONTESTED, HOST_LINK, NIC, UPLINK, ON_HOST, CLOSED, TAKEN, CHANGED];
 
 impl From<&Waiting> for Trouble {
     fn from(waiting: &Waiting) -> Self {
