@@ -107,6 +107,8 @@ pub mod event {
     pub const SYNC_POD_NETWORKING_SUCCEED: &str = "SyncPodNetworkingSucceed";
     pub const SYNC_POD_NETWORKING_FAILED: &str = "SyncPodNetworkingFailed";
     pub const CONFIG_ERROR: &str = "ConfigError";
+    /// On pods: a PodNetworking selects the pod, and the pod has no network of it. Our own.
+    pub const NETWORK_MISSING: &str = "NetworkMissing";
     pub const ALLOC_IP_SUCCEED: &str = "AllocIPSucceed";
     pub const ALLOC_IP_FAILED: &str = "AllocIPFailed";
     /// On a pod whose ADD waits. Our own.
@@ -146,6 +148,8 @@ pub mod condition {
     pub const READY: &str = "Ready";
     /// On PodNetworking: workloads it selects and cannot serve.
     pub const PASSED_OVER: &str = "WorkloadsPassedOver";
+    /// On PodNetworking: living pods it selects that have no network of it.
+    pub const UNSERVED: &str = "PodsWithoutNetwork";
 }
 
 /// Extended resources of nodes.

@@ -44,6 +44,15 @@ impl<T> FairQueue<T> {
         item
     }
 
+    /// Takes the first item of the first owner, in the order of their turns, for which `may` is true. Owners that are
+    /// passed over keep their turns.
+    pub fn pop_of(&mut self, may: impl Fn(&str) -> bool) -> Option<T> {
+        let place = self.turns.iter().position(|owner| may(owner))?;
+        let owner = self.turns.remove(place)?;
+        self.turns.push_front(owner);
+        self.pop()
+    }
+
     /// The first item of each owner, in the order of their names.
     pub fn firsts(&self) -> impl Iterator<Item = &T> {
         self.of.values().filter_map(VecDeque::front)
@@ -95,6 +104,17 @@ mod tests {
             [greedy(0), modest(0), greedy(1), modest(1), greedy(2), greedy(3)]
         );
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn an_owner_that_may_not_is_passed_over_and_keeps_its_turn() {
+        let mut queue = FairQueue::default();
+        for (owner, number) in [("a", 0), ("b", 1), ("c", 2), ("a", 3)] {
+            queue.push(owner, number);
+        }
+        assert_eq!(queue.pop_of(|owner| owner != "a"), Some(1));
+        assert_eq!(queue.pop_of(|owner| owner == "none"), None);
+        assert_eq!(std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(), [0, 2, 3]);
     }
 
     #[test]

@@ -6,8 +6,12 @@
 
 use std::time::Duration;
 
+/// The longest duration of Go: an int64 of nanoseconds, about 292 years.
+pub const LONGEST: Duration = Duration::from_nanos(i64::MAX as u64);
+
 /// Reads a Go duration (`time.ParseDuration` of Go's package time). Returns `None` for another text and for a negative
-/// duration, because no setting of the product may be negative.
+/// duration, because no setting of the product may be negative. Go refuses a duration above [`LONGEST`], and so does
+/// this function: every duration that it returns can be added to any present time.
 pub fn parse(text: &str) -> Option<Duration> {
     let text = text.strip_prefix('+').unwrap_or(text);
     if text == "0" {
@@ -28,7 +32,9 @@ pub fn parse(text: &str) -> Option<Duration> {
     if text.is_empty() {
         return None;
     }
-    Duration::try_from_secs_f64(total).ok()
+    Duration::try_from_secs_f64(total)
+        .ok()
+        .filter(|duration| *duration <= LONGEST)
 }
 
 fn seconds_of(unit: &str) -> Option<f64> {
@@ -71,9 +77,18 @@ mod tests {
             "..s",
             "5m3",
             "100000000000000000000h",
+            // The first whole hour above what Go counts.
+            "2562048h",
+            "4000000000000000h",
         ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_longest_duration_is_that_of_go() {
+        let almost = parse("2562047h47m16s").unwrap();
+        assert!(almost <= LONGEST && LONGEST - almost < Duration::from_secs(1));
     }
 
     proptest! {
@@ -90,6 +105,7 @@ mod tests {
         #[test]
         fn any_text_is_read_or_refused(text in "[-+0-9.hmsnuµ ]{0,16}") {
             if let Some(time) = parse(&text) {
+                prop_assert!(time <= LONGEST, "{text:?}");
                 prop_assert!(text.chars().any(|c| c.is_ascii_digit()), "{text:?} is {time:?}");
             }
         }

@@ -65,12 +65,12 @@ impl<'a> Capacity<'a> {
             .filter(|flavor| flavor.traffic_mode == TrafficMode::Standard)
             .filter(|flavor| matches!(flavor.kind, EniKind::Secondary | EniKind::Trunk))
             .map(|flavor| size(flavor.count))
-            .sum()
+            .fold(0, usize::saturating_add)
     }
 
     /// Number of addresses that pods can have on shared ENIs.
     pub fn addresses(self) -> usize {
-        self.shared_enis() * self.per_eni()
+        self.shared_enis().saturating_mul(self.per_eni())
     }
 
     /// How full an ENI is.
@@ -98,7 +98,7 @@ impl<'a> Capacity<'a> {
 
 /// Number of ENIs of an instance type in addition to the primary ENI.
 pub fn beside_primary(cap: &NodeCap) -> usize {
-    size(cap.adapters - 1)
+    size(cap.adapters.saturating_sub(1))
 }
 
 /// A count of the API as a size; a negative count is zero.

@@ -75,9 +75,38 @@ pub struct Context {
     pub calls: Calls,
 }
 
-/// Number of mutating calls at once. Each call has a connection of its own. This number is enough for five hundred
-/// calls a second; more would only cost memory.
-const CALLS_AT_ONCE: usize = 128;
+/// Number of mutating calls at once that release or attach ENIs, and of those that make ENIs or give them addresses.
+/// Each call has a connection of its own. These numbers are enough for five hundred calls a second; more would only
+/// cost memory.
+const CALLS_AT_ONCE: usize = 64;
+
+/// The places of calls under way. Calls that release and attach ENIs have places of their own, because a call that
+/// makes an ENI may hold its place for long: until a worker is free, and for as long as the cloud takes.
+#[derive(Clone)]
+struct CallPlaces {
+    first: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+impl Default for CallPlaces {
+    fn default() -> Self {
+        let places = || Arc::new(Semaphore::new(CALLS_AT_ONCE));
+        Self {
+            first: places(),
+            others: places(),
+        }
+    }
+}
+
+impl CallPlaces {
+    fn of(&self, priority: Priority) -> Arc<Semaphore> {
+        let places = match priority {
+            Priority::Release | Priority::Attach => &self.first,
+            Priority::Create | Priority::Fill | Priority::Read => &self.others,
+        };
+        places.clone()
+    }
+}
 
 /// The right to send one mutating call now.
 pub struct Grant {
@@ -89,7 +118,7 @@ pub struct Grant {
 #[derive(Clone)]
 pub struct Calls {
     cloud: Cloud,
-    places: Arc<Semaphore>,
+    places: CallPlaces,
 }
 
 impl Calls {
@@ -97,7 +126,7 @@ impl Calls {
     pub fn new(cloud: Cloud) -> Self {
         Self {
             cloud,
-            places: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            places: CallPlaces::default(),
         }
     }
 
@@ -108,7 +137,7 @@ impl Calls {
         // The semaphore is never closed. Without a place the number of calls would have no limit.
         Grant {
             permit,
-            _place: self.places.clone().acquire_owned().await.ok(),
+            _place: self.places.of(priority).acquire_owned().await.ok(),
         }
     }
 }

@@ -51,6 +51,9 @@ pub enum Retry {
     Conflict,
     /// Soon, with a growing delay.
     Transient,
+    /// Soon and again and again: a pod waits for a vSwitch, and nothing tells when the vSwitch has room. Trying costs
+    /// no call, because the vSwitches are cached.
+    Waiting,
     /// Later: the step fails until somebody changes something.
     Slow,
     /// At the pace of this kind of failure of the cloud.
@@ -68,6 +71,9 @@ impl ReconcileError {
             },
             Self::Behind { .. } => Retry::Transient,
             Self::Cloud(error) => Retry::Cloud(error.retry()),
+            Self::Networks(NetworksError::VSwitch(_) | NetworksError::UnknownVSwitch { .. }) => {
+                Retry::Waiting
+            }
             // The person who repairs this waits for the pod, so the next try comes within half a minute.
             Self::Networks(_) => Retry::Transient,
         }

@@ -1,12 +1,13 @@
 //! ENIs of pods from the decision to make one until its first attach. The PodENI controller hands them over here to the
 //! NetworkInterface controller.
 //!
-//! The number of fresh ENIs is limited, so that creates never get far ahead of attaches; a new ENI waits for room. No
-//! object records two facts about a fresh ENI: that it has room, and that it has never been attached.
+//! The number of fresh ENIs is limited, so that creates never get far ahead of attaches; a new ENI waits for room. A
+//! node has a share of the room, so that a node whose attaches hang leaves room for the others. No object records two
+//! facts about a fresh ENI: that it has room, and that it has never been attached.
 //!
 //! An ENI stops being fresh when the objects show it; nobody has to report it. See [`FreshEnis::follow`].
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -32,8 +33,10 @@ pub struct FreshEnis {
 
 #[derive(Default)]
 struct State {
-    /// Names of intents, and ids of ENIs, that have room.
-    open: HashSet<String>,
+    /// Names of intents, and ids of ENIs, that have room; and their nodes.
+    open: HashMap<String, String>,
+    /// How many of them each node has.
+    of_node: HashMap<String, usize>,
     waiting: FairQueue<Waiting>,
     /// Ids of ENIs that were never attached, because this process has just made the object that an attach needs.
     never_attached: HashSet<String>,
@@ -41,6 +44,7 @@ struct State {
 
 struct Waiting {
     name: String,
+    node: String,
     entered: oneshot::Sender<()>,
 }
 
@@ -80,17 +84,16 @@ impl FreshEnis {
     pub async fn enter(&self, intent: &str, node: &str) {
         let entered = {
             let mut state = self.state.lock();
-            if state.open.contains(intent) {
-                return;
-            }
-            if state.open.len() < self.limit && state.waiting.is_empty() {
-                state.open.insert(intent.to_owned());
+            if state.open.contains_key(intent) {
                 return;
             }
             let (entered, waits) = oneshot::channel();
-            let name = intent.to_owned();
-            state.waiting.push(node, Waiting { name, entered });
-            // Earlier waiters may have gone away while there was room.
+            let waiting = Waiting {
+                name: intent.to_owned(),
+                node: node.to_owned(),
+                entered,
+            };
+            state.waiting.push(node, waiting);
             state.admit(self.limit);
             waits
         };
@@ -101,8 +104,8 @@ impl FreshEnis {
     /// Notes that the ENI of this intent has an id now. The ENI keeps the intent's room.
     pub fn made(&self, intent: &str, id: &str) {
         let mut state = self.state.lock();
-        if state.open.remove(intent) {
-            state.open.insert(id.to_owned());
+        if let Some(node) = state.open.remove(intent) {
+            state.open.insert(id.to_owned(), node);
         }
     }
 
@@ -122,26 +125,50 @@ impl FreshEnis {
         self.state.lock().never_attached.contains(id)
     }
 
-    /// Notes that the cloud has accepted an attach, so that the next ENI may be made.
-    pub fn attach_accepted(&self, id: &str) {
+    /// Notes that the cloud has accepted or refused an attach, so that the next ENI may be made. A refused attach is
+    /// repeated, perhaps for as long as its pod lives, and other pods do not wait for that.
+    pub fn attach_answered(&self, id: &str) {
         self.leave(id);
+    }
+
+    /// Notes that no ENI is made for this intent any more.
+    pub fn given_up(&self, intent: &str) {
+        self.leave(intent);
     }
 
     fn leave(&self, name: &str) {
         let mut state = self.state.lock();
-        if state.open.remove(name) {
-            state.admit(self.limit);
+        let Some(node) = state.open.remove(name) else {
+            return;
+        };
+        if let Some(count) = state.of_node.get_mut(&node) {
+            *count -= 1;
+            if *count == 0 {
+                state.of_node.remove(&node);
+            }
         }
+        state.admit(self.limit);
     }
+}
+
+/// The most room that one node may have: a tenth, but enough for the usual number of pods that start together.
+fn most_of_node(limit: usize) -> usize {
+    (limit / 10).max(8).min(limit)
 }
 
 impl State {
     fn admit(&mut self, limit: usize) {
+        let most = most_of_node(limit);
         while self.open.len() < limit {
-            let Some(next) = self.waiting.pop() else { return };
+            let of_node = &self.of_node;
+            let may = |node: &str| of_node.get(node).is_none_or(|count| *count < most);
+            let Some(next) = self.waiting.pop_of(may) else {
+                return;
+            };
             // A waiter that has gone away takes no room.
             if next.entered.send(()).is_ok() {
-                self.open.insert(next.name);
+                *self.of_node.entry(next.node.clone()).or_default() += 1;
+                self.open.insert(next.name, next.node);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Triggers: which change wakes which controller. Listeners run in the watches, also on standbys. The queues of a
 //! standby therefore contain every key once, and a new leader looks at everything.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use terway_core::network_interface::owner;
 use terway_core::pod::{PodFacts, node_name, pod_uid};
-use terway_core::podnetworking::{counts_workloads, may_be_passed_over};
+use terway_core::podnetworking::{concerned, lacks_networks};
 use terway_crds::names::{label, object};
 use terway_crds::{NetworkInterface, Phase, PodEni};
 
@@ -16,7 +17,7 @@ use crate::context::{Context, Queues};
 use crate::objects::Caches;
 use crate::runtime::Key;
 
-/// New pods that a Fixed PodNetworking may pass over are counted together, because a rollout makes many.
+/// New pods that a PodNetworking selects, and that have no networks, are counted together: a rollout makes many.
 const GATHER: Duration = Duration::from_secs(5);
 
 /// Connects the caches with the queues. Call it before the watches start.
@@ -34,6 +35,7 @@ fn pods(caches: &Caches, queues: &Queues) {
         let node_of = |pod: Option<&Arc<PodFacts>>| pod.map_or(String::new(), |pod| pod.node.clone());
         let (was_on, is_on) = (node_of(before), node_of(after));
         all.pods_of.moved(key, &was_on, &is_on);
+        all.waiting_for.moved(key, awaited(before), awaited(after));
         if !matters(before, after) {
             return;
         }
@@ -50,6 +52,14 @@ fn pods(caches: &Caches, queues: &Queues) {
     });
 }
 
+/// The PodNetworking whose network a pod waits for; empty for a pod that waits for none.
+fn awaited(pod: Option<&Arc<PodFacts>>) -> &str {
+    let waits = pod.filter(|pod| pod.wants_pod_eni && pod.waits_for_ip);
+    waits
+        .and_then(|pod| pod.pod_networking.as_deref())
+        .unwrap_or_default()
+}
+
 /// Whether a change of a pod matters. Most changes are of containers and conditions, which no controller reads.
 fn matters(before: Option<&Arc<PodFacts>>, after: Option<&Arc<PodFacts>>) -> bool {
     let (Some(before), Some(after)) = (before, after) else {
@@ -60,14 +70,16 @@ fn matters(before: Option<&Arc<PodFacts>>, after: Option<&Arc<PodFacts>>) -> boo
         waits_for_ip: after.waits_for_ip,
         address: after.address,
         noted_addresses: after.noted_addresses.clone(),
+        labels: after.labels.clone(),
         ..(**before).clone()
     };
     same != **after
 }
 
 fn pod_enis(caches: &Caches, queues: &Queues) {
-    let to = queues.clone();
+    let (all, to) = (caches.clone(), queues.clone());
     caches.pod_enis.on_change(move |key, before, after| {
+        all.unbound_of.moved(key, unbound_on(before), unbound_on(after));
         to.pod_enis.add(key.clone());
         let turn = |record: Option<&Arc<PodEni>>| {
             record.map(|r| {
@@ -89,6 +101,20 @@ fn pod_enis(caches: &Caches, queues: &Queues) {
     });
 }
 
+/// The node of a record that is not bound; empty for another record.
+fn unbound_on(record: Option<&Arc<PodEni>>) -> &str {
+    let unbound = |record: &&Arc<PodEni>| {
+        record
+            .status
+            .as_ref()
+            .is_none_or(|status| status.phase != Phase::Bind)
+    };
+    record
+        .filter(unbound)
+        .map(|record| node_name(record))
+        .unwrap_or_default()
+}
+
 fn enis_of(record: &PodEni, queues: &Queues) {
     for allocation in record
         .spec
@@ -101,9 +127,17 @@ fn enis_of(record: &PodEni, queues: &Queues) {
 }
 
 fn interfaces(caches: &Caches, queues: &Queues) {
-    let to = queues.clone();
+    let (all, to) = (caches.clone(), queues.clone());
     caches.interfaces.on_change(move |key, before, after| {
+        all.unattached_of
+            .moved(key, unattached_on(before), unattached_on(after));
         to.interfaces.add(key.clone());
+        if let Some(node) = freed_place(before, after) {
+            // An attach that the full instance refused can be repeated now.
+            for waiting in all.unattached_of.of(node) {
+                to.interfaces.add(waiting);
+            }
+        }
         let owner_of = |interface: Option<&Arc<NetworkInterface>>| {
             let (namespace, name) = owner(interface?)?;
             Some(Key::namespaced(namespace, name))
@@ -118,6 +152,34 @@ fn interfaces(caches: &Caches, queues: &Queues) {
             to.nodes.add(node);
         }
     });
+}
+
+/// The node to which an ENI is to be attached; empty for an ENI that is attached or leaves.
+fn unattached_on(interface: Option<&Arc<NetworkInterface>>) -> &str {
+    let waits = |interface: &&Arc<NetworkInterface>| {
+        interface.metadata.deletion_timestamp.is_none() && phase_of(interface) != Phase::Bind
+    };
+    let target = interface
+        .filter(waits)
+        .and_then(|interface| interface.spec.attach_to.as_ref());
+    target.map(|target| target.node_name.as_str()).unwrap_or_default()
+}
+
+/// The node on whose instance a place has become free with this change of an ENI.
+fn freed_place<'a>(
+    before: Option<&'a Arc<NetworkInterface>>,
+    after: Option<&Arc<NetworkInterface>>,
+) -> Option<&'a str> {
+    let before = before?;
+    let detached = |interface: &NetworkInterface| phase_of(interface) == Phase::Unbind;
+    let freed = !detached(before) && after.is_none_or(|after| detached(after));
+    let node = before.metadata.labels.as_ref()?.get(label::NODE)?;
+    freed.then_some(node)
+}
+
+fn phase_of(interface: &NetworkInterface) -> Phase {
+    let status = interface.status.as_ref();
+    status.map_or(Phase::Initial, |status| status.phase.clone())
 }
 
 fn nodes(caches: &Caches, queues: &Queues) {
@@ -168,20 +230,33 @@ fn networkings(caches: &Caches, queues: &Queues) {
         if after.is_some() {
             to.networkings.add(key.clone());
         }
-        let name = key.name();
-        for pod in all.pods.all() {
-            if pod.wants_pod_eni && pod.waits_for_ip && pod.pod_networking.as_deref() == Some(name) {
-                to.pods.add(Key::namespaced(&pod.namespace, &pod.name));
-            }
+        // A pod that waits may have a record already, whose request is corrected.
+        for pod in all.waiting_for.of(key.name()) {
+            to.pods.add(pod.clone());
+            to.pod_enis.add(pod);
         }
     });
-    let (all, to) = (caches.networkings.clone(), queues.networkings.clone());
-    caches.pods.on_change(move |_, before, after| {
-        let candidate = |pod: &Arc<PodFacts>| may_be_passed_over(pod);
-        if before.is_some_and(candidate) != after.is_some_and(candidate) {
-            for networking in all.all().iter().filter(|networking| counts_workloads(networking)) {
-                to.add_after(Key::of(&**networking), GATHER);
+    let (all, to) = (caches.clone(), queues.clone());
+    caches.pods.on_change(move |key, before, after| {
+        if before.is_some() && after.is_none_or(|pod| !lacks_networks(pod)) {
+            for networking in all.unserved.remove(key) {
+                to.networkings.add_after(networking, GATHER);
             }
+        }
+        // The labels stay the same as long as they are kept.
+        let Some(pod) = after.filter(|_| before.is_none_or(|before| before.labels.is_none())) else {
+            return;
+        };
+        let Some(labels) = pod.labels.as_ref().filter(|_| lacks_networks(pod)) else {
+            return;
+        };
+        let of_namespace = all.namespaces.get(&Key::cluster(&pod.namespace));
+        let none = BTreeMap::new();
+        let of_namespace = of_namespace.as_ref().map_or(&none, |namespace| &namespace.labels);
+        for networking in concerned(&all.networkings.all(), labels, of_namespace, pod.fixed_name) {
+            let name = Key::cluster(&networking);
+            all.unserved.add(&name, key, &pod.uid);
+            to.networkings.add_after(name, GATHER);
         }
     });
 }
@@ -220,22 +295,15 @@ pub fn wake_held_back(caches: &Caches, queues: &Queues) {
     }
 }
 
-/// Wakes the pods and records of a node that appeared or got its trunk. This happens a few times in a node's life, so a
-/// search through all records is cheap enough.
+/// Wakes the pods and records of a node that appeared or got its trunk.
 fn wake_pods_of(caches: &Caches, queues: &Queues, node: &str) {
-    for pod in caches.pods.all() {
-        if pod.wants_pod_eni && pod.node == node {
-            queues.pods.add(Key::namespaced(&pod.namespace, &pod.name));
+    for key in caches.pods_of.of(node) {
+        if caches.pods.get(&key).is_some_and(|pod| pod.wants_pod_eni) {
+            queues.pods.add(key);
         }
     }
-    for record in caches.pod_enis.all() {
-        let bound = record
-            .status
-            .as_ref()
-            .is_some_and(|status| status.phase == Phase::Bind);
-        if !bound && node_name(&record) == node {
-            queues.pod_enis.add(Key::of(&*record));
-        }
+    for key in caches.unbound_of.of(node) {
+        queues.pod_enis.add(key);
     }
 }
 

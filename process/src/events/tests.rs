@@ -124,6 +124,29 @@ async fn an_event_names_its_object_its_reporter_and_its_cause() {
 }
 
 #[tokio::test]
+async fn an_object_whose_name_fills_all_room_has_events_too() {
+    let server = ApiServer::default();
+    let (events, queue) = Events::new(AGENT, Counter::default());
+    // The cut falls behind the dash.
+    for name in ["x".repeat(253), format!("{}-{}", "x".repeat(235), "y".repeat(17))] {
+        events.tell(pod(&name), None, failed("no address is free"));
+    }
+    write_all(&server, queue).await;
+    let asked = server.all();
+    assert_eq!(asked.len(), 2);
+    for asked in asked {
+        let name = asked.body["metadata"]["name"].as_str().unwrap();
+        assert!(name.len() <= 253, "{}", name.len());
+        let parts: Vec<&str> = name.split('.').collect();
+        assert!(
+            parts.iter().all(|part| !part.is_empty() && !part.ends_with('-')),
+            "{name}"
+        );
+        assert_eq!(parts.len(), 2, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn repetitions_count_up_the_first_event() {
     let server = ApiServer::default();
     let (events, queue) = Events::new(AGENT, Counter::default());

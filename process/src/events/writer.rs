@@ -17,6 +17,10 @@ use super::{MAX_NOTE, Queue, Told};
 /// is what client-go's recorder uses (`finishTime` in `tools/events/event_broadcaster.go`).
 const SERIES: Duration = Duration::from_secs(6 * 60);
 
+/// The longest name of an object, in bytes (`DNS1123SubdomainMaxLength` in Kubernetes'
+/// `staging/src/k8s.io/apimachinery/pkg/util/validation/validation.go`).
+const MAX_NAME: usize = 253;
+
 /// The receiving end of [`super::Events`].
 pub struct Writer {
     client: Client,
@@ -121,6 +125,16 @@ async fn repeat(client: &Client, series: &Series, at: Timestamp) -> Result<(), k
         .map(drop)
 }
 
+/// Name of an event: the name of its object and the time. An object may have a name of 253 characters, and so may its
+/// event: the object's part is cut where both together would be longer.
+fn event_name(object: &str, at: Timestamp) -> String {
+    let time = format!(".{:x}", at.as_nanosecond());
+    let cut = object.floor_char_boundary(MAX_NAME - time.len());
+    // A part of a name ends with a letter or a digit.
+    let object = object[..cut].trim_end_matches(['-', '.']);
+    format!("{object}{time}")
+}
+
 fn event(told: Told, controller: &str, instance: &str) -> Event {
     let Told {
         about,
@@ -129,14 +143,14 @@ fn event(told: Told, controller: &str, instance: &str) -> Event {
         at,
         ..
     } = told;
-    let name = about.name.as_deref().unwrap_or(controller);
+    let name = event_name(about.name.as_deref().unwrap_or(controller), at);
     let mut note = news.note;
     note.truncate(note.floor_char_boundary(MAX_NOTE));
     Event {
         metadata: ObjectMeta {
             // An object without a namespace has its events in this one.
             namespace: Some(about.namespace.clone().unwrap_or_else(|| "default".to_owned())),
-            name: Some(format!("{name}.{:x}", at.as_nanosecond())),
+            name: Some(name),
             ..ObjectMeta::default()
         },
         action: Some(news.action.to_owned()),

@@ -132,7 +132,7 @@ fn pool(config: &EniConfig, eni_only: bool) -> Pool {
 
 /// The ENIs of the node: one trunk if wanted, and plain ENIs in all other places except that of the primary ENI.
 fn flavors(profile: &NodeProfile<'_>, trunk: bool) -> Vec<Flavor> {
-    let mut left = (profile.cap.adapters - 1).max(0);
+    let mut left = profile.cap.adapters.saturating_sub(1).max(0);
     let mut flavors = Vec::new();
     let mut add = |kind: EniKind, count: i32| {
         let count = count.min(left);

@@ -106,6 +106,8 @@ pub struct Evidence {
     pub sent: Option<Timestamp>,
     /// The request is not sent again before this time.
     pub not_before: Option<Timestamp>,
+    /// Calls in a row that failed and have to be repeated.
+    pub failures: u32,
 }
 
 impl Evidence {
@@ -120,6 +122,7 @@ impl Evidence {
             in_flight: false,
             sent: None,
             not_before: None,
+            failures: 0,
         }
     }
 
@@ -148,6 +151,10 @@ impl Evidence {
         self.lookups.clear();
         self.in_flight = false;
         self.not_before = not_before;
+        self.failures = match not_before {
+            Some(_) => self.failures.saturating_add(1),
+            None => 0,
+        };
     }
 
     /// The evidence after a call without effect: the call was not sent, or a search had no answer.
@@ -156,6 +163,7 @@ impl Evidence {
         Self {
             in_flight: false,
             not_before: Some(not_before),
+            failures: self.failures.saturating_add(1),
             ..self.clone()
         }
     }
@@ -164,6 +172,7 @@ impl Evidence {
     pub fn looked_up(&mut self, lookup: Lookup) {
         self.lookups.push(lookup);
         self.in_flight = false;
+        self.failures = 0;
     }
 }
 
@@ -249,6 +258,7 @@ mod tests {
         evidence = before.put_off(NOW);
         let expected = Evidence {
             not_before: Some(NOW),
+            failures: 1,
             ..Evidence::fresh(3)
         };
         assert_eq!(evidence, expected);
@@ -267,5 +277,20 @@ mod tests {
         evidence.sending();
         evidence.replied(Reply::Unknown, NOW, Some(NOW));
         assert_eq!((evidence.lookups.len(), evidence.not_before), (0, Some(NOW)));
+    }
+
+    #[test]
+    fn failures_in_a_row_are_counted_until_something_succeeds() {
+        let mut evidence = Evidence::fresh(1);
+        for number in 1..=3 {
+            evidence.sending();
+            evidence.replied(Reply::Unknown, NOW, Some(NOW));
+            assert_eq!(evidence.failures, number);
+        }
+        assert_eq!(evidence.put_off(NOW).failures, 4);
+        let mut found = evidence.clone();
+        found.looked_up(Lookup { at: NOW, found: None });
+        evidence.replied(Reply::Accepted, NOW, None);
+        assert_eq!((evidence.failures, found.failures), (0, 0));
     }
 }

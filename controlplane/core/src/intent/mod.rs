@@ -91,7 +91,8 @@ impl Default for Limits {
 /// The latest moment that a recorded time may stand for. The API server keeps whole seconds, rounded down
 /// (`metav1.Time`).
 pub fn at_the_latest(recorded: Timestamp) -> Timestamp {
-    recorded + Duration::from_secs(1)
+    let second = Duration::from_secs(1);
+    recorded.saturating_add(second).unwrap_or(Timestamp::MAX)
 }
 
 /// Time from `from` to `to`; zero if the clock went back.

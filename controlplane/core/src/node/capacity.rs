@@ -9,14 +9,18 @@ use crate::cloud::InstanceTypeLimits;
 use crate::conditions::Statement;
 use crate::room::{Capacity, beside_primary};
 
+/// More network cards than any instance type has. A Node object lists its cards, and a wrong number in an answer of the
+/// cloud must not fill it.
+const MAX_NETWORK_CARDS: i32 = 64;
+
 /// The limits of an instance type.
 pub fn node_cap(limits: &InstanceTypeLimits) -> NodeCap {
     let members = if limits.trunk_supported {
-        limits.eni_total_quantity - limits.eni_quantity
+        limits.eni_total_quantity.saturating_sub(limits.eni_quantity)
     } else {
         0
     };
-    let cards = limits.network_cards.max(1);
+    let cards = limits.network_cards.clamp(1, MAX_NETWORK_CARDS);
     NodeCap {
         adapters: limits.eni_quantity,
         total_adapters: limits.eni_total_quantity,
@@ -24,7 +28,7 @@ pub fn node_cap(limits: &InstanceTypeLimits) -> NodeCap {
         ipv4_per_adapter: limits.private_ips_per_eni,
         ipv6_per_adapter: limits.ipv6_per_eni,
         member_adapter_limit: members.max(0),
-        max_member_adapter_limit: (limits.eni_total_quantity - 2).max(0),
+        max_member_adapter_limit: limits.eni_total_quantity.saturating_sub(2).max(0),
         instance_bandwidth_rx: 0,
         instance_bandwidth_tx: 0,
         network_cards: (0..cards).map(|index| NetworkCard { index }).collect(),
@@ -113,7 +117,7 @@ pub fn unknown_instance_type(instance_type: &str) -> Statement<'static> {
 
 /// The sentence about an instance type that is too small, if it is.
 fn too_small(metadata: &NodeMetadata, cap: &NodeCap) -> Option<String> {
-    let has = beside_primary(cap) * cap.per_adapter(Family::V4);
+    let has = beside_primary(cap).saturating_mul(cap.per_adapter(Family::V4));
     (has <= MIN_ADDRESSES).then(|| {
         format!(
             "instance type {} gives pods {has} addresses of shared ENIs, and more than {MIN_ADDRESSES} are \

@@ -78,7 +78,11 @@ pub fn build(
     })
 }
 
-fn allocation(
+/// The allocation of network `index`, with the intent to make its ENI in the vSwitch `vswitch`.
+///
+/// # Errors
+/// When the network cannot be served on this node.
+pub fn allocation(
     index: usize,
     node: &NodeFacts,
     network: &PodNetwork,

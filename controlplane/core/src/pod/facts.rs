@@ -1,5 +1,6 @@
 //! The facts about a pod that the controllers need.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -37,6 +38,9 @@ pub struct PodFacts {
     pub pod_networking: Option<String>,
     /// The annotation with the times of the webhook's review.
     pub admitted: Option<String>,
+    /// The labels of a pod without networks, until it has an address. A PodNetworking may select the pod although no
+    /// webhook saw it. They are not kept for longer, because a cluster has a hundred thousand pods.
+    pub labels: Option<BTreeMap<String, String>>,
     /// Whether the name outlives the pod, so that a Fixed allocation is possible.
     pub fixed_name: bool,
 }
@@ -53,14 +57,14 @@ impl PodFacts {
         let phase = status.and_then(|s| s.phase.as_deref()).unwrap_or_default();
         let node = spec.and_then(|s| s.node_name.clone()).unwrap_or_default();
         let owners = meta.owner_references.as_deref().unwrap_or_default();
+        let has_address = status.is_some_and(|s| s.pod_ip.as_deref().is_some_and(|ip| !ip.is_empty()));
         let stateful = |kind: &str| kind == "StatefulSet" || stateful_kinds.iter().any(|k| k == kind);
         Self {
             namespace: meta.namespace.clone().unwrap_or_default(),
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
             version: version(meta.resource_version.as_deref()),
-            waits_for_ip: !node.is_empty()
-                && status.is_none_or(|s| s.pod_ip.as_deref().unwrap_or_default().is_empty()),
+            waits_for_ip: !node.is_empty() && !has_address,
             address: status
                 .and_then(|s| s.pod_ip.as_deref())
                 .and_then(|ip| ip.parse().ok()),
@@ -78,6 +82,7 @@ impl PodFacts {
                 .then(|| annotation(annotation::POD_NETWORKING).cloned())
                 .flatten(),
             admitted: wants.then(|| annotation(annotation::ADMITTED).cloned()).flatten(),
+            labels: (!wants && !has_address).then(|| meta.labels.clone().unwrap_or_default()),
             fixed_name: owners.is_empty() || owners.iter().any(|owner| stateful(&owner.kind)),
         }
     }

@@ -6,6 +6,6 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use build::{BuildError, Settings, build};
+pub use build::{BuildError, Settings, allocation, build};
 pub use facts::PodFacts;
 pub use plan::{Action, Idle, Plan, is_fixed, node_name, plan, pod_uid};

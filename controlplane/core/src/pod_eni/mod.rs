@@ -11,11 +11,11 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use news::{create_refused, created, held_up, phase_reached};
+pub use news::{create_refused, created, held_up, phase_reached, waits_for_room};
 pub use observed::{Observed, PodState};
 pub use plan::plan;
 pub use pod_state::is_for;
-pub use record::{Choice, intent_id, next_attempt, replaced, with_eni};
+pub use record::{corrected, intent_id, next_attempt, replaced, with_eni};
 pub use status::{bound, phase_only, unbound, waiting};
 pub use step::{Plan, Step, Wait};
 

@@ -27,6 +27,15 @@ pub fn create_refused(refused: &Refused) -> News {
     News::bad(event::CREATE_ENI_FAILED, action::CREATE_ENI, note)
 }
 
+/// The pod's ENI is not requested yet, because other ENIs of the node or the cluster have to be attached first.
+pub fn waits_for_room(node: &str) -> News {
+    let note = format!(
+        "the ENI is not created yet: ENIs that were created before wait to be attached; see the NetworkInterfaces of \
+         node {node} and the setting eniMaxConcurrent"
+    );
+    News::bad(event::CREATE_ENI_FAILED, action::CREATE_ENI, note)
+}
+
 /// The event for a phase that the record reaches with the write of `after`; `None` if the record is in this phase
 /// already, or if the phase is no news.
 pub fn phase_reached(record: &PodEni, after: &PodEniStatus) -> Option<News> {

@@ -1,12 +1,13 @@
 //! Changes to the allocations of a PodENI.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_crds::{Allocation, Creation, Family, PodEni};
 
 use crate::cloud::{Cidrs, CloudEni};
-use crate::intent::{IntentId, Refused, backoff, failure};
-use crate::vswitch::Candidate;
+use crate::intent::{IntentId, Refused, backoff, elapsed, failure};
 
 /// Identity of the intent of allocation `index`, as it is recorded.
 pub fn intent_id(record: &PodEni, index: usize) -> Option<IntentId> {
@@ -59,57 +60,88 @@ fn set_cidrs(allocation: &mut Allocation, cidrs: &Cidrs) {
         .for_each(|net| allocation.set_cidr(net));
 }
 
-/// What a new attempt takes from the networks as they are now; they may have been repaired.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choice {
-    /// The newly chosen vSwitch; `None` when there is none to choose.
-    pub vswitch: Option<Candidate>,
-    /// The security groups; empty when they are not known.
-    pub security_group_ids: Vec<String>,
-}
+/// Time before a refused attempt is repeated because its vSwitch has no free address. Nothing is sent while the vSwitch
+/// is known to be full, so there is no reason for longer and longer pauses.
+const WHILE_FULL: Duration = Duration::from_secs(5);
 
-/// The allocation with the next attempt of its intent. After a refusal the next attempt begins
-/// later, unless it tries another vSwitch. The record holds the time at which it begins, so that a
-/// control plane that restarts still waits.
+/// Clocks of two control planes differ by less. An earlier leader may have sent an attempt that begins within this
+/// time.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
+
+/// The allocation with the next attempt of its intent. `today` is the allocation as a new pod would get it now. `None`:
+/// nothing can be said about that, and the same request is tried again. After a refusal the next attempt begins later,
+/// unless it asks for something else. The record holds the time at which it begins, so that a control plane that
+/// restarts still waits.
 pub fn next_attempt(
     allocation: &Allocation,
-    choice: &Choice,
+    today: Option<&Allocation>,
     refused: Option<&Refused>,
     now: Timestamp,
 ) -> Allocation {
     let mut changed = allocation.clone();
     let mut creation = changed.creation.take().unwrap_or_default();
-    creation.attempt += 1;
-    let mut tries_other = false;
-    if let Some(vswitch) = &choice.vswitch {
-        tries_other = vswitch.id != creation.parameters.vswitch_id;
-        creation.parameters.vswitch_id.clone_from(&vswitch.id);
-        changed.eni.vswitch_id.clone_from(&vswitch.id);
-        set_cidrs(&mut changed, &vswitch.cidrs);
-    }
-    if !choice.security_group_ids.is_empty() {
-        creation
-            .parameters
-            .security_group_ids
-            .clone_from(&choice.security_group_ids);
-        changed
-            .eni
-            .security_group_ids
-            .clone_from(&choice.security_group_ids);
-    }
+    creation.attempt = creation.attempt.saturating_add(1);
+    let attempt = creation.attempt;
     let begin = match refused {
-        Some(_) if !tries_other => now + backoff(creation.attempt),
-        _ => now,
+        None => now,
+        // Another vSwitch may have what this one lacks. Against other refusals it does not help.
+        Some(refused)
+            if differs(
+                allocation,
+                today,
+                refused.is_exhausted() || refused.is_not_found(),
+            ) =>
+        {
+            now
+        }
+        Some(refused) if refused.is_exhausted() => now + WHILE_FULL,
+        Some(_) => now + backoff(attempt, now),
     };
+    if let Some((today, wanted)) = today.and_then(|today| Some((today, today.creation.as_ref()?))) {
+        creation.parameters.clone_from(&wanted.parameters);
+        changed.eni.clone_from(&today.eni);
+        changed.ipv4_cidr.clone_from(&today.ipv4_cidr);
+        changed.ipv6_cidr.clone_from(&today.ipv6_cidr);
+    }
     creation.started_at = Some(Time(begin));
     creation.last_error = refused.map(|refused| failure(refused, now));
     changed.creation = Some(creation);
     changed
 }
 
+/// The allocation with an attempt that begins now and asks for what a new pod would get now, if that differs from a
+/// refused request that waits for its repetition. `sent`: the repetition may have been sent already. `removed`: the
+/// vSwitch of the request is no longer among those of the pod's network.
+pub fn corrected(
+    allocation: &Allocation,
+    today: Option<&Allocation>,
+    removed: bool,
+    sent: bool,
+    now: Timestamp,
+) -> Option<Allocation> {
+    let creation = open_intent(allocation)?;
+    creation.last_error.as_ref()?;
+    // Nobody sends an attempt before its time.
+    let waits = elapsed(now, creation.started_at.as_ref()?.0) > CLOCKS_APART;
+    let unsent = waits || !sent;
+    (unsent && differs(allocation, today, removed)).then(|| next_attempt(allocation, today, None, now))
+}
+
+/// Whether a new pod would ask the cloud for something else. `vswitch`: another vSwitch counts too.
+fn differs(allocation: &Allocation, today: Option<&Allocation>, vswitch: bool) -> bool {
+    let parameters = |allocation: &Allocation| {
+        let mut parameters = allocation.creation.as_ref()?.parameters.clone();
+        if !vswitch {
+            parameters.vswitch_id.clear();
+        }
+        Some(parameters)
+    };
+    today.is_some_and(|today| parameters(today) != parameters(allocation))
+}
+
 /// The allocation without the ENI that is gone, and with a new attempt to make one.
 pub fn replaced(allocation: &Allocation, now: Timestamp) -> Allocation {
-    let mut changed = next_attempt(allocation, &Choice::default(), None, now);
+    let mut changed = next_attempt(allocation, None, None, now);
     changed.eni.id.clear();
     changed.eni.mac.clear();
     changed.clear_addresses();

@@ -14,7 +14,6 @@ use crate::degradation::Degradation;
 use crate::intent::{Evidence, Limits, Refused, Reply};
 use crate::node::NodeFacts;
 use crate::testing::cloud_eni;
-use crate::vswitch::Candidate;
 
 mod status;
 mod table;
@@ -161,12 +160,8 @@ fn an_attempt_that_begins_later_is_waited_for_with_the_clouds_words() {
         request_id: "r".into(),
     };
     let mut given = Given::new(record());
-    given.record.spec.allocations[0] = next_attempt(
-        &given.record.spec.allocations[0],
-        &Choice::default(),
-        Some(&refused),
-        NOW,
-    );
+    given.record.spec.allocations[0] =
+        next_attempt(&given.record.spec.allocations[0], None, Some(&refused), NOW);
     given.evidence = Evidence::fresh(2);
     let delay = Duration::from_secs(1);
     let wait = Wait::Refused {
@@ -195,19 +190,12 @@ fn another_vswitch_is_tried_without_delay_and_with_a_new_token() {
         message: String::new(),
         request_id: String::new(),
     };
-    let vswitch = Candidate {
-        id: "other".into(),
-        zone: "h".into(),
-        cidrs: ["10.1.0.0/24".parse().unwrap()].into_iter().collect(),
-        available: 9,
-    };
-    let choice = Choice {
-        vswitch: Some(vswitch),
-        security_group_ids: vec!["sg".into()],
-    };
     let mut before = record();
     let first = intent_id(&before, 0).unwrap().client_token();
-    before.spec.allocations[0] = next_attempt(&before.spec.allocations[0], &choice, Some(&refused), NOW);
+    let mut today = before.spec.allocations[0].clone();
+    today.ipv4_cidr = "10.1.0.0/24".into();
+    today.creation.get_or_insert_default().parameters.vswitch_id = "other".into();
+    before.spec.allocations[0] = next_attempt(&before.spec.allocations[0], Some(&today), Some(&refused), NOW);
     let creation = before.spec.allocations[0].creation.clone().unwrap();
     assert_eq!(creation.started_at, Some(Time(NOW)));
     assert_eq!(creation.parameters.vswitch_id, "other");

@@ -9,4 +9,4 @@ mod workloads;
 
 pub use network::{FIRST_INTERFACE, NetworksError, network_of, networks_of};
 pub use plan::{Findings, Idle, Lookup, Plan, Transition, is_settled, plan};
-pub use workloads::{Workload, counts_workloads, may_be_passed_over};
+pub use workloads::{Workload, concerned, is_excluded, lacks_networks};

@@ -42,14 +42,22 @@ pub fn network_of(networking: &PodNetworking, interface: &str) -> PodNetwork {
 /// The networks of a pod: those that the pod carries in full, or the one of the PodNetworking that the pod names.
 /// `find` looks a PodNetworking up by name.
 ///
+/// The webhook writes the networks into the pod when the pod is created. vSwitches and security groups are those that
+/// the PodNetworking names now: a pod may wait until somebody corrects them.
+///
 /// # Errors
 /// When the annotations name no network, or a PodNetworking that does not exist.
 pub fn networks_of(
     pod: &PodFacts,
     find: impl FnOnce(&str) -> Option<Arc<PodNetworking>>,
 ) -> Result<Vec<PodNetwork>, NetworksError> {
-    let carried = carried(pod)?;
+    let mut carried = carried(pod)?;
     if !carried.is_empty() {
+        if let (Some(networking), [network]) =
+            (pod.pod_networking.as_deref().and_then(find), &mut carried[..])
+        {
+            take_choices(network, &networking);
+        }
         return Ok(carried);
     }
     let name = pod.pod_networking.as_deref().ok_or(NetworksError::Missing)?;
@@ -57,6 +65,20 @@ pub fn networks_of(
         name: name.to_owned(),
     })?;
     Ok(vec![network_of(&networking, FIRST_INTERFACE)])
+}
+
+/// Takes over what may be corrected while a pod waits.
+fn take_choices(network: &mut PodNetwork, networking: &PodNetworking) {
+    let spec = &networking.spec;
+    for (known, now) in [
+        (&mut network.vswitch_options, &spec.vswitch_options),
+        (&mut network.security_group_ids, &spec.security_group_ids),
+    ] {
+        if !now.is_empty() {
+            known.clone_from(now);
+        }
+    }
+    network.vswitch_select_options = spec.vswitch_select_options.clone();
 }
 
 fn carried(pod: &PodFacts) -> Result<Vec<PodNetwork>, NetworksError> {
@@ -104,9 +126,37 @@ mod tests {
     fn networks_that_a_pod_carries_come_before_its_podnetworking() {
         let text =
             r#"{"podNetworks":[{"interface":"eth0","vSwitchOptions":["vsw-9"]},{"interface":"eth1"}]}"#;
-        let networks = networks_of(&pod(Some(text), Some("db")), |_| panic!("not needed")).unwrap();
-        assert_eq!(networks.len(), 2);
-        assert_eq!(networks[0].vswitch_options, ["vsw-9"]);
+        for named in [None, Some("db"), Some("gone")] {
+            let networks = networks_of(&pod(Some(text), named), find).unwrap();
+            assert_eq!(networks.len(), 2);
+            assert_eq!(networks[0].vswitch_options, ["vsw-9"]);
+        }
+    }
+
+    #[test]
+    fn a_corrected_podnetworking_reaches_a_pod_that_waits() {
+        let text = r#"{"podNetworks":[{"interface":"eth0","vSwitchOptions":["vsw-full"],"securityGroupIDs":["sg-gone"],
+            "allocationType":{"type":"Elastic"}}]}"#;
+        let networks = networks_of(&pod(Some(text), Some("db")), find).unwrap();
+        assert_eq!(networks[0].vswitch_options, ["vsw-1"]);
+        assert_eq!(networks[0].security_group_ids, ["sg-1"]);
+        // What the pod was admitted with stays: a pod without a name of its own has nothing that could be kept for it.
+        assert_eq!(networks[0].allocation_type, Some(Default::default()));
+        // A PodNetworking that is gone, or that takes its choices from eni-config, leaves the pod's own.
+        let empty = |_: &str| {
+            let mut networking = PodNetworking::clone(&db());
+            networking.spec.vswitch_options.clear();
+            networking.spec.security_group_ids.clear();
+            Some(Arc::new(networking))
+        };
+        for found in [
+            networks_of(&pod(Some(text), Some("gone")), find),
+            networks_of(&pod(Some(text), Some("db")), empty),
+        ] {
+            let network = &found.unwrap()[0];
+            assert_eq!(network.vswitch_options, ["vsw-full"]);
+            assert_eq!(network.security_group_ids, ["sg-gone"]);
+        }
     }
 
     #[test]

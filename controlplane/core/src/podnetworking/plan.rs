@@ -22,6 +22,8 @@ pub struct Findings {
     pub lookup: Lookup,
     /// Workloads that it selects and cannot serve, sorted by name.
     pub passed_over: Vec<Workload>,
+    /// Living pods that it selects and that have no networks, as `namespace/name`, sorted.
+    pub unserved: Vec<String>,
 }
 
 /// The result of asking the cloud.
@@ -94,6 +96,7 @@ pub fn plan(networking: &PodNetworking, findings: &Findings, now: Timestamp) -> 
         Lookup::Failed(message) => status::failed(&mut after, networking, "CloudError", message.clone(), now),
     }
     status::workloads(&mut after, networking, &findings.passed_over, now);
+    status::unserved(&mut after, networking, &findings.unserved, now);
     let transition = transition(&before, &after);
     let failed = after.status == PodNetworkingState::Fail;
     let look_again = failed.then(|| retry_delay(&after, now));

@@ -14,7 +14,7 @@ use super::workloads::Workload;
 use crate::cloud::VSwitch;
 use crate::conditions::{Statement, state};
 
-/// Number of workloads that a condition names. There may be thousands of workloads.
+/// Number of workloads or pods that a condition names. There may be thousands.
 const NAMED: usize = 5;
 
 /// Every vSwitch is known.
@@ -83,25 +83,13 @@ pub(super) fn workloads(
     passed_over: &[Workload],
     now: Timestamp,
 ) {
-    let said = status
-        .conditions
-        .iter()
-        .any(|known| known.type_ == condition::PASSED_OVER);
-    if passed_over.is_empty() && !said {
-        return;
-    }
-    let names: Vec<String> = passed_over.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = match passed_over.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
     let (reason, message) = match passed_over {
         [] => ("NoneSelected", String::new()),
         _ => (
             "NameNotKept",
             format!(
-                "{}{more} selected, but their pods do not keep their names and cannot have a Fixed IP: use a StatefulSet, or narrow the selector",
-                names.join(", ")
+                "{} selected, but their pods do not keep their names and cannot have a Fixed IP: use a StatefulSet, or narrow the selector",
+                names(passed_over)
             ),
         ),
     };
@@ -111,12 +99,63 @@ pub(super) fn workloads(
         reason,
         message,
     };
-    state(
-        &mut status.conditions,
-        statement,
-        networking.metadata.generation,
-        now,
-    );
+    state_if_ever(status, networking, statement, now);
+}
+
+/// States which living pods are selected and have no networks. There is no statement before the first such pod.
+pub(super) fn unserved(
+    status: &mut PodNetworkingStatus,
+    networking: &PodNetworking,
+    pods: &[String],
+    now: Timestamp,
+) {
+    let (reason, message) = match pods {
+        [] => ("AllServed", String::new()),
+        _ => (
+            "CreatedWithoutNetwork",
+            format!(
+                "{} selected, but no webhook gave them this network when they were created, so they have shared addresses and the node's security groups: delete them, so that their successors get it",
+                names(pods)
+            ),
+        ),
+    };
+    let statement = Statement {
+        kind: condition::UNSERVED,
+        holds: !pods.is_empty(),
+        reason,
+        message,
+    };
+    state_if_ever(status, networking, statement, now);
+}
+
+/// The first names, and the number of the others.
+fn names(all: &[impl ToString]) -> String {
+    let names: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
+    match all.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// States something that is worth a condition only once it has been true.
+fn state_if_ever(
+    status: &mut PodNetworkingStatus,
+    networking: &PodNetworking,
+    statement: Statement<'static>,
+    now: Timestamp,
+) {
+    let said = status
+        .conditions
+        .iter()
+        .any(|known| known.type_ == statement.kind);
+    if statement.holds || said {
+        state(
+            &mut status.conditions,
+            statement,
+            networking.metadata.generation,
+            now,
+        );
+    }
 }
 
 /// Whether the status has to be written. A new time of the last look alone is no reason.

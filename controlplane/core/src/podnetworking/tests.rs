@@ -42,6 +42,7 @@ fn findings(lookup: Lookup) -> Findings {
     Findings {
         lookup,
         passed_over: Vec::new(),
+        unserved: Vec::new(),
     }
 }
 
@@ -160,6 +161,7 @@ fn workloads_that_are_passed_over_are_named_until_they_are_gone() {
         &Findings {
             lookup: known(),
             passed_over: many,
+            unserved: Vec::new(),
         },
         now,
     );
@@ -190,10 +192,70 @@ fn workloads_that_are_passed_over_are_named_until_they_are_gone() {
     );
 }
 
+#[test]
+fn living_pods_without_their_network_are_named_until_they_are_gone() {
+    let unserved = |count: usize| (0..count).map(|n| format!("shop/db-{n}")).collect();
+    let found = |count| Findings {
+        unserved: unserved(count),
+        ..findings(known())
+    };
+    let said = |plan: &Plan| {
+        let conditions = &plan.status.as_ref().unwrap().conditions;
+        let found = conditions
+            .iter()
+            .find(|known| known.type_ == "PodsWithoutNetwork");
+        found.map(|known| (known.status.clone(), known.message.clone()))
+    };
+    // Nobody reads of something that has never been.
+    let none = plan(&networking(), &found(0), now());
+    assert_eq!(said(&none), None);
+    let told = plan(&networking(), &found(7), now());
+    let (status, message) = said(&told).unwrap();
+    assert_eq!(status, "True");
+    assert!(
+        message.starts_with("shop/db-0, ") && message.contains("and 2 more"),
+        "{message}"
+    );
+    assert!(message.contains("delete them"), "{message}");
+    // A pod without its network is no reason to refuse the next one.
+    assert!(is_settled(&after(&networking(), &told)));
+    let gone = plan(&after(&networking(), &told), &findings(Lookup::NotNeeded), now());
+    assert_eq!(said(&gone), Some(("False".to_owned(), String::new())));
+}
+
+#[test]
+fn a_pod_concerns_the_podnetworking_that_it_should_have_and_those_that_pass_it_over() {
+    let networking = |name: &str, state: &str, kind: &str| -> PodNetworking {
+        serde_json::from_value(json!({
+            "apiVersion": "network.alibabacloud.com/v1beta1", "kind": "PodNetworking", "metadata": { "name": name },
+            "spec": {
+                "allocationType": { "type": kind },
+                "selector": { "podSelector": { "matchLabels": { "app": "db" } } },
+            },
+            "status": { "status": state },
+        }))
+        .unwrap()
+    };
+    let all = [
+        networking("a-failed", "Fail", "Elastic"),
+        networking("b-fixed", "Ready", "Fixed"),
+        networking("c", "Ready", "Elastic"),
+        networking("d", "Ready", "Elastic"),
+    ];
+    let labels = |app: &str| [("app".to_owned(), app.to_owned())].into();
+    let of = |app: &str, fixed_name| concerned(&all, &labels(app), &Default::default(), fixed_name);
+    assert_eq!(of("db", false), ["b-fixed", "c"]);
+    assert_eq!(of("db", true), ["b-fixed"]);
+    assert_eq!(of("web", true), [""; 0]);
+    // The webhook leaves these pods alone, and so do we.
+    let excluded = [("k8s.aliyun.com/pod-eni".to_owned(), "false".to_owned())].into();
+    assert_eq!(concerned(&all, &labels("db"), &excluded, true), [""; 0]);
+}
+
 proptest! {
     /// Apply the plan, find the same again: nothing to write, nothing to tell.
     #[test]
-    fn the_same_findings_twice_change_nothing(which in 0..4u8, before in 0..4u8, workloads in 0..3usize, later in 0..100i64) {
+    fn the_same_findings_twice_change_nothing(which in 0..4u8, before in 0..4u8, workloads in 0..3usize, pods in 0..3usize, later in 0..100i64) {
         let lookup = |which| match which {
             0 => known(),
             1 => Lookup::UnknownVSwitches(vec!["vsw-2".into()]),
@@ -205,7 +267,8 @@ proptest! {
         }).collect();
         let now = now();
         let start = after(&networking(), &plan(&networking(), &findings(lookup(before)), now));
-        let found = Findings { lookup: lookup(which), passed_over };
+        let unserved = (0..pods).map(|n| format!("shop/{n}")).collect();
+        let found = Findings { lookup: lookup(which), passed_over, unserved };
         let once = after(&start, &plan(&start, &found, now));
         let twice = plan(&once, &found, now + SignedDuration::from_secs(later));
         prop_assert_eq!(twice.status, Err(Idle::UpToDate));

@@ -184,13 +184,14 @@ pub(super) fn nic_of(eni: &CloudEni) -> Nic {
         vswitch_id: eni.vswitch_id.clone(),
         security_group_ids: eni.security_group_ids.clone(),
         primary_ip_address: eni.primary_ip.map(|ip| ip.to_string()).unwrap_or_default(),
-        kind: Some(match &eni.kind {
-            CloudKind::Trunk => EniKind::Trunk,
-            CloudKind::Primary => EniKind::Primary,
-            CloudKind::Member => EniKind::Member,
-            CloudKind::Secondary => EniKind::Secondary,
-            CloudKind::Other(word) => EniKind::Other(word.clone()),
-        }),
+        // The definition of Node knows these words alone. With another word no status of the node could be written.
+        kind: match &eni.kind {
+            CloudKind::Trunk => Some(EniKind::Trunk),
+            CloudKind::Primary => Some(EniKind::Primary),
+            CloudKind::Member => Some(EniKind::Member),
+            CloudKind::Secondary => Some(EniKind::Secondary),
+            CloudKind::Other(_) => None,
+        },
         traffic_mode: Some(TrafficMode::Standard),
         ..Nic::default()
     };

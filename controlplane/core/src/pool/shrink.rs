@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use terway_crds::node::{IpStatus, Nic, NicStatus};
 use terway_crds::{EniKind, Family, Operation, OperationKind};
 
@@ -66,10 +67,12 @@ fn reclaim(draft: &mut Draft<'_>, idle: usize, min: usize) -> usize {
         return 0;
     }
     let interval = go_duration::parse(&reclaim.interval).unwrap_or(Duration::from_secs(600));
-    let jitter: f64 = reclaim.jitter_factor.parse().unwrap_or(0.0);
+    let jitter: Option<f64> = reclaim.jitter_factor.parse().ok();
+    // "NaN" is a number for the parser, and no time can be multiplied by it.
+    let jitter = jitter.filter(|jitter| jitter.is_finite()).unwrap_or(0.0);
     let share = (draft.observed.seed % 1000) as f64 / 1000.0;
     let interval = interval.mul_f64(1.0 + jitter.clamp(0.0, 1.0) * share);
-    draft.status.next_idle_ip_reclaim_time = at(now + interval);
+    draft.status.next_idle_ip_reclaim_time = at(now.saturating_add(interval).unwrap_or(Timestamp::MAX));
     spare.min(size(reclaim.batch_size))
 }
 

@@ -47,7 +47,7 @@ async fn has_room(fresh: &FreshEnis) -> bool {
 }
 
 #[tokio::test]
-async fn room_is_limited_and_an_accepted_attach_gives_it_back() {
+async fn room_is_limited_and_an_answered_attach_gives_it_back() {
     let fresh = FreshEnis::new(1);
     fresh.enter("a", "node").await;
     fresh.enter("a", "node").await;
@@ -59,7 +59,7 @@ async fn room_is_limited_and_an_accepted_attach_gives_it_back() {
     fresh.leave("a");
     tokio::task::yield_now().await;
     assert!(!second.is_finished());
-    fresh.attach_accepted("eni-1");
+    fresh.attach_answered("eni-1");
     tokio::time::timeout(SOON, second).await.unwrap().unwrap();
 }
 
@@ -84,6 +84,29 @@ async fn a_node_with_a_thousand_pods_does_not_keep_another_waiting() {
     let first = order.recv().await.unwrap();
     fresh.leave(&first);
     assert!(order.recv().await.unwrap().starts_with("modest"), "{first}");
+}
+
+#[tokio::test]
+async fn a_node_whose_attaches_hang_leaves_room_for_the_others() {
+    let fresh = FreshEnis::new(300);
+    let most = most_of_node(300);
+    for number in 0..most {
+        fresh.enter(&format!("stuck/{number}"), "stuck").await;
+    }
+    let one_more = tokio::time::timeout(Duration::from_millis(1), fresh.enter("stuck/more", "stuck"));
+    assert!(one_more.await.is_err());
+    for number in 0..most {
+        let name = format!("sound/{number}");
+        tokio::time::timeout(SOON, fresh.enter(&name, "sound"))
+            .await
+            .unwrap();
+    }
+    // The node's own room frees its own waiter.
+    let waiting = fresh.clone();
+    let more = tokio::spawn(async move { waiting.enter("stuck/more", "stuck").await });
+    tokio::task::yield_now().await;
+    fresh.attach_answered("stuck/0");
+    tokio::time::timeout(SOON, more).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -8,12 +8,13 @@ mod tests;
 
 use jiff::Timestamp;
 use terway_cloud::{Cloud, CloudError, EniFilter};
-use terway_core::intent::{IntentId, Lookup, Refused, Reply};
+use terway_core::intent::{Evidence, IntentId, Lookup, Refused, Reply};
 
 pub use attempts::{Attempts, Creating};
 pub use request::Request;
 
 use crate::context::Grant;
+use crate::runtime::growing;
 
 /// The result of sending a request.
 #[derive(Debug)]
@@ -48,7 +49,8 @@ impl Attempts {
                 }
             }
             Err(error) if error.was_not_sent() => {
-                self.change(id, |evidence| *evidence = before.put_off(now + pause(&error)));
+                let not_before = now + pause(id, &before, &error);
+                self.change(id, |evidence| *evidence = before.put_off(not_before));
                 Sent {
                     reply: None,
                     again: Some(error),
@@ -58,7 +60,7 @@ impl Attempts {
                 let reply = Reply::to_failure(refused(&error));
                 let again = Some(error).filter(|_| reply.asks_again());
                 on_reply(&reply);
-                let not_before = again.as_ref().map(|error| now + pause(error));
+                let not_before = again.as_ref().map(|error| now + pause(id, &before, error));
                 self.change(id, |evidence| evidence.replied(reply.clone(), now, not_before));
                 Sent {
                     reply: Some(reply),
@@ -82,17 +84,25 @@ impl Attempts {
                 Ok(())
             }
             Err(error) => {
-                let not_before = now + pause(&error);
-                self.change(id, |evidence| *evidence = evidence.put_off(not_before));
+                self.change(id, |evidence| {
+                    let not_before = now + pause(id, evidence, &error);
+                    *evidence = evidence.put_off(not_before);
+                });
                 Err(error)
             }
         }
     }
 }
 
-/// Time after which a failed call may be sent again.
-fn pause(error: &CloudError) -> std::time::Duration {
-    error.retry().pace().first
+/// Time after which a failed call may be sent again. It grows with the failures in a row.
+fn pause(id: &IntentId, before: &Evidence, error: &CloudError) -> std::time::Duration {
+    let pace = error.retry().pace();
+    growing(
+        &id.tag_value(),
+        before.failures.saturating_add(1),
+        pace.first,
+        pace.most,
+    )
 }
 
 /// The cloud's words in a failed call.

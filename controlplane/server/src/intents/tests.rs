@@ -168,6 +168,7 @@ async fn a_call_that_the_gate_holds_back_was_not_sent() {
     let evidence = evidence(&stage);
     let expected = Evidence {
         not_before: evidence.not_before,
+        failures: 1,
         ..Evidence::fresh(1)
     };
     assert!(evidence.not_before.is_some());

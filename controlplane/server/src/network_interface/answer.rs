@@ -25,6 +25,9 @@ pub fn after_call(
     if history != observed.history {
         controller.remember(id, history);
     }
+    if call == Call::Attach && is_answer(&answer) {
+        controller.fresh.attach_answered(id);
+    }
     let look = wanted(call);
     match (next, answer) {
         (AfterCall::PlanAgain, _) => Ok(None),
@@ -41,13 +44,23 @@ pub fn after_call(
         (AfterCall::AwaitOutcome, _)
         // A successful answer never leads to a failure.
         | (AfterCall::Fail | AfterCall::FailAndLook | AfterCall::FailAndLookAnew, Ok(())) => {
-            if call == Call::Attach {
-                controller.fresh.attach_accepted(id);
-            }
             controller.cloud.watch().expect(id, look);
             // The poller tells of a change. Only the time shows that a call was lost.
             Ok(Some(Next::After(controller.limits.grace)))
         }
+    }
+}
+
+/// Whether the cloud has dealt with the call, or may have. A call that was held back or throttled says nothing about
+/// the ENI, and new ENIs wait as long as calls of its kind do not get through.
+fn is_answer(answer: &Result<(), CloudError>) -> bool {
+    match answer {
+        Ok(()) => true,
+        Err(error) if error.was_not_sent() => false,
+        Err(error) => !matches!(
+            error.class,
+            ErrorClass::Throttled | ErrorClass::Forbidden | ErrorClass::Fenced
+        ),
     }
 }
 

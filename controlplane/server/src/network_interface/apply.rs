@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_cloud::{AttachEni, CloudError, DeleteEni, DetachEni, Expect};
-use terway_core::cloud::CloudEni;
+use terway_core::cloud::{CloudEni, EniObservation};
 use terway_core::intent::elapsed;
 use terway_core::network_interface::{Awaited, Call, Step, attached, detached, torn_off, with_term};
 use terway_crds::AttachTo;
@@ -72,6 +72,10 @@ pub async fn apply(
             };
             let cloud = &controller.cloud;
             let answer = cloud.delete_network_interface(grant.permit, &request).await;
+            if let (Ok(()), Some((EniObservation::Present(eni), _))) = (&answer, &observed.observation) {
+                let count = i64::try_from(eni.private_ips.len()).unwrap_or(0);
+                controller.vswitches.used(&eni.vswitch_id, -count);
+            }
             return after_call(controller, observed, Call::Delete, answer, Timestamp::now());
         }
         (Step::WriteAttached(eni), _) => write_attached(controller, observed, &eni).await?,

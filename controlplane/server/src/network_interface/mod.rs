@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::objects::{Caches, Writer};
 use crate::runtime::{Key, Next, Reconciler, Slot};
 use crate::trace;
+use crate::vswitches::VSwitches;
 
 /// An ENI needs few steps in a row. More steps than this are an error of the planner.
 const MAX_STEPS: usize = 20;
@@ -42,6 +43,7 @@ pub struct NetworkInterfaceController {
     write: Writer,
     cloud: Cloud,
     calls: Calls,
+    vswitches: Arc<VSwitches>,
     fresh: Arc<FreshEnis>,
     events: Events,
     metrics: Metrics,
@@ -59,6 +61,7 @@ impl NetworkInterfaceController {
             write: context.write.clone(),
             cloud: context.cloud.clone(),
             calls: context.calls.clone(),
+            vswitches: context.vswitches.clone(),
             fresh: context.fresh.clone(),
             events: context.events.clone(),
             metrics: context.metrics.clone(),

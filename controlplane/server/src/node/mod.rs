@@ -25,7 +25,7 @@ use crate::events::Events;
 use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::objects::{Caches, NodeRecord, Writer};
-use crate::runtime::{Key, Next, Queue, Reconciler, Slot};
+use crate::runtime::{Key, Next, Queue, Reconciler, Slot, growing};
 use crate::vswitches::{Remembered, VSwitches};
 
 use self::pool::Pools;
@@ -89,11 +89,16 @@ impl NodeController {
             let (key, ids) = (key.clone(), ids.to_vec());
             self.background.spawn(async move {
                 let answer = vswitches.resolve(&ids).await;
-                pools.change(&key, |memory| memory.resolving = false);
+                let failures = pools.change(&key, |memory| {
+                    memory.resolving = false;
+                    memory.unresolved = answer.as_ref().map_or(memory.unresolved.saturating_add(1), |_| 0);
+                    memory.unresolved
+                });
                 match answer {
                     Ok(_) => queue.add(key),
                     Err(error) => {
-                        let delay = error.retry().pace().first;
+                        let pace = error.retry().pace();
+                        let delay = growing(&key, failures, pace.first, pace.most);
                         tracing::warn!(
                             node = %key,
                             error = &error as &dyn std::error::Error,

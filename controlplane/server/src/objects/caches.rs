@@ -12,7 +12,7 @@ use terway_core::pod_eni::{PodState, is_for};
 use terway_core::podnetworking::{self, NetworksError};
 use terway_crds::{NetworkInterface, NodeRuntime, PodEni, PodNetwork, PodNetworking, TerwayNode};
 
-use super::PodsOfNodes;
+use super::{KeyIndex, Unserved};
 use crate::runtime::feed::version_of;
 use crate::runtime::{Cache, Cached, Key};
 
@@ -84,8 +84,16 @@ pub struct Caches {
     pub node_records: Arc<Cache<NodeRecord>>,
     pub networkings: Arc<Cache<PodNetworking>>,
     pub runtimes: Arc<Cache<NodeRuntime>>,
-    /// Names of the pods of each node.
-    pub pods_of: Arc<PodsOfNodes>,
+    /// The pods of each node.
+    pub pods_of: Arc<KeyIndex>,
+    /// The PodENIs of each node that are not bound.
+    pub unbound_of: Arc<KeyIndex>,
+    /// The NetworkInterfaces of each node that are to be attached and are not.
+    pub unattached_of: Arc<KeyIndex>,
+    /// The pods that wait for the network of each PodNetworking.
+    pub waiting_for: Arc<KeyIndex>,
+    /// Pods without networks, by the PodNetworking that selects them.
+    pub unserved: Arc<Unserved>,
     /// eni-config, and the ConfigMaps of single nodes beside it; of each the one key that matters.
     pub eni_config: Arc<Cache<ConfigMap>>,
     /// Owner kinds, beside StatefulSet, whose pods keep their names.

@@ -102,7 +102,7 @@ async fn try_create(
     match controller.write.create_pod_eni(&record).await? {
         Created::New(record) => {
             for vswitch in &chosen {
-                controller.vswitches.taken(&vswitch.id);
+                controller.vswitches.used(&vswitch.id, 1);
             }
             let uid = record.metadata.uid.as_deref().unwrap_or_default();
             for index in 0..record.spec.allocations.len() {

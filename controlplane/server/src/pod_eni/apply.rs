@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use terway_cloud::EniFilter;
 use terway_core::cloud::CloudEni;
-use terway_core::intent::Refused;
 use terway_core::network_interface;
 use terway_core::news::News;
-use terway_core::pod_eni::{
-    Choice, Step, create_refused, created, intent_id, next_attempt, phase_reached, replaced, with_eni,
-};
+use terway_core::pod_eni::{Step, created, intent_id, phase_reached, with_eni};
 use terway_crds::names::{finalizer, tag};
 use terway_crds::{Allocation, AttachTo, NetworkInterface};
 
 use super::PodEniController;
+use super::attempt;
 use super::observe::ObservedPodEni;
 use crate::context::Grant;
 use crate::error::ReconcileError;
@@ -55,9 +53,9 @@ pub async fn apply(
             record_eni(controller, seen, index, &eni, attach_to, slot).await?;
         }
         Step::NextAttempt { index, refused } => {
-            next(controller, seen, index, refused.as_ref(), slot).await?;
+            attempt::next(controller, seen, index, refused.as_ref(), slot).await?;
         }
-        Step::Replace { index } => replace(controller, seen, index).await?,
+        Step::Replace { index } => attempt::replace(controller, seen, index).await?,
         Step::MakeInterface { index, attach_to } => {
             if let Some(allocation) = record.spec.allocations.get(index) {
                 make_interface(controller, seen, allocation, attach_to).await?;
@@ -95,7 +93,8 @@ pub async fn apply(
     Ok(None)
 }
 
-fn interface(seen: &ObservedPodEni, index: usize) -> Option<&Arc<NetworkInterface>> {
+/// The NetworkInterface of an allocation, if there is one.
+pub fn interface(seen: &ObservedPodEni, index: usize) -> Option<&Arc<NetworkInterface>> {
     seen.interfaces.get(index)?.as_ref()
 }
 
@@ -191,92 +190,6 @@ async fn make_interface(
 
 fn is_named(interface: &NetworkInterface, id: &str) -> bool {
     interface.metadata.name.as_deref() == Some(id)
-}
-
-async fn next(
-    controller: &PodEniController,
-    seen: &ObservedPodEni,
-    index: usize,
-    refused: Option<&Refused>,
-    slot: &mut Slot,
-) -> Result<(), ReconcileError> {
-    let Some(allocation) = seen.record.spec.allocations.get(index) else {
-        return Ok(());
-    };
-    if refused.is_some_and(Refused::is_exhausted) {
-        controller.vswitches.exhausted(&allocation.eni.vswitch_id);
-    }
-    let choice = choose_again(controller, seen, index, slot).await;
-    let allocation = next_attempt(allocation, &choice, refused, seen.now);
-    write_attempt(controller, seen, index, allocation).await?;
-    if let Some(refused) = refused {
-        tell(controller, seen, create_refused(refused));
-    }
-    Ok(())
-}
-
-/// Chooses by the pod's networks as they are now. Parts that cannot be read stay as recorded.
-async fn choose_again(
-    controller: &PodEniController,
-    seen: &ObservedPodEni,
-    index: usize,
-    slot: &mut Slot,
-) -> Choice {
-    let (Some(pod), Some(node)) = (&seen.pod, &seen.node) else {
-        return Choice::default();
-    };
-    let Ok(networks) = controller.caches.networks_of(pod) else {
-        return Choice::default();
-    };
-    let Some(network) = networks.get(index) else {
-        return Choice::default();
-    };
-    let choice = controller.vswitches.choose_for(network, &node.zone, &pod.uid);
-    let vswitch = slot.released_while(choice).await.ok();
-    Choice {
-        vswitch,
-        security_group_ids: network.security_group_ids.clone(),
-    }
-}
-
-async fn replace(
-    controller: &PodEniController,
-    seen: &ObservedPodEni,
-    index: usize,
-) -> Result<(), ReconcileError> {
-    let Some(allocation) = seen.record.spec.allocations.get(index) else {
-        return Ok(());
-    };
-    // The NetworkInterface of the lost ENI is deleted first: once the record names another ENI, nothing refers to the
-    // lost one. If the second write is lost, the delete is repeated.
-    if let Some(interface) = interface(seen, index) {
-        controller.write.delete_interface(interface).await?;
-    }
-    write_attempt(controller, seen, index, replaced(allocation, seen.now)).await
-}
-
-async fn write_attempt(
-    controller: &PodEniController,
-    seen: &ObservedPodEni,
-    index: usize,
-    allocation: Allocation,
-) -> Result<(), ReconcileError> {
-    let attempt = allocation
-        .creation
-        .as_ref()
-        .map_or(0, |creation| creation.attempt);
-    let mut allocations = seen.record.spec.allocations.clone();
-    if let Some(place) = allocations.get_mut(index) {
-        *place = allocation;
-    }
-    controller
-        .write
-        .write_allocations(&seen.record, &allocations)
-        .await?;
-    controller
-        .attempts
-        .written(seen.uid(), &index.to_string(), attempt);
-    Ok(())
 }
 
 /// Writes an event about the pod, where people look, with the record as the related object.

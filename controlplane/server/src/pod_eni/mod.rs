@@ -1,6 +1,7 @@
 //! The PodENI controller: it makes the recorded ENIs, has them attached, and lets records go.
 
 mod apply;
+mod attempt;
 mod observe;
 mod status;
 #[cfg(test)]
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use terway_cloud::{Action, Cloud, Priority};
 use terway_core::intent::Limits;
-use terway_core::pod_eni::{PodState, Step, node_name, plan, pod_uid};
+use terway_core::pod::Settings;
+use terway_core::pod_eni::{PodState, Step, Wait, node_name, plan, pod_uid, waits_for_room};
 use terway_process::TRACED;
 use tracing::{Instrument, debug_span};
 
@@ -44,6 +46,7 @@ pub struct PodEniController {
     attempts: Arc<Attempts>,
     fresh: Arc<FreshEnis>,
     events: Events,
+    settings: Settings,
     term: Term,
     limits: Limits,
     degradation: DegradationSwitch,
@@ -61,6 +64,7 @@ impl PodEniController {
             attempts: context.attempts.clone(),
             fresh: context.fresh.clone(),
             events: context.events.clone(),
+            settings: context.settings.pods.clone(),
             term: context.term.clone(),
             limits: context.limits,
             degradation: context.degradation.clone(),
@@ -76,16 +80,26 @@ impl Reconciler for PodEniController {
             return Ok(Next::After(UNTIL_ANSWERED));
         }
         let mut grant: Option<Grant> = None;
+        let mut entered: Option<String> = None;
         for _ in 0..MAX_STEPS {
             let Some(seen) = observe::observe(self, key) else {
+                // The record may have gone while its intent waited, and then nothing else gives the room back.
+                entered.iter().for_each(|intent| self.fresh.given_up(intent));
                 return Ok(Next::OnChange);
             };
             let plan = plan(&seen.view(self));
             let Some(step) = plan.steps.into_iter().next() else {
+                if matches!(plan.wait, Wait::Refused { .. }) && attempt::correct(self, &seen, slot).await? {
+                    continue;
+                }
                 return status::wait(self, &seen, plan.wait).await;
             };
             // The token first: the plan after it is made from what is known when the request is sent.
             if let (Step::Create { index }, None) = (&step, &grant) {
+                if attempt::find_room(self, &seen, *index, slot).await? {
+                    continue;
+                }
+                entered = Some(seen.intent_name(*index));
                 grant = slot.released_while(room_to_create(self, &seen, *index)).await;
                 continue;
             }
@@ -109,7 +123,12 @@ async fn room_to_create(
 ) -> Option<Grant> {
     let granted = async {
         let node = node_name(&seen.record);
-        controller.fresh.enter(&seen.intent_name(index), node).await;
+        let name = seen.intent_name(index);
+        let mut entering = std::pin::pin!(controller.fresh.enter(&name, node));
+        if tokio::time::timeout(SILENCE, &mut entering).await.is_err() {
+            apply::tell(controller, seen, waits_for_room(node));
+            entering.await;
+        }
         controller
             .calls
             .grant(Action::CreateNetworkInterface, Priority::Create, node)
@@ -126,10 +145,16 @@ async fn room_to_create(
 /// Ends when the pod of a record is leaving or gone. It polls, because thousands may wait, and waking all of them at
 /// every change of a pod costs more.
 async fn abandoned(controller: &PodEniController, seen: &observe::ObservedPodEni) {
-    while controller.caches.pod_of(&seen.record).0 == PodState::Living {
+    let key = Key::of(&*seen.record);
+    while controller.caches.pod_of(&seen.record).0 == PodState::Living
+        && controller.caches.pod_enis.get(&key).is_some()
+    {
         tokio::time::sleep(LOOK_AT_POD).await;
     }
 }
+
+/// A wait for room that is longer than this is told to the pod.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Time between two looks at the pod of a record that waits for a token.
 const LOOK_AT_POD: Duration = Duration::from_secs(2);

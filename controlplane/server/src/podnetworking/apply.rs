@@ -7,7 +7,8 @@ use terway_crds::names::{action, event};
 
 use super::PodNetworkingController;
 use crate::error::ReconcileError;
-use crate::events::{EventContent, Severity, reference};
+use crate::events::{EventContent, Severity, pod_reference, reference};
+use crate::runtime::Key;
 
 impl PodNetworkingController {
     /// Writes the status first and the event afterwards. An event before a failed write would be repeated.
@@ -22,6 +23,26 @@ impl PodNetworkingController {
         }
         if let Some(transition) = &plan.transition {
             self.events.tell(reference(networking), None, news(transition));
+        }
+        for name in &findings.unserved {
+            let pod = name.split_once('/').and_then(|(namespace, name)| {
+                let key = Key::namespaced(namespace, name);
+                self.caches.pods.get(&key)
+            });
+            if let Some(pod) = pod {
+                let note = format!(
+                    "PodNetworking {} selects this pod, but no webhook gave the pod its network when the pod was created. The pod has a shared address and the node's security groups: delete it, so that its successor gets the network",
+                    networking.name_any()
+                );
+                let news = EventContent {
+                    severity: Severity::Warning,
+                    reason: event::NETWORK_MISSING,
+                    action: action::CREATE_POD,
+                    note,
+                };
+                self.events
+                    .tell(pod_reference(&pod), Some(reference(networking)), news);
+            }
         }
         for workload in &findings.passed_over {
             let note = format!(

@@ -3,6 +3,7 @@
 
 mod apply;
 mod observe;
+mod selected;
 #[cfg(test)]
 mod tests;
 mod workloads;
@@ -51,6 +52,7 @@ impl Reconciler for PodNetworkingController {
 
     async fn reconcile(&self, key: &Key, slot: &mut Slot) -> Result<Next, ReconcileError> {
         let Some(networking) = self.caches.networkings.get(key) else {
+            self.caches.unserved.forget(key);
             return Ok(Next::OnChange);
         };
         let findings = slot.released_while(self.observe(&networking)).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use terway_cloud::{CloudError, ErrorClass};
-use terway_core::podnetworking::{Findings, Lookup, counts_workloads, is_settled};
+use terway_core::podnetworking::{Findings, Lookup, is_settled};
 use terway_crds::PodNetworking;
 use tracing::debug;
 
@@ -17,11 +17,14 @@ impl PodNetworkingController {
             true => Lookup::NotNeeded,
             false => self.look_up(networking).await?,
         };
-        let passed_over = match counts_workloads(networking) {
-            true => workloads::passed_over(&self.client, &self.caches.pods, networking).await?,
-            false => Vec::new(),
-        };
-        Ok(Findings { lookup, passed_over })
+        // A PodNetworking that becomes Ready now is looked at once more when its status is written.
+        let serves = lookup == Lookup::NotNeeded;
+        let selected = self.selected(networking, serves).await?;
+        Ok(Findings {
+            lookup,
+            passed_over: workloads::of(&self.client, selected.passed_over, networking).await?,
+            unserved: selected.unserved,
+        })
     }
 
     async fn look_up(&self, networking: &PodNetworking) -> Result<Lookup, ReconcileError> {

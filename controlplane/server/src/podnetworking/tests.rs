@@ -136,8 +136,10 @@ async fn with_a_deployment() -> Stage {
         }])
     };
     for pod in ["web-x-1", "web-x-2"] {
-        let metadata =
-            json!({ "namespace": "shop", "name": pod, "ownerReferences": owner("ReplicaSet", "web-x") });
+        let metadata = json!({
+            "namespace": "shop", "name": pod, "labels": { "app": "web" },
+            "ownerReferences": owner("ReplicaSet", "web-x"),
+        });
         stage.api.put_at(
             &format!("/api/v1/namespaces/shop/pods/{pod}"),
             json!({ "metadata": metadata }),
@@ -205,4 +207,124 @@ async fn pods_that_cannot_be_listed_are_not_no_pods() {
     stage.api.refuse("GET", "/pods", 500, 1);
     assert!(reconcile(&stage).await.is_err());
     assert_eq!(stage.api.writes(), [""; 0]);
+}
+
+/// A PodNetworking that selects `app: db`, and a pod of that kind that no webhook saw.
+async fn with_an_unseen_pod(change: impl FnOnce(&mut PodFacts)) -> Stage {
+    let stage = Stage::set().await;
+    let selector = json!({ "podSelector": { "matchLabels": { "app": "db" } } });
+    stage.put(&networking(json!({ "selector": selector })));
+    knows_the_vswitch(&stage);
+    stage.api.put_at(
+        "/api/v1/namespaces/shop/pods/db-0",
+        json!({ "metadata": { "namespace": "shop", "name": "db-0", "labels": { "app": "db" } } }),
+    );
+    let mut pod = PodFacts {
+        namespace: "shop".into(),
+        name: "db-0".into(),
+        uid: "uid-0".into(),
+        version: 1,
+        ..PodFacts::default()
+    };
+    change(&mut pod);
+    stage.put_pod(pod);
+    stage
+}
+
+fn without_network(stage: &Stage) -> Option<String> {
+    let status = status(stage);
+    let mut conditions = status["conditions"].as_array()?.iter();
+    let found = conditions.find(|condition| condition["type"] == "PodsWithoutNetwork")?;
+    Some(format!("{} {}", found["status"], found["message"]))
+}
+
+#[tokio::test]
+async fn a_pod_that_no_webhook_saw_is_told_and_named_until_it_is_gone() {
+    let stage = with_an_unseen_pod(|_| {}).await;
+    // The first look makes the PodNetworking Ready, so that it serves pods; the second compares.
+    reconcile(&stage).await.unwrap();
+    reconcile(&stage).await.unwrap();
+    let said = without_network(&stage).unwrap();
+    assert!(
+        said.starts_with("\"True\"") && said.contains("shop/db-0 selected"),
+        "{said}"
+    );
+    // The comparison is made once. Later pods come by the watch.
+    let lists = |stage: &Stage| {
+        let log = stage.api.log();
+        log.iter().filter(|asked| asked.path.ends_with("/pods")).count()
+    };
+    let before = lists(&stage);
+    reconcile(&stage).await.unwrap();
+    assert_eq!(lists(&stage), before);
+    stage
+        .context
+        .caches
+        .pods
+        .remove(&Key::namespaced("shop", "db-0"), 2);
+    reconcile(&stage).await.unwrap();
+    assert!(without_network(&stage).unwrap().starts_with("\"False\""));
+    let api = stage.api.clone();
+    let events = stage.events().await;
+    let missing = events
+        .iter()
+        .filter(|event| event.starts_with("NetworkMissing: "));
+    assert_eq!(missing.count(), 1, "{events:?}");
+    let log = api.log();
+    let event = log
+        .iter()
+        .find(|asked| asked.body["reason"] == "NetworkMissing")
+        .unwrap();
+    assert_eq!(event.body["regarding"]["name"], "db-0");
+}
+
+#[tokio::test]
+async fn a_pod_that_has_its_network_or_needs_none_is_no_reason_to_tell_anything() {
+    let changes: [fn(&mut PodFacts); 5] = [
+        |pod| pod.wants_pod_eni = true,
+        |pod| pod.host_network = true,
+        |pod| pod.ignored = true,
+        |pod| pod.exited = true,
+        |pod| pod.deleting = true,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let stage = with_an_unseen_pod(change).await;
+        reconcile(&stage).await.unwrap();
+        reconcile(&stage).await.unwrap();
+        assert_eq!(without_network(&stage), None, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_comes_unseen_later_is_told_without_a_list() {
+    let stage = with_an_unseen_pod(|pod| pod.wants_pod_eni = true).await;
+    crate::triggers::connect(&stage.context.caches, &stage.context.queues);
+    reconcile(&stage).await.unwrap();
+    reconcile(&stage).await.unwrap();
+    let lists = stage
+        .api
+        .log()
+        .iter()
+        .filter(|asked| asked.path.ends_with("/pods"))
+        .count();
+    let queued = stage.context.queues.networkings.depth();
+    stage.put_pod(PodFacts {
+        namespace: "shop".into(),
+        name: "db-1".into(),
+        uid: "uid-1".into(),
+        version: 2,
+        labels: Some([("app".to_owned(), "db".to_owned())].into()),
+        ..PodFacts::default()
+    });
+    // The trigger has put the PodNetworking into the queue for a moment later.
+    assert_eq!(stage.context.queues.networkings.depth(), queued + 1);
+    reconcile(&stage).await.unwrap();
+    assert!(without_network(&stage).unwrap().contains("shop/db-1 selected"));
+    let after = stage
+        .api
+        .log()
+        .iter()
+        .filter(|asked| asked.path.ends_with("/pods"))
+        .count();
+    assert_eq!(after, lists);
 }

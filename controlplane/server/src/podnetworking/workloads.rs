@@ -1,80 +1,23 @@
-//! Finds the workloads that a Fixed PodNetworking selects and cannot serve.
-//!
-//! The cache of pods holds no labels, because a cluster has a hundred thousand pods. The API server is asked for the
-//! metadata of the selected pods instead, from its own cache, and only for PodNetworkings that can pass workloads over.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! The workloads of pods that a Fixed PodNetworking selects and cannot serve.
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::ListParams;
-use kube::core::Selector;
 use kube::{Api, Client, ResourceExt};
 use terway_core::meta::controlling_owner;
-use terway_core::pod::PodFacts;
-use terway_core::podnetworking::{Workload, may_be_passed_over};
+use terway_core::podnetworking::Workload;
 use terway_crds::PodNetworking;
 
 use crate::error::{ReconcileError, status_code};
-use crate::runtime::{Cache, Key};
+use crate::runtime::Key;
 
-/// The workloads that are passed over, each once, in order.
-pub(super) async fn passed_over(
+/// The workloads of these owners of pods, each once, in order.
+pub(super) async fn of(
     client: &Client,
-    pods: &Arc<Cache<PodFacts>>,
+    owners: Vec<(OwnerReference, String)>,
     networking: &PodNetworking,
 ) -> Result<Vec<Workload>, ReconcileError> {
-    let selector = &networking.spec.selector;
-    let label_text = |selector: &Option<_>| match selector.clone().map(Selector::try_from) {
-        None => Some(String::new()),
-        Some(Ok(selector)) => Some(selector.to_string()),
-        // The admission review of pods reports an unreadable selector.
-        Some(Err(_)) => None,
-    };
-    let (Some(pod_labels), Some(namespace_labels)) = (
-        label_text(&selector.pod_selector),
-        label_text(&selector.namespace_selector),
-    ) else {
-        return Ok(Vec::new());
-    };
-    let apis: Vec<Api<Pod>> = match selector.namespace_selector {
-        None => vec![Api::all(client.clone())],
-        Some(_) => {
-            let namespaces: Api<Namespace> = Api::all(client.clone());
-            let params = ListParams::default().match_any().labels(&namespace_labels);
-            let found = namespaces
-                .list_metadata(&params)
-                .await
-                .map_err(listing("Namespaces of", networking))?;
-            found
-                .items
-                .iter()
-                .map(|namespace| Api::namespaced(client.clone(), &namespace.name_any()))
-                .collect()
-        }
-    };
-    let mut owners: BTreeMap<(String, String), (OwnerReference, String)> = BTreeMap::new();
-    let params = ListParams::default().match_any().labels(&pod_labels);
-    for api in apis {
-        let found = api
-            .list_metadata(&params)
-            .await
-            .map_err(listing("Pods of", networking))?;
-        for pod in found.items {
-            let namespace = pod.namespace().unwrap_or_default();
-            let facts = pods.get(&Key::namespaced(&namespace, &pod.name_any()));
-            if !facts.is_some_and(|facts| may_be_passed_over(&facts)) {
-                continue;
-            }
-            if let Some(owner) = controlling_owner(&pod.metadata) {
-                owners.insert((namespace.clone(), owner.uid.clone()), (owner.clone(), namespace));
-            }
-        }
-    }
     let mut workloads = Vec::new();
-    for (owner, namespace) in owners.into_values() {
+    for (owner, namespace) in owners {
         workloads.push(workload(client, owner, namespace, networking).await?);
     }
     workloads.sort();
@@ -119,7 +62,10 @@ async fn workload(
     })
 }
 
-fn listing(kind: &'static str, networking: &PodNetworking) -> impl Fn(kube::Error) -> ReconcileError {
+pub(super) fn listing(
+    kind: &'static str,
+    networking: &PodNetworking,
+) -> impl Fn(kube::Error) -> ReconcileError {
     let key = Key::cluster(&networking.name_any());
     move |source| ReconcileError::Api {
         act: "listing",

@@ -13,5 +13,5 @@ pub mod worker;
 
 pub use cache::{Cache, Cached};
 pub use key::Key;
-pub use queue::Queue;
+pub use queue::{Queue, growing};
 pub use worker::{Next, Reconciler, Slot};

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -22,6 +23,10 @@ struct State {
     failures: HashMap<Key, u32>,
 }
 
+/// The longest delay. A key that is to be looked at later than this is looked at once a day. Texts that users write can
+/// ask for more time than a clock can count.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// The queue of one controller.
 #[derive(Default)]
 pub struct Queue {
@@ -40,7 +45,7 @@ impl Queue {
 
     /// Adds a key for a time not later than `delay` from now.
     pub fn add_after(&self, key: Key, delay: Duration) {
-        let at = Instant::now() + delay;
+        let at = Instant::now() + delay.min(LONGEST);
         let mut state = self.state.lock();
         if state.due.get(&key).is_some_and(|known| *known <= at) {
             return;
@@ -60,9 +65,7 @@ impl Queue {
             *count = count.saturating_add(1);
             *count
         };
-        let delay = first.saturating_mul(1 << (failures - 1).min(16)).min(max);
-        // The random share keeps keys that failed together from coming back together.
-        let delay = delay.mul_f64(0.8 + 0.4 * spread(&key, failures));
+        let delay = growing(&key, failures, first, max);
         self.add_after(key, delay);
         delay
     }
@@ -140,11 +143,18 @@ fn promote(state: &mut State, now: Instant) -> Option<Duration> {
     None
 }
 
+/// The delay after so many failures in a row: `first`, doubled with each failure, up to `max`. The random share keeps
+/// those that failed together from coming back together.
+pub fn growing(of: &impl Hash, failures: u32, first: Duration, max: Duration) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let delay = first.saturating_mul(1 << doublings).min(max);
+    delay.mul_f64(0.8 + 0.4 * spread(of, failures))
+}
+
 /// A number in 0..1 that differs between keys and attempts.
-fn spread(key: &Key, attempt: u32) -> f64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
+fn spread(of: &impl Hash, attempt: u32) -> f64 {
     let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
+    of.hash(&mut hasher);
     attempt.hash(&mut hasher);
     (hasher.finish() % 1000) as f64 / 1000.0
 }
@@ -184,6 +194,19 @@ mod tests {
         queue.add_after(key("a"), Duration::from_secs(3600));
         queue.add_after(key("a"), Duration::from_millis(1));
         assert_eq!(queue.next().await, key("a"));
+    }
+
+    #[tokio::test]
+    async fn a_delay_that_no_clock_can_count_waits_and_keeps_nobody_up() {
+        let queue = Queue::default();
+        queue.add_after(key("a"), Duration::MAX);
+        queue.add_after(key("b"), Duration::from_secs(u64::MAX / 2));
+        assert_eq!(queue.depth(), 2);
+        queue.add(key("c"));
+        assert_eq!(queue.next().await, key("c"));
+        let state = queue.state.lock();
+        let latest = Instant::now() + LONGEST;
+        assert!(state.due.values().all(|at| *at <= latest));
     }
 
     #[test]

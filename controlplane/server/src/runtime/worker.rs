@@ -153,6 +153,7 @@ fn requeue(queue: &Queue, key: &Key, error: &ReconcileError) {
         // The cache is about to change, or has: look again soon.
         Retry::Conflict => (Duration::from_millis(20), Duration::from_secs(1)),
         Retry::Transient => (Duration::from_millis(500), Duration::from_secs(30)),
+        Retry::Waiting => (Duration::from_secs(1), Duration::from_secs(10)),
         Retry::Slow => (Duration::from_secs(5), Duration::from_secs(300)),
         Retry::Cloud(retry) => (retry.pace().first, retry.pace().most),
     };
@@ -167,6 +168,8 @@ fn requeue(queue: &Queue, key: &Key, error: &ReconcileError) {
         Retry::Cloud(terway_cloud::Retry::Fenced) => {
             debug!(error = cause, ?delay, "waits for the lease to be renewed");
         }
+        // An event tells the pod, once.
+        Retry::Waiting => debug!(error = cause, ?delay, "waits for a vSwitch"),
         Retry::Transient | Retry::Slow | Retry::Cloud(_) => {
             warn!(error = cause, ?delay, "did not get further, trying again")
         }

@@ -233,24 +233,27 @@ async fn a_podnetworking_wakes_its_controller_and_the_pods_that_wait_for_it() {
     });
     play.woken().await;
     play.networking(json!({}));
-    assert_eq!(play.woken().await, ["networking db", "pod shop/db-0"]);
+    assert_eq!(
+        play.woken().await,
+        ["networking db", "pod shop/db-0", "record shop/db-0"]
+    );
     play.caches.networkings.remove(&Key::cluster("db"), 99);
-    assert_eq!(play.woken().await, ["pod shop/db-0"]);
+    assert_eq!(play.woken().await, ["pod shop/db-0", "record shop/db-0"]);
 }
 
 #[tokio::test]
-async fn a_pod_that_a_fixed_podnetworking_may_pass_over_has_it_looked_at_a_little_later() {
-    for (fixed, later) in [(true, 1), (false, 0)] {
+async fn an_unseen_pod_has_the_podnetworking_looked_at_that_selects_it_and_no_other() {
+    for (app, later) in [("web", 1), ("other", 0)] {
         let mut play = Play::new();
-        let kind = if fixed { "Fixed" } else { "Elastic" };
         let selector = json!({ "podSelector": { "matchLabels": { "app": "web" } } });
-        play.networking(json!({ "allocationType": { "type": kind }, "selector": selector }));
+        play.networking(json!({ "allocationType": { "type": "Fixed" }, "selector": selector }));
         play.woken().await;
         for pod in ["web-1", "web-2"] {
             play.pod(|facts| {
                 facts.name = pod.into();
                 facts.wants_pod_eni = false;
                 facts.fixed_name = false;
+                facts.labels = Some([("app".to_owned(), app.to_owned())].into());
             });
         }
         let woken = play.woken().await;
@@ -260,7 +263,40 @@ async fn a_pod_that_a_fixed_podnetworking_may_pass_over_has_it_looked_at_a_littl
         );
         // Both pods are counted in one look.
         assert_eq!(play.queues.networkings.depth(), later);
+        assert_eq!(play.caches.unserved.of(&Key::cluster("db")).len(), 2 * later);
+        // A pod that goes is not remembered.
+        play.caches.pods.remove(&Key::namespaced("shop", "web-1"), 99);
+        assert_eq!(play.caches.unserved.of(&Key::cluster("db")).len(), later);
     }
+}
+
+#[tokio::test]
+async fn an_eni_that_leaves_an_instance_wakes_those_that_wait_for_a_place_there() {
+    let mut play = Play::new();
+    let target = json!({ "attachTo": { "instanceID": "i-1", "nodeName": "n1" } });
+    play.interface("eni-waits", target.clone());
+    play.interface("eni-leaves", json!({}));
+    play.woken().await;
+    // A change that frees nothing.
+    play.interface("eni-leaves", json!({ "ipv4": "10.0.0.1" }));
+    assert_eq!(play.woken().await, ["interface eni-leaves"]);
+    play.caches.interfaces.remove(&Key::cluster("eni-leaves"), 99);
+    let woken = play.woken().await;
+    assert_eq!(woken, ["interface eni-leaves", "interface eni-waits", "node n1"]);
+    // Those of another node sleep on.
+    play.version = 100;
+    play.interface(
+        "eni-elsewhere",
+        json!({ "attachTo": { "instanceID": "i-2", "nodeName": "n2" } }),
+    );
+    play.interface("eni-next", json!({}));
+    play.woken().await;
+    play.caches.interfaces.remove(&Key::cluster("eni-next"), 199);
+    let woken = play.woken().await;
+    assert!(
+        !woken.contains(&"interface eni-elsewhere".to_owned()),
+        "{woken:?}"
+    );
 }
 
 #[tokio::test]

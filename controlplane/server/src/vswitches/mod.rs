@@ -1,6 +1,7 @@
-//! A cache of the cloud's vSwitches. An exhausted vSwitch is blocked for a while.
+//! A cache of the cloud's vSwitches. A vSwitch without free addresses is read again soon, because pods may wait for it.
 
 mod choice;
+mod entry;
 
 pub use self::choice::seed;
 
@@ -12,15 +13,9 @@ use terway_cloud::{Cloud, CloudError};
 use terway_core::cloud::VSwitch;
 use terway_core::vswitch::Candidate;
 
-struct Entry {
-    vswitch: VSwitch,
-    read_at: Instant,
-    /// Number of addresses that were taken since the vSwitch was read.
-    taken: i64,
-    exhausted: bool,
-}
+use self::entry::{Entry, Lives};
 
-/// How long the answer "no such vSwitch" counts. It is short, because somebody may be creating the vSwitch.
+/// After this time the vSwitches of a node are looked for again that the cloud did not know.
 const ABSENT_LIFE: Duration = Duration::from_secs(60);
 
 /// The vSwitches that are known without asking the cloud.
@@ -45,14 +40,13 @@ impl Default for Remembered {
     }
 }
 
-/// The pool of known vSwitches.
+/// Every vSwitch that was asked for, by id.
 pub struct VSwitches {
     cloud: Cloud,
-    /// How long an answer counts, and how long an exhausted vSwitch is blocked.
-    life: Duration,
+    lives: Lives,
     size: usize,
     known: Mutex<HashMap<String, Entry>>,
-    /// Ids that the cloud did not know, and the times of these answers.
+    /// Ids that the cloud does not know, and the times of these answers.
     absent: Mutex<HashMap<String, Instant>>,
     /// Held while the cloud is asked, because a thousand pods of one PodNetworking ask for the same vSwitch.
     asking: tokio::sync::Mutex<()>,
@@ -61,12 +55,11 @@ pub struct VSwitches {
 impl VSwitches {
     /// A pool of at most `size` vSwitches, each of which counts for `life`.
     pub fn new(cloud: Cloud, life: Duration, size: usize) -> Self {
-        let known = Mutex::new(HashMap::new());
         Self {
             cloud,
-            life,
+            lives: Lives::of(life),
             size: size.max(1),
-            known,
+            known: Mutex::default(),
             absent: Mutex::default(),
             asking: tokio::sync::Mutex::new(()),
         }
@@ -77,16 +70,7 @@ impl VSwitches {
     /// # Errors
     /// When the cloud cannot be asked.
     pub async fn resolve(&self, ids: &[String]) -> Result<Vec<VSwitch>, CloudError> {
-        if !self.missing(ids).is_empty() {
-            let _one = self.asking.lock().await;
-            // Another task may have asked for the same vSwitches meanwhile.
-            let missing = self.missing(ids);
-            if !missing.is_empty() {
-                let found = self.cloud.describe_vswitches(&missing).await?;
-                self.note_absent(&missing, &found);
-                self.remember(found);
-            }
-        }
+        self.read(ids).await?;
         let known = self.known.lock();
         Ok(ids
             .iter()
@@ -100,44 +84,24 @@ impl VSwitches {
     /// # Errors
     /// When the cloud cannot be asked.
     pub async fn candidates(&self, ids: &[String]) -> Result<Vec<Candidate>, CloudError> {
-        let found = self.resolve(ids).await?;
-        let known = self.known.lock();
-        let candidate = |vswitch: VSwitch| {
-            let entry = known.get(&vswitch.id);
-            let available = match entry {
-                Some(entry) if entry.exhausted => 0,
-                Some(entry) => vswitch.available_ips - entry.taken,
-                None => vswitch.available_ips,
-            };
-            Candidate {
-                id: vswitch.id,
-                zone: vswitch.zone_id,
-                cidrs: vswitch.cidrs,
-                available,
-            }
-        };
-        Ok(found.into_iter().map(candidate).collect())
+        self.read(ids).await?;
+        let (known, now) = (self.known.lock(), Instant::now());
+        Ok(ids
+            .iter()
+            .filter_map(|id| known.get(id))
+            .map(|entry| entry.candidate(now))
+            .collect())
     }
 
     /// The cached vSwitches, old or not. The cloud is not asked.
     pub fn remembered(&self, ids: &[String]) -> Remembered {
-        let known = self.known.lock();
-        let absent = self.absent.lock();
+        let (known, absent, now) = (self.known.lock(), self.absent.lock(), Instant::now());
         let mut remembered = Remembered::default();
         for id in ids {
             match known.get(id) {
                 Some(entry) => {
-                    let old = entry.read_at.elapsed() >= self.life;
-                    remembered.stale |= old;
-                    remembered.candidates.push(Candidate {
-                        id: id.clone(),
-                        zone: entry.vswitch.zone_id.clone(),
-                        cidrs: entry.vswitch.cidrs,
-                        available: match entry.exhausted && !old {
-                            true => 0,
-                            false => entry.vswitch.available_ips - entry.taken,
-                        },
-                    });
+                    remembered.stale |= !entry.is_fresh(now, &self.lives);
+                    remembered.candidates.push(entry.candidate(now));
                     remembered.vswitches.push(entry.vswitch.clone());
                 }
                 None => {
@@ -150,60 +114,72 @@ impl VSwitches {
         remembered
     }
 
-    /// Notes that an address of this vSwitch was taken.
-    pub fn taken(&self, id: &str) {
-        self.used(id, 1);
-    }
-
-    /// Notes that `count` addresses of this vSwitch were taken, or given back if it is negative. A vSwitch that got
-    /// addresses back is no longer exhausted.
+    /// Notes that `count` addresses of this vSwitch were taken, or given back if it is negative.
     pub fn used(&self, id: &str, count: i64) {
         if let Some(entry) = self.known.lock().get_mut(id) {
-            entry.taken += count;
-            entry.exhausted &= count >= 0;
+            entry.used(count);
         }
     }
 
-    fn note_absent(&self, asked: &[String], found: &[VSwitch]) {
-        let mut absent = self.absent.lock();
-        absent.retain(|_, at| at.elapsed() < 2 * ABSENT_LIFE);
-        for id in asked {
-            match found.iter().any(|vswitch| vswitch.id == *id) {
-                true => absent.remove(id),
-                false => absent.insert(id.clone(), Instant::now()),
-            };
-        }
-    }
-
-    /// Notes that this vSwitch has no free address. It is blocked for a while.
+    /// Notes that this vSwitch refused an address because it has none.
     pub fn exhausted(&self, id: &str) {
         if let Some(entry) = self.known.lock().get_mut(id) {
-            entry.exhausted = true;
-            entry.read_at = Instant::now();
+            entry.refused(Instant::now());
         }
     }
 
-    /// Drops these vSwitches from the cache, so that the next request asks the cloud.
-    pub fn forget(&self, ids: &[String]) {
-        let mut known = self.known.lock();
-        for id in ids {
-            known.remove(id);
-        }
+    /// Whether this vSwitch has no free address, as far as is known without asking the cloud.
+    pub fn is_full(&self, id: &str) -> bool {
+        let (known, now) = (self.known.lock(), Instant::now());
+        known.get(id).is_some_and(|entry| entry.available(now) == 0)
     }
 
-    fn missing(&self, ids: &[String]) -> Vec<String> {
-        let known = self.known.lock();
-        let fresh = |id: &String| {
-            known
+    /// Asks the cloud for those of the vSwitches whose last answer is too old.
+    async fn read(&self, ids: &[String]) -> Result<(), CloudError> {
+        if self.due(ids).is_empty() {
+            return Ok(());
+        }
+        let _one = self.asking.lock().await;
+        // Another task may have asked for the same vSwitches meanwhile.
+        let due = self.due(ids);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let found = self.cloud.describe_vswitches(&due).await?;
+        self.remember(&due, found);
+        Ok(())
+    }
+
+    fn due(&self, ids: &[String]) -> Vec<String> {
+        let (known, absent, now) = (self.known.lock(), self.absent.lock(), Instant::now());
+        let fresh = |id: &String| match known.get(id) {
+            Some(entry) => entry.is_fresh(now, &self.lives),
+            None => absent
                 .get(id)
-                .is_some_and(|entry| entry.read_at.elapsed() < self.life)
+                .is_some_and(|asked| asked.elapsed() < self.lives.absent),
         };
         ids.iter().filter(|id| !fresh(id)).cloned().collect()
     }
 
-    fn remember(&self, found: Vec<VSwitch>) {
-        let mut known = self.known.lock();
+    /// Notes a complete answer of the cloud to the question for `asked`.
+    fn remember(&self, asked: &[String], found: Vec<VSwitch>) {
+        let (mut known, mut absent, now) = (self.known.lock(), self.absent.lock(), Instant::now());
+        absent.retain(|_, at| at.elapsed() < 2 * ABSENT_LIFE);
+        for id in asked {
+            match found.iter().any(|vswitch| vswitch.id == *id) {
+                true => absent.remove(id),
+                false => {
+                    // The vSwitch was deleted. Nobody chooses it any more.
+                    known.remove(id);
+                    absent.insert(id.clone(), now)
+                }
+            };
+        }
         for vswitch in found {
+            if let Some(entry) = known.get_mut(&vswitch.id) {
+                entry.read(vswitch, now);
+                continue;
+            }
             if known.len() >= self.size {
                 let oldest = known
                     .iter()
@@ -211,13 +187,7 @@ impl VSwitches {
                     .map(|(id, _)| id.clone());
                 oldest.and_then(|id| known.remove(&id));
             }
-            let entry = Entry {
-                read_at: Instant::now(),
-                taken: 0,
-                exhausted: false,
-                vswitch,
-            };
-            known.insert(entry.vswitch.id.clone(), entry);
+            known.insert(vswitch.id.clone(), Entry::new(vswitch, now));
         }
     }
 }

@@ -93,21 +93,88 @@ async fn a_vswitch_that_does_not_exist_is_known_not_to() {
         (remembered.vswitches.len(), remembered.complete, remembered.stale),
         (0, true, false)
     );
-    // Somebody made it meanwhile.
+}
+
+#[tokio::test]
+async fn a_thousand_pods_that_want_a_vanished_vswitch_cost_one_call() {
+    let cloud = CloudServer::default();
+    let vswitches = vswitches(&cloud, LONG, 10).await;
+    let wanted = ids(&["vsw-none"]);
+    let answers = join_all((0..1000).map(|_| vswitches.resolve(&wanted))).await;
+    assert!(answers.into_iter().all(|found| found.unwrap().is_empty()));
+    assert_eq!(cloud.log().len(), 1);
+}
+
+#[tokio::test]
+async fn a_vswitch_that_somebody_makes_is_found() {
+    let cloud = CloudServer::default();
+    let mut vswitches = vswitches(&cloud, LONG, 10).await;
+    vswitches.lives.absent = Duration::ZERO;
+    assert_eq!(vswitches.resolve(&ids(&["vsw-none"])).await.unwrap(), []);
     will_list(&cloud, &[vswitch("vsw-none", "h")]);
     assert_eq!(vswitches.resolve(&ids(&["vsw-none"])).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
+async fn a_vswitch_that_somebody_deletes_is_not_chosen_any_more() {
+    let cloud = CloudServer::default();
+    let mut vswitches = vswitches(&cloud, LONG, 10).await;
+    will_list(&cloud, &[vswitch("vsw-a", "h"), vswitch("vsw-b", "h")]);
+    let network = PodNetwork {
+        vswitch_options: ids(&["vsw-a", "vsw-b"]),
+        ..PodNetwork::default()
+    };
+    let first = vswitches.choose_for(&network, "h", "uid-1").await.unwrap();
+    assert_eq!(first.id, "vsw-a");
+    // The next answer, after the first has become too old.
+    vswitches.lives.known = Duration::ZERO;
+    will_list(&cloud, &[vswitch("vsw-b", "h")]);
+    let next = vswitches.choose_for(&network, "h", "uid-1").await.unwrap();
+    assert_eq!(next.id, "vsw-b");
+    assert!(vswitches.remembered(&ids(&["vsw-a"])).vswitches.is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_that_waits_for_a_full_vswitch_learns_that_it_has_room_again() {
+    let cloud = CloudServer::default();
+    let mut vswitches = vswitches(&cloud, LONG, 10).await;
+    let network = PodNetwork {
+        vswitch_options: ids(&["vsw-1"]),
+        ..PodNetwork::default()
+    };
+    let with_room = |count: i64| {
+        let mut described = vswitch("vsw-1", "h");
+        described["AvailableIpAddressCount"] = json!(count);
+        will_list(&cloud, &[described]);
+    };
+    with_room(0);
+    assert!(vswitches.choose_for(&network, "h", "uid-1").await.is_err());
+    // Pods that ask again at once do not ask the cloud.
+    assert!(vswitches.choose_for(&network, "h", "uid-2").await.is_err());
+    assert_eq!(cloud.log().len(), 1);
+    vswitches.lives.full = Duration::ZERO;
+    with_room(250);
+    assert_eq!(
+        vswitches
+            .choose_for(&network, "h", "uid-1")
+            .await
+            .unwrap()
+            .available,
+        250
+    );
+    assert_eq!(cloud.log().len(), 2);
+}
+
+#[tokio::test]
 async fn addresses_that_were_taken_are_counted_until_the_next_answer() {
     let cloud = CloudServer::default();
-    let vswitches = vswitches(&cloud, LONG, 10).await;
+    let mut vswitches = vswitches(&cloud, LONG, 10).await;
     will_list(&cloud, &[vswitch("vsw-1", "h")]);
     assert_eq!(available(&vswitches, "vsw-1").await, 9);
-    vswitches.taken("vsw-1");
+    vswitches.used("vsw-1", 1);
     vswitches.used("vsw-1", 3);
     assert_eq!(available(&vswitches, "vsw-1").await, 5);
-    vswitches.forget(&ids(&["vsw-1"]));
+    vswitches.lives.known = Duration::ZERO;
     will_list(&cloud, &[vswitch("vsw-1", "h")]);
     assert_eq!(available(&vswitches, "vsw-1").await, 9);
 }

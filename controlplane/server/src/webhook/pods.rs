@@ -20,9 +20,9 @@ use crate::runtime::Key;
 use crate::trace::Admission;
 
 /// How long a pod waits for a new PodNetworking to be checked. `kubectl apply` of one file creates a PodNetworking and
-/// its pods in the same second. The time is shorter than the API server's timeout of 10 s (the chart's
+/// its pods in the same second. The time is shorter than the API server's timeout of 3 s (the chart's
 /// webhookTimeoutSeconds).
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A pod does not wait for an unchecked PodNetworking that is older than this.
 const YOUNG: SignedDuration = SignedDuration::from_secs(30);
 

@@ -45,20 +45,16 @@ fn refusal() -> Refused {
     }
 }
 
-fn choice(vswitch: &str) -> Choice {
-    Choice {
-        vswitch: Some(Candidate {
-            id: vswitch.into(),
-            zone: "h".into(),
-            cidrs: cidrs("10.2.0.0/24"),
-            available: 9,
-        }),
-        security_group_ids: vec!["sg-b".into()],
-    }
-}
-
-fn cidrs(text: &str) -> Cidrs {
-    [text.parse().unwrap()].into_iter().collect()
+/// The allocation as a new pod would get it now, in this vSwitch.
+fn today(vswitch: &str) -> Allocation {
+    let mut today = allocation();
+    today.eni.vswitch_id = vswitch.into();
+    today.eni.security_group_ids = vec!["sg-b".into()];
+    today.ipv4_cidr = "10.2.0.0/24".into();
+    let parameters = &mut today.creation.as_mut().unwrap().parameters;
+    parameters.vswitch_id = vswitch.into();
+    parameters.security_group_ids = vec!["sg-b".into()];
+    today
 }
 
 /// Seconds until an attempt begins.
@@ -97,7 +93,7 @@ fn only_a_recorded_intent_of_a_stored_record_has_an_identity() {
 
 #[test]
 fn a_new_attempt_takes_the_choice_and_notes_why_the_last_one_failed() {
-    let next = next_attempt(&allocation(), &choice("vsw-b"), Some(&refusal()), NOW);
+    let next = next_attempt(&allocation(), Some(&today("vsw-b")), Some(&refusal()), NOW);
     let creation = next.creation.as_ref().unwrap();
     assert_eq!(creation.attempt, 2);
     assert_eq!(creation.parameters.vswitch_id, "vsw-b");
@@ -114,8 +110,88 @@ fn a_new_attempt_takes_the_choice_and_notes_why_the_last_one_failed() {
         ["Nope", "no", "r-1"]
     );
     // An attempt without a refusal before it has nothing to tell.
-    let third = next_attempt(&next, &Choice::default(), None, NOW);
+    let third = next_attempt(&next, None, None, NOW);
     assert_eq!(third.creation.unwrap().last_error, None);
+}
+
+/// A request that today's settings would not make: the cloud refuses it until the settings are corrected.
+fn refused_attempt() -> Allocation {
+    let mut wrong = allocation();
+    wrong.creation.as_mut().unwrap().parameters.ipv6_count = 1;
+    let mut wrong_again = wrong.clone();
+    for _ in 0..10 {
+        wrong_again = next_attempt(&wrong_again, Some(&wrong), Some(&refusal()), NOW);
+    }
+    wrong_again
+}
+
+#[test]
+fn a_refused_attempt_is_followed_at_once_by_one_with_corrected_settings() {
+    let refused = refused_attempt();
+    assert!(delay(&refused) > 200);
+    // The refusal comes after the settings were corrected.
+    let next = next_attempt(&refused, Some(&allocation()), Some(&refusal()), NOW);
+    assert_eq!(delay(&next), 0);
+    assert_eq!(next.creation.as_ref().unwrap().parameters.ipv6_count, 0);
+    // The settings are corrected while the repetition waits: nobody has sent it.
+    for sent in [false, true] {
+        let next = corrected(&refused, Some(&allocation()), false, sent, NOW).unwrap();
+        assert_eq!(delay(&next), 0);
+        let (before, after) = (refused.creation.as_ref().unwrap(), next.creation.unwrap());
+        assert_eq!(after.attempt, before.attempt + 1);
+        assert_eq!(after.parameters, allocation().creation.unwrap().parameters);
+    }
+}
+
+#[test]
+fn a_request_that_may_have_been_sent_stays_as_it_is() {
+    let refused = refused_attempt();
+    let begins = refused.creation.as_ref().unwrap().started_at.as_ref().unwrap().0;
+    let today = allocation();
+    // Its time has come, and an earlier leader may have sent it.
+    assert_eq!(corrected(&refused, Some(&today), false, true, begins), None);
+    assert!(corrected(&refused, Some(&today), false, false, begins).is_some());
+    // The outcome of an attempt without a refusal before it is what it waits for.
+    assert_eq!(corrected(&allocation(), Some(&refused), false, false, NOW), None);
+    // An ENI that was made is made.
+    let made = with_eni(&refused, &cloud_eni("eni-1"), None);
+    assert_eq!(corrected(&made, Some(&today), false, false, NOW), None);
+    // Nothing is corrected where nothing differs, or where nothing can be said.
+    assert_eq!(corrected(&refused, Some(&refused), true, false, NOW), None);
+    assert_eq!(corrected(&refused, None, true, false, NOW), None);
+}
+
+#[test]
+fn another_vswitch_is_tried_only_where_it_can_help() {
+    let mut other = allocation();
+    other.creation.as_mut().unwrap().parameters.vswitch_id = "vsw-b".into();
+    for (class, seconds) in [
+        (ErrorClass::Exhausted, 0),
+        (ErrorClass::NotFound, 0),
+        (ErrorClass::Limit, 1),
+        (ErrorClass::Invalid, 1),
+    ] {
+        let refused = Refused { class, ..refusal() };
+        let next = next_attempt(&allocation(), Some(&other), Some(&refused), NOW);
+        assert_eq!(delay(&next), seconds, "{class:?}");
+        // The next choice would be the first vSwitch again, and so on without end.
+        assert_eq!(corrected(&next, Some(&allocation()), false, false, NOW), None);
+        // Unless somebody took the vSwitch out of the PodNetworking.
+        assert!(corrected(&next, Some(&allocation()), true, false, NOW).is_some());
+    }
+}
+
+#[test]
+fn a_full_vswitch_is_tried_again_soon_however_often_it_was_full() {
+    let full = Refused {
+        class: ErrorClass::Exhausted,
+        ..refusal()
+    };
+    let mut next = allocation();
+    for _ in 0..20 {
+        next = next_attempt(&next, None, Some(&full), NOW);
+        assert_eq!(delay(&next), 5);
+    }
 }
 
 #[test]
@@ -152,12 +228,12 @@ proptest! {
         let mut tokens = vec![intent_id(&record, 0).unwrap().client_token()];
         for (number, (vswitch, refused)) in choices.into_iter().enumerate() {
             let now = NOW + SignedDuration::from_mins(i64::try_from(number).unwrap());
-            let choice = match vswitch {
-                0 => Choice::default(),
-                other => choice(&format!("vsw-{other}")),
+            let today = match vswitch {
+                0 => None,
+                other => Some(today(&format!("vsw-{other}"))),
             };
             let before = &record.spec.allocations[0];
-            let next = next_attempt(before, &choice, refused.then(refusal).as_ref(), now);
+            let next = next_attempt(before, today.as_ref(), refused.then(refusal).as_ref(), now);
             let framed = Allocation {
                 eni: Eni {
                     vswitch_id: before.eni.vswitch_id.clone(),

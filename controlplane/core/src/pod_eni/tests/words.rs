@@ -164,34 +164,32 @@ fn an_eni_is_recorded_with_what_the_cloud_told_and_what_was_asked_for_else() {
 
 #[test]
 fn an_attempt_after_a_refusal_waits_unless_another_vswitch_is_tried() {
-    let vswitch = |id: &str| {
-        Some(Candidate {
-            id: id.into(),
-            zone: "h".into(),
-            cidrs: Default::default(),
-            available: 9,
-        })
-    };
-    let choice = |id: &str| Choice {
-        vswitch: vswitch(id),
-        security_group_ids: Vec::new(),
-    };
     let mut allocation = record().spec.allocations[0].clone();
     let creation = allocation.creation.get_or_insert_default();
     creation.parameters.vswitch_id = "same".into();
-    let refused = refused();
-    for (choice, refused, seconds) in [
-        (Choice::default(), Some(&refused), 1),
-        (choice("same"), Some(&refused), 1),
-        (choice("other"), Some(&refused), 0),
-        (choice("same"), None, 0),
+    let today = |id: &str| {
+        let mut today = allocation.clone();
+        today.creation.get_or_insert_default().parameters.vswitch_id = id.into();
+        today
+    };
+    let exhausted = Refused {
+        class: ErrorClass::Exhausted,
+        ..refused()
+    };
+    for (today, refused, seconds) in [
+        (None, Some(&exhausted), 5),
+        (Some(today("same")), Some(&exhausted), 5),
+        (Some(today("other")), Some(&exhausted), 0),
+        (Some(today("same")), None, 0),
     ] {
-        let next = next_attempt(&allocation, &choice, refused, NOW).creation.unwrap();
+        let next = next_attempt(&allocation, today.as_ref(), refused, NOW)
+            .creation
+            .unwrap();
         let begin = next.started_at.unwrap().0;
         assert_eq!(
             crate::intent::elapsed(NOW, begin),
             Duration::from_secs(seconds),
-            "{choice:?}"
+            "{today:?}"
         );
         assert_eq!(next.last_error.is_some(), refused.is_some());
         assert_eq!(next.attempt, 2);

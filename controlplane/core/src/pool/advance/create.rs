@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use terway_crds::node::NicStatus;
-use terway_crds::{Family, Operation, OperationKind};
+use terway_crds::{EniKind, Family, Operation, OperationKind};
 
 use super::must_wait;
 use crate::cloud::CloudEni;
@@ -19,6 +19,8 @@ pub fn create(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) 
     let started = operation.started_at.as_ref().map(|time| time.0);
     let name = index(&operation).to_owned();
     match intent::next(started, evidence, observed.now, &observed.settings.limits) {
+        // Without its parameters the request cannot be sent. The sweep finds the ENI of an earlier request.
+        intent::Step::Send if operation.parameters.is_none() => return recreate(draft, operation, None),
         intent::Step::Send => draft.calls.push(Call::Create(name)),
         intent::Step::LookUpByTag => draft.calls.push(Call::LookUpByTag(name)),
         intent::Step::LookUpById(eni) => draft.calls.push(Call::LookUp { operation: name, eni }),
@@ -33,6 +35,11 @@ pub fn create(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) 
 fn record(draft: &mut Draft<'_>, operation: Operation, eni: &CloudEni) -> Operation {
     let mut nic = nic_of(eni);
     nic.status = NicStatus::Attaching;
+    // The kind that was asked for counts where the answer names none.
+    nic.kind.get_or_insert(match operation.kind {
+        OperationKind::CreateTrunk => EniKind::Trunk,
+        _ => EniKind::Secondary,
+    });
     draft.news.push(news::created(&eni.id, &eni.vswitch_id));
     draft.status.network_interfaces.insert(eni.id.clone(), nic);
     Operation {
@@ -67,10 +74,10 @@ fn recreate(draft: &mut Draft<'_>, operation: Operation, refused: Option<Refused
         .map_or(1, |parameters| parameters.address_count(Family::V4));
     // Without a usable vSwitch the operation ends. The demand begins a new one when a vSwitch recovers.
     let parameters = demand::parameters(draft, count)?;
-    let attempt = operation.attempt + 1;
+    let attempt = operation.attempt.saturating_add(1);
     // An attempt with another vSwitch may begin at once.
     let delay = match refused {
-        Some(_) if !exhausted => backoff(attempt),
+        Some(_) if !exhausted => backoff(attempt, draft.observed.now),
         _ => Duration::ZERO,
     };
     let now = draft.observed.now;

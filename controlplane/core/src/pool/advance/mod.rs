@@ -75,10 +75,10 @@ fn again(draft: &Draft<'_>, operation: Operation, refused: &Refused) -> Option<O
 }
 
 fn next_attempt(operation: Operation, refused: &Refused, now: Timestamp) -> Operation {
-    let attempt = operation.attempt + 1;
+    let attempt = operation.attempt.saturating_add(1);
     Operation {
         attempt,
-        started_at: at(now + backoff(attempt)),
+        started_at: at(now + backoff(attempt, now)),
         last_error: Some(failure(refused, now)),
         ..operation
     }

@@ -75,10 +75,10 @@ fn remains(
     if still.is_empty() {
         return None;
     }
-    let attempt = operation.attempt + 1;
+    let attempt = operation.attempt.saturating_add(1);
     Some(Operation {
         attempt,
-        started_at: at(now + backoff(attempt)),
+        started_at: at(now + backoff(attempt, now)),
         addresses: still,
         ..operation
     })

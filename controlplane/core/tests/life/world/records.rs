@@ -97,12 +97,8 @@ impl World {
                 self.make_interface(ni::build(&record, &record.spec.allocations[index], attach_to));
             }
             pe::Step::NextAttempt { index, refused } => {
-                let next = pe::next_attempt(
-                    &record.spec.allocations[index],
-                    &pe::Choice::default(),
-                    refused.as_ref(),
-                    self.now,
-                );
+                let next =
+                    pe::next_attempt(&record.spec.allocations[index], None, refused.as_ref(), self.now);
                 let attempt = next.creation.as_ref().map_or(0, |c| c.attempt);
                 record.spec.allocations[index] = next;
                 self.evidence.insert(key(index), Evidence::fresh(attempt));

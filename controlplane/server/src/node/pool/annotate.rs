@@ -10,7 +10,11 @@ use crate::error::ReconcileError;
 use crate::objects::Writer;
 use crate::runtime::Key;
 
-/// Annotates the pods whose annotation does not name their address.
+/// Annotates the pods whose annotation does not name their address. A pod that cannot be annotated keeps no other pod
+/// from its annotation.
+///
+/// # Errors
+/// The first failed write.
 pub async fn note_addresses(
     write: &Writer,
     pods: &[Arc<PodFacts>],
@@ -24,14 +28,16 @@ pub async fn note_addresses(
         .filter(|ip| !ip.pod_uid.is_empty())
         .map(|ip| (ip.pod_uid.as_str(), ip.ip.as_str()))
         .collect();
+    let mut failed = None;
     for pod in pods {
         let Some(address) = addresses.get(pod.uid.as_str()) else {
             continue;
         };
         if pod.noted_addresses.as_deref() != Some(address) && !pod.exited {
             let key = Key::namespaced(&pod.namespace, &pod.name);
-            write.annotate_pod(&key, &pod.uid, address).await?;
+            let written = write.annotate_pod(&key, &pod.uid, address).await;
+            failed = failed.or(written.err());
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }

@@ -15,7 +15,7 @@ use crate::intents::Request;
 use crate::network_interface::hand_over;
 use crate::node::NodeController;
 use crate::objects::NodeRecord;
-use crate::runtime::Key;
+use crate::runtime::{Key, growing};
 
 /// Starts a call. `urgent`: pods wait for its result.
 pub async fn set_off(
@@ -212,16 +212,21 @@ impl Caller {
                 match found {
                     Ok(enis) => {
                         memory.inventory = Some(Inventory { asked, enis });
+                        memory.unlisted = 0;
                         None
                     }
-                    Err(error) => Some(error),
+                    Err(error) => {
+                        memory.unlisted = memory.unlisted.saturating_add(1);
+                        Some((error, memory.unlisted))
+                    }
                 }
             });
             match again {
                 None => self.controller.queue.add(self.key.clone()),
-                Some(error) => {
+                Some((error, failures)) => {
                     warn!(node = %self.key, error = &error as &dyn std::error::Error, "the node's ENIs were not listed");
-                    let delay = error.retry().pace().first;
+                    let pace = error.retry().pace();
+                    let delay = growing(&self.key, failures, pace.first, pace.most);
                     self.controller.queue.add_after(self.key.clone(), delay);
                 }
             }

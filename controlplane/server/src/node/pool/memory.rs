@@ -20,6 +20,9 @@ pub struct NodeHistory {
     pub listing: bool,
     /// A request for the node's vSwitches is under way.
     pub resolving: bool,
+    /// Requests for the node's vSwitches, and lists of its ENIs, that failed in a row.
+    pub unresolved: u32,
+    pub unlisted: u32,
     /// When this process last sent a call that changes ENIs of the node.
     pub changed: Option<Timestamp>,
     /// When pods of the node last got addresses.

@@ -80,12 +80,12 @@ pub async fn reconcile(
         }
         drop(turn);
         forget_settled(controller, key, &plan.status);
-        if controller.notes_addresses(&node) {
-            annotate::note_addresses(&controller.write, &look.pods, &plan.status).await?;
-        }
         let urgent = !plan.waiting.is_empty();
+        // A write that the API server refuses keeps no call, no other write and no heartbeat back.
+        let mut failed = None;
         for call in plan.calls {
-            calls::set_off(controller, key, &record, call, urgent).await?;
+            let begun = calls::set_off(controller, key, &record, call, urgent).await;
+            failed = failed.or(begun.err());
         }
         let sufficient = look
             .knows_vswitches()
@@ -95,6 +95,13 @@ pub async fn reconcile(
             controller
                 .pools
                 .change(key, |memory| memory.adjusted = Some(look.now));
+        }
+        if controller.notes_addresses(&node) {
+            let noted = annotate::note_addresses(&controller.write, &look.pods, &plan.status).await;
+            failed = failed.or(noted.err());
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let waiting = urgent.then_some(WAITING);
         let wake = [plan.wake, waiting, heartbeat].into_iter().flatten().min();

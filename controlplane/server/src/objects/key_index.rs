@@ -1,5 +1,5 @@
-//! An index of pods by node. A node is reconciled for every pod that comes or goes, so a search through all pods of the
-//! cluster would be too slow.
+//! An index of objects, for example of pods by node. Events come for every pod of the cluster, so a search through all
+//! pods for each event would be too slow.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,22 +7,23 @@ use parking_lot::Mutex;
 
 use crate::runtime::Key;
 
-/// Keys of pods by the name of their node.
+/// Keys of objects, by a name that each object has.
 #[derive(Default)]
-pub struct PodsOfNodes {
+pub struct KeyIndex {
     known: Mutex<HashMap<String, BTreeSet<Key>>>,
 }
 
-impl PodsOfNodes {
-    /// Notes that a pod has moved from node `before` to node `after`. An empty name is no node.
+impl KeyIndex {
+    /// Notes that an object has moved from the name `before` to the name `after`. An object with an empty name is not
+    /// in the index.
     pub fn moved(&self, key: &Key, before: &str, after: &str) {
         if before == after {
             return;
         }
         let mut known = self.known.lock();
-        if let Some(pods) = known.get_mut(before) {
-            pods.remove(key);
-            if pods.is_empty() {
+        if let Some(keys) = known.get_mut(before) {
+            keys.remove(key);
+            if keys.is_empty() {
                 known.remove(before);
             }
         }
@@ -31,12 +32,12 @@ impl PodsOfNodes {
         }
     }
 
-    /// The pods of a node.
-    pub fn of(&self, node: &str) -> Vec<Key> {
+    /// The objects with this name.
+    pub fn of(&self, name: &str) -> Vec<Key> {
         let known = self.known.lock();
         known
-            .get(node)
-            .map(|pods| pods.iter().cloned().collect())
+            .get(name)
+            .map(|keys| keys.iter().cloned().collect())
             .unwrap_or_default()
     }
 }
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_where_it_was_last_seen() {
-        let pods = PodsOfNodes::default();
+        let pods = KeyIndex::default();
         let key = Key::namespaced("ns", "a");
         pods.moved(&key, "", "");
         pods.moved(&key, "", "node1");
