@@ -16,6 +16,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// Longest time between two tries.
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
+/// Time until a changed PodNetworking is looked at again that the cloud could not be asked about.
+const UNCHECKED_RETRY: Duration = Duration::from_secs(10);
+
 /// The findings about a PodNetworking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Findings {
@@ -93,13 +96,21 @@ pub fn plan(networking: &PodNetworking, findings: &Findings, now: Timestamp) -> 
             );
             status::failed(&mut after, networking, "UnknownSecurityGroup", message, now);
         }
+        // The cloud has said nothing about the PodNetworking. New pods of one that was ready keep their network: the
+        // webhook would pass it over otherwise, and the pods would run in the node's network.
+        Lookup::Failed(message) if before.status == PodNetworkingState::Ready => {
+            status::unchecked(&mut after, networking, message, now);
+        }
         Lookup::Failed(message) => status::failed(&mut after, networking, "CloudError", message.clone(), now),
     }
     status::workloads(&mut after, networking, &findings.passed_over, now);
     status::unserved(&mut after, networking, &findings.unserved, now);
     let transition = transition(&before, &after);
-    let failed = after.status == PodNetworkingState::Fail;
-    let look_again = failed.then(|| retry_delay(&after, now));
+    let look_again = match (&after.status, &findings.lookup) {
+        (PodNetworkingState::Fail, _) => Some(retry_delay(&after, now)),
+        (_, Lookup::Failed(_)) => Some(UNCHECKED_RETRY),
+        _ => None,
+    };
     let changed = status::differs(&before, &after);
     Plan {
         status: if changed { Ok(after) } else { Err(Idle::UpToDate) },
@@ -112,10 +123,11 @@ fn transition(before: &PodNetworkingStatus, after: &PodNetworkingStatus) -> Opti
     let same = before.status == after.status && before.message == after.message;
     match after.status {
         _ if same => None,
-        PodNetworkingState::Ready => Some(Transition::BecameReady {
+        PodNetworkingState::Ready if after.message.is_empty() => Some(Transition::BecameReady {
             zones: after.summary.zones.clone(),
         }),
-        PodNetworkingState::Fail => Some(Transition::Failed {
+        // A ready one has a message when its newest change could not be checked.
+        PodNetworkingState::Ready | PodNetworkingState::Fail => Some(Transition::Failed {
             message: after.message.clone(),
         }),
         PodNetworkingState::Unknown | PodNetworkingState::Other(_) => None,

@@ -57,6 +57,33 @@ pub(super) fn failed(
     say(status, networking, false, reason, message, now);
 }
 
+/// The cloud could not be asked about a change of a PodNetworking that was ready. The status stays one of the former
+/// generation, so the change is looked at again.
+pub(super) fn unchecked(
+    status: &mut PodNetworkingStatus,
+    networking: &PodNetworking,
+    problem: &str,
+    now: Timestamp,
+) {
+    let message = format!("the newest change is used, and is not checked yet: {problem}");
+    if status.message != message {
+        status.update_at = Some(Time(now));
+    }
+    status.message.clone_from(&message);
+    let statement = Statement {
+        kind: condition::READY,
+        holds: true,
+        reason: "ChangeNotChecked",
+        message,
+    };
+    state(
+        &mut status.conditions,
+        statement,
+        networking.metadata.generation,
+        now,
+    );
+}
+
 fn say(
     status: &mut PodNetworkingStatus,
     networking: &PodNetworking,

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 use terway_crds::PodNetworking;
+use terway_crds::names::condition;
 use terway_crds::pod_networking::PodNetworkingState;
 
 use super::*;
@@ -103,6 +104,41 @@ fn a_failure_has_the_clouds_words_and_is_told_once() {
         now + SignedDuration::from_secs(5),
     );
     assert_eq!((second.status, second.transition), (Err(Idle::UpToDate), None));
+}
+
+/// The webhook passes over a PodNetworking that is not Ready, and the pods of this moment would run for ever in the
+/// node's network.
+#[test]
+fn a_change_that_the_cloud_could_not_be_asked_about_takes_no_pod_its_network() {
+    let ready = after(&networking(), &plan(&networking(), &findings(known()), now()));
+    let mut changed = ready.clone();
+    changed.metadata.generation = Some(2);
+    let unanswered = || findings(Lookup::Failed("no answer from vpc".into()));
+    let first = plan(&changed, &unanswered(), now());
+    assert!(
+        first
+            .look_again
+            .is_some_and(|after| after <= Duration::from_secs(10))
+    );
+    assert!(
+        matches!(&first.transition, Some(Transition::Failed { message }) if message.contains("no answer from vpc"))
+    );
+    let told = after(&changed, &first);
+    let status = told.status.as_ref().unwrap();
+    assert_eq!(status.status, PodNetworkingState::Ready);
+    let condition = status
+        .conditions
+        .iter()
+        .find(|one| one.type_ == condition::READY)
+        .unwrap();
+    assert_eq!(condition.reason, "ChangeNotChecked");
+    assert!(!is_settled(&told), "the change is looked at again");
+    let again = plan(&told, &unanswered(), now());
+    assert_eq!((again.status, again.transition), (Err(Idle::UpToDate), None));
+    let checked = plan(&told, &findings(known()), now());
+    assert!(matches!(checked.transition, Some(Transition::BecameReady { .. })));
+    let checked = after(&told, &checked);
+    assert!(is_settled(&checked) && checked.status.unwrap().message.is_empty());
 }
 
 #[test]
