@@ -37,6 +37,11 @@ crash: setup ## kill the control plane at every cloud call, inject all faults, r
 storms: build ## disturb agents, kubelets, control plane and nodes under a hundred pods (SEED=1 PODS=100 ONLY=agent)
 	target/debug/storms --seed $(or $(SEED),1) --pods $(or $(PODS),100) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: kernels
+kernels: setup ## run the agent's tests on Linux 5.10, 6.1 and 6.12 in virtual machines (KERNELS="5.10" PARTS="rights")
+	@scripts/install-packages.sh kernels
+	@e2e/kernels/run.sh $(KERNELS)
+
 .PHONY: lint
 lint: setup fmt-check ## check format, clippy, chart, generated files and prose
 	cargo clippy --locked --workspace --all-targets -- -D warnings

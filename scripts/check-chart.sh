@@ -12,10 +12,41 @@ refused() { # SENTENCE VALUES...
   if out=$(render "$@" 2>&1 >/dev/null); then echo "chart: accepted $*, but should not" >&2; exit 1; fi
   grep -qF "$want" <<<"$out" || { echo "chart: $* was refused without saying '$want': $out" >&2; exit 1; }
 }
+shows() { # TEMPLATE TEXT VALUES...: the rendered template contains the text
+  local template=$1 want=$2; shift 2
+  grep -qF -- "$want" <<<"$(render --show-only "templates/$template" "${values[@]}" "$@")" ||
+    { echo "chart: templates/$template with '$*' does not contain '$want'" >&2; exit 1; }
+}
+lacks() { # TEMPLATE TEXT VALUES...
+  if (shows "$@") 2>/dev/null; then echo "chart: templates/$1 with '${*:3}' contains '$2'" >&2; exit 1; fi
+}
 "$helm" lint --quiet charts/terway "${values[@]}"
 render "${values[@]}" >/dev/null
 refused "clusterID is required" --set terwayControlplane.vpcID=vpc-1
 refused "additional properties 'securityGroups' not allowed" "${values[@]}" --set terway.securityGroups=sg-1
 refused "maxItems" "${values[@]}" --set 'terway.securityGroupIDs={sg-1,sg-2,sg-3,sg-4,sg-5,sg-6,sg-7,sg-8,sg-9,sg-10,sg-11}'
+
+# What the agent needs on every host (docs/node.md). scripts/kernels.sh runs the agent with exactly these.
+agent=agent/daemonset.yaml
+shows $agent 'appArmorProfile: {type: Unconfined}'
+shows $agent 'type: spc_t'
+lacks $agent seLinuxOptions --set terway.seLinuxOptions=null
+shows $agent 'add: [NET_ADMIN, SYS_ADMIN, BPF, PERFMON, SYS_RESOURCE, DAC_OVERRIDE]'
+shows $agent 'capabilities: {drop: [ALL], add: [DAC_OVERRIDE]}'
+shows $agent 'mountPropagation: Bidirectional'
+lacks $agent 'privileged: true' --set terway.mountBpffs=false
+
+# Rights and addresses that only some users need.
+patches() { render --show-only templates/controlplane/rbac.yaml "${values[@]}" "$@" | grep -A1 'resources: \[pods\]$' | grep -c 'verbs: \[patch\]' || true; }
+[ "$(patches)" = 0 ] || { echo "chart: the control plane may patch pods without terway.enablePatchPodIPs" >&2; exit 1; }
+[ "$(patches --set terway.enablePatchPodIPs=true)" = 1 ] ||
+  { echo "chart: terway.enablePatchPodIPs does not let the control plane patch pods" >&2; exit 1; }
+shows controlplane/config.yaml 'healthzBindAddress: "127.0.0.1:8080"'
+shows controlplane/statefulset.yaml '{path: /readyz, port: healthz, host: 127.0.0.1}'
+shows controlplane/statefulset.yaml '{path: /readyz, port: healthz, host: 10.0.0.9}' \
+  --set terwayControlplane.healthzBindAddress=10.0.0.9:8080
+# A toleration of every taint would bring an evicted replica back to the node that is drained. toYaml sorts keys, so a
+# toleration with a key does not begin with its operator.
+lacks controlplane/statefulset.yaml '- operator: Exists'
 cargo run --locked -q -p terway-crds --bin crdgen -- --check charts/terway/crds
 echo "chart: ok"

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Installs the Debian packages that the lab, the agent and the eBPF programs need, if one is missing. The script looks
-# for the programs, not for the packages, because a machine may have a program from elsewhere. For example, Docker's
-# containerd.io excludes Debian's containerd.
+# install-packages.sh [kernels]: installs the Debian packages that the lab, the agent and the eBPF programs need, if one
+# is missing; with `kernels` also those of `make kernels`. The script looks for the programs, not for the packages,
+# because a machine may have a program from elsewhere. For example, Docker's containerd.io excludes Debian's containerd.
 set -euo pipefail
 
 # program or file : package that contains it
@@ -25,6 +25,15 @@ flock:util-linux
 /usr/lib/rustlib/src/rust/library/Cargo.lock:rust-web-src
 /etc/ssl/certs/ca-certificates.crt:ca-certificates
 "
+if [ "${1:-}" = kernels ]; then
+    needs="$needs
+qemu-system-x86_64:qemu-system-x86
+cpio:cpio
+modprobe:kmod
+setpriv:util-linux
+apparmor_parser:apparmor
+"
+fi
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 missing=
@@ -37,6 +46,11 @@ for need in $needs; do
 done
 # The lab's image needs httpd and nslookup. Debian's package busybox has neither.
 busybox httpd --help >/dev/null 2>&1 || missing="$missing busybox-static"
+# qemu shares folders by virtiofsd, which is in one of its own packages in Debian 12, and a package in later ones.
+if [ "${1:-}" = kernels ] && ! [ -e /usr/lib/qemu/virtiofsd ] && ! [ -e /usr/libexec/virtiofsd ]; then
+    . /etc/os-release
+    if [ "${VERSION_ID:-12}" -le 12 ]; then missing="$missing qemu-system-common"; else missing="$missing virtiofsd"; fi
+fi
 
 missing=$(tr ' ' '\n' <<<"$missing" | sort -u | xargs)
 if [ -z "$missing" ]; then

@@ -70,6 +70,8 @@ pub mod annotation {
     pub const POD_IPS: &str = "k8s.aliyun.com/pod-ips";
     /// On pods, where the control plane sends traces: when the webhook reviewed the pod.
     pub const ADMITTED: &str = "network.alibabacloud.com/admitted";
+    /// On pods: inbound bandwidth.
+    pub const INGRESS_BANDWIDTH: &str = "kubernetes.io/ingress-bandwidth";
     /// On pods: outbound bandwidth.
     pub const EGRESS_BANDWIDTH: &str = "kubernetes.io/egress-bandwidth";
     /// On nodes: id of the trunk ENI.
@@ -115,6 +117,8 @@ pub mod event {
     pub const ALLOC_IP_WAITS: &str = "AllocIPWaits";
     pub const SYNC_OPENAPI_SUCCESS: &str = "SyncOpenAPISuccess";
     pub const CONFIG_CHECK: &str = "ConfigCheck";
+    /// On pods: an annotation that limits the bandwidth is not served on this node. Our own.
+    pub const BANDWIDTH_NOT_SERVED: &str = "BandwidthNotServed";
     pub const RESOURCE_INVALID: &str = "ResourceInvalid";
     /// On the control plane's pod: calls to the cloud cannot work. Our own.
     pub const CLOUD_CALLS_FAIL: &str = "CloudCallsFail";

@@ -18,13 +18,15 @@ pub struct Cli {
     pub run: RunArgs,
 }
 
-/// The plan of one round.
+/// What the program does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the pods of this node.
     Run(Box<RunArgs>),
     /// Put the CNI binary where the container runtime looks for it.
     InstallCni(InstallArgs),
+    /// Mount the BPF file system at /sys/fs/bpf, if nobody has mounted it.
+    MountBpffs,
 }
 
 /// Settings of the agent.

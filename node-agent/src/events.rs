@@ -54,6 +54,8 @@ pub enum What {
     Failed(String),
     /// A CHECK repaired something; one sentence for each repair.
     Repaired(Vec<String>),
+    /// This node does not serve a limit of the pod's bandwidth.
+    BandwidthNotServed(&'static str),
 }
 
 impl What {
@@ -82,6 +84,12 @@ impl What {
                 reason: event::CONFIG_CHECK,
                 action: action::CONFIG,
                 note: repairs.join("; "),
+            },
+            What::BandwidthNotServed(why) => EventContent {
+                severity: Severity::Warning,
+                reason: event::BANDWIDTH_NOT_SERVED,
+                action: action::CONFIG,
+                note: why.to_owned(),
             },
         }
     }

@@ -42,6 +42,9 @@ pub trait Kernel: Send + Sync {
     /// Completes when the datapath has ended and will serve nothing more. Cancel-safe.
     async fn ended(&self);
 
+    /// Whether the check of sources leaves a place for a plugin that limits the rate at which a pod sends.
+    fn has_room_for_shaper(&self) -> bool;
+
     /// Packets by outcome since the programs' maps were made; each outcome has a short stable name.
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError>;
 }
@@ -129,6 +132,10 @@ impl Kernel for Datapath {
 
     async fn reconcile(&self, census: Census) -> Result<Reconciled, KernelError> {
         Ok(Datapath::reconcile(self, census).await?.into())
+    }
+
+    fn has_room_for_shaper(&self) -> bool {
+        self.has_tcx()
     }
 
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod net_d;
 pub mod notes;
 pub mod reconcile;
+pub mod refusal;
 pub mod report;
 pub mod run;
 #[cfg(any(test, feature = "scripted"))]

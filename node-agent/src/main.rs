@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::InstallCni(args)) => install(&args),
+        Some(Command::MountBpffs) => mount_bpffs(),
         Some(Command::Run(args)) => run(*args),
         None => run(cli.run),
     };
@@ -24,6 +25,14 @@ fn main() -> ExitCode {
 fn install(args: &InstallArgs) -> anyhow::Result<()> {
     let target = terway_agent::install::install(&args.source, &args.bin_dir)?;
     println!("installed {}", target.display());
+    Ok(())
+}
+
+fn mount_bpffs() -> anyhow::Result<()> {
+    match terway_agent::ebpf::mount_where_missing()? {
+        true => println!("mounted the BPF file system at /sys/fs/bpf"),
+        false => println!("the BPF file system is mounted at /sys/fs/bpf"),
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! follow. The socket opens as early as possible, because a DEL needs the kernel only. The CNI configuration comes
 //! last: with it the node becomes Ready, and the scheduler sends pods. The configuration stays when the agent ends.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ use crate::lock::{self, Lock};
 use crate::notes::{Notes, Part};
 use crate::server::{Agent, ApiPods, listen};
 use crate::settings::{self, Settings, SettingsError};
-use crate::{net_d, reconcile, report};
+use crate::{net_d, reconcile, refusal, report};
 
 /// The node's own interface, whose MTU `auto_mtu` takes.
 const HOST_INTERFACE_MTU: &str = "/sys/class/net/eth0/mtu";
@@ -122,7 +123,7 @@ async fn start(
     let lock_path = args.socket.with_extension("lock");
     let lock = lock::take(&lock_path)
         .await
-        .with_context(|| format!("cannot lock {}", lock_path.display()))?;
+        .map_err(denied(format!("cannot lock {}", lock_path.display())))?;
     drop(locking);
 
     // Read with the lock: the agent before this one may have written the last good settings until now.
@@ -147,7 +148,7 @@ async fn start(
     let agent = start_agent(args, loaded.settings, kernel, client, &probes, tasks);
     tell_settings(&agent, &loaded.rendered.warnings, &loaded.refused);
     let listener =
-        listen::bind(&args.socket).with_context(|| format!("cannot listen on {}", args.socket.display()))?;
+        listen::bind(&args.socket).map_err(denied(format!("cannot listen on {}", args.socket.display())))?;
     info!(node = args.node_name, socket = %args.socket.display(), "serving");
     let serving = agent.clone();
     tasks.spawn("the CNI server", |_| async move {
@@ -242,11 +243,21 @@ async fn install(
 ) -> anyhow::Result<()> {
     cluster.synced().await;
     drop(listing);
-    net_d::install(dir, document)
-        .with_context(|| format!("cannot write the CNI configuration into {}", dir.display()))?;
+    net_d::install(dir, document).map_err(denied(format!(
+        "cannot write the CNI configuration into {}",
+        dir.display()
+    )))?;
     drop(installing);
     info!(dir = %dir.display(), "CNI configuration installed");
     Ok(())
+}
+
+/// The failed act with the cause that this process's rights tell.
+fn denied(act: String) -> impl FnOnce(io::Error) -> anyhow::Error {
+    move |error| {
+        let cause = refusal::of_file(&error);
+        anyhow::Error::new(error).context(format!("{act}{cause}"))
+    }
 }
 
 /// The MTU of the node's own interface; `None` when the interface has another name.

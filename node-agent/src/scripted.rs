@@ -41,6 +41,8 @@ pub struct ScriptedKernel {
     pub slow: Mutex<Duration>,
     /// When set, the making of an interface waits for a permit.
     pub hold: Mutex<Option<Arc<Semaphore>>>,
+    /// The check of sources leaves no place for a shaper, as on kernels without TCX.
+    pub without_tcx: Mutex<bool>,
     /// Notified when the making of an interface begins.
     pub arrived: Notify,
     /// Cancel it to end the datapath.
@@ -103,6 +105,10 @@ impl Kernel for ScriptedKernel {
             return Err("the dump was cut short".into());
         }
         Ok(self.sandboxes.lock().clone())
+    }
+
+    fn has_room_for_shaper(&self) -> bool {
+        !*self.without_tcx.lock()
     }
 
     async fn packets(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {

@@ -68,7 +68,7 @@ struct Metadata {
 /// # Errors
 /// When Helm is not built, or refuses the values.
 pub fn settings(values: &Value) -> Result<Settings, ChartError> {
-    let text = render(values)?;
+    let text = render(values, &TEMPLATES)?;
     let mut maps: Vec<ConfigMap> =
         serde_saphyr::from_multiple(&text).map_err(|error| ChartError::Yaml(Box::new(error)))?;
     let mut take = |(name, key): (&'static str, &'static str)| {
@@ -84,7 +84,11 @@ pub fn settings(values: &Value) -> Result<Settings, ChartError> {
     })
 }
 
-fn render(values: &Value) -> Result<String, ChartError> {
+/// Renders templates of the chart (`templates/…`) with these values over the chart's own: a stream of YAML documents.
+///
+/// # Errors
+/// When Helm is not built, or refuses the values.
+pub fn render(values: &Value, templates: &[&str]) -> Result<String, ChartError> {
     let helm = binaries::kubernetes("helm")?;
     let failed = |source| ChartError::Run {
         helm: helm.clone(),
@@ -95,7 +99,7 @@ fn render(values: &Value) -> Result<String, ChartError> {
     command.args(["template", "terway"]).arg(chart);
     command.args(["--namespace", "kube-system", "--values", "-"]);
     command.args(["--kube-version", KUBERNETES_VERSION]);
-    for template in TEMPLATES {
+    for template in templates {
         command.args(["--show-only", template]);
     }
     command

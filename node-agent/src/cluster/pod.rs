@@ -21,6 +21,8 @@ pub struct PodView {
     pub deleting: bool,
     /// Whether an annotation limits the rate at which the pod sends.
     pub shaped: bool,
+    /// Whether an annotation limits the rate at which the pod receives.
+    pub receives_limited: bool,
 }
 
 impl PodView {
@@ -32,6 +34,7 @@ impl PodView {
                 .and_then(|map| map.get(key))
                 .is_some_and(|value| value == "true")
         };
+        let has = |key: &str| meta.annotations.as_ref().is_some_and(|all| all.contains_key(key));
         PodView {
             key: PodKey {
                 namespace: text(&meta.namespace),
@@ -41,10 +44,8 @@ impl PodView {
             wants_eni: is_true(&meta.annotations, annotation::POD_ENI),
             ignored: is_true(&meta.labels, label::IGNORE),
             deleting: meta.deletion_timestamp.is_some(),
-            shaped: meta
-                .annotations
-                .as_ref()
-                .is_some_and(|all| all.contains_key(annotation::EGRESS_BANDWIDTH)),
+            shaped: has(annotation::EGRESS_BANDWIDTH),
+            receives_limited: has(annotation::INGRESS_BANDWIDTH),
         }
     }
 }

@@ -88,6 +88,7 @@ pub struct Datapath {
     departures: departures::Departures,
     disturbances: Arc<Disturbances>,
     nic_deadline: Duration,
+    tcx: bool,
 }
 
 impl Datapath {
@@ -98,12 +99,21 @@ impl Datapath {
     pub async fn start(config: DatapathConfig) -> Result<Self, DatapathError> {
         let nic_deadline = config.nic_deadline;
         let (worker, disturbances) = worker::Worker::start(config).await?;
+        let tcx = worker.run(|engine| engine.has_tcx()).await?;
         Ok(Self {
             worker,
             departures: departures::Departures::default(),
             disturbances: Arc::new(disturbances),
             nic_deadline,
+            tcx,
         })
+    }
+
+    /// Whether the kernel attaches programs to an interface itself (TCX, Linux 6.6 and later). Without it the check of
+    /// sources takes the place where the plugin `bandwidth` wants its ingress qdisc.
+    #[must_use]
+    pub fn has_tcx(&self) -> bool {
+        self.tcx
     }
 
     /// Makes the interface, or completes an interface that is there already. Waits for the NIC; other requests go on

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use aya::{maps::MapError, pin::PinError, programs::ProgramError};
 
+use crate::refusal::Cause;
+
 /// A failure, with the program, map or path that it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum EbpfError {
@@ -11,18 +13,27 @@ pub enum EbpfError {
         "this agent was built without its eBPF programs (TERWAY_EBPF_SKIP=1); build it again without that variable"
     )]
     NotBuilt,
-    #[error("no BPF file system below {}; mount one (mount -t bpf bpf /sys/fs/bpf)", path.display())]
-    NoBpfFs { path: PathBuf, source: io::Error },
-    #[error("cannot prepare the pin directory {}", path.display())]
-    PinDirectory { path: PathBuf, source: io::Error },
-    #[error("cannot load {what}; the agent needs CAP_BPF and CAP_NET_ADMIN and a kernel with BTF")]
+    #[error("no BPF file system below {}; mount one on the host (mount -t bpf bpf /sys/fs/bpf){cause}", path.display())]
+    NoBpfFs {
+        path: PathBuf,
+        cause: Cause,
+        source: io::Error,
+    },
+    #[error("cannot prepare the pin directory {}{cause}", path.display())]
+    PinDirectory {
+        path: PathBuf,
+        cause: Cause,
+        source: io::Error,
+    },
+    #[error("cannot load the eBPF object, which needs a kernel with BTF (CONFIG_DEBUG_INFO_BTF){cause}")]
     Load {
-        what: &'static str,
+        cause: Cause,
         source: Box<aya::EbpfError>,
     },
-    #[error("cannot load the eBPF program {program}")]
+    #[error("cannot load the eBPF program {program}{cause}")]
     Program {
         program: &'static str,
+        cause: Cause,
         source: ProgramError,
     },
     #[error("cannot attach {program} to interface {ifindex}, or take it off")]

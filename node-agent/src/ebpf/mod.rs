@@ -18,7 +18,10 @@ use aya::{
 use terway_ebpf_abi::maps;
 use terway_node_core::program::{Program, ProgramIds};
 
+use crate::refusal;
+
 pub use error::EbpfError;
+pub use pins::mount_where_missing;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/terway.bpf.o"));
 
@@ -42,16 +45,13 @@ impl Programs {
             loader.map_pin_path(map, pins.join(map));
         }
         let mut ebpf = loader.load(OBJECT).map_err(|source| EbpfError::Load {
-            what: "the eBPF object",
+            cause: refusal::of_bpf(&source),
             source: Box::new(source),
         })?;
         let mut ids = ProgramIds::default();
         for program in Program::ALL {
             let classifier = classifier(&mut ebpf, program)?;
-            let failed = |source| EbpfError::Program {
-                program: program.name(),
-                source,
-            };
+            let failed = |source| failed(program, source);
             classifier.load().map_err(failed)?;
             ids.0.insert(program, classifier.info().map_err(failed)?.id());
             pins::replace(classifier, &pins.join(program.name()))?;
@@ -71,10 +71,7 @@ impl Programs {
     /// The descriptor of a program for a filter. Valid as long as `self`.
     pub fn descriptor(&mut self, program: Program) -> Result<RawFd, EbpfError> {
         let classifier = classifier(&mut self.ebpf, program)?;
-        let fd = classifier.fd().map_err(|source| EbpfError::Program {
-            program: program.name(),
-            source,
-        })?;
+        let fd = classifier.fd().map_err(|source| failed(program, source))?;
         Ok(fd.as_fd().as_raw_fd())
     }
 
@@ -124,6 +121,7 @@ fn attached(ifindex: u32, program: Program) -> Result<Option<ProgramFd>, EbpfErr
 fn failed(program: Program, source: ProgramError) -> EbpfError {
     EbpfError::Program {
         program: program.name(),
+        cause: refusal::of_bpf(&source),
         source,
     }
 }
@@ -132,8 +130,5 @@ fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier,
     let found = ebpf
         .program_mut(program.name())
         .ok_or(EbpfError::Missing { what: program.name() })?;
-    found.try_into().map_err(|source| EbpfError::Program {
-        program: program.name(),
-        source,
-    })
+    found.try_into().map_err(|source| failed(program, source))
 }

@@ -15,6 +15,7 @@ use nix::{
 use tracing::warn;
 
 use super::EbpfError;
+use crate::refusal::{self, Cause};
 
 const MOUNT_POINT: &str = "/sys/fs/bpf";
 
@@ -27,6 +28,7 @@ pub fn prepare(directory: &Path) -> Result<PathBuf, EbpfError> {
     let pins = directory.join(&own);
     let failed = |source| EbpfError::PinDirectory {
         path: directory.to_owned(),
+        cause: refusal::of_file(&source),
         source,
     };
     fs::create_dir_all(&pins).map_err(failed)?;
@@ -55,6 +57,7 @@ pub fn replace(classifier: &mut SchedClassifier, path: &Path) -> Result<(), Ebpf
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             return Err(EbpfError::PinDirectory {
                 path: path.to_owned(),
+                cause: refusal::of_file(&source),
                 source,
             });
         }
@@ -66,25 +69,49 @@ pub fn replace(classifier: &mut SchedClassifier, path: &Path) -> Result<(), Ebpf
     })
 }
 
+/// Mounts the BPF file system at its usual place, if nobody has mounted it there. Says whether it did.
+pub fn mount_where_missing() -> Result<bool, EbpfError> {
+    let place = Path::new(MOUNT_POINT);
+    if is_bpf(place) {
+        return Ok(false);
+    }
+    let mounted = mount(
+        Some("bpf"),
+        place,
+        Some("bpf"),
+        MsFlags::empty(),
+        Some("mode=0700"),
+    );
+    mounted.map_err(|errno| {
+        let source = io::Error::from(errno);
+        EbpfError::NoBpfFs {
+            path: place.to_owned(),
+            cause: refusal::of_mount(&source),
+            source,
+        }
+    })?;
+    Ok(true)
+}
+
 fn ensure_mounted(directory: &Path) -> Result<(), EbpfError> {
     if is_bpf(directory) {
         return Ok(());
     }
-    let failed = |source: io::Error| EbpfError::NoBpfFs {
-        path: directory.to_owned(),
-        source,
-    };
     if !directory.starts_with(MOUNT_POINT) {
-        return Err(failed(io::Error::from(io::ErrorKind::Unsupported)));
+        return Err(EbpfError::NoBpfFs {
+            path: directory.to_owned(),
+            cause: Cause::Unknown,
+            source: io::Error::from(io::ErrorKind::Unsupported),
+        });
     }
-    mount(
-        Some("bpf"),
-        MOUNT_POINT,
-        Some("bpf"),
-        MsFlags::empty(),
-        Some("mode=0700"),
-    )
-    .map_err(|errno| failed(errno.into()))
+    if mount_where_missing()? {
+        warn!(
+            "the host has no BPF file system at {MOUNT_POINT}; it is mounted for this container alone, and the next \
+             agent will begin with empty maps: run mount-bpffs before the agent (terway.mountBpffs), or mount it on \
+             the host"
+        );
+    }
+    Ok(())
 }
 
 /// Whether the nearest existing ancestor of `path` is on a BPF file system.

@@ -10,7 +10,7 @@ use terway_cni_protocol::{ADD_WAIT_MS, AddRequest, Failure, Network, PodRef, cod
 use tracing::{info, warn};
 
 use super::flight::{Busy, Flight};
-use super::{Agent, find_pod, realise};
+use super::{Agent, bandwidth, find_pod, realise};
 use crate::binding::{self, Binding, Decision, Refusal, Wait};
 use crate::cluster::{PodKey, PodView};
 use crate::events::{Announcement, What};
@@ -188,6 +188,15 @@ async fn attempt(
     if flight.cancelled().is_cancelled() {
         realise::undo(agent, made.iter().map(|(want, _)| &want.sandbox)).await;
         return Err(End::Superseded);
+    }
+    let limits = bandwidth::Limits {
+        sends: pod.shaped,
+        receives: pod.receives_limited,
+    };
+    let chain = agent.settings.limits_bandwidth;
+    if let Some(why) = bandwidth::not_served(limits, chain, agent.kernel.has_room_for_shaper()) {
+        let uid = Some(pod.uid.clone());
+        announce(agent, &pod.key, uid, What::BandwidthNotServed(why));
     }
     Ok(binding::network(&made))
 }

@@ -1,6 +1,7 @@
 //! The CNI server: one file for each verb, over one shared [`Agent`].
 
 mod add;
+mod bandwidth;
 mod check;
 mod connection;
 mod del;

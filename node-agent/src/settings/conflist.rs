@@ -43,6 +43,8 @@ pub struct Rendered {
     pub extra_routes: Vec<IpNet>,
     /// Symmetric routing; `None` when it is turned off.
     pub symmetric: Option<Symmetric>,
+    /// Whether a plugin that limits bandwidth is in the chain.
+    pub limits_bandwidth: bool,
     /// Configured values that have no effect, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -64,12 +66,14 @@ pub fn render(
             why,
         });
     }
+    let of_type = |plugin: &Plugin, name: &str| plugin.get("type").and_then(Value::as_str) == Some(name);
+    let limits_bandwidth = plugins.iter().any(|plugin| of_type(plugin, "bandwidth"));
     let mut ours = None;
     for plugin in &mut plugins {
         // The list has both keys. A runtime refuses or overwrites them in a plugin.
         plugin.remove("cniVersion");
         plugin.remove("name");
-        if plugin.get("type").and_then(Value::as_str) == Some("terway") {
+        if of_type(plugin, "terway") {
             ours = Some(plugin);
         }
     }
@@ -94,6 +98,7 @@ pub fn render(
         host_stack_cidrs,
         extra_routes,
         symmetric,
+        limits_bandwidth,
         warnings,
     })
 }
@@ -112,6 +117,7 @@ pub fn defaults(socket: &Path) -> Rendered {
         host_stack_cidrs: Vec::new(),
         extra_routes: Vec::new(),
         symmetric: Some(Symmetric::default()),
+        limits_bandwidth: false,
         warnings: Vec::new(),
     }
 }

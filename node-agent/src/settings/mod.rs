@@ -69,6 +69,8 @@ pub struct Settings {
     /// Symmetric routing. `None`: the answer to a connection that entered by the node's own interface leaves by the
     /// pod's ENI.
     pub symmetric: Option<Symmetric>,
+    /// Whether a plugin that limits bandwidth runs after this one.
+    pub limits_bandwidth: bool,
 }
 
 impl Default for Settings {
@@ -78,6 +80,7 @@ impl Default for Settings {
             host_stack_cidrs: Vec::new(),
             extra_routes: Vec::new(),
             symmetric: Some(Symmetric::default()),
+            limits_bandwidth: false,
         }
     }
 }
@@ -132,6 +135,7 @@ pub fn load(dir: &Path, last: Option<&str>, host_mtu: Option<u32>, socket: &Path
         host_stack_cidrs: rendered.host_stack_cidrs.clone(),
         extra_routes: rendered.extra_routes.clone(),
         symmetric: rendered.symmetric.clone(),
+        limits_bandwidth: rendered.limits_bandwidth,
     };
     Loaded {
         settings,

@@ -60,6 +60,13 @@ fn a_chain_keeps_its_order_and_its_version_and_wins() {
     assert!(document["plugins"][0].get("cniVersion").is_none());
     assert_eq!(rendered.mtu, 8500);
     assert_eq!(rendered.host_stack_cidrs, ["169.254.20.10/32".parse().unwrap()]);
+    assert!(!rendered.limits_bandwidth);
+    let chain = chain.replace("\"portmap\"", "\"bandwidth\"");
+    assert!(
+        render(Some(&chain), None, None, socket())
+            .unwrap()
+            .limits_bandwidth
+    );
 }
 
 #[test]

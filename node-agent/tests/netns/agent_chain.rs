@@ -25,6 +25,8 @@ struct Runtime<'a> {
     host: &'a Host,
     pod: &'a Pod,
     version: &'static str,
+    /// Whether the pod's sending is limited too.
+    egress: bool,
     netns: OwnedFd,
 }
 
@@ -41,6 +43,7 @@ impl Runtime<'_> {
         }
         for plugin in plugins {
             let result = self.call(verb, plugin, previous.as_ref()).await;
+            let result = result.unwrap_or_else(|error| panic!("{verb} of {plugin}: {error}"));
             if verb == "ADD" {
                 previous = Some(result.unwrap());
             }
@@ -48,12 +51,20 @@ impl Runtime<'_> {
         previous
     }
 
-    async fn call(&self, verb: &str, plugin: &'static str, previous: Option<&Value>) -> Option<Value> {
+    async fn call(
+        &self,
+        verb: &str,
+        plugin: &'static str,
+        previous: Option<&Value>,
+    ) -> Result<Option<Value>, String> {
         let mut conf = json!({ "cniVersion": self.version, "name": "terway-chainer", "type": plugin,
             "socket": self.host.socket(), "runtimeConfig": {
                 "portMappings": [{ "hostPort": HOST_PORT, "containerPort": 7000, "protocol": "udp" }],
-                "bandwidth": { "ingressRate": 80_000_000, "ingressBurst": 80_000_000,
-                    "egressRate": 80_000_000, "egressBurst": 80_000_000 } } });
+                "bandwidth": { "ingressRate": 80_000_000, "ingressBurst": 80_000_000 } } });
+        if self.egress {
+            conf["runtimeConfig"]["bandwidth"]["egressRate"] = json!(80_000_000);
+            conf["runtimeConfig"]["bandwidth"]["egressBurst"] = json!(80_000_000);
+        }
         if let Some(previous) = previous {
             conf["prevResult"] = previous.clone();
         }
@@ -63,9 +74,8 @@ impl Runtime<'_> {
             other => theirs(other, &environment, &conf),
         };
         // The runtime's thread must not stand in the agent's way.
-        let printed = tokio::task::spawn_blocking(call).await.unwrap();
-        let printed = printed.unwrap_or_else(|error| panic!("{verb} of {plugin}: {error}"));
-        (!printed.trim().is_empty()).then(|| serde_json::from_str(&printed).unwrap())
+        let printed = tokio::task::spawn_blocking(call).await.unwrap()?;
+        Ok((!printed.trim().is_empty()).then(|| serde_json::from_str(&printed).unwrap()))
     }
 
     fn environment(&self, verb: &str) -> Vec<(&'static str, String)> {
@@ -132,22 +142,35 @@ fn portmap_and_bandwidth_take_our_result() {
         let mut host = Host::start(&node).await;
         for (version, number) in [("0.4.0", 4), ("1.0.0", 5)] {
             let mut pod = Pod::shared(number, "a");
-            pod.member.shaped = true;
+            // Before Linux 6.6 the check of sources is where the plugin wants its ingress qdisc.
+            let room = host.agent().kernel.has_room_for_shaper();
+            pod.member.shaped = room;
             host.bind(&pod);
-            let runtime = Runtime {
+            let mut runtime = Runtime {
                 host: &host,
                 pod: &pod,
                 version,
+                egress: room,
                 netns: pod.netns.descriptor(),
             };
             let result = runtime.chain("ADD", None).await.unwrap();
             assert_eq!(result["ips"][0]["address"], format!("10.0.17.{number}/32"));
             let veth = pod.host_ifname();
             let qdiscs = run(&format!("tc qdisc show dev {veth}"));
-            assert!(
-                qdiscs.contains("qdisc tbf") && qdiscs.contains("qdisc ingress"),
-                "{qdiscs}"
-            );
+            assert!(qdiscs.contains("qdisc tbf"), "{qdiscs}");
+            assert_eq!(qdiscs.contains("qdisc ingress"), room, "{qdiscs}");
+            if !room {
+                let limited = Runtime {
+                    egress: true,
+                    ..runtime
+                };
+                let refused = limited.call("ADD", "bandwidth", Some(&result)).await.unwrap_err();
+                assert!(refused.contains("create ingress qdisc"), "{refused}");
+                runtime = Runtime {
+                    egress: false,
+                    ..limited
+                };
+            }
             runtime.chain("CHECK", Some(result.clone())).await;
 
             // A client asks the host port, and is answered by the interface that it came by.

@@ -101,6 +101,8 @@ fn node_local_dns_answers_both_kinds_of_pods() {
         let (datapath, trunk, eni) = (node.datapath().await, node.trunk(), node.shared_eni());
         // As NodeLocal DNS has it: the address on a link of its own that leads nowhere.
         run("ip link add nodelocaldns type bridge && ip addr add 169.254.20.10/32 dev nodelocaldns");
+        // The agent's capabilities, with which this test runs too, do not open ports below 1024.
+        std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").unwrap();
         let dns = UdpSocket::bind((NODE_LOCAL_DNS, 53)).unwrap();
         dns.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut pods = [Pod::new(1, "a"), Pod::shared(4, "a")];

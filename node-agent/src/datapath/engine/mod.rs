@@ -90,6 +90,10 @@ impl Engine {
         Ok(engine)
     }
 
+    pub fn has_tcx(&self) -> bool {
+        self.programs.has_tcx()
+    }
+
     pub fn sandboxes(&mut self) -> Result<Vec<Sandbox>, DatapathError> {
         let links = link::read(&mut self.netlink)?;
         Ok(links.owned().map(|(_, sandbox)| sandbox).collect())

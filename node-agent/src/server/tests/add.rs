@@ -6,7 +6,7 @@ use terway_cni_protocol::Reply;
 use terway_crds::Phase;
 
 use super::{Server, add, add_for, del, is_network};
-use crate::cluster::{NodeView, PodEniView};
+use crate::cluster::{NodeView, PodEniView, PodView};
 use crate::testing::{Stage, bound, sandbox, sharing, trunk, view};
 
 #[tokio::test]
@@ -26,6 +26,20 @@ async fn an_add_waits_for_the_binding_and_is_announced() {
     assert_eq!(announcement.about.uid.as_deref(), Some("u-1"));
     assert_eq!(announcement.news.reason, "AllocIPSucceed");
     assert!(announcement.news.note.starts_with("Alloc IP 10.0.16.7 took "));
+}
+
+#[tokio::test]
+async fn a_limit_that_nobody_serves_is_told_to_the_pods_owner() {
+    let mut server = Server::on(Stage::new());
+    server.stage.pod_as(PodView {
+        receives_limited: true,
+        ..view("db-0", "u-1")
+    });
+    server.stage.node(sharing("db-0", "u-1", "10.0.16.7"));
+    assert!(is_network(&server.ask(add("c1")).await.unwrap()));
+    let announcement = server.stage.announced.recv().await.unwrap();
+    assert_eq!(announcement.news.reason, "BandwidthNotServed");
+    assert!(announcement.news.note.contains("terway.cniChain"));
 }
 
 #[tokio::test]
