@@ -115,6 +115,8 @@ fn engine(config: DatapathConfig) -> Result<(Engine, (Socket, u32)), DatapathErr
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -125,7 +127,8 @@ mod tests {
         assert!(alive.is_none());
         let panicked = worker.run(|_| -> () { panic!("a job of this test") }).await;
         assert!(matches!(panicked, Err(DatapathError::Stopped)));
-        worker.ended().await;
+        let ended = tokio::time::timeout(Duration::from_secs(20), worker.ended()).await;
+        assert!(ended.is_ok());
         assert!(matches!(worker.run(|_| ()).await, Err(DatapathError::Stopped)));
     }
 }
