@@ -48,5 +48,11 @@ shows controlplane/statefulset.yaml '{path: /readyz, port: healthz, host: 10.0.0
 # A toleration of every taint would bring an evicted replica back to the node that is drained. toYaml sorts keys, so a
 # toleration with a key does not begin with its operator.
 lacks controlplane/statefulset.yaml '- operator: Exists'
+# Without health pages there are no probes.
+for none in 0 ''; do
+  render "${values[@]}" --set-string terwayControlplane.healthzBindAddress=$none >/dev/null
+  lacks controlplane/statefulset.yaml 'healthz' --set-string terwayControlplane.healthzBindAddress=$none
+done
+refused "healthzBindAddress" "${values[@]}" --set terwayControlplane.healthzBindAddress=localhost
 cargo run --locked -q -p terway-crds --bin crdgen -- --check charts/terway/crds
 echo "chart: ok"
