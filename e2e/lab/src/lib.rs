@@ -24,4 +24,4 @@ pub mod supervisor;
 pub mod world;
 
 pub use cluster::{Cluster, ClusterError, open};
-pub use options::{DEFAULT_PORT, Options};
+pub use options::{DEFAULT_PORT, Options, ProxyMode};

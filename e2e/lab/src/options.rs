@@ -9,6 +9,15 @@ use serde::{Deserialize, Serialize};
 /// Default of the port on 127.0.0.1 that leads to the API server.
 pub const DEFAULT_PORT: u16 = 16443;
 
+/// How kube-proxy makes Services: its own `mode`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyMode {
+    #[default]
+    Nftables,
+    Iptables,
+}
+
 /// The options of a lab. The default is the cluster of the demo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -26,6 +35,8 @@ pub struct Options {
     pub audit_policy: Option<String>,
     /// Seconds without a heartbeat after which a node counts as lost.
     pub node_grace_seconds: u32,
+    /// How kube-proxy makes Services on every node.
+    pub kube_proxy: ProxyMode,
     /// How long `up` may take.
     pub patience: Duration,
 }
@@ -40,6 +51,7 @@ impl Default for Options {
             apiserver_flags: BTreeMap::new(),
             audit_policy: None,
             node_grace_seconds: 40,
+            kube_proxy: ProxyMode::default(),
             patience: Duration::from_secs(240),
         }
     }

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use lab::down::{Found, down};
 use lab::state::StateDir;
-use lab::{Cluster, Options};
+use lab::{Cluster, Options, ProxyMode};
 
 /// A real Kubernetes cluster on this machine: each node is a set of namespaces with its own containerd
 /// and kubelet, joined by a simulated Alibaba Cloud VPC. Needs root, but neither Docker nor a cloud.
@@ -95,6 +95,9 @@ struct UpArgs {
     /// The simulator's world file [default: its documented example]
     #[arg(long)]
     world: Option<PathBuf>,
+    /// How kube-proxy makes Services
+    #[arg(long, value_enum, default_value_t)]
+    kube_proxy: ProxyMode,
     /// Stay in the foreground; the lab ends when this command ends, for any reason
     #[arg(long)]
     dies_with_caller: bool,
@@ -109,6 +112,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => {
             options.port = args.port;
             options.world = args.world;
+            options.kube_proxy = args.kube_proxy;
             options.nodes = (1..=args.nodes).map(|n| format!("node{n}")).collect();
             up(&options, args.dies_with_caller)?;
         }

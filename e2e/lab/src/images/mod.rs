@@ -16,7 +16,8 @@ pub const PAUSE: &str = "lab.local/pause:1";
 pub const AGNHOST: &str = "lab.local/agnhost:1";
 pub const COREDNS: &str = "lab.local/coredns:1";
 pub const BUSYBOX: &str = "lab.local/busybox:1";
-/// Image with tools for a person in a pod: busybox, agnhost and kubectl.
+/// Image with tools for a person in a pod, and for test suites that bring their own scripts: busybox (sh, nc,
+/// nslookup), agnhost, kubectl, and curl where this machine has it.
 pub const TOOLS: &str = "lab.local/tools:1";
 /// Image of the program `traffic`, which counts losses in the storms.
 pub const TRAFFIC: &str = "lab.local/traffic:1";
@@ -146,9 +147,13 @@ fn coredns() -> Result<Image, ImageError> {
 }
 
 fn tools() -> Result<Image, ImageError> {
-    Ok(applets(Image::new(TOOLS))?
+    let image = applets(Image::new(TOOLS))?
         .file(&binaries::kubernetes("agnhost")?, "/agnhost")
-        .file(&binaries::kubernetes("kubectl")?, "/bin/kubectl"))
+        .file(&binaries::kubernetes("kubectl")?, "/bin/kubectl");
+    match binaries::system("curl") {
+        Ok(curl) => with_libraries(image, &curl, "/usr/bin/curl"),
+        Err(_) => Ok(image),
+    }
 }
 
 fn busybox() -> Result<Image, ImageError> {

@@ -9,6 +9,7 @@ use super::credentials::{Files, in_machine};
 use crate::images::PAUSE;
 use crate::machine::HOME;
 use crate::machine::tasks::{Condition, Task};
+use crate::options::ProxyMode;
 use crate::world::{Fleet, Machine};
 
 const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
@@ -55,7 +56,7 @@ pub(super) fn installed_plugins() -> std::io::Result<Vec<String>> {
 }
 
 /// The files of a node, without credentials.
-pub(super) fn files(machine: &Machine, fleet: &Fleet) -> Files {
+pub(super) fn files(machine: &Machine, fleet: &Fleet, proxy: ProxyMode) -> Files {
     let mut hosts = "127.0.0.1 localhost\n".to_owned();
     for machine in fleet.machines() {
         hosts += &format!("{} {}\n", machine.address.addr(), machine.name);
@@ -75,7 +76,7 @@ pub(super) fn files(machine: &Machine, fleet: &Fleet) -> Files {
         ("/etc/resolv.conf", "nameserver 10.96.0.10\n".to_owned()),
         ("/etc/containerd/config.toml", containerd_config()),
         (KUBELET_CONFIG, kubelet_config(machine)),
-        (PROXY_CONFIG, proxy_config(machine)),
+        (PROXY_CONFIG, proxy_config(machine, proxy)),
     ];
     texts
         .into_iter()
@@ -181,11 +182,11 @@ fn kubelet_config(machine: &Machine) -> String {
 
 /// The configuration of kube-proxy. It has no clusterCIDR: with one, kube-proxy would masquerade the packets that pods
 /// send to Services, and these packets would leave by the pod's ENI with the node's address.
-fn proxy_config(machine: &Machine) -> String {
+fn proxy_config(machine: &Machine, mode: ProxyMode) -> String {
     let config = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": mode,
         "hostnameOverride": machine.name,
         "clientConnection": {"kubeconfig": in_machine("kube-proxy.kubeconfig")},
         // The size of the conntrack table belongs to the host's kernel, so kube-proxy must not set it.
@@ -257,14 +258,23 @@ mod tests {
     }
 
     #[test]
-    fn kube_proxy_gets_no_cluster_cidr() {
-        assert!(!proxy_config(&fleet().nodes[0]).contains("clusterCIDR"));
+    fn kube_proxy_gets_its_mode_and_no_cluster_cidr() {
+        for (mode, name) in [
+            (ProxyMode::Nftables, "nftables"),
+            (ProxyMode::Iptables, "iptables"),
+        ] {
+            let config = proxy_config(&fleet().nodes[0], mode);
+            assert!(!config.contains("clusterCIDR"));
+            assert!(config.contains(&format!("\"mode\": \"{name}\"")), "{config}");
+        }
     }
 
     #[test]
     fn machine_ids_differ() {
         let fleet = fleet();
-        let id = |n: usize| files(&fleet.nodes[n], &fleet)[Path::new("/etc/machine-id")].clone();
+        let id = |n: usize| {
+            files(&fleet.nodes[n], &fleet, ProxyMode::Nftables)[Path::new("/etc/machine-id")].clone()
+        };
         assert_eq!(id(0).trim().len(), 32);
         assert_ne!(id(0), id(1));
     }

@@ -42,7 +42,7 @@ pub(super) fn machines(inputs: &Inputs<'_>) -> Result<Vec<Spec>, PlanError> {
     let control = &inputs.fleet.control;
     let mut files = inputs.credentials.control(inputs.fleet)?;
     files.extend(
-        node::files(control, inputs.fleet)
+        node::files(control, inputs.fleet, inputs.options.kube_proxy)
             .into_iter()
             .filter(|(path, _)| path.starts_with("/etc")),
     );
@@ -57,7 +57,7 @@ pub(super) fn machines(inputs: &Inputs<'_>) -> Result<Vec<Spec>, PlanError> {
     let plugins = node::installed_plugins().map_err(PlanError::Plugins)?;
     for machine in &inputs.fleet.nodes {
         let mut files = inputs.credentials.node(&machine.name, machine.address.addr())?;
-        files.extend(node::files(machine, inputs.fleet));
+        files.extend(node::files(machine, inputs.fleet, inputs.options.kube_proxy));
         specs.push(Spec {
             directories: node::directories(),
             files,
