@@ -20,6 +20,7 @@ use crate::fresh_enis::FreshEnis;
 use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
+use crate::node::Suspects;
 use crate::objects::{Caches, Writer};
 use crate::runtime::{Key, Queue};
 use crate::vswitches::VSwitches;
@@ -69,6 +70,8 @@ pub struct Context {
     pub limits: Limits,
     /// Nodes whose ENIs are being attached, by the ENI's id.
     pub attaching: Arc<Mutex<HashMap<String, Key>>>,
+    /// Nodes whose record something contradicted.
+    pub suspects: Arc<Suspects>,
     /// Calls that run beside the workers. The process waits for them at its end.
     pub background: TaskTracker,
     pub degradation: DegradationSwitch,

@@ -122,6 +122,7 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
         term,
         limits,
         attaching: Arc::default(),
+        suspects: Arc::default(),
         background: TaskTracker::new(),
         degradation: parts.degradation,
     })

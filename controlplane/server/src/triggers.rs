@@ -295,10 +295,14 @@ pub fn wake_held_back(caches: &Caches, queues: &Queues) {
     }
 }
 
-/// Wakes the pods and records of a node that appeared or got its trunk.
+/// Wakes the pods and records of a node that appeared, got a trunk or is on another instance. Also a bound record is
+/// woken: its ENI may have to follow its node to another trunk.
 fn wake_pods_of(caches: &Caches, queues: &Queues, node: &str) {
     for key in caches.pods_of.of(node) {
         if caches.pods.get(&key).is_some_and(|pod| pod.wants_pod_eni) {
+            if caches.pod_enis.get(&key).is_some() {
+                queues.pod_enis.add(key.clone());
+            }
             queues.pods.add(key);
         }
     }

@@ -196,7 +196,14 @@ fn free_family(
                     .extend(address.map(|address| (pod.uid.clone(), address)));
             }
         }
-        if living.contains_key(ip.pod_uid.as_str()) {
+        if let Some(pod) = living.get(ip.pod_uid.as_str()) {
+            // The cloud took the address away before the pod began to use it. The pod gets another one.
+            if ip.status == IpStatus::Invalid
+                && pod.address.is_none()
+                && !has_sandbox(around.runtime, &pod.uid)
+            {
+                lost.push(key.clone());
+            }
             continue;
         }
         let Some(ended) = around.runtime.and_then(|runtime| sandbox_ended(runtime, ip)) else {
@@ -217,6 +224,13 @@ fn free_family(
     for key in lost {
         addresses.remove(&key);
     }
+}
+
+/// Whether the agent has reported a sandbox of the pod that has not ended.
+fn has_sandbox(runtime: Option<&NodeRuntime>, uid: &str) -> bool {
+    let pods = runtime.and_then(|runtime| Some(&runtime.status.as_ref()?.pods));
+    let pod = pods.and_then(|pods| pods.get(uid));
+    pod.is_some_and(|pod| pod.status.contains_key(RUNTIME_INITIAL) && ended(pod).is_none())
 }
 
 /// When the sandbox of an address's pod ended, if it has certainly ended.

@@ -13,5 +13,5 @@ pub use answer::{AfterCall, Call, CallAnswer, answered};
 pub use build::{build, for_release, has_our_reference, is_of, owner};
 pub use observed::{Awaited, History, Holder, Observed};
 pub use plan::plan;
-pub use status::{attached, detached, torn_off, waiting, with_term};
+pub use status::{attached, detached, lost, torn_off, waiting, with_term};
 pub use step::{ENI_NOT_FOUND, Step, Wait};

@@ -39,6 +39,7 @@ fn is_held_back(observed: &Observed<'_>, step: &Step) -> bool {
         | Step::WriteAttached(_)
         | Step::WriteDetached
         | Step::WriteTornOff
+        | Step::WriteLost
         | Step::DropFinalizer => false,
     }
 }
@@ -86,16 +87,11 @@ fn is_at(status: &NetworkInterfaceStatus, target: &AttachTo) -> bool {
 
 fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &AttachTo) -> Result<Step, Wait> {
     if status.phase == Phase::Bind && is_at(status, target) {
-        // An ENI that is as wanted is looked at only if there was a reason.
-        return match observed.seen {
-            Some((EniObservation::Present(eni), _)) if eni.status == EniStatus::Available => {
-                Ok(Step::WriteTornOff)
-            }
-            _ => Err(Wait::Done),
-        };
+        return attached(observed, target);
     }
     let history = observed.history;
-    if history.not_found {
+    let is_there = matches!(observed.seen, Some((EniObservation::Present(_), _)));
+    if history.not_found && !is_there {
         return Err(Wait::NotFound);
     }
     let Some((seen, at)) = observed.seen else {
@@ -122,6 +118,24 @@ fn attach(observed: &Observed<'_>, status: &NetworkInterfaceStatus, target: &Att
         EniStatus::Attaching | EniStatus::Detaching | EniStatus::Deleting | EniStatus::Other(_) => {
             Err(Wait::Cloud)
         }
+    }
+}
+
+/// Plans for an ENI that is recorded as attached where it should be. It is looked at only if there was a reason.
+fn attached(observed: &Observed<'_>, target: &AttachTo) -> Result<Step, Wait> {
+    match observed.seen {
+        None => Err(Wait::Done),
+        Some((EniObservation::Absent, at)) => match absent(observed, at) {
+            Err(Wait::NotFound) => Ok(Step::WriteLost),
+            other => other,
+        },
+        Some((EniObservation::Present(eni), _)) => match &eni.status {
+            EniStatus::InUse if is_attached_as(eni, target) => Err(Wait::Done),
+            EniStatus::InUse | EniStatus::Available => Ok(Step::WriteTornOff),
+            EniStatus::Attaching | EniStatus::Detaching | EniStatus::Deleting | EniStatus::Other(_) => {
+                Err(Wait::Cloud)
+            }
+        },
     }
 }
 

@@ -10,6 +10,9 @@ use super::step::{ENI_NOT_FOUND, Wait};
 use crate::cloud::{CloudEni, EniKind as CloudKind};
 use crate::conditions::{Statement, state};
 
+/// The sentence about an ENI that does not exist, or no longer exists.
+const NOT_FOUND: &str = "the cloud does not know this ENI: somebody deleted it, or its id is wrong";
+
 fn base(interface: &NetworkInterface) -> NetworkInterfaceStatus {
     let mut status = interface.status.clone().unwrap_or_default();
     if status.eni_info.id.is_empty() {
@@ -105,6 +108,19 @@ pub fn torn_off(interface: &NetworkInterface, now: Timestamp) -> NetworkInterfac
     status
 }
 
+/// Attached, until somebody deleted the ENI in the cloud.
+pub fn lost(interface: &NetworkInterface, now: Timestamp) -> NetworkInterfaceStatus {
+    let mut status = detached(interface, now);
+    let ready = Statement {
+        kind: condition::READY,
+        holds: false,
+        reason: ENI_NOT_FOUND,
+        message: NOT_FOUND.to_owned(),
+    };
+    state(&mut status.conditions, ready, interface.metadata.generation, now);
+    status
+}
+
 /// The state as it is, with the term that is about to detach or delete.
 pub fn with_term(interface: &NetworkInterface, term: &str) -> NetworkInterfaceStatus {
     let mut status = base(interface);
@@ -141,7 +157,7 @@ fn words(wait: &Wait) -> Option<(&'static str, String)> {
             "Degraded",
             "held back until degradation in ctrl-config.yaml is lifted".to_owned(),
         )),
-        Wait::NotFound => Some((ENI_NOT_FOUND, "the cloud does not know this ENI".to_owned())),
+        Wait::NotFound => Some((ENI_NOT_FOUND, NOT_FOUND.to_owned())),
         Wait::Done | Wait::Cloud | Wait::Later(_) => None,
     }
 }

@@ -31,8 +31,10 @@ pub enum Step {
     WriteAttached(Box<CloudEni>),
     /// Write that the ENI is not attached.
     WriteDetached,
-    /// Write that somebody else detached the ENI. It is attached again afterwards.
+    /// Write that somebody else detached the ENI, or attached it elsewhere. It is attached again afterwards.
     WriteTornOff,
+    /// Write that the ENI does not exist any more.
+    WriteLost,
     /// Remove the finalizer. The cloud has confirmed that the ENI is gone.
     DropFinalizer,
 }
@@ -52,6 +54,7 @@ impl Step {
             Self::WriteAttached(_) => "write attached",
             Self::WriteDetached => "write detached",
             Self::WriteTornOff => "write torn off",
+            Self::WriteLost => "write lost",
             Self::DropFinalizer => "drop finalizer of ENI",
         }
     }

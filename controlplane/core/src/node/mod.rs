@@ -12,4 +12,4 @@ pub use capacity::{
 };
 pub use facts::{NodeFacts, SufficientIp, heartbeat_due};
 pub use publish::{Publication, Sufficiency, plan_publication, trunk_nic};
-pub use release::{HeldBack, Leaving, Release, held_back, plan_release};
+pub use release::{HeldBack, Leaving, Release, held_back, is_on_instance_of, plan_release, ready_again};

@@ -14,8 +14,8 @@ use crate::carrier;
 /// The differences between the present and the right content of a node; empty if the node is right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Publication {
-    /// Annotations to write.
-    pub annotations: BTreeMap<&'static str, String>,
+    /// Annotations to write; `None` removes one.
+    pub annotations: BTreeMap<&'static str, Option<String>>,
     /// Extended resources to write, in capacity and allocatable. The kubelet sets extended resources to zero when it
     /// registers again (pkg/kubelet/kubelet_node_status.go in Kubernetes), so they are repaired often.
     pub resources: BTreeMap<&'static str, String>,
@@ -52,7 +52,23 @@ impl Publication {
 
     fn annotate(&mut self, name: &'static str, known: Option<&String>, value: String) {
         if known != Some(&value) {
-            self.annotations.insert(name, value);
+            self.annotations.insert(name, Some(value));
+        }
+    }
+
+    fn remove(&mut self, name: &'static str, known: Option<&String>) {
+        if known.is_some() {
+            self.annotations.insert(name, None);
+        }
+    }
+
+    /// Withdraws the trunk and its members, so that no pod is scheduled for them.
+    fn withdraw_members(&mut self, node: &NodeFacts) {
+        self.remove(annotation::TRUNK_ON, node.trunk_on.as_ref());
+        self.remove(annotation::MAX_MEMBER_ENI_IP, node.max_member_annotation.as_ref());
+        let known = [node.member_capacity.as_ref(), node.member_allocatable.as_ref()];
+        if known.iter().any(Option::is_some) {
+            self.advertise(resource::MEMBER_ENI, known, "0".to_owned());
         }
     }
 
@@ -78,6 +94,12 @@ pub fn trunk_nic(record: &TerwayNode) -> Option<&Nic> {
     nics.find(|nic| nic.kind == Some(EniKind::Trunk) && nic.status == NicStatus::InUse)
 }
 
+/// Whether the record was ever compared with the cloud. Before, it does not show the ENIs that the instance has.
+fn is_compared(record: &TerwayNode) -> bool {
+    let status = record.status.as_ref();
+    status.is_some_and(|status| status.last_sync_openapi_time.is_some())
+}
+
 /// Compares a node with its Node object. Members are published only when the trunk is in use, so that no pod is
 /// scheduled to a node that cannot serve it.
 pub fn plan_publication(node: &NodeFacts, record: &TerwayNode) -> Publication {
@@ -89,9 +111,13 @@ pub fn plan_publication(node: &NodeFacts, record: &TerwayNode) -> Publication {
         publication.annotate(annotation::MAX_MEMBER_ENI_IP, known_members, members.clone());
         let known = [node.member_capacity.as_ref(), node.member_allocatable.as_ref()];
         publication.advertise(resource::MEMBER_ENI, known, members);
+    } else if is_compared(record) {
+        publication.withdraw_members(node);
     }
+    // Whole ENIs are not served on any node.
+    publication.withdraw_enis(node);
     if carrier::check_node(node).is_err() {
-        publication.withdraw_enis(node);
+        publication.remove(annotation::MAX_AVAILABLE_IP, node.max_ip_annotation.as_ref());
     } else if record.spec.eni.is_some() {
         let addresses = max_available_ip(&record.spec).to_string();
         publication.annotate(

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use terway_crds::names::condition;
 use terway_crds::{NodeRuntime, TerwayNode, TerwayNodeStatus};
 
 use super::NodeFacts;
 use crate::binding;
+use crate::conditions::{Statement, failing_reason};
 use crate::degradation::Degradation;
 use crate::intent::{Evidence, IntentId, Limits, Resolution, resolve};
 use crate::pod::PodFacts;
@@ -39,8 +41,15 @@ pub struct HeldBack {
     pub wake: Option<Duration>,
 }
 
-/// Whether a Node object that is to go has to stay for now: while nothing may be given back, and while pods of a node
-/// that is still there use its ENIs.
+/// Whether a Node object is about the instance that its node names now. A node that is registered again under its name
+/// is the same node if it is on the same instance, whatever its UID: the instance, its ENIs and its pods are the same.
+pub fn is_on_instance_of(record: &TerwayNode, node: &NodeFacts) -> bool {
+    let recorded = &record.spec.node_metadata.instance_id;
+    recorded.is_empty() || node.instance_id.is_empty() || *recorded == node.instance_id
+}
+
+/// Whether a Node object that is to go has to stay for now: while nothing may be given back, and while pods use the
+/// ENIs of the instance.
 pub fn held_back(leaving: &Leaving<'_>) -> Option<HeldBack> {
     if leaving.degradation.keeps_everything() {
         return Some(HeldBack {
@@ -49,25 +58,60 @@ pub fn held_back(leaving: &Leaving<'_>) -> Option<HeldBack> {
             wake: None,
         });
     }
-    // A node of the same name with another UID is another node.
-    let owners = leaving.record.metadata.owner_references.iter().flatten();
-    let uid = &leaving.node?.uid;
-    owners.into_iter().find(|owner| owner.uid == *uid)?;
-    let (users, wake) = users(leaving);
+    let (reason, words, (users, wake)) = match leaving.node {
+        // Kubernetes knows the node's pods on the new instance only.
+        Some(node) if !is_on_instance_of(leaving.record, node) => return None,
+        Some(_) => {
+            let words = "asked to go while pods use the node's ENIs: the object serves the node until these pods and \
+                         their sandboxes are gone";
+            ("PodsStillRun", words, users(leaving))
+        }
+        // Nobody reports the end of sandboxes. A node that comes back finds its ENIs and pods as they were.
+        None => {
+            let words = "the Kubernetes node is gone and pods of it are not: the ENIs are kept until these pods are \
+                         gone, or the node is back";
+            ("NodeGone", words, (living_users(leaving), None))
+        }
+    };
     if users.is_empty() {
         return None;
     }
     let named: Vec<String> = users.into_iter().take(NAMED).collect();
-    let message = format!(
-        "asked to go while pods use the node's ENIs: it goes when the node is gone, or these pods and their sandboxes \
-         are; new pods wait until then: {}",
-        named.join(", ")
-    );
     Some(HeldBack {
-        reason: "PodsStillRun",
-        message,
+        reason,
+        message: format!("{words}: {}", named.join(", ")),
         wake,
     })
+}
+
+/// The statement that takes back what was said while the Node object was to go; `None` if nothing was said.
+pub fn ready_again(record: &TerwayNode) -> Option<Statement<'static>> {
+    let conditions = record.status.as_ref().map(|status| status.conditions.as_slice());
+    failing_reason(conditions.unwrap_or_default(), condition::READY)?;
+    record.metadata.deletion_timestamp.is_none().then(|| Statement {
+        kind: condition::READY,
+        holds: true,
+        reason: "NodeServed",
+        message: "the object serves its node".to_owned(),
+    })
+}
+
+/// Living pods that have an address or an ENI of the node, by `namespace/name`.
+fn living_users(leaving: &Leaving<'_>) -> BTreeSet<String> {
+    let status = leaving.record.status.as_ref();
+    let nics = status
+        .iter()
+        .flat_map(|status| status.network_interfaces.values());
+    let bound: BTreeSet<&str> = nics
+        .flat_map(|nic| nic.all_addresses())
+        .map(|(_, ip)| ip.pod_uid.as_str())
+        .filter(|uid| !uid.is_empty())
+        .collect();
+    let uses = |pod: &&&PodFacts| !pod.exited && (pod.wants_pod_eni || bound.contains(pod.uid.as_str()));
+    let users = leaving.pods.iter().filter(uses);
+    users
+        .map(|pod| format!("{}/{}", pod.namespace, pod.name))
+        .collect()
 }
 
 /// Pods that use the ENIs of a node, by `namespace/name`, and when the next address becomes free by itself.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use terway_crds::{Allocation, AttachTo, Phase, PodEni};
+use terway_crds::names::condition;
+use terway_crds::{Allocation, AttachTo, NetworkInterface, Phase, PodEni};
 
 use super::observed::{Observed, PodState, interface};
 use super::status;
@@ -106,12 +107,27 @@ fn bind_one(
     {
         return Ok(None);
     }
-    let lost =
-        failing_reason(&status.conditions, terway_crds::names::condition::READY) == Some(ENI_NOT_FOUND);
-    if lost && allocation.creation.is_some() && !allocation.allocation_type.is_fixed() {
-        return Ok(Some(Step::Replace { index }));
+    if !is_lost(interface) {
+        return Err(Wait::Interfaces);
     }
-    Err(Wait::Interfaces)
+    match is_replaceable(allocation) {
+        true => Ok(Some(Step::Replace { index })),
+        false => Err(status::unattached(observed.record, interface)),
+    }
+}
+
+/// Whether the cloud does not know the ENI of a NetworkInterface.
+pub(super) fn is_lost(interface: &NetworkInterface) -> bool {
+    let conditions = interface
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice());
+    failing_reason(conditions.unwrap_or_default(), condition::READY) == Some(ENI_NOT_FOUND)
+}
+
+/// Whether another ENI may be made for an allocation: its request is recorded, and nobody relies on its address.
+pub(super) fn is_replaceable(allocation: &Allocation) -> bool {
+    allocation.creation.is_some() && !allocation.allocation_type.is_fixed()
 }
 
 /// The next step towards an allocation's ENI.

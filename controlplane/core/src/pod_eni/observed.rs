@@ -27,6 +27,8 @@ pub struct Observed<'a> {
     /// The NetworkInterface of each allocation that has an ENI id.
     pub interfaces: &'a [Option<Arc<NetworkInterface>>],
     pub pod: PodState,
+    /// Whether the pod has reported an address, so that its containers use the network that it has.
+    pub started: bool,
     /// The record's node.
     pub node: Option<&'a NodeFacts>,
     /// The evidence about each allocation's intent.

@@ -1,9 +1,9 @@
 //! Plans the steps for a PodENI, from the record, its NetworkInterfaces, its pod and its node.
 
 use terway_crds::names::finalizer;
-use terway_crds::{Allocation, Phase, PodEni};
+use terway_crds::{Allocation, AttachTo, NetworkInterface, Phase, PodEni};
 
-use super::bind::{plan_binding, target};
+use super::bind::{is_lost, is_replaceable, plan_binding, target};
 use super::observed::{Observed, PodState, interface};
 use super::record::open_intent;
 use super::status;
@@ -45,12 +45,13 @@ fn phase(record: &PodEni) -> &Phase {
     status.map_or(&Phase::Initial, |status| &status.phase)
 }
 
-/// Plans for a bound record. Only a target that somebody removed is written again.
+/// Plans for a bound record. A target that somebody removed is written again, and an ENI follows its node to another
+/// trunk or instance. What the cloud took away is said.
 fn plan_bound(observed: &Observed<'_>) -> Plan {
     let record = observed.record;
     let mut steps = Vec::new();
     for (index, allocation) in record.spec.allocations.iter().enumerate() {
-        if allocation.eni.id.is_empty() || interface(observed, index).is_some() {
+        if allocation.eni.id.is_empty() {
             continue;
         }
         // A record from before NetworkInterfaces existed has the place in its own status.
@@ -58,28 +59,72 @@ fn plan_bound(observed: &Observed<'_>) -> Plan {
             continue;
         };
         let status = record.status.clone().unwrap_or_default();
-        if target.instance_id == status.instance_id {
-            steps.push(Step::MakeInterface {
+        match interface(observed, index) {
+            None if target.instance_id == status.instance_id => steps.push(Step::MakeInterface {
                 index,
                 attach_to: Some(target),
-            });
+            }),
+            Some(interface) if follows(observed, interface, &target) => steps.push(Step::SetTarget {
+                index,
+                attach_to: Some(target),
+            }),
+            Some(_) | None => {}
         }
     }
-    if steps.is_empty() && all_attached(observed) {
-        steps = set_status(observed, status::bound);
+    if !steps.is_empty() {
+        return Plan {
+            steps,
+            wait: Wait::Done,
+        };
     }
-    Plan {
-        steps,
-        wait: Wait::Done,
+    let indices = 0..record.spec.allocations.len();
+    let torn = indices
+        .clone()
+        .filter_map(|index| interface(observed, index))
+        .find(|interface| !is_attached(interface));
+    match torn {
+        // The pod has not begun with its network. Binding the record again replaces the ENI.
+        Some(interface) if is_lost(interface) && !observed.started && may_be_replaced(observed) => {
+            let status = status::phase_only(record, Phase::Binding, None);
+            Plan::step(Step::SetStatus(Box::new(status)), Wait::Done)
+        }
+        Some(interface) => Plan::wait(status::unattached(record, interface)),
+        None if indices.clone().all(|index| interface(observed, index).is_some()) => Plan {
+            steps: set_status(observed, status::bound),
+            wait: Wait::Done,
+        },
+        None => Plan::wait(Wait::Done),
     }
 }
 
-fn all_attached(observed: &Observed<'_>) -> bool {
-    (0..observed.record.spec.allocations.len()).all(|index| {
-        interface(observed, index)
-            .and_then(|interface| interface.status.as_ref())
-            .is_some_and(|status| status.phase == Phase::Bind)
+/// Whether an attached ENI has to go to another place, because its node has another trunk or is on another instance.
+fn follows(observed: &Observed<'_>, interface: &NetworkInterface, target: &AttachTo) -> bool {
+    let wanted = interface.spec.attach_to.as_ref();
+    let elsewhere = wanted.is_some_and(|wanted| {
+        wanted.instance_id != target.instance_id || wanted.trunk_eni_id != target.trunk_eni_id
+    });
+    elsewhere && observed.pod == PodState::Living && interface.metadata.deletion_timestamp.is_none()
+}
+
+/// Whether a NetworkInterface says that its ENI is attached where it should be.
+fn is_attached(interface: &NetworkInterface) -> bool {
+    let Some(status) = interface
+        .status
+        .as_ref()
+        .filter(|status| status.phase == Phase::Bind)
+    else {
+        return false;
+    };
+    // Objects of upstream have no target.
+    interface.spec.attach_to.as_ref().is_none_or(|target| {
+        status.instance_id == target.instance_id && status.trunk_eni_id == target.trunk_eni_id
     })
+}
+
+/// Whether every ENI of the record can be made anew.
+fn may_be_replaced(observed: &Observed<'_>) -> bool {
+    let allocations = &observed.record.spec.allocations;
+    observed.pod == PodState::Living && allocations.iter().all(is_replaceable)
 }
 
 fn plan_detaching(observed: &Observed<'_>) -> Plan {

@@ -11,6 +11,7 @@ use terway_crds::{BindStatus, EniInfo, NetworkInterface, Phase, PodEni, PodEniSt
 use super::Wait;
 use crate::carrier::NotServed;
 use crate::conditions::{Statement, state};
+use crate::network_interface::ENI_NOT_FOUND;
 use crate::pod::is_fixed;
 
 /// Reason and sentence of a record that was deleted while its pod lives.
@@ -99,6 +100,7 @@ pub fn phase_only(record: &PodEni, phase: Phase, seen: Option<Timestamp>) -> Pod
 pub fn waiting(record: &PodEni, wait: &Wait, now: Timestamp) -> Option<PodEniStatus> {
     let (reason, message) = match wait {
         Wait::Done | Wait::Interfaces | Wait::Later(_) | Wait::Pod => return None,
+        Wait::Unattached { reason, message, .. } => (reason.as_str(), message.clone()),
         Wait::Refused { code, message, .. } => (
             "CreateRefused",
             format!("the cloud refused to create the ENI: {code}: {message}"),
@@ -126,6 +128,34 @@ pub fn waiting(record: &PodEni, wait: &Wait, now: Timestamp) -> Option<PodEniSta
     status.msg.clone_from(&message);
     let changed = ready(&mut status, record, false, reason, message, now);
     changed.then_some(status)
+}
+
+/// Why an ENI that should be attached is not, in the words of its NetworkInterface, and what the user can do.
+pub fn unattached(record: &PodEni, interface: &NetworkInterface) -> Wait {
+    let eni = interface.metadata.name.as_deref().unwrap_or_default();
+    let conditions = interface.status.iter().flat_map(|status| &status.conditions);
+    let mut failing = conditions.filter(|c| c.type_ == condition::READY && c.status == "False");
+    let Some(known) = failing.next() else {
+        return Wait::Unattached {
+            reason: "NotAttached".to_owned(),
+            message: format!("ENI {eni} is being attached to the pod's node"),
+            lost: false,
+        };
+    };
+    let lost = known.reason == ENI_NOT_FOUND;
+    let cure = match lost {
+        false => "",
+        true if is_fixed(record) => {
+            "; its fixed address cannot be made again: delete this PodENI and the pod, and the next pod gets another \
+             address"
+        }
+        true => "; the pod has no network: delete the pod, and the next one gets another ENI",
+    };
+    Wait::Unattached {
+        reason: known.reason.clone(),
+        message: format!("ENI {eni}: {}{cure}", known.message),
+        lost,
+    }
 }
 
 fn ready(

@@ -86,6 +86,13 @@ pub enum Wait {
     Done,
     /// NetworkInterfaces are being attached or deleted. Each change wakes the record.
     Interfaces,
+    /// An ENI of a bound record is not attached, or an ENI that cannot be replaced does not exist. These are the reason
+    /// and the sentence for people, and whether the pod has lost its network for good.
+    Unattached {
+        reason: String,
+        message: String,
+        lost: bool,
+    },
     /// Look again after this time.
     Later(Duration),
     /// The next attempt begins after this time.
@@ -117,6 +124,7 @@ impl Wait {
             Wait::Later(time) | Wait::Refused { delay: time, .. } => Some(*time),
             Wait::Done
             | Wait::Interfaces
+            | Wait::Unattached { .. }
             | Wait::NoTrunk
             | Wait::NoNode
             | Wait::NotServed
@@ -175,10 +183,11 @@ fn rank(wait: &Wait) -> u8 {
         Wait::Later(_) => 2,
         Wait::Pod => 3,
         Wait::Refused { .. } => 4,
-        Wait::NoNode => 5,
-        Wait::NoTrunk => 6,
-        Wait::NotServed => 7,
-        Wait::Malformed => 8,
-        Wait::PodLives | Wait::Degraded => 9,
+        Wait::Unattached { .. } => 5,
+        Wait::NoNode => 6,
+        Wait::NoTrunk => 7,
+        Wait::NotServed => 8,
+        Wait::Malformed => 9,
+        Wait::PodLives | Wait::Degraded => 10,
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use terway_crds::node::{IpStatus, Nic, NicStatus, NodeEni};
 use terway_crds::{Family, Operation, OperationKind};
 
@@ -12,17 +13,18 @@ use crate::binding;
 use crate::cloud::{CloudEni, EniKind, EniStatus};
 use crate::intent::elapsed;
 
+/// Shortest time between two comparisons of a node because of contradictions.
+const SUSPECT_PACE: Duration = Duration::from_secs(30);
+
+/// An operation that was begun this long ago does not keep a comparison from being made. A comparison leaves the ENI of
+/// an operation alone.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Compares, if a comparison is due. No operation begins while a comparison is due, because a list is valid only if
 /// nothing has changed since a consistency window before its request.
 pub(super) fn adopt(draft: &mut Draft<'_>) {
     let now = draft.observed.now;
-    let due = match (
-        &draft.status.last_sync_openapi_time,
-        &draft.status.next_sync_openapi_time,
-    ) {
-        (Some(_), Some(next)) => elapsed(now, next.0),
-        _ => Duration::ZERO,
-    };
+    let due = due_in(draft);
     let first = draft.status.last_sync_openapi_time.is_none();
     if !due.is_zero() {
         draft.wake_after(due);
@@ -33,41 +35,66 @@ pub(super) fn adopt(draft: &mut Draft<'_>) {
         return;
     }
     // An operation that waits for its next attempt changes nothing in the cloud.
-    let begun = |o: &Operation| o.started_at.as_ref().is_none_or(|time| time.0 <= now);
+    let begun = |o: &Operation| match &o.started_at {
+        Some(time) => time.0 <= now && elapsed(time.0, now) < PATIENCE,
+        None => true,
+    };
     if !first && draft.status.operations.iter().any(begun) {
         return;
     }
-    let quiet = draft.observed.quiet_since + draft.observed.settings.limits.consistency;
+    let quiet = quiet(draft);
     let left = elapsed(now, quiet);
     if !left.is_zero() {
         draft.wake_after(left);
         return;
     }
-    match draft
-        .observed
-        .inventory
-        .filter(|inventory| inventory.asked >= quiet)
-    {
+    let observed = draft.observed;
+    let is_new = |inventory: &&Inventory| {
+        inventory.asked >= quiet
+            && observed
+                .compared
+                .is_none_or(|compared| inventory.asked > compared)
+    };
+    match observed.inventory.filter(is_new) {
         Some(inventory) => compare(draft, inventory),
         None => draft.calls.push(Call::ListEnis),
+    }
+}
+
+/// The time since which a list shows everything that was done for this node.
+fn quiet(draft: &Draft<'_>) -> Timestamp {
+    draft.observed.quiet_since + draft.observed.settings.limits.consistency
+}
+
+/// Time until the next comparison: the planned time, or at once when something has contradicted the record since the
+/// last one.
+fn due_in(draft: &Draft<'_>) -> Duration {
+    let (Some(_), Some(next)) = (
+        &draft.status.last_sync_openapi_time,
+        &draft.status.next_sync_openapi_time,
+    ) else {
+        return Duration::ZERO;
+    };
+    let observed = draft.observed;
+    let planned = elapsed(observed.now, next.0);
+    match (observed.suspected, observed.compared) {
+        (None, _) => planned,
+        (Some(_), None) => Duration::ZERO,
+        (Some(suspected), Some(compared)) if suspected < compared => planned,
+        (Some(_), Some(compared)) => planned.min(elapsed(observed.now, compared + SUSPECT_PACE)),
     }
 }
 
 /// Whether this process has compared the node with the cloud, and nothing has changed since. Only then the instance has
 /// certainly no trunk beside the recorded one.
 pub(super) fn is_fresh(draft: &Draft<'_>) -> bool {
-    let quiet = draft.observed.quiet_since + draft.observed.settings.limits.consistency;
-    let inventory = draft.observed.inventory;
-    inventory.is_some_and(|inventory| inventory.asked >= quiet)
+    let quiet = quiet(draft);
+    draft.compared || draft.observed.compared.is_some_and(|compared| compared >= quiet)
 }
 
 /// Whether a comparison is due. Nothing begins until it is made.
 pub(super) fn is_due(draft: &Draft<'_>) -> bool {
-    if draft.observed.settings.degradation.keeps_everything() {
-        return false;
-    }
-    let next = draft.status.next_sync_openapi_time.as_ref();
-    next.is_none_or(|next| next.0 <= draft.observed.now)
+    !draft.observed.settings.degradation.keeps_everything() && !draft.compared && due_in(draft).is_zero()
 }
 
 fn compare(draft: &mut Draft<'_>, inventory: &Inventory) {
@@ -82,6 +109,8 @@ fn compare(draft: &mut Draft<'_>, inventory: &Inventory) {
         let left_alone = is_left_alone(eni, &options);
         match draft.status.network_interfaces.contains_key(&eni.id) {
             true => known(draft, eni, left_alone),
+            // An ENI that is leaving the instance is not taken over.
+            false if matches!(eni.status, EniStatus::Detaching | EniStatus::Deleting) => continue,
             false => unknown(draft, eni, left_alone),
         }
         if !left_alone {
@@ -90,6 +119,7 @@ fn compare(draft: &mut Draft<'_>, inventory: &Inventory) {
     }
     missing(draft, inventory);
     strangers(draft);
+    draft.compared = true;
     let now = draft.observed.now;
     // The random share keeps nodes that joined together from asking together for ever.
     let spread = 1.0 + (draft.observed.seed % 1000) as f64 / 1000.0;
@@ -188,7 +218,8 @@ fn lose(nic: &mut Nic, is_there: impl Fn(&String) -> bool) -> Vec<String> {
     lost
 }
 
-/// Handles recorded ENIs that the instance does not have. They are given back when no pod uses them.
+/// Handles recorded ENIs that the instance does not have. They are given back when no pod uses them; see
+/// [`super::gone`].
 fn missing(draft: &mut Draft<'_>, inventory: &Inventory) {
     let gone: Vec<String> = draft
         .status

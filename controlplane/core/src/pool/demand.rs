@@ -8,7 +8,7 @@ use terway_crds::node::NicStatus;
 use terway_crds::{Family, Operation, OperationKind, RequestParameters};
 
 use super::draft::{Draft, at};
-use super::{BATCH, MAX_CREATE, MAX_OPERATIONS, adopt, creates, forecast, trunk};
+use super::{BATCH, MAX_CREATE, MAX_OPERATIONS, adopt, creates, forecast, gone, trunk};
 use crate::binding;
 use crate::room::size;
 
@@ -116,7 +116,7 @@ pub(super) fn has_place(draft: &Draft<'_>) -> bool {
         .status
         .network_interfaces
         .values()
-        .filter(|nic| !nic.unschedulable)
+        .filter(|nic| !nic.unschedulable && !gone::is_gone(nic))
         .count();
     let beginning = draft.status.operations.iter().filter(|o| creates(o)).count();
     let capacity = draft.capacity();

@@ -10,7 +10,7 @@ use terway_crds::node::{Nic, NicCondition, NicStatus};
 use terway_crds::{EniKind, Family, Operation, TerwayNodeStatus, TrafficMode};
 
 use super::vswitches::Stock;
-use super::{Call, Observed, Plan, creates, index};
+use super::{Call, Observed, Plan, creates, gone, index};
 use crate::binding::{self, Around};
 use crate::cloud::{CloudEni, EniKind as CloudKind, EniStatus};
 use crate::intent::{Evidence, elapsed};
@@ -24,6 +24,7 @@ pub(super) struct Draft<'a> {
     pub(super) news: Vec<News>,
     pub(super) waiting: Vec<String>,
     pub(super) bound: BTreeMap<String, IpAddr>,
+    pub(super) compared: bool,
     pub(super) adjusted: bool,
     pub(super) wake: Option<Duration>,
     pub(super) stock: Stock<'a>,
@@ -43,6 +44,7 @@ impl<'a> Draft<'a> {
             news: Vec::new(),
             waiting: Vec::new(),
             bound: BTreeMap::new(),
+            compared: false,
             adjusted: false,
             wake: None,
             stock: Stock::new(options, observed.vswitches),
@@ -60,7 +62,10 @@ impl<'a> Draft<'a> {
         }
         self.calls.sort();
         self.calls.dedup();
+        let lost = gone::lost(self.observed.record.status.as_ref(), &self);
         Plan {
+            lost,
+            compared: self.compared,
             status: self.status,
             calls: self.calls,
             news: self.news,
@@ -133,7 +138,8 @@ impl<'a> Draft<'a> {
     /// Number of ENIs that take a place of the instance, or will.
     pub(super) fn places_taken(&self) -> usize {
         let beginning = self.status.operations.iter().filter(|o| creates(o)).count();
-        self.status.network_interfaces.len() + beginning
+        let nics = self.status.network_interfaces.values();
+        nics.filter(|nic| !gone::is_gone(nic)).count() + beginning
     }
 
     pub(super) fn note(&mut self, eni: &str, condition: &str, message: String) {

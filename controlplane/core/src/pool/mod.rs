@@ -11,6 +11,7 @@ mod demand;
 mod draft;
 mod drain;
 mod forecast;
+mod gone;
 mod news;
 mod operation;
 mod shrink;
@@ -32,6 +33,7 @@ use crate::news::News;
 use crate::pod::PodFacts;
 use crate::vswitch::Candidate;
 
+pub use gone::ENIS_PRESENT;
 pub use operation::{attaches, creates, index, intent, note_written};
 pub use trunk::TRUNK_READY;
 
@@ -88,7 +90,12 @@ pub struct Observed<'a> {
     pub leaving: &'a BTreeSet<String>,
     /// ENIs that were handed over for release and that, as the cloud has confirmed, are gone.
     pub released: &'a BTreeSet<String>,
+    /// The list of the node's ENIs that no comparison has used yet.
     pub inventory: Option<&'a Inventory>,
+    /// When the last list that this process compared was requested.
+    pub compared: Option<Timestamp>,
+    /// When something last contradicted the record: the cloud did not know an ENI of the node, or listed it otherwise.
+    pub suspected: Option<Timestamp>,
     /// The node's vSwitches, and those of its ENIs.
     pub vswitches: &'a [Candidate],
     pub settings: &'a Settings,
@@ -124,6 +131,13 @@ pub enum Call {
     ListEnis,
 }
 
+/// A living pod whose address the cloud took away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    pub pod_uid: String,
+    pub news: News,
+}
+
 /// The plan of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -137,6 +151,10 @@ pub struct Plan {
     pub waiting: Vec<String>,
     /// Pods that got an address, by UID.
     pub bound: BTreeMap<String, std::net::IpAddr>,
+    /// Pods that lost their address.
+    pub lost: Vec<Lost>,
+    /// Whether the inventory was compared. Another comparison needs another list.
+    pub compared: bool,
     /// Whether idle addresses were checked.
     pub adjusted: bool,
     /// Plan again after this time at the latest.
@@ -157,6 +175,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         return draft.finish();
     }
     draft.bind();
+    gone::settle(&mut draft);
     drain::recover(&mut draft);
     demand::begin(&mut draft);
     drain::drain(&mut draft);

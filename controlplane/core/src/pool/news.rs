@@ -46,6 +46,15 @@ pub(super) fn invalid(note: String) -> News {
     News::bad(event::RESOURCE_INVALID, action::SYNC_OPENAPI, note)
 }
 
+/// A living pod lost its address.
+pub(super) fn address_lost(eni: &str, address: &str) -> News {
+    let note = format!(
+        "the pod has no network: somebody took address {address} of ENI {eni} away in the cloud: delete the pod, so \
+         that its next one gets another address"
+    );
+    News::bad(event::RESOURCE_INVALID, action::SYNC_OPENAPI, note)
+}
+
 /// The node was compared with the cloud.
 pub(super) fn synced() -> News {
     let note = "the node's ENIs were compared with the cloud";

@@ -1,6 +1,7 @@
 //! The pool of a node: by behaviour in [`behaviour`], and whatever happens in [`properties`].
 
 mod behaviour;
+mod gone;
 mod properties;
 mod trunk;
 mod world;

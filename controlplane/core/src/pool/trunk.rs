@@ -4,7 +4,7 @@ use terway_crds::node::{Nic, NicStatus};
 use terway_crds::{EniKind, OperationKind};
 
 use super::draft::Draft;
-use super::{adopt, demand};
+use super::{adopt, demand, gone};
 use crate::conditions::{Statement, state};
 
 /// Condition of a Node object: whether its trunk is in use, and why not.
@@ -15,7 +15,8 @@ pub(super) fn is_missing(draft: &Draft<'_>) -> bool {
     let eni = draft.observed.record.spec.eni.as_ref();
     let wanted = eni.is_some_and(|eni| eni.enable_trunk);
     let mut nics = draft.status.network_interfaces.values();
-    let there = nics.any(|nic| nic.kind == Some(EniKind::Trunk) && nic.status != NicStatus::Deleting);
+    // A trunk that is being given back may still be on the instance, and an instance has one trunk only.
+    let there = nics.any(|nic| nic.kind == Some(EniKind::Trunk) && !gone::is_gone(nic));
     let coming = draft
         .status
         .operations
@@ -64,6 +65,10 @@ pub(super) fn tell(draft: &mut Draft<'_>) {
     } else if is_missing(draft) && held_back {
         let words = "no trunk is made until degradation in ctrl-config.yaml is lifted";
         (false, "Degraded", words.to_owned())
+    } else if draft.status.conditions.iter().any(|c| c.type_ == TRUNK_READY) {
+        // What was said of an earlier trunk is not true any more.
+        let words = "no trunk ENI is attached to the instance";
+        (false, "NoTrunkAttached", words.to_owned())
     } else {
         return;
     };

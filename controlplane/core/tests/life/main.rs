@@ -31,6 +31,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::RecordDeleted),
         1 => Just(Event::RecordDeletedInRecording),
         1 => Just(Event::InterfaceDeleted),
+        1 => Just(Event::EniDeleted),
+        1 => Just(Event::EniDetached),
     ]
 }
 
@@ -148,6 +150,40 @@ fn a_record_deleted_while_its_eni_is_recorded_still_serves_its_pod() {
         );
         world.check_settled();
         world.happen(Event::PodGoes);
+        world.settle();
+        world.check_empty();
+    }
+}
+
+#[test]
+fn an_eni_that_somebody_detached_from_a_living_pod_is_attached_again() {
+    for lifetime in [Lifetime::Elastic, Lifetime::Fixed] {
+        let mut world = World::new(lifetime);
+        world.happen(Event::PodComes(0));
+        world.settle();
+        world.happen(Event::EniDetached);
+        world.settle();
+        assert_eq!(world.calls, ["Create", "Attach", "Attach"], "{lifetime:?}");
+        assert_eq!((world.phase(), world.message().as_str()), (Some(Phase::Bind), ""));
+    }
+}
+
+#[test]
+fn a_pod_whose_eni_somebody_deleted_is_told_so_and_leaves_nothing() {
+    for (lifetime, cure) in [
+        (Lifetime::Elastic, "delete the pod"),
+        (Lifetime::Fixed, "delete this PodENI"),
+    ] {
+        let mut world = World::new(lifetime);
+        world.happen(Event::PodComes(0));
+        world.settle();
+        world.happen(Event::EniDeleted);
+        world.settle();
+        assert!(world.message().contains(cure), "{}", world.message());
+        world.check_settled();
+        world.happen(Event::PodGoes);
+        world.settle();
+        world.happen(Event::RecordDeleted);
         world.settle();
         world.check_empty();
     }

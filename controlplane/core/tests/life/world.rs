@@ -48,6 +48,10 @@ pub enum Event {
     /// Somebody deletes the record between the two writes that record its next ENI, so that the second one fails.
     RecordDeletedInRecording,
     InterfaceDeleted,
+    /// Somebody deletes an attached ENI in the cloud, and the list of the cluster's ENIs shows it.
+    EniDeleted,
+    /// Somebody detaches an attached ENI in the cloud, and the list shows it.
+    EniDetached,
 }
 
 pub struct World {
@@ -71,6 +75,8 @@ pub struct World {
     memory: BTreeMap<String, History>,
     made_here: BTreeSet<String>,
     watched: BTreeSet<String>,
+    /// ENIs that somebody took away.
+    taken: BTreeSet<String>,
     pub calls: Vec<&'static str>,
 }
 
@@ -96,6 +102,7 @@ impl World {
             memory: BTreeMap::new(),
             made_here: BTreeSet::new(),
             watched: BTreeSet::new(),
+            taken: BTreeSet::new(),
             calls: Vec::new(),
         }
     }
@@ -115,6 +122,8 @@ impl World {
             Event::Restart => self.restart(),
             Event::RecordDeleted => delete(&mut self.record, self.now),
             Event::RecordDeletedInRecording => self.delete_in_recording = true,
+            Event::EniDeleted => self.take_away(true),
+            Event::EniDetached => self.take_away(false),
             Event::InterfaceDeleted => {
                 let now = self.now;
                 if let Some(interface) = self.interfaces.values_mut().next() {

@@ -46,7 +46,7 @@ pub(super) fn read(file: &File, lease: Option<&Lease>) -> Result<CloudTimes, Con
             consistency: file.duration("cloudConsistency", usual.consistency)?,
             grace: file.duration("cloudStateGrace", usual.grace)?,
         },
-        sweep_period: file.duration("cloudSweepPeriod", Duration::from_secs(600))?,
+        sweep_period: file.duration("cloudSweepPeriod", Duration::from_secs(60))?,
     };
     let timeout = times.call_timeout;
     if times.sweep_period < Duration::from_secs(1) {

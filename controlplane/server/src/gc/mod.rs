@@ -1,14 +1,21 @@
-//! The sweep: a slow comparison of cloud and cluster, as a second line of defence.
+//! The sweep: once a minute one list of all ENIs of the cluster is compared with all objects. It notices what somebody
+//! took away in the cloud, and it is the second line of defence against leaks.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use terway_cloud::{Cloud, CloudError, EniFilter, Expect};
 use terway_core::cloud::{CloudEni, EniKind, EniStatus};
-use terway_core::gc::{Ownership, References, is_orphan, leaked, ownership};
+use terway_core::gc::{
+    Contradictions, Drift, Ownership, References, is_orphan, leaked, nodes_to_compare, ownership,
+};
 use terway_core::pod::Settings;
+use terway_crds::NetworkInterface;
 use terway_crds::names::tag;
-use terway_crds::{NetworkInterface, Phase};
 use tracing::{info, warn};
 
 use crate::context::Context;
@@ -16,11 +23,15 @@ use crate::degradation::DegradationSwitch;
 use crate::error::ReconcileError;
 use crate::metrics::Metrics;
 use crate::network_interface::hand_over;
+use crate::node::Suspects;
 use crate::objects::{Caches, Writer};
-use crate::runtime::Key;
+use crate::runtime::{Key, Queue};
 
 /// Delay of the first sweep. A new leader has other work first.
 const FIRST: Duration = Duration::from_secs(60);
+
+/// Ids in one line of the log, at most.
+const LOGGED: usize = 10;
 
 /// The sweep of one term.
 pub struct Sweep {
@@ -31,6 +42,11 @@ pub struct Sweep {
     settings: Settings,
     degradation: DegradationSwitch,
     metrics: Metrics,
+    /// Nodes whose record the list contradicts, and the queue of the node controller.
+    suspects: Arc<Suspects>,
+    nodes: Arc<Queue>,
+    /// ENIs of nodes that the last list did not have, by node.
+    missed: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// Time between two sweeps.
     period: Duration,
 }
@@ -45,6 +61,9 @@ impl Sweep {
             settings: context.settings.pods.clone(),
             degradation: context.degradation.clone(),
             metrics: context.metrics.clone(),
+            suspects: context.suspects.clone(),
+            nodes: context.queues.nodes.clone(),
+            missed: Mutex::default(),
             period: context.settings.sweep_period,
         }
     }
@@ -74,7 +93,8 @@ pub async fn sweep(parts: &Sweep) -> Result<(), ReconcileError> {
         return Ok(());
     }
     // The cloud is read first, because afterwards the cluster can only refer to more ENIs.
-    let enis = candidates(parts).await?;
+    let (enis, contradictions) = list(parts).await?;
+    look_at(parts, &contradictions);
     let caches = &parts.caches;
     let references = References::gather(
         &caches.interfaces.all(),
@@ -102,48 +122,52 @@ pub async fn sweep(parts: &Sweep) -> Result<(), ReconcileError> {
     Ok(())
 }
 
-/// The free ENIs of this cluster, and its members in use, that have no object.
-async fn candidates(parts: &Sweep) -> Result<Vec<CloudEni>, CloudError> {
-    let tags = [
-        (tag::CLUSTER, parts.settings.cluster_id.as_str()),
-        (tag::CREATOR, tag::CREATOR_CONTROLLER),
-    ];
-    let list = |kind: Option<EniKind>, status: EniStatus| EniFilter {
+/// Lists the ENIs of this cluster. Returns those that have no object and may be leaked, and what the list contradicts.
+async fn list(parts: &Sweep) -> Result<(Vec<CloudEni>, Contradictions), CloudError> {
+    let filter = |kind| EniFilter {
         kind,
-        status: Some(status),
         vpc_id: Some(parts.settings.vpc_id.clone()),
-        ..EniFilter::tags(tags)
+        ..EniFilter::tags([(tag::CLUSTER, parts.settings.cluster_id.as_str())])
     };
-    // Nearly all ENIs have an object. Only those without one are kept in memory.
-    let interfaces = &parts.caches.interfaces;
-    let unknown = |eni: &CloudEni| interfaces.get(&Key::cluster(&eni.id)).is_none();
-    let free = |eni: &CloudEni| match interfaces.get(&Key::cluster(&eni.id)) {
-        // The ENI is free and recorded as attached. Its controller looks at it and attaches it again.
-        Some(interface) if is_recorded_attached(&interface) => {
-            parts.cloud.watch().look(&eni.id, Expect::Attached);
-            false
-        }
-        Some(_) => false,
-        None => true,
+    let (interfaces, records) = (parts.caches.interfaces.all(), parts.caches.node_records.all());
+    let drift = Mutex::new(Drift::new(&interfaces, &records));
+    let has_members = AtomicBool::new(false);
+    // Nearly all ENIs have an object. Only those that may be leaked are kept in memory.
+    let may_be_leaked = |eni: &CloudEni| {
+        drift.lock().see(eni);
+        let member = eni.kind == EniKind::Member || eni.trunk_eni_id.is_some();
+        has_members.fetch_or(member, Ordering::Relaxed);
+        let idle = member || eni.status == EniStatus::Available;
+        idle && parts.caches.interfaces.get(&Key::cluster(&eni.id)).is_none()
     };
     let cloud = &parts.cloud;
     let mut found = cloud
-        .select_network_interfaces(&list(None, EniStatus::Available), free)
+        .select_network_interfaces(&filter(None), may_be_leaked)
         .await?;
-    found.extend(
-        cloud
-            .select_network_interfaces(&list(Some(EniKind::Member), EniStatus::InUse), unknown)
-            .await?,
-    );
-    Ok(found)
+    // It is unverified whether a list without a kind contains members.
+    if !has_members.load(Ordering::Relaxed) {
+        let members = filter(Some(EniKind::Member));
+        found.extend(cloud.select_network_interfaces(&members, may_be_leaked).await?);
+    }
+    Ok((found, drift.into_inner().end()))
 }
 
-fn is_recorded_attached(interface: &NetworkInterface) -> bool {
-    let bound = interface
-        .status
-        .as_ref()
-        .is_some_and(|status| status.phase == Phase::Bind);
-    bound && interface.spec.attach_to.is_some() && interface.metadata.deletion_timestamp.is_none()
+/// Looks at the ENIs and nodes that the list contradicts. Their controllers decide.
+fn look_at(parts: &Sweep, contradictions: &Contradictions) {
+    for id in &contradictions.enis {
+        parts.cloud.watch().look(id, Expect::Attached);
+    }
+    let nodes = nodes_to_compare(contradictions, &mut parts.missed.lock());
+    for node in &nodes {
+        parts.suspects.note(&Key::cluster(node), &parts.nodes);
+    }
+    if !(contradictions.enis.is_empty() && nodes.is_empty()) {
+        info!(
+            enis = ?contradictions.enis.iter().take(LOGGED).collect::<Vec<_>>(),
+            nodes = ?nodes.iter().take(LOGGED).collect::<Vec<_>>(),
+            "the cloud's list contradicts the objects; these ENIs and nodes are looked at"
+        );
+    }
 }
 
 /// Whether an object has lost its owner. A deletion of an ENI is not decided by the cache alone.

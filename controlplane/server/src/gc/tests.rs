@@ -128,3 +128,64 @@ async fn nothing_is_asked_while_everything_is_to_be_kept() {
     assert_eq!(stage.cloud.log(), []);
     assert_eq!(stage.api.log(), []);
 }
+
+/// An ENI of node `n1` that is attached and in use, as the Node object has it.
+fn node() -> terway_crds::TerwayNode {
+    serde_json::from_value(json!({
+        "apiVersion": "network.alibabacloud.com/v1beta1", "kind": "Node",
+        "metadata": { "name": "n1" },
+        "spec": { "nodeMetadata": { "instanceID": "i-1" } },
+        "status": { "networkInterfaces": { "eni-n": { "id": "eni-n", "status": "InUse" } } },
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn one_list_without_a_filter_by_state_serves_the_whole_cluster() {
+    let stage = Stage::set().await;
+    let mut member = free("eni-m");
+    (member["Status"], member["Type"]) = ("InUse".into(), "Member".into());
+    lists(&stage, &[free("eni-1"), member]);
+    sweep(&Sweep::new(&stage.context)).await.unwrap();
+    let calls = stage.cloud.log();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert_eq!(calls[0].parameters["Tag.1.Key"], tag::CLUSTER);
+    assert!(!calls[0].parameters.contains_key("Status"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_node_whose_eni_is_not_listed_is_compared_once() {
+    let stage = Stage::set().await;
+    stage.put(&node());
+    let parts = Sweep::new(&stage.context);
+    sweep(&parts).await.unwrap();
+    let key = Key::cluster("n1");
+    let first = stage.context.suspects.of(&key).unwrap();
+    assert_eq!(stage.context.queues.nodes.depth(), 1);
+    sweep(&parts).await.unwrap();
+    assert_eq!(
+        stage.context.suspects.of(&key),
+        Some(first),
+        "it may lack the tag"
+    );
+}
+
+#[tokio::test]
+async fn a_node_whose_eni_is_free_is_compared_each_time() {
+    let stage = Stage::set().await;
+    stage.put(&node());
+    let parts = Sweep::new(&stage.context);
+    let key = Key::cluster("n1");
+    for _ in 0..2 {
+        lists(&stage, &[free("eni-n")]);
+        lists(&stage, &[]);
+        sweep(&parts).await.unwrap();
+        assert!(stage.context.suspects.of(&key).is_some());
+        stage.context.suspects.forget(&key);
+    }
+    assert_eq!(
+        stage.api.writes(),
+        [""; 0],
+        "an ENI that a record names is not leaked"
+    );
+}

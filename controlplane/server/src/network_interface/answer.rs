@@ -9,7 +9,7 @@ use super::NetworkInterfaceController;
 use super::observe::ObservedEni;
 use crate::error::{ReconcileError, chain};
 use crate::events::{EventContent, Severity, reference};
-use crate::runtime::Next;
+use crate::runtime::{Key, Next};
 
 /// Notes the answer, reports a refusal, and returns when to look again. `None`: plan again at once. `at` is the time of
 /// the call.
@@ -21,7 +21,13 @@ pub fn after_call(
     at: Timestamp,
 ) -> Result<Option<Next>, ReconcileError> {
     let id = observed.id();
-    let (history, next) = answered(call, classify(&answer), &observed.history, at);
+    let meaning = classify(&answer);
+    if call == Call::Attach && matches!(meaning, CallAnswer::NoSuchEni | CallAnswer::NotFound) {
+        // The trunk may be the one that does not exist. The node's ENIs are listed.
+        let node = Key::cluster(observed.node());
+        controller.suspects.note(&node, &controller.nodes);
+    }
+    let (history, next) = answered(call, meaning, &observed.history, at);
     if history != observed.history {
         controller.remember(id, history);
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use terway_cloud::{AttachEni, CloudError, DeleteEni, DetachEni, Expect};
 use terway_core::cloud::{CloudEni, EniObservation};
 use terway_core::intent::elapsed;
-use terway_core::network_interface::{Awaited, Call, Step, attached, detached, torn_off, with_term};
+use terway_core::network_interface::{Awaited, Call, Step, attached, detached, lost, torn_off, with_term};
 use terway_crds::AttachTo;
 use terway_crds::names::finalizer;
 
@@ -93,6 +93,14 @@ pub async fn apply(
                 .write
                 .write_interface_status(interface, &status)
                 .await?;
+        }
+        (Step::WriteLost, _) => {
+            let status = lost(interface, observed.now);
+            controller
+                .write
+                .write_interface_status(interface, &status)
+                .await?;
+            controller.forget_lost(id);
         }
         (Step::DropFinalizer, _) => {
             let ours = [finalizer::ENI];

@@ -29,8 +29,9 @@ use crate::events::Events;
 use crate::fresh_enis::FreshEnis;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
+use crate::node::Suspects;
 use crate::objects::{Caches, Writer};
-use crate::runtime::{Key, Next, Reconciler, Slot};
+use crate::runtime::{Key, Next, Queue, Reconciler, Slot};
 use crate::trace;
 use crate::vswitches::VSwitches;
 
@@ -50,6 +51,9 @@ pub struct NetworkInterfaceController {
     term: Term,
     limits: Limits,
     degradation: DegradationSwitch,
+    /// Nodes whose record something contradicted, and the queue of the node controller.
+    suspects: Arc<Suspects>,
+    nodes: Arc<Queue>,
     history: Mutex<HashMap<String, History>>,
 }
 
@@ -68,6 +72,8 @@ impl NetworkInterfaceController {
             term: context.term.clone(),
             limits: context.limits,
             degradation: context.degradation.clone(),
+            suspects: context.suspects.clone(),
+            nodes: context.queues.nodes.clone(),
             history: Mutex::default(),
         }
     }
@@ -82,6 +88,16 @@ impl NetworkInterfaceController {
 
     fn remember(&self, id: &str, history: History) {
         self.history.lock().insert(id.to_owned(), history);
+    }
+
+    /// Notes that the cloud does not know the ENI. The poller need not ask for it again.
+    fn forget_lost(&self, id: &str) {
+        self.forget(id);
+        let history = History {
+            not_found: true,
+            ..History::default()
+        };
+        self.remember(id, history);
     }
 
     /// Drops what this process knows of the ENI.
@@ -143,6 +159,7 @@ fn call_of(step: &Step) -> Option<(Action, Priority)> {
         | Step::WriteAttached(_)
         | Step::WriteDetached
         | Step::WriteTornOff
+        | Step::WriteLost
         | Step::DropFinalizer => None,
     }
 }

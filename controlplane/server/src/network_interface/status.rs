@@ -13,8 +13,12 @@ pub async fn wait(
     observed: &ObservedEni,
     wait: Wait,
 ) -> Result<Next, ReconcileError> {
-    if wait == Wait::Done {
-        controller.forget(observed.id());
+    match wait {
+        Wait::Done => controller.forget(observed.id()),
+        Wait::NotFound => controller.forget_lost(observed.id()),
+        // The poller has found the ENI in use and does not ask again by itself.
+        Wait::Elsewhere { .. } => controller.cloud.watch().forget(observed.id()),
+        Wait::Cloud | Wait::Later(_) | Wait::HolderLives | Wait::Degraded => {}
     }
     if let Some(status) = waiting(&observed.interface, &wait, observed.now) {
         let write = &controller.write;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
+use terway_cloud::Expect;
 use terway_core::pod::PodFacts;
-use terway_crds::{NetworkInterface, PodEni};
+use terway_crds::{NetworkInterface, Phase, PodEni};
 
 use super::*;
 use crate::error::Retry;
@@ -307,6 +309,104 @@ async fn a_cloud_that_is_too_busy_is_told_of_elsewhere_once_for_all() {
         .will_refuse("DetachNetworkInterface", 400, "Throttling.User");
     assert!(play.reconcile().await.is_err());
     assert_eq!(play.stage.events().await, [""; 0]);
+}
+
+/// The poller has asked for the ENI, and has an answer.
+async fn looked_at(play: &Play) {
+    let watch = play.stage.context.cloud.watch().clone();
+    watch.look("eni-1", Expect::Attached);
+    let begun = std::time::Instant::now();
+    while watch.latest("eni-1").is_none() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "the poller has no answer"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn listed(eni: serde_json::Value) -> serde_json::Value {
+    json!({ "NetworkInterfaceSets": { "NetworkInterfaceSet": [eni] } })
+}
+
+#[tokio::test]
+async fn an_eni_that_somebody_took_from_a_living_pod_is_attached_again() {
+    let play = Play::with(bound()).await;
+    let free = json!({ "NetworkInterfaceId": "eni-1", "Status": "Available" });
+    play.stage
+        .cloud
+        .will_answer("DescribeNetworkInterfaces", 200, listed(free));
+    looked_at(&play).await;
+    play.reconcile().await.unwrap();
+    let (reason, message) = play.condition().unwrap();
+    assert_eq!(reason, "DetachedByOthers");
+    assert!(message.contains("attached again"), "{message}");
+    assert_eq!(play.stage.cloud.changes(), ["AttachNetworkInterface"]);
+}
+
+#[tokio::test]
+async fn an_eni_that_somebody_attached_elsewhere_is_named_with_its_place() {
+    let play = Play::with(bound()).await;
+    let moved = json!({ "NetworkInterfaceId": "eni-1", "Status": "InUse", "InstanceId": "i-9" });
+    play.stage
+        .cloud
+        .will_answer("DescribeNetworkInterfaces", 200, listed(moved));
+    looked_at(&play).await;
+    assert_eq!(
+        play.reconcile().await.unwrap(),
+        Next::After(Duration::from_secs(30))
+    );
+    let (reason, message) = play.condition().unwrap();
+    assert_eq!(reason, "AttachedElsewhere");
+    assert!(message.contains("i-9"), "{message}");
+    assert_eq!(play.stage.cloud.changes(), [""; 0]);
+    assert_eq!(
+        play.stage.context.cloud.watch().latest("eni-1"),
+        None,
+        "the next look is a new one"
+    );
+}
+
+#[tokio::test]
+async fn an_eni_that_is_gone_is_said_so_and_asked_for_no_more() {
+    let play = Play::with(bound()).await;
+    looked_at(&play).await;
+    let next = play.reconcile().await.unwrap();
+    assert!(
+        matches!(next, Next::After(_)),
+        "one answer without it proves nothing: {next:?}"
+    );
+    // An earlier look did not show it either.
+    let history = History {
+        absent_since: Some(Timestamp::now() - Duration::from_secs(60)),
+        ..History::default()
+    };
+    play.controller.remember("eni-1", history);
+    assert_eq!(play.reconcile().await.unwrap(), Next::OnChange);
+    assert_eq!(play.condition().unwrap().0, "ENINotFound");
+    assert_eq!(play.interface().status.as_ref().unwrap().phase, Phase::Unbind);
+    assert_eq!(play.stage.context.cloud.watch().waiting(), 0);
+    assert_eq!(play.reconcile().await.unwrap(), Next::OnChange);
+    assert_eq!(play.stage.context.cloud.watch().waiting(), 0);
+    // Its object goes without another question.
+    play.stage.put(&leaving((*play.interface()).clone()));
+    assert_eq!(play.reconcile().await.unwrap(), Next::OnChange);
+    assert_eq!(play.stage.api.object("networkinterfaces/eni-1"), None);
+    assert_eq!(play.stage.cloud.changes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_attach_to_a_trunk_that_the_cloud_does_not_know_has_the_node_compared() {
+    let stage = Stage::set().await;
+    stage.context.fresh.object_is_made("eni-1");
+    stage
+        .cloud
+        .will_refuse("AttachNetworkInterface", 404, "InvalidEniId.NotFound");
+    let play = Play::on(stage);
+    play.stage.put(&wanted());
+    assert!(play.reconcile().await.is_err());
+    assert!(play.stage.context.suspects.of(&Key::cluster("n1")).is_some());
+    assert_eq!(play.stage.context.queues.nodes.depth(), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use terway_core::cloud::InstanceTypeLimits;
 use terway_core::node::{NodeFacts, NodeSpecPlan, plan_publication, plan_spec, unknown_instance_type};
 use terway_crds::TerwayNodeSpec;
@@ -17,8 +17,9 @@ use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next, Slot};
 use crate::vswitches::seed;
 
-/// Makes the Node object. The Kubernetes node owns the object, and our finalizer holds it. The spec is written along
-/// where it is known, so that most nodes need no second write.
+/// Makes the Node object. Our finalizer holds it. The object has no owner: a Kubernetes node that is deleted and
+/// registered again has another UID, and the garbage collector would delete the object of a running instance. The spec
+/// is written along where it is known, so that most nodes need no second write.
 pub async fn create(
     controller: &NodeController,
     key: &Key,
@@ -30,14 +31,6 @@ pub async fn create(
             name: Some(node.name.clone()),
             labels: Some(BTreeMap::from([(label::NODE_NAME.to_owned(), node.name.clone())])),
             finalizers: Some(vec![finalizer::NODE.to_owned()]),
-            owner_references: Some(vec![OwnerReference {
-                api_version: "v1".into(),
-                kind: "Node".into(),
-                name: node.name.clone(),
-                uid: node.uid.clone(),
-                controller: Some(true),
-                block_owner_deletion: None,
-            }]),
             ..ObjectMeta::default()
         },
         spec: TerwayNodeSpec {

@@ -6,6 +6,11 @@ mod observe;
 mod pool;
 pub mod release;
 mod status;
+mod suspects;
+#[cfg(test)]
+mod tests;
+
+pub use self::suspects::Suspects;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +19,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use terway_cloud::Cloud;
 use terway_core::cloud::InstanceTypeLimits;
-use terway_core::node::NodeFacts;
+use terway_core::node::{NodeFacts, is_on_instance_of, ready_again};
 use tokio_util::task::TaskTracker;
 
 use crate::config::controllers;
@@ -44,6 +49,8 @@ pub struct NodeController {
     queue: Arc<Queue>,
     /// Nodes whose ENIs are being attached, by the ENI's id.
     attaching: Arc<Mutex<HashMap<String, Key>>>,
+    /// Nodes whose record something contradicted.
+    suspects: Arc<Suspects>,
     background: TaskTracker,
     degradation: DegradationSwitch,
     settings: Arc<ControllerSettings>,
@@ -68,6 +75,7 @@ impl NodeController {
             events: context.events.clone(),
             queue: context.queues.nodes.clone(),
             attaching: context.attaching.clone(),
+            suspects: context.suspects.clone(),
             background: context.background.clone(),
             degradation: context.degradation.clone(),
             settings: Arc::new(context.settings.clone()),
@@ -112,12 +120,43 @@ impl NodeController {
         remembered
     }
 
+    /// Lets a deleted Node object go, or serves its node with it while pods use the node's ENIs.
+    async fn let_go(
+        &self,
+        key: &Key,
+        node: Option<&NodeFacts>,
+        record: &NodeRecord,
+    ) -> Result<Next, ReconcileError> {
+        let Some(next) = release::held_back(self, node, record).await? else {
+            let uid = record.metadata.uid.as_deref().unwrap_or_default();
+            if self.attempts.is_busy(uid) {
+                // A call is under way. Its reply wakes the node and may name one more ENI to release.
+                return Ok(Next::After(Duration::from_secs(1)));
+            }
+            return release::release(self, record, self.pools.of(key).changed).await;
+        };
+        let node = node.filter(|node| node.is_managed(&self.settings.node_white_list));
+        let Some(node) = node.filter(|node| is_on_instance_of(record, node)) else {
+            return Ok(next);
+        };
+        // The write of the condition has changed the object.
+        let Some(record) = self.caches.node_records.get(key) else {
+            return Ok(Next::OnChange);
+        };
+        let served = self.serve(key, node, &record).await?;
+        Ok(match (served, next) {
+            (Next::After(one), Next::After(other)) => Next::After(one.min(other)),
+            (Next::OnChange, other) | (other, Next::OnChange) => other,
+        })
+    }
+
     /// Serves a node whose limits are known.
     async fn serve(&self, key: &Key, node: &NodeFacts, record: &NodeRecord) -> Result<Next, ReconcileError> {
-        let statements = match configure::configure(self, key, node, record).await? {
+        let mut statements = match configure::configure(self, key, node, record).await? {
             configure::Configured::Settled(statements) => statements,
             configure::Configured::Wait(next) => return Ok(next),
         };
+        statements.extend(ready_again(record));
         if node.eni_only || record.spec.eni.is_none() {
             apply::publish(self, node, record, None).await?;
             status::say(self, record, &statements).await?;
@@ -136,24 +175,30 @@ impl Reconciler for NodeController {
         match (&seen.node, &seen.record) {
             (None, None) => {
                 self.pools.forget(key);
+                self.suspects.forget(key);
                 Ok(Next::OnChange)
             }
             (_, Some(record)) if record.metadata.deletion_timestamp.is_some() => {
-                if self
-                    .attempts
-                    .is_busy(record.metadata.uid.as_deref().unwrap_or_default())
-                {
-                    // A call is under way. Its reply wakes the node and may name one more ENI to release.
-                    return Ok(Next::After(Duration::from_secs(1)));
-                }
-                if let Some(next) = release::held_back(self, seen.node.as_deref(), record).await? {
-                    return Ok(next);
-                }
-                release::release(self, record, self.pools.of(key).changed).await
+                self.let_go(key, seen.node.as_deref(), record).await
             }
             (None, Some(record)) => release::node_gone(self, record).await,
             (Some(node), _) if !node.is_managed(white_list) => Ok(Next::OnChange),
             (Some(node), None) => apply::create(self, key, node, slot).await,
+            (Some(node), Some(record)) if !is_on_instance_of(record, node) => {
+                tracing::info!(
+                    node = %key,
+                    before = record.spec.node_metadata.instance_id,
+                    now = node.instance_id,
+                    "the node is on another instance and gets another Node object"
+                );
+                self.write.delete_node_record(record).await?;
+                // The write wakes this controller.
+                Ok(Next::OnChange)
+            }
+            (Some(_), Some(record)) if record.metadata.owner_references.is_some() => {
+                self.write.disown_node_record(record).await?;
+                Ok(Next::OnChange)
+            }
             (Some(node), Some(record)) => {
                 if let Some(next) = apply::describe(self, node, record, slot).await? {
                     return Ok(next);

@@ -15,9 +15,12 @@ use crate::network_interface::hand_over;
 use crate::objects::NodeRecord;
 use crate::runtime::{Key, Next};
 
-/// The Kubernetes node is not in the cache. Its Node object is deleted if the API server confirms that the node is
-/// gone.
+/// The Kubernetes node is not in the cache. Its Node object is deleted if no pod of it is left and the API server
+/// confirms that the node is gone.
 pub async fn node_gone(controller: &NodeController, record: &NodeRecord) -> Result<Next, ReconcileError> {
+    if let Some(next) = held_back(controller, None, record).await? {
+        return Ok(next);
+    }
     let name = record.metadata.name.as_deref().unwrap_or_default();
     if controller.write.node_is_gone(name).await? {
         controller.write.delete_node_record(record).await?;

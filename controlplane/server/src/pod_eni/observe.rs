@@ -58,6 +58,7 @@ impl ObservedPodEni {
             record: &self.record,
             interfaces: &self.interfaces,
             pod: self.state,
+            started: self.pod.as_ref().is_some_and(|pod| pod.address.is_some()),
             node: self.node.as_deref(),
             evidence: &self.evidence,
             quiet_since: controller.term.since,

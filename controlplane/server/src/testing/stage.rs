@@ -63,6 +63,7 @@ impl Stage {
                 since: Timestamp::now(),
             },
             attaching: Default::default(),
+            suspects: Arc::default(),
             background: TaskTracker::new(),
             degradation: DegradationSwitch::new(degradation),
         };

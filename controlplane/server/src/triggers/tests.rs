@@ -189,7 +189,7 @@ async fn an_eni_wakes_its_owner_and_a_shared_one_that_is_gone_its_node() {
 }
 
 #[tokio::test]
-async fn a_node_that_gets_its_trunk_wakes_the_pods_and_records_that_waited_for_it() {
+async fn a_node_that_gets_a_trunk_wakes_its_pods_and_records() {
     let mut play = Play::new();
     play.node("n1", |_| {});
     play.node("n2", |_| {});
@@ -205,8 +205,12 @@ async fn a_node_that_gets_its_trunk_wakes_the_pods_and_records_that_waited_for_i
     );
     play.record(json!({ "phase": "Bind" }));
     play.woken().await;
+    // ENIs that are attached follow their node to another trunk.
     play.node("n1", |node| node.trunk_on = Some("eni-trunk-3".into()));
-    assert_eq!(play.woken().await, ["node n1", "pod shop/db-0"]);
+    assert_eq!(
+        play.woken().await,
+        ["node n1", "pod shop/db-0", "record shop/db-0"]
+    );
 }
 
 #[tokio::test]

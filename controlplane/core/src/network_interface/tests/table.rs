@@ -22,7 +22,7 @@ const SEEN: [&str; 6] = [
 const EXPECTED: &str = "
 attach Initial    | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
 attach Binding    | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
-attach Bind       | done             | done         | TORN OFF       | done             | done             | done
+attach Bind       | done             | later        | TORN OFF       | done             | TORN OFF         | cloud
 attach Detaching  | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
 attach Unbind     | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
 attach Deleting   | WATCH            | later        | ATTACH         | ATTACHED         | elsewhere        | cloud
@@ -94,6 +94,7 @@ fn word(planned: Result<Step, Wait>) -> String {
         Ok(Step::WriteAttached(_)) => "ATTACHED".into(),
         Ok(Step::WriteDetached) => "DETACHED".into(),
         Ok(Step::WriteTornOff) => "TORN OFF".into(),
+        Ok(Step::WriteLost) => "LOST".into(),
         Ok(Step::DropFinalizer) => "GONE".into(),
         Err(Wait::Done) => "done".into(),
         Err(Wait::Cloud) => "cloud".into(),

@@ -41,8 +41,9 @@ fn nothing_is_published_before_the_trunk_is_in_use() {
         );
     }
     let wanted = plan_publication(&facts(), &with_trunk(NicStatus::InUse));
-    assert_eq!(wanted.annotations["k8s.aliyun.com/trunk-on"], "trunk-1");
-    assert_eq!(wanted.annotations["k8s.aliyun.com/max-member-eni-ip"], "14");
+    let annotated = |name| wanted.annotations[name].as_deref();
+    assert_eq!(annotated("k8s.aliyun.com/trunk-on"), Some("trunk-1"));
+    assert_eq!(annotated("k8s.aliyun.com/max-member-eni-ip"), Some("14"));
     assert_eq!(wanted.resources["aliyun/member-eni"], "14");
 }
 
@@ -90,7 +91,10 @@ fn addresses_are_published_once_the_spec_is_worked_out() {
     assert!(plan_publication(&facts(), &record).is_empty());
     record.spec.eni = Some(NodeEni::default());
     let wanted = plan_publication(&facts(), &record);
-    assert_eq!(wanted.annotations["k8s.aliyun.com/max-available-ip"], "45");
+    assert_eq!(
+        wanted.annotations["k8s.aliyun.com/max-available-ip"].as_deref(),
+        Some("45")
+    );
     assert!(wanted.resources.is_empty());
     let mut whole = NodeFacts {
         eni_only: true,
@@ -106,6 +110,55 @@ fn addresses_are_published_once_the_spec_is_worked_out() {
         withdrawn.resources["aliyun/eni"], "0",
         "what another version advertised is taken back"
     );
+}
+
+#[test]
+fn a_trunk_that_is_gone_is_withdrawn_with_its_members() {
+    let mut record = with_trunk(NicStatus::Detaching);
+    assert!(
+        plan_publication(&told(), &record).is_empty(),
+        "a record that was never compared does not show what is there"
+    );
+    let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH);
+    record.status.as_mut().unwrap().last_sync_openapi_time = Some(time);
+    let withdrawn = plan_publication(&told(), &record);
+    assert_eq!(withdrawn.annotations["k8s.aliyun.com/trunk-on"], None);
+    assert_eq!(withdrawn.annotations["k8s.aliyun.com/max-member-eni-ip"], None);
+    assert_eq!(withdrawn.resources["aliyun/member-eni"], "0");
+    let told_so = NodeFacts {
+        member_capacity: Some("0".into()),
+        member_allocatable: Some("0".into()),
+        ..facts()
+    };
+    assert!(plan_publication(&told_so, &record).is_empty());
+    assert!(
+        plan_publication(&facts(), &record).is_empty(),
+        "nothing was ever said"
+    );
+}
+
+/// Another version advertised whole ENIs while the node had the label.
+#[test]
+fn whole_enis_are_withdrawn_also_when_the_label_is_gone() {
+    let node = NodeFacts {
+        eni_capacity: Some("3".into()),
+        eni_allocatable: Some("3".into()),
+        ..facts()
+    };
+    assert_eq!(plan_publication(&node, &record()).resources["aliyun/eni"], "0");
+}
+
+#[test]
+fn a_node_of_whole_enis_does_not_promise_addresses() {
+    let mut record = record();
+    record.spec.eni = Some(NodeEni::default());
+    let node = NodeFacts {
+        eni_only: true,
+        max_ip_annotation: Some("45".into()),
+        ..facts()
+    };
+    let withdrawn = plan_publication(&node, &record);
+    assert_eq!(withdrawn.annotations["k8s.aliyun.com/max-available-ip"], None);
 }
 
 #[test]

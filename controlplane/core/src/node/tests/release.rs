@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use terway_crds::node::{Ip, Nic};
 use terway_crds::node_runtime::{RUNTIME_DELETED, RuntimePod, RuntimePodStatus};
 use terway_crds::{NodeRuntime, NodeRuntimeStatus, Operation, OperationKind};
@@ -39,10 +39,6 @@ fn nic(id: &str, addresses: &[(&str, &str)]) -> Nic {
 fn with_nics(nics: Vec<Nic>) -> TerwayNode {
     let mut record = record();
     record.metadata.uid = Some("record".into());
-    record.metadata.owner_references = Some(vec![OwnerReference {
-        uid: "u".into(),
-        ..OwnerReference::default()
-    }]);
     let status = record.status.get_or_insert_default();
     status.network_interfaces = nics.into_iter().map(|nic| (nic.id.clone(), nic)).collect();
     record
@@ -80,10 +76,14 @@ fn pods_that_use_the_enis_of_a_living_node_hold_its_object_back() {
     let (living, other) = (
         facts(),
         NodeFacts {
-            uid: "other".into(),
+            instance_id: "i-other".into(),
             ..facts()
         },
     );
+    let registered_again = NodeFacts {
+        uid: "other".into(),
+        ..facts()
+    };
     let none = Vec::new();
     let cases = [
         ("nobody has an address", free(), Some(&living), &none, None, None),
@@ -135,16 +135,71 @@ fn pods_that_use_the_enis_of_a_living_node_hold_its_object_back() {
             None,
             None,
         ),
-        ("the node is gone", bound(), None, &none, None, None),
         (
-            "another node has the name",
+            "the node is registered again",
+            bound(),
+            Some(&registered_again),
+            &none,
+            None,
+            Some("ns/a"),
+        ),
+        (
+            "another instance has the name",
             bound(),
             Some(&other),
-            &none,
+            &vec![pod("a", false, false)],
             None,
             None,
         ),
     ];
+    check_holds(cases);
+}
+
+#[test]
+fn living_pods_of_a_node_that_is_gone_hold_its_object_back() {
+    let bound = || with_nics(vec![nic("eni-1", &[("ns/a", "uid-a"), ("", "")])]);
+    let free = || with_nics(vec![nic("eni-1", &[("", "")])]);
+    let none = Vec::new();
+    check_holds([
+        ("the node and its pods are gone", bound(), None, &none, None, None),
+        (
+            "the node is gone and a pod with an address is not",
+            bound(),
+            None,
+            &vec![pod("a", false, false)],
+            None,
+            Some("ns/a"),
+        ),
+        (
+            "the node is gone and a pod with an ENI is not",
+            free(),
+            None,
+            &vec![pod("b", true, false)],
+            None,
+            Some("ns/b"),
+        ),
+        (
+            "the node is gone and its pods have exited",
+            bound(),
+            None,
+            &vec![pod("a", false, true), pod("b", true, true)],
+            None,
+            None,
+        ),
+    ]);
+}
+
+type Case<'a> = (
+    &'a str,
+    TerwayNode,
+    Option<&'a NodeFacts>,
+    &'a Vec<PodFacts>,
+    Option<NodeRuntime>,
+    Option<&'a str>,
+);
+
+/// Each case says who holds the object back, if somebody does.
+fn check_holds<const N: usize>(cases: [Case<'_>; N]) {
     for (what, record, node, pods, runtime, user) in cases {
         let pods: Vec<&PodFacts> = pods.iter().collect();
         let mut leaving = Leaving {
@@ -158,12 +213,13 @@ fn pods_that_use_the_enis_of_a_living_node_hold_its_object_back() {
         let held = held_back(&leaving);
         assert_eq!(held.is_some(), user.is_some(), "{what}: {held:?}");
         if let (Some(held), Some(user)) = (held, user) {
-            assert_eq!(held.reason, "PodsStillRun", "{what}");
-            assert!(
-                held.message.ends_with(&format!("until then: {user}")),
-                "{}",
-                held.message
-            );
+            let reason = if node.is_some() {
+                "PodsStillRun"
+            } else {
+                "NodeGone"
+            };
+            assert_eq!(held.reason, reason, "{what}");
+            assert!(held.message.ends_with(&format!(": {user}")), "{}", held.message);
         }
         leaving.degradation = Degradation::L1;
         let held = held_back(&leaving);
@@ -194,6 +250,26 @@ fn five_users_are_named_and_the_object_itself_is_not_changed() {
         "{message}"
     );
     assert_eq!(record, before);
+}
+
+#[test]
+fn the_instance_tells_whether_a_node_is_the_same() {
+    let record = record();
+    for (instance, uid, same) in [
+        ("i-1", "u", true),
+        ("i-1", "another", true),
+        ("i-2", "u", false),
+        // A node that does not name its instance yet.
+        ("", "another", true),
+    ] {
+        let node = NodeFacts {
+            instance_id: instance.into(),
+            uid: uid.into(),
+            ..facts()
+        };
+        assert_eq!(is_on_instance_of(&record, &node), same, "{instance} {uid}");
+    }
+    assert!(is_on_instance_of(&TerwayNode::default(), &facts()));
 }
 
 fn operation(id: &str, kind: OperationKind, eni: &str) -> Operation {

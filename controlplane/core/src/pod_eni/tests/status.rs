@@ -141,6 +141,108 @@ fn an_eni_that_the_cloud_lost_is_replaced_only_for_an_elastic_pod() {
     assert_eq!(given.plan().steps, [], "nobody recorded how to make another");
 }
 
+/// A bound record whose only ENI has this NetworkInterface.
+fn bound_with(interface: NetworkInterface) -> Given {
+    let mut given = Given::new(record());
+    given.record.spec.allocations[0].eni.id = "eni-1".into();
+    let mut status = phase_only(&given.record, Phase::Bind, None);
+    status.instance_id = "i-1".into();
+    given.record.status = Some(status);
+    given.interfaces = vec![Some(Arc::new(interface))];
+    given
+}
+
+/// An ENI that is attached at [`target`].
+fn attached_one() -> NetworkInterface {
+    let mut interface = NetworkInterface::default();
+    interface.metadata.name = Some("eni-1".into());
+    interface.spec.attach_to = Some(target());
+    interface.status = Some(NetworkInterfaceStatus {
+        phase: Phase::Bind,
+        instance_id: "i-1".into(),
+        trunk_eni_id: "trunk".into(),
+        ..NetworkInterfaceStatus::default()
+    });
+    interface
+}
+
+#[test]
+fn the_eni_of_a_living_pod_follows_its_node_to_another_trunk_or_instance() {
+    for (instance, trunk) in [("i-1", "trunk-2"), ("i-2", "trunk-3")] {
+        let mut given = bound_with(attached_one());
+        given.node = Some(NodeFacts {
+            instance_id: instance.into(),
+            trunk_on: Some(trunk.into()),
+            ..node()
+        });
+        let attach_to = Some(AttachTo {
+            instance_id: instance.into(),
+            trunk_eni_id: trunk.into(),
+            ..AttachTo::default()
+        });
+        assert_eq!(given.plan().steps, [Step::SetTarget { index: 0, attach_to }]);
+        given.pod = PodState::Leaving;
+        assert!(!matches!(given.plan().steps[..], [Step::SetTarget { .. }]));
+    }
+    let mut given = bound_with(attached_one());
+    given.node = Some(NodeFacts {
+        trunk_on: None,
+        ..node()
+    });
+    assert!(
+        matches!(given.plan().steps[..], [Step::SetStatus(_)]),
+        "there is nowhere to go yet"
+    );
+}
+
+#[test]
+fn a_bound_record_is_not_ready_while_its_eni_is_on_the_way() {
+    let mut interface = attached_one();
+    interface.spec.attach_to = Some(AttachTo {
+        trunk_eni_id: "trunk-2".into(),
+        ..target()
+    });
+    let mut given = bound_with(interface);
+    given.node = Some(NodeFacts {
+        trunk_on: Some("trunk-2".into()),
+        ..node()
+    });
+    let plan = given.plan();
+    assert_eq!(plan.steps, []);
+    let status = waiting(&given.record, &plan.wait, NOW).unwrap();
+    assert!(status.msg.contains("being attached"), "{}", status.msg);
+}
+
+#[test]
+fn an_eni_that_is_gone_is_replaced_only_before_its_pod_has_begun() {
+    let statement = crate::conditions::Statement {
+        kind: terway_crds::names::condition::READY,
+        holds: false,
+        reason: crate::network_interface::ENI_NOT_FOUND,
+        message: "gone".into(),
+    };
+    let mut interface = attached_one();
+    let status = interface.status.get_or_insert_default();
+    status.phase = Phase::Unbind;
+    crate::conditions::state(&mut status.conditions, statement, None, NOW);
+    let mut given = bound_with(interface);
+    let [Step::SetStatus(status)] = &given.plan().steps[..] else {
+        panic!("{:?}", given.plan())
+    };
+    assert_eq!(status.phase, Phase::Binding);
+    given.record.status = Some((**status).clone());
+    assert_eq!(given.plan().steps, [Step::Replace { index: 0 }]);
+
+    given.record.status.as_mut().unwrap().phase = Phase::Bind;
+    given.started = true;
+    let plan = given.plan();
+    assert_eq!(plan.steps, []);
+    assert!(
+        matches!(&plan.wait, Wait::Unattached { lost: true, message, .. } if message.contains("delete the pod")),
+        "{plan:?}"
+    );
+}
+
 /// The record is being deleted, and its pod is gone.
 fn leaving() -> Given {
     let mut given = Given::new(record());
@@ -224,6 +326,7 @@ fn what_an_open_intent_may_have_left_is_found_before_the_record_goes() {
             record: &given.record,
             interfaces: &given.interfaces,
             pod: given.pod,
+            started: false,
             node: None,
             evidence: std::slice::from_ref(&evidence),
             quiet_since: NOW,

@@ -32,6 +32,26 @@ fn every_wait_has_its_words_and_its_time() {
         (Wait::Pod, None, false, None),
         (Wait::Later(second), None, false, Some(second)),
         (delayed, Some(("CreateRefused", "Nope: no")), false, Some(second)),
+        (
+            Wait::Unattached {
+                reason: "ENINotFound".into(),
+                message: "ENI eni-1: gone".into(),
+                lost: true,
+            },
+            Some(("ENINotFound", "eni-1: gone")),
+            true,
+            None,
+        ),
+        (
+            Wait::Unattached {
+                reason: "DetachedByOthers".into(),
+                message: "ENI eni-1: torn".into(),
+                lost: false,
+            },
+            Some(("DetachedByOthers", "eni-1: torn")),
+            false,
+            None,
+        ),
         (Wait::NoTrunk, Some(("NoTrunk", "no trunk ENI")), true, None),
         (Wait::NoNode, Some(("NoNode", "node is not known")), true, None),
         (Wait::NotServed, Some(("NotServed", "set eniType")), true, None),

@@ -12,6 +12,9 @@ use crate::pool::draft::{Draft, at, nic_of};
 use crate::pool::{Call, demand, index, news};
 
 pub fn create(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) -> Option<Operation> {
+    // A request without parameters, in a record that somebody edited, cannot be sent. An ENI that was made is collected
+    // by its tags.
+    operation.parameters.as_ref()?;
     if must_wait(draft, &operation, evidence) {
         return Some(operation);
     }

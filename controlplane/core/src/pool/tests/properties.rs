@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{Fate, PER_ADAPTER, World};
+use crate::cloud::EniStatus;
 use crate::pool::draft::addresses;
 
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,8 @@ enum Event {
     PodGoesUnreported(u8),
     Exhaust(bool),
     Recover(bool),
+    /// Somebody deletes an ENI, and something contradicts the record.
+    TakenAway(u8),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -36,6 +39,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0u8..20).prop_map(Event::PodGoesUnreported),
         1 => any::<bool>().prop_map(Event::Exhaust),
         1 => any::<bool>().prop_map(Event::Recover),
+        1 => any::<u8>().prop_map(Event::TakenAway),
     ]
 }
 
@@ -72,6 +76,18 @@ fn apply(world: &mut World, event: Event, generation: &mut u32, names: &mut [Str
         }
         Event::Exhaust(first) => {
             world.cloud.left.insert(vswitch(first), 0);
+        }
+        Event::TakenAway(number) => {
+            let attached = world
+                .cloud
+                .enis
+                .values()
+                .filter(|eni| eni.status == EniStatus::InUse);
+            let ids: Vec<String> = attached.map(|eni| eni.id.clone()).collect();
+            if let Some(id) = ids.get(usize::from(number) % ids.len().max(1)) {
+                world.take_away(id);
+                world.suspected = Some(world.now);
+            }
         }
         Event::Recover(first) => {
             world.cloud.left.insert(vswitch(first), 100);

@@ -46,6 +46,13 @@ pub struct World {
     /// ENIs whose NetworkInterface was made and not told to go.
     pub made: BTreeSet<String>,
     pub inventory: Option<Inventory>,
+    pub compared: Option<Timestamp>,
+    pub suspected: Option<Timestamp>,
+    pub lost: Vec<Lost>,
+    /// ENIs that somebody took away.
+    pub taken: BTreeSet<String>,
+    /// Number of lists of the instance's ENIs.
+    pub lists: usize,
     pub quiet_since: Timestamp,
     pub adjusted: Timestamp,
     pub now: Timestamp,
@@ -107,6 +114,11 @@ impl World {
             leaving: BTreeSet::new(),
             made: BTreeSet::new(),
             inventory: None,
+            compared: None,
+            suspected: None,
+            lost: Vec::new(),
+            taken: BTreeSet::new(),
+            lists: 0,
             quiet_since: Timestamp::UNIX_EPOCH,
             adjusted: now,
             now,
@@ -170,6 +182,14 @@ impl World {
         let uid = format!("uid-{name}");
         if self.pods.remove(&uid).is_some() && reported {
             self.gone.insert(uid, self.now);
+        }
+    }
+
+    /// Somebody deletes an ENI in the cloud. Nothing says so.
+    pub fn take_away(&mut self, id: &str) {
+        if let Some(eni) = self.cloud.enis.remove(id) {
+            *self.cloud.left.entry(eni.vswitch_id.clone()).or_default() += addresses(&eni).len() as i64;
+            self.taken.insert(id.to_owned());
         }
     }
 
@@ -248,6 +268,8 @@ impl World {
             leaving: &self.leaving,
             released: &released,
             inventory: self.inventory.as_ref(),
+            compared: self.compared,
+            suspected: self.suspected,
             vswitches: &vswitches,
             settings: &self.settings,
             quiet_since: self.quiet_since,
@@ -283,6 +305,10 @@ impl World {
         let before = self.status().operations;
         note_written(&mut self.known, &before, &plan.status.operations);
         self.news.extend(plan.news);
+        self.lost.extend(plan.lost);
+        if plan.compared {
+            self.compared = self.inventory.take().map(|inventory| inventory.asked);
+        }
         self.record.status = Some(plan.status);
         self.check();
     }
@@ -327,6 +353,7 @@ impl World {
         self.watched.clear();
         self.handed.clear();
         self.inventory = None;
+        self.compared = None;
         self.quiet_since = self.now;
         self.adjusted = self.now;
         self.settings.term = format!("term-{}", self.now.as_second());

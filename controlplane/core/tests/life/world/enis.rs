@@ -42,6 +42,18 @@ impl World {
             match ni::plan(&observed) {
                 Ok(step) => self.do_interface_step(&id, interface, memory, step),
                 Err(ni::Wait::Done) => self.settle_interface(&id),
+                Err(ni::Wait::NotFound) => {
+                    self.settle_interface(&id);
+                    let not_found = true;
+                    let history = History {
+                        not_found,
+                        ..History::default()
+                    };
+                    self.memory.insert(id.clone(), history);
+                    if let Some(status) = ni::waiting(&interface, &ni::Wait::NotFound, self.now) {
+                        self.interfaces.get_mut(&id).expect("it").status = Some(status);
+                    }
+                }
                 Err(wait) => {
                     if let Some(status) = ni::waiting(&interface, &wait, self.now) {
                         self.interfaces.get_mut(&id).expect("it").status = Some(status);
@@ -89,6 +101,12 @@ impl World {
                         assert_eq!(eni.instance_id.as_ref(), Some(&instance_id));
                         eni.status = EniStatus::Detaching;
                     }
+                    // The cloud refuses. The ENI is looked at anew.
+                    Some(_) if self.taken.contains(id) => {
+                        self.watched.insert(id.to_owned());
+                        self.memory.insert(id.to_owned(), History::default());
+                        return;
+                    }
                     Some(eni) => assert_eq!(eni.status, EniStatus::InUse, "detach of what is not attached"),
                     None => memory.not_found = true,
                 }
@@ -121,6 +139,14 @@ impl World {
                 return self.settle_interface(id);
             }
             ni::Step::WriteTornOff => interface.status = Some(ni::torn_off(&interface, self.now)),
+            ni::Step::WriteLost => {
+                interface.status = Some(ni::lost(&interface, self.now));
+                self.watched.remove(id);
+                memory = History {
+                    not_found: true,
+                    ..History::default()
+                };
+            }
             ni::Step::DropFinalizer => {
                 assert!(
                     !self.cloud.contains_key(id),
@@ -132,6 +158,22 @@ impl World {
         }
         self.interfaces.insert(id.to_owned(), interface);
         self.memory.insert(id.to_owned(), memory);
+    }
+
+    /// Somebody takes an attached ENI away. The sweep finds the contradiction and has the poller look.
+    pub(super) fn take_away(&mut self, deleted: bool) {
+        let attached = |eni: &&mut CloudEni| eni.status == EniStatus::InUse;
+        let Some(eni) = self.cloud.values_mut().find(attached) else {
+            return;
+        };
+        let id = eni.id.clone();
+        eni.status = EniStatus::Available;
+        (eni.instance_id, eni.trunk_eni_id, eni.device_index) = (None, None, None);
+        if deleted {
+            self.cloud.remove(&id);
+        }
+        self.taken.insert(id.clone());
+        self.watched.insert(id);
     }
 
     /// The sandbox that used the ENI last must be gone.

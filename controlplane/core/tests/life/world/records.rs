@@ -31,6 +31,7 @@ impl World {
             record: &record,
             interfaces: &interfaces,
             pod: self.pod_state(&record),
+            started: self.used_by.values().any(|uid| uid == pe::pod_uid(&record)),
             node: node.as_ref(),
             evidence: &evidence,
             quiet_since: self.term_since,

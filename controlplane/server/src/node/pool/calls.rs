@@ -105,9 +105,6 @@ impl Caller {
     /// The operation as the cache shows it now, and its request.
     fn wanted(&self, id: &IntentId) -> Option<(Operation, Request)> {
         let record = self.controller.caches.node_records.get(&self.key)?;
-        if record.metadata.deletion_timestamp.is_some() {
-            return None;
-        }
         let mut operations = record.status.as_ref()?.operations.iter();
         let operation = operations.find(|operation| intent(&record, operation) == *id)?;
         Some((operation.clone(), Request::of_operation(&record, operation)?))

@@ -15,7 +15,10 @@ pub struct NodeHistory {
     pub watched: BTreeSet<String>,
     /// ENIs that were handed to a NetworkInterface for release.
     pub handed: BTreeSet<String>,
+    /// The list of the node's ENIs that no comparison has used yet.
     pub inventory: Option<Inventory>,
+    /// When the last list that was compared was requested.
+    pub compared: Option<Timestamp>,
     /// A list of the node's ENIs is under way.
     pub listing: bool,
     /// A request for the node's vSwitches is under way.

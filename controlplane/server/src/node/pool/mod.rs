@@ -22,7 +22,7 @@ use self::observe::Look;
 use super::NodeController;
 use super::apply::publish;
 use crate::error::ReconcileError;
-use crate::events::{node_reference, planned};
+use crate::events::{node_reference, planned, pod_reference};
 use crate::objects::{NodeRecord, Turn};
 use crate::runtime::{Key, Next};
 
@@ -50,9 +50,6 @@ pub async fn reconcile(
         ) else {
             return Ok(Next::OnChange);
         };
-        if record.metadata.deletion_timestamp.is_some() {
-            return Ok(Next::OnChange);
-        }
         let look = Look::take(controller, key, &record);
         let mut plan = look.plan(&record);
         let compared = plan.status.last_sync_openapi_time.is_some();
@@ -72,7 +69,7 @@ pub async fn reconcile(
                 return Ok(Next::After(left));
             }
             match turn.take() {
-                Some(turn) => write(controller, key, turn, (&node, &record), &plan).await?,
+                Some(turn) => write(controller, key, turn, (&node, &record), (&look, &plan)).await?,
                 // More pods may come during the wait for a turn. The next pass plans again and serves them too.
                 None => turn = Some(controller.write.turn().await),
             }
@@ -116,7 +113,7 @@ async fn write(
     key: &Key,
     turn: Turn,
     (node, record): (&NodeFacts, &Arc<NodeRecord>),
-    plan: &Plan,
+    (look, plan): (&Look, &Plan),
 ) -> Result<(), ReconcileError> {
     controller
         .write
@@ -127,7 +124,14 @@ async fn write(
     controller.attempts.change_owned(uid, |known| {
         note_written(known, before.unwrap_or_default(), &plan.status.operations);
     });
-    controller.pools.change(key, |memory| {
+    let compared = controller.pools.change(key, |memory| {
+        if plan.compared {
+            let asked = look.asked();
+            memory
+                .inventory
+                .take_if(|inventory| Some(inventory.asked) == asked);
+            memory.compared = asked;
+        }
         if plan.adjusted {
             memory.adjusted = Some(jiff::Timestamp::now());
         }
@@ -137,7 +141,19 @@ async fn write(
         memory
             .handed
             .retain(|id| plan.status.network_interfaces.contains_key(id));
+        memory.compared.filter(|_| plan.compared)
     });
+    if let Some(asked) = compared {
+        controller.suspects.compared(key, asked);
+    }
+    for lost in &plan.lost {
+        if let Some(pod) = look.pods.iter().find(|pod| pod.uid == lost.pod_uid) {
+            let (pod, node) = (pod_reference(pod), node_reference(node));
+            controller
+                .events
+                .tell(pod, Some(node), planned(lost.news.clone()));
+        }
+    }
     for news in &plan.news {
         controller
             .events

@@ -34,6 +34,7 @@ pub struct Look {
     quiet_since: Timestamp,
     since: Timestamp,
     seed: u64,
+    suspected: Option<Timestamp>,
 }
 
 impl Look {
@@ -70,6 +71,7 @@ impl Look {
             since: controller.term.since,
             seed: seed(uid).wrapping_add(now.as_second().unsigned_abs()),
             known: controller.attempts.of_owner(uid),
+            suspected: controller.suspects.of(key),
             memory,
             now,
         }
@@ -87,6 +89,11 @@ impl Look {
             .filter(|left| !left.is_zero())
     }
 
+    /// When the list that the plan may compare was requested.
+    pub fn asked(&self) -> Option<Timestamp> {
+        self.memory.inventory.as_ref().map(|inventory| inventory.asked)
+    }
+
     /// The plan for this node.
     pub fn plan(&self, record: &NodeRecord) -> Plan {
         let pods: Vec<&PodFacts> = self.pods.iter().map(Arc::as_ref).collect();
@@ -100,6 +107,8 @@ impl Look {
             leaving: &self.leaving,
             released: &self.released,
             inventory: self.memory.inventory.as_ref(),
+            compared: self.memory.compared,
+            suspected: self.suspected,
             vswitches: &self.vswitches.candidates,
             settings: &self.settings,
             quiet_since: self.quiet_since,

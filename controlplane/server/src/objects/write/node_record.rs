@@ -29,6 +29,14 @@ impl Writer {
             .map(drop)
     }
 
+    /// Removes the owners of a Node object. Earlier versions made the Kubernetes node the owner.
+    pub async fn disown_node_record(&self, read: &NodeRecord) -> Result<(), ReconcileError> {
+        let body = json!({ "metadata": { "ownerReferences": null } });
+        self.patch(read, "removing the owner of", body, false)
+            .await
+            .map(drop)
+    }
+
     /// Writes the status of a Node object.
     pub async fn write_node_status(
         &self,

@@ -31,6 +31,7 @@ impl World {
                 self.leaving.insert(id);
             }
             Call::ListEnis => {
+                self.lists += 1;
                 let here = |eni: &&CloudEni| eni.instance_id.is_some();
                 let enis = self.cloud.enis.values().filter(here).cloned().collect();
                 self.inventory = Some(Inventory {
@@ -98,7 +99,7 @@ impl World {
                     Ok(_) if fate == Fate::DoneLost => Reply::Unknown,
                     Ok(addresses) if operation.kind == OperationKind::AssignIps => Reply::Assigned(addresses),
                     Ok(_) => Reply::Accepted,
-                    Err(()) => refused(ErrorClass::Exhausted),
+                    Err(class) => refused(class),
                 }
             }
         };

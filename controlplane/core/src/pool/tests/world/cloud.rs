@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use terway_crds::{Operation, OperationKind};
 
 use super::INSTANCE;
-use crate::cloud::{CloudEni, EniKind as CloudKind, EniStatus, PrivateIp};
+use crate::cloud::{CloudEni, EniKind as CloudKind, EniStatus, ErrorClass, PrivateIp};
 use crate::testing::cloud_eni;
 
 /// What the cloud does with the next mutating call.
@@ -33,13 +33,13 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    pub(super) fn act(&mut self, operation: &Operation, token: &str) -> Result<Vec<IpAddr>, ()> {
+    pub(super) fn act(&mut self, operation: &Operation, token: &str) -> Result<Vec<IpAddr>, ErrorClass> {
         self.calls
             .push(format!("{} {}", operation.kind, operation.eni_id));
         match operation.kind {
             OperationKind::CreateEni | OperationKind::CreateTrunk => self.create(operation, token),
             OperationKind::AttachEni | OperationKind::AttachTrunk => {
-                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
+                let eni = self.enis.get_mut(&operation.eni_id).ok_or(ErrorClass::NotFound)?;
                 if eni.status == EniStatus::Available {
                     (eni.status, eni.instance_id) = (EniStatus::Attaching, Some(INSTANCE.into()));
                 }
@@ -49,16 +49,21 @@ impl Cloud {
                 if let Some(addresses) = self.assigned.get(token) {
                     return Ok(addresses.clone());
                 }
-                let vswitch = self.enis.get(&operation.eni_id).ok_or(())?.vswitch_id.clone();
+                let vswitch = self
+                    .enis
+                    .get(&operation.eni_id)
+                    .ok_or(ErrorClass::NotFound)?
+                    .vswitch_id
+                    .clone();
                 let new = self.draw(&vswitch, operation.count as usize)?;
-                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
+                let eni = self.enis.get_mut(&operation.eni_id).ok_or(ErrorClass::NotFound)?;
                 eni.private_ips
                     .extend(new.iter().map(|ip| PrivateIp::secondary(*ip)));
                 self.assigned.insert(token.into(), new.clone());
                 Ok(new)
             }
             OperationKind::UnassignIps => {
-                let eni = self.enis.get_mut(&operation.eni_id).ok_or(())?;
+                let eni = self.enis.get_mut(&operation.eni_id).ok_or(ErrorClass::NotFound)?;
                 let before = eni.private_ips.len();
                 eni.private_ips
                     .retain(|ip| !operation.addresses.contains(&ip.address.to_string()));
@@ -70,7 +75,7 @@ impl Cloud {
         }
     }
 
-    fn create(&mut self, operation: &Operation, token: &str) -> Result<Vec<IpAddr>, ()> {
+    fn create(&mut self, operation: &Operation, token: &str) -> Result<Vec<IpAddr>, ErrorClass> {
         if self.made.contains_key(token) {
             return Ok(Vec::new());
         }
@@ -114,12 +119,12 @@ impl Cloud {
         self.enis.entry(id.into()).or_insert(eni)
     }
 
-    fn draw(&mut self, vswitch: &str, count: usize) -> Result<Vec<IpAddr>, ()> {
+    fn draw(&mut self, vswitch: &str, count: usize) -> Result<Vec<IpAddr>, ErrorClass> {
         let left = self
             .left
             .get_mut(vswitch)
             .filter(|left| **left >= count as i64)
-            .ok_or(())?;
+            .ok_or(ErrorClass::Exhausted)?;
         *left -= count as i64;
         Ok((0..count)
             .map(|_| {

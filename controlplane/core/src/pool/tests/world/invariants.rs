@@ -23,6 +23,9 @@ impl World {
                 );
                 assert_ne!(nic.status, NicStatus::Deleting, "a bound ENI is given back");
                 assert_ne!(ip.status, IpStatus::Deleting, "a bound address is given back");
+                if ip.status == IpStatus::Invalid || self.taken.contains(&nic.id) {
+                    continue;
+                }
                 let there = self.cloud.enis.get(&nic.id).map(addresses).unwrap_or_default();
                 assert!(
                     there.iter().any(|address| address.to_string() == ip.ip),
