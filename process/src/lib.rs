@@ -21,8 +21,12 @@ pub mod logging;
 pub mod pages;
 #[cfg(feature = "daemon")]
 pub mod readiness;
+#[cfg(feature = "daemon")]
+mod watch_pauses;
 
 pub use chain::error_chain;
+#[cfg(feature = "daemon")]
+pub use watch_pauses::WatchPauses;
 
 /// Target of the spans that are exported as traces. Spans with this target are of level DEBUG: without an export and
 /// with the usual log filter they are never made.

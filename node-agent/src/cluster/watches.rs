@@ -10,12 +10,13 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use terway_crds::names::label;
 use terway_crds::{NodeRuntime, PodEni, TerwayNode};
+use terway_process::WatchPauses;
 use tracing::{info, warn};
 
 use super::{Cluster, ClusterView, NodeView, PodEniView, PodKey, PodView, Table};
@@ -36,8 +37,8 @@ impl Connection {
         let now = Instant::now();
         let mut failing = self.failing.lock();
         *failing = match *failing {
-            // While the API server is away, a failure repeats at least every half minute (the longest backoff of
-            // kube-runtime's watcher). A gap of PATIENCE therefore ends a series.
+            // While the API server is away, a failure repeats every few seconds (WatchPauses). A gap of PATIENCE
+            // therefore ends a series.
             Some((since, last)) if now.duration_since(last) < PATIENCE => Some((since, now)),
             _ => Some((now, now)),
         };
@@ -133,12 +134,14 @@ impl Feed {
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
         V: PartialEq + Send,
     {
-        let events = watcher::watcher(api, config).default_backoff();
+        let events = watcher::watcher(api, config);
+        let mut pauses = WatchPauses::default();
         let mut events =
             Box::pin(events.map_ok(|event| map(event, |object| (PodKey::of(&object), view(&object)))));
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
+                    pauses.succeeded(&event);
                     self.connection.succeeded();
                     self.take(event, table);
                 }
@@ -149,6 +152,7 @@ impl Feed {
                         error = &error as &dyn std::error::Error,
                         "watch failed, trying again"
                     );
+                    tokio::time::sleep(pauses.after(&self.name, &error)).await;
                 }
             }
         }

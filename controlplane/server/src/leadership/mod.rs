@@ -9,7 +9,7 @@ mod plan;
 mod record;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -35,10 +35,29 @@ pub struct Term {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// The lease is certainly ours until this time.
-    until: Option<Instant>,
+    lease: Option<HeldLease>,
     /// There is no lease, because no other process competes.
     alone: bool,
+}
+
+/// A lease that was ours at one moment, and is for its duration from then on.
+#[derive(Debug, Clone, Copy)]
+struct HeldLease {
+    at: Instant,
+    /// The same moment by the clock of the day. `Instant` stands still while a machine is suspended (CLOCK_MONOTONIC in
+    /// clock_gettime(2)), and the lease of a suspended holder ends all the same.
+    at_wall: SystemTime,
+    duration: Duration,
+}
+
+impl HeldLease {
+    /// Time that is certainly left. The clock that has advanced further counts. A clock of the day that somebody sets
+    /// forward ends the lease too early, which does no harm.
+    fn left(&self, now: Instant, wall: SystemTime) -> Duration {
+        let by_wall = wall.duration_since(self.at_wall).unwrap_or_default();
+        let elapsed = now.saturating_duration_since(self.at).max(by_wall);
+        self.duration.saturating_sub(elapsed)
+    }
 }
 
 /// This process's part in the election.
@@ -53,8 +72,8 @@ impl Fence for Leadership {
         if held.alone {
             return Duration::MAX;
         }
-        held.until.map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
+        held.lease.map_or(Duration::ZERO, |lease| {
+            lease.left(Instant::now(), SystemTime::now())
         })
     }
 }
@@ -149,7 +168,7 @@ impl Leadership {
     /// Reads the lease, and writes it if it is ours or free. The holder does not read it: its own last write has the
     /// version, and a conflict shows that another process wrote.
     async fn step(&self, api: &Api<Lease>, candidate: &Candidate, seen: &mut LeaseObservation) {
-        let began = Instant::now();
+        let (at, at_wall) = (Instant::now(), SystemTime::now());
         let lease = match seen.own.take().filter(|_| self.leads()) {
             Some(own) => Some(own),
             None => match api.get_opt(&candidate.lease).await {
@@ -166,7 +185,18 @@ impl Leadership {
         );
         match self.write(api, candidate, lease, action).await {
             Ok(Some(lease)) => {
-                self.renewed(&lease, candidate, began);
+                // The Lease object holds whole seconds, which are what other candidates wait for.
+                let written = Duration::from_secs(candidate.times.duration.as_secs().max(1));
+                let duration = candidate.times.duration.min(written);
+                self.renewed(
+                    &lease,
+                    candidate,
+                    HeldLease {
+                        at,
+                        at_wall,
+                        duration,
+                    },
+                );
                 seen.own = Some(lease);
             }
             Ok(None) => {}
@@ -197,8 +227,8 @@ impl Leadership {
     }
 
     /// Notes a renewal. The lease is ours for its duration, counted from before the write was sent.
-    fn renewed(&self, lease: &Lease, candidate: &Candidate, began: Instant) {
-        self.held.lock().until = Some(began + candidate.times.duration);
+    fn renewed(&self, lease: &Lease, candidate: &Candidate, held: HeldLease) {
+        self.held.lock().lease = Some(held);
         if !self.leads() {
             let number = record::transitions(lease);
             let term = Term {
@@ -214,7 +244,7 @@ impl Leadership {
         if !self.leads() {
             return;
         }
-        self.held.lock().until = None;
+        self.held.lock().lease = None;
         let Ok(Some(lease)) = api.get_opt(&candidate.lease).await else {
             return;
         };

@@ -13,6 +13,8 @@ pub struct LeaseObservation {
     pub own: Option<Lease>,
     version: Option<String>,
     at: Option<Instant>,
+    /// When another process was last seen to hold the lease, and for how long it may believe so.
+    held_by_other: Option<(Instant, Duration)>,
 }
 
 /// What to do.
@@ -36,8 +38,14 @@ pub fn plan(
     now: Instant,
 ) -> Action {
     let Some(lease) = lease else {
-        return Action::Create;
+        // Somebody has deleted the lease, and its holder may not know yet.
+        let holds = |(at, duration)| now.saturating_duration_since(at) <= duration;
+        return match seen.held_by_other.is_some_and(holds) {
+            true => Action::Stand,
+            false => Action::Create,
+        };
     };
+    seen.held_by_other = None;
     if seen.version != lease.metadata.resource_version {
         seen.version.clone_from(&lease.metadata.resource_version);
         seen.at = Some(now);
@@ -58,6 +66,7 @@ pub fn plan(
                 .and_then(|spec| spec.lease_duration_seconds)
                 .unwrap_or(15);
             let duration = Duration::from_secs(u64::try_from(seconds).unwrap_or(15));
+            seen.held_by_other = Some((now, duration));
             let unchanged_for = seen
                 .at
                 .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
@@ -124,6 +133,21 @@ mod tests {
         );
         let action = plan(Some(&lease("other", "2")), &mut seen, "me", false, after(30));
         assert_eq!(action, Action::Write { transitions: 4 });
+    }
+
+    #[test]
+    fn a_lease_that_somebody_deletes_is_still_believed_in_by_its_holder() {
+        let (start, mut seen) = (Instant::now(), LeaseObservation::default());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        plan(Some(&lease("other", "1")), &mut seen, "me", false, start);
+        // The holder renewed, and then the lease was deleted.
+        plan(Some(&lease("other", "2")), &mut seen, "me", false, after(2));
+        assert_eq!(plan(None, &mut seen, "me", false, after(4)), Action::Stand);
+        assert_eq!(plan(None, &mut seen, "me", false, after(17)), Action::Stand);
+        assert_eq!(plan(None, &mut seen, "me", false, after(18)), Action::Create);
+        // A lease that its holder gave back is believed in by nobody.
+        plan(Some(&lease("", "3")), &mut seen, "me", false, after(18));
+        assert_eq!(plan(None, &mut seen, "me", false, after(19)), Action::Create);
     }
 
     #[test]

@@ -133,3 +133,19 @@ async fn without_an_election_a_process_leads_and_no_call_is_fenced() {
     assert!(leadership.wait_for_term().await.id.starts_with("only/"));
     assert_eq!(leadership.remaining(), Duration::MAX);
 }
+
+#[test]
+fn a_machine_that_was_suspended_does_not_believe_in_its_lease() {
+    let held = HeldLease {
+        at: Instant::now(),
+        at_wall: SystemTime::now(),
+        duration: Duration::from_secs(15),
+    };
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+    assert_eq!(held.left(held.at + second, held.at_wall + second), 14 * second);
+    // The monotonic clock stood still for an hour.
+    assert_eq!(held.left(held.at + second, held.at_wall + hour), Duration::ZERO);
+    // Somebody set the clock of the day back.
+    assert_eq!(held.left(held.at + 2 * second, held.at_wall - hour), 13 * second);
+    assert_eq!(held.left(held.at + hour, held.at_wall - hour), Duration::ZERO);
+}

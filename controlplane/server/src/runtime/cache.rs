@@ -12,6 +12,8 @@ use super::Key;
 /// How long a deletion is remembered, so that the late answer of an earlier write does not bring the object back. This
 /// is far longer than any request of this process can take.
 const TOMBSTONE_AGE: Duration = Duration::from_secs(120);
+/// Time between two searches for old tombstones. A search visits all of them, and deletions come by the thousand.
+const TOMBSTONE_SWEEP: Duration = Duration::from_secs(15);
 
 /// The properties of an object that the cache needs.
 pub trait Cached: Send + Sync + 'static {
@@ -27,12 +29,31 @@ type Listener<T> = Box<dyn Fn(&Key, Option<&Arc<T>>, Option<&Arc<T>>) + Send + S
 struct State<T> {
     objects: HashMap<Key, Arc<T>>,
     tombstones: HashMap<Key, (u64, Instant)>,
+    /// When old tombstones were last dropped.
+    swept: Instant,
     /// Keys that the running list must not remove. This process has written them since the list began (the list may be
     /// older than the write), or the list has them in an unreadable form.
     kept: HashSet<Key>,
     /// Objects with an unreadable version. There are few, if any.
     unreadable: HashMap<Key, u64>,
     listing: bool,
+    /// When the last list began.
+    list_began: Instant,
+}
+
+impl<T: Cached> State<T> {
+    /// Whether a list has an older form of an object than the cache, although nothing can have changed the cache since
+    /// the list began, apart from this process. The lists of watches are read from the quorum, so the API server's
+    /// storage went back: it was restored from a backup.
+    fn went_back(&self, object: &T) -> bool {
+        let (key, version) = (object.key(), object.version());
+        let known = self.objects.get(&key).map_or(0, |known| known.version());
+        let buried = self.tombstones.get(&key);
+        let buried = buried
+            .filter(|(_, at)| *at < self.list_began)
+            .map_or(0, |(version, _)| *version);
+        version != 0 && version < known.max(buried) && !self.kept.contains(&key)
+    }
 }
 
 /// All objects of one kind, by key.
@@ -50,9 +71,11 @@ impl<T: Cached> Default for Cache<T> {
             state: RwLock::new(State {
                 objects: HashMap::new(),
                 tombstones: HashMap::new(),
+                swept: Instant::now(),
                 kept: HashSet::new(),
                 unreadable: HashMap::new(),
                 listing: false,
+                list_began: Instant::now(),
             }),
             listeners: Mutex::new(Vec::new()),
             synced: watch::Sender::new(false),
@@ -137,7 +160,8 @@ impl<T: Cached> Cache<T> {
                 return;
             }
             let now = Instant::now();
-            if state.tombstones.len() > 1024 {
+            if state.tombstones.len() > 1024 && now - state.swept >= TOMBSTONE_SWEEP {
+                state.swept = now;
                 state.tombstones.retain(|_, (_, at)| now - *at < TOMBSTONE_AGE);
             }
             state.unreadable.remove(key);
@@ -162,6 +186,7 @@ impl<T: Cached> Cache<T> {
     pub fn begin_list(&self) {
         let mut state = self.state.write();
         state.listing = true;
+        state.list_began = Instant::now();
         state.kept.clear();
     }
 
@@ -178,7 +203,18 @@ impl<T: Cached> Cache<T> {
     pub fn end_list(&self, listed: Vec<T>) {
         let mut keep: HashSet<Key> = HashSet::with_capacity(listed.len());
         for object in listed {
-            keep.insert(object.key());
+            let key = object.key();
+            if self.state.read().went_back(&object) {
+                tracing::warn!(%key, "the API server has an older form of this object: it went back in time");
+                let mut state = self.state.write();
+                state.tombstones.remove(&key);
+                let before = state.objects.remove(&key);
+                drop(state);
+                if before.is_some() {
+                    self.notify(&key, before.as_ref(), None);
+                }
+            }
+            keep.insert(key);
             self.apply(object, false);
         }
         let gone: Vec<(Key, u64)> = {
@@ -255,6 +291,37 @@ mod tests {
         assert_eq!(version(&cache, "new"), Some(9));
         assert_eq!(version(&cache, "listed"), Some(3));
         assert!(cache.is_synced());
+    }
+
+    #[test]
+    fn an_api_server_that_went_back_in_time_is_believed() {
+        let cache = Cache::default();
+        cache.apply(Thing("changed", 50), false);
+        cache.apply(Thing("deleted", 60), false);
+        cache.remove(&Key::cluster("deleted"), 61);
+        cache.apply(Thing("made", 70), false);
+        // The storage is that of version 40 again.
+        cache.begin_list();
+        cache.end_list(vec![Thing("changed", 30), Thing("deleted", 35)]);
+        assert_eq!(version(&cache, "changed"), Some(30));
+        assert_eq!(version(&cache, "deleted"), Some(35));
+        assert_eq!(version(&cache, "made"), None);
+        // Changes after that count from there.
+        cache.apply(Thing("changed", 41), false);
+        assert_eq!(version(&cache, "changed"), Some(41));
+    }
+
+    #[test]
+    fn a_list_that_is_older_than_what_this_process_did_meanwhile_is_not_a_way_back() {
+        let cache = Cache::default();
+        cache.apply(Thing("written", 5), false);
+        cache.apply(Thing("deleted", 5), false);
+        cache.begin_list();
+        cache.apply(Thing("written", 9), true);
+        cache.remove(&Key::cluster("deleted"), 10);
+        cache.end_list(vec![Thing("written", 5), Thing("deleted", 5)]);
+        assert_eq!(version(&cache, "written"), Some(9));
+        assert_eq!(version(&cache, "deleted"), None);
     }
 
     #[test]

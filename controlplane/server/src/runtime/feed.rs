@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use terway_core::meta::version;
+use terway_process::WatchPauses;
 use tracing::warn;
 
 use super::{Cache, Cached, Key};
@@ -30,17 +31,24 @@ pub async fn feed<W, T>(
 {
     let kind = W::kind(&()).to_string();
     let mut listed: Vec<T> = Vec::new();
-    let mut events = watcher(api, config).default_backoff().into_stream().boxed();
+    let mut events = watcher(api, config).boxed();
+    let mut pauses = WatchPauses::default();
     loop {
         match events.try_next().await {
-            Ok(Some(event)) => take(event, &cache, &mut listed, &convert),
+            Ok(Some(event)) => {
+                pauses.succeeded(&event);
+                take(event, &cache, &mut listed, &convert);
+            }
             // The watcher never ends by itself. A return from here would leave a cache that is out of date.
             Ok(None) => tokio::time::sleep(Duration::from_secs(1)).await,
-            Err(error) => warn!(
-                kind,
-                error = &error as &dyn std::error::Error,
-                "watch was interrupted"
-            ),
+            Err(error) => {
+                warn!(
+                    kind,
+                    error = &error as &dyn std::error::Error,
+                    "watch was interrupted"
+                );
+                tokio::time::sleep(pauses.after(&kind, &error)).await;
+            }
         }
     }
 }
