@@ -42,6 +42,10 @@ kernels: setup ## run the agent's tests on Linux 5.10, 6.1 and 6.12 in virtual m
 	@scripts/install-packages.sh kernels
 	@e2e/kernels/run.sh $(KERNELS)
 
+.PHONY: fuzz
+fuzz: setup ## run every parser under libFuzzer (FUZZ_SECONDS=300 for each target, FUZZ="cni netlink")
+	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),300) $(FUZZ)
+
 .PHONY: lint
 lint: setup fmt-check ## check format, clippy, chart, generated files and prose
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -55,11 +59,13 @@ lint: setup fmt-check ## check format, clippy, chart, generated files and prose
 fmt-check:
 	cargo fmt --all --check
 	cd ebpf/programs && cargo fmt --check
+	cd fuzz && cargo fmt --check
 
 .PHONY: fmt
 fmt: ## format the code
 	cargo fmt --all
 	cd ebpf/programs && cargo fmt
+	cd fuzz && cargo fmt
 
 .PHONY: crds
 crds: ## write the CustomResourceDefinitions into the chart

@@ -25,6 +25,7 @@ use terway_cni_protocol::{Failure, REPLY_TIMEOUT_MS, code};
 pub use config::{NetConf, VERSIONS};
 pub use environment::{Command, Environment};
 pub use error::CniError;
+pub use result::{compare, document};
 
 /// The longest configuration that is read, in bytes. A configuration contains the previous plugin's result and, for GC,
 /// every attachment of the node.

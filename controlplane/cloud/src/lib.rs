@@ -21,6 +21,8 @@ mod limits;
 mod lists;
 mod metadata;
 mod metrics;
+#[cfg(feature = "parsers")]
+pub mod parsers;
 mod requests;
 mod secret;
 mod signature;

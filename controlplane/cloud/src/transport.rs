@@ -263,7 +263,7 @@ pub(crate) fn malformed(action: Action, object: &str, status: u16) -> CloudError
     }
 }
 
-fn refusal(action: Action, object: &str, status: u16, body: &[u8]) -> CloudError {
+pub(crate) fn refusal(action: Action, object: &str, status: u16, body: &[u8]) -> CloudError {
     let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let get = |key: &str| {
         body.get(key)

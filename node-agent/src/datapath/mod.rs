@@ -17,6 +17,8 @@ use terway_ebpf_abi::Counter;
 
 pub use error::DatapathError;
 pub use kernel::error::{PairError, StepError};
+#[cfg(feature = "parsers")]
+pub use kernel::parsers;
 pub use terway_node_core::{
     carrier::{Carrier, NicLink, VlanId},
     census::Census,

@@ -104,6 +104,16 @@ pub fn load(arguments: impl IntoIterator<Item = String>) -> Result<Config, Confi
     })
 }
 
+/// Reads a text as ctrl-config.yaml, for tests of arbitrary input.
+///
+/// # Errors
+/// When anything in it is wrong.
+#[cfg(feature = "parsers")]
+pub fn read_settings(text: &str) -> Result<Settings, ConfigError> {
+    let file = file::File::parse(std::path::Path::new("ctrl-config.yaml"), text, &Settings::known())?;
+    Settings::from_file(&file, &mut Vec::new())
+}
+
 impl Config {
     /// This process as a holder of the Lease: pod name and pod UID, so that a new pod of the same name is
     /// another holder.

@@ -63,7 +63,7 @@ fn message(address: &Address) -> AddressMessage {
     message
 }
 
-fn parse(message: &AddressMessage) -> Option<Address> {
+pub(super) fn parse(message: &AddressMessage) -> Option<Address> {
     let find =
         |fits: fn(&AddressAttribute) -> Option<std::net::IpAddr>| message.attributes.iter().find_map(fits);
     let local = find(|a| match a {

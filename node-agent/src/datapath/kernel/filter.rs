@@ -127,7 +127,7 @@ fn carrying(link: u32, program: Program, descriptor: i32) -> TcMessage {
 }
 
 /// The kernel's id of a filter's program, if the filter is in the slot of this one.
-fn program_id(message: &TcMessage, program: Program) -> Option<u32> {
+pub(super) fn program_id(message: &TcMessage, program: Program) -> Option<u32> {
     let (priority, _) = ownership::filter_place(program);
     let ours = message.header.info >> 16 == u32::from(priority)
         && u32::from(message.header.handle) == ownership::FILTER_HANDLE

@@ -27,7 +27,7 @@ const DROP: u32 = 0;
 
 /// A base chain at the forward hook whose policy is to drop.
 #[derive(Debug, PartialEq, Eq)]
-struct Dropping {
+pub(super) struct Dropping {
     family: u8,
     table: String,
     chain: String,
@@ -78,7 +78,7 @@ fn message(family: NetfilterProtoFamily, inner: NfTablesMessage) -> NetfilterMes
     NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), inner)
 }
 
-fn parse(message: &Raw) -> Option<Dropping> {
+pub(super) fn parse(message: &Raw) -> Option<Dropping> {
     let (family, attributes) = (*message.body.first()?, message.body.get(HEADER..)?);
     let find = |attributes, kind| {
         let mut all = self::attributes(attributes);

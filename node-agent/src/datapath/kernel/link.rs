@@ -1,6 +1,6 @@
 //! Reads links, and makes, changes and deletes them.
 
-mod shown;
+pub(super) mod shown;
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 

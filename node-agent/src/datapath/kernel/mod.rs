@@ -19,6 +19,8 @@ mod neighbour;
 pub mod netlink;
 pub mod netns;
 pub mod pair;
+#[cfg(feature = "parsers")]
+pub mod parsers;
 mod repeat;
 pub mod route;
 mod rule;

@@ -70,7 +70,7 @@ fn message(neighbour: &Neighbour) -> NeighbourMessage {
 }
 
 /// A permanent neighbour.
-fn parse(message: &NeighbourMessage) -> Option<(Neighbour, [u8; 6])> {
+pub(super) fn parse(message: &NeighbourMessage) -> Option<(Neighbour, [u8; 6])> {
     if message.header.state != NeighbourState::Permanent {
         return None;
     }

@@ -32,8 +32,7 @@ use nix::{
         time::TimeVal,
     },
 };
-pub use reply::Raw;
-use reply::{End, packets};
+pub use reply::{End, Raw, packets};
 use tracing::debug;
 
 /// How long the kernel may take to answer. The kernel works on a request while it is sent, so an answer that is not

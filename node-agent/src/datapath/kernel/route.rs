@@ -112,7 +112,7 @@ pub fn uplink(netlink: &mut Netlink, link: u32, family: Family) -> Result<Option
 }
 
 /// A route as a dump shows it.
-struct Shown {
+pub(super) struct Shown {
     route: Route,
     protocol: u8,
     /// Less is better.
@@ -197,7 +197,7 @@ fn message(route: &Route) -> RouteMessage {
 }
 
 /// `None` for what this crate never makes: multicast, several next hops, a gateway of another family.
-fn parse(message: &RouteMessage, family: Family) -> Option<Shown> {
+pub(super) fn parse(message: &RouteMessage, family: Family) -> Option<Shown> {
     let header = &message.header;
     if header.address_family != family_number(family) || header.kind != RouteType::Unicast {
         return None;

@@ -99,7 +99,7 @@ fn message(rule: &Rule, protocol: u8) -> RuleMessage {
 
 /// The rule that a message shows, with its protocol number. `None` when the rule has selectors that this crate never
 /// sets: such a rule neither is ours nor can stand in for one of ours.
-fn parse(message: &RuleMessage, family: Family) -> Option<(u8, Rule)> {
+pub(super) fn parse(message: &RuleMessage, family: Family) -> Option<(u8, Rule)> {
     let header = &message.header;
     let plain = header.family == family_number(family)
         && header.action == RuleAction::ToTable

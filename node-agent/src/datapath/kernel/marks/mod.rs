@@ -10,7 +10,7 @@
 //! kube-proxy's version of a command. They are in a table of their own, under upstream's name.
 
 mod rules;
-mod table;
+pub(super) mod table;
 
 use terway_node_core::{
     object::{Driver, Listed as _, Marks},

@@ -1,8 +1,8 @@
 //! The nf_tables table with the marks: made whole in one transaction, observed, removed.
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NlasIterator};
 use netlink_packet_netfilter::{
-    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
+    NetfilterHeader, NetfilterMessage, NetfilterProtoFamily,
     nftables::{
         ChainAttribute, ChainMessage, Hook, HookNumber, InetHookNumber, NfTablesMessage, RuleAttribute,
         RuleMessage, TableAttribute, TableMessage,
@@ -14,7 +14,7 @@ use nix::libc;
 use terway_node_core::symmetric::Symmetric;
 
 use super::{
-    super::netlink::{NetlinkError, Session},
+    super::netlink::{NetlinkError, Raw, Session},
     rules,
 };
 
@@ -100,9 +100,9 @@ impl Marking {
         let all = nf_tables(NfTablesMessage::GetRule(RuleMessage { attributes }));
         match self
             .session()?
-            .dump("list the nf_tables rules of terway_symmetric", all)
+            .dump_raw("list the nf_tables rules of terway_symmetric", all)
         {
-            Ok(found) => Ok(found.into_iter().filter_map(comment).collect()),
+            Ok(found) => Ok(found.iter().filter_map(comment).collect()),
             // There is no such table.
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -191,16 +191,25 @@ fn userdata(comment: &str) -> Vec<u8> {
     bytes
 }
 
-/// The comment of a rule; empty for a rule without one.
-fn comment(message: NetfilterMessage) -> Option<Vec<u8>> {
-    let NetfilterMessageInner::NfTables(NfTablesMessage::NewRule(rule)) = message.inner else {
+/// The comment of a rule; empty for a rule without one. It is read here and not by `netlink-packet-netfilter` (0.4):
+/// the library decodes the rule's expressions too, and panics where the data of an expression is longer than its
+/// attribute.
+pub(in crate::datapath::kernel) fn comment(message: &Raw) -> Option<Vec<u8>> {
+    /// A rule, as nf_tables shows it (`NFT_MSG_NEWRULE`, `NFTA_RULE_USERDATA` of linux/netfilter/nf_tables.h).
+    const RULE: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8 | libc::NFT_MSG_NEWRULE as u16;
+    const USERDATA: u16 = 7;
+    /// Bytes of `struct nfgenmsg` (linux/netfilter/nfnetlink.h).
+    const HEADER: usize = 4;
+    if message.header.message_type != RULE {
         return None;
-    };
-    let comment = rule.attributes.into_iter().find_map(|attribute| match attribute {
-        RuleAttribute::UserData(bytes) => Some(bytes),
-        _ => None,
-    });
-    Some(comment.unwrap_or_default())
+    }
+    let mut attributes = NlasIterator::new(message.body.get(HEADER..)?).map_while(Result::ok);
+    let comment = attributes.find(|attribute| attribute.kind() == USERDATA);
+    Some(
+        comment
+            .map(|comment| comment.value().to_vec())
+            .unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]

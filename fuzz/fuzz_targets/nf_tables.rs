@@ -1,0 +1,4 @@
+//! The target `nf_tables` of e2e/parsers.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| parsers::run("nf_tables", input));
