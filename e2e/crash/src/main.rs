@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use crash::drive::{
-    Plan, each_fault, each_node, each_outage, each_rejoin, each_stall, each_surrounding, mix, trunk_taken,
-};
+use crash::drive::{Plan, each_fault, each_outage, each_rejoin, each_stall, each_surrounding, mix};
 use crash::lane::Lane;
 use crash::matrix;
 use crash::runner::{Options, Summary, run_all};
@@ -57,7 +55,7 @@ enum What {
     Matrix,
     /// Every fault of the cloud, and ClientTokens that the cloud has forgotten.
     Faults,
-    /// Nodes that come back under their name on another instance.
+    /// Node objects that go under their pods and come back.
     Nodes,
     /// An API server that stands still, leaked ENIs, comparisons of nodes with the cloud.
     Surroundings,
@@ -65,8 +63,6 @@ enum What {
     Mixes,
     /// Two replicas and their lease.
     Leaders,
-    /// Runs that fail, because the product is not repaired yet; no part of all.
-    Unrepaired,
     /// All of it.
     All,
 }
@@ -154,11 +150,7 @@ async fn plans(args: &Args, first: &mut Option<Arc<Lane>>) -> Result<Vec<Plan>> 
         plans.extend(each_outage());
     }
     if wants(What::Nodes) {
-        plans.extend(each_node());
-    }
-    if args.what == What::Unrepaired {
         plans.extend(each_rejoin());
-        plans.push(trunk_taken());
     }
     if wants(What::Surroundings) {
         plans.extend(each_surrounding());

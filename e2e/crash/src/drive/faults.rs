@@ -161,6 +161,7 @@ pub fn each_fault() -> Vec<Plan> {
     plans.push(plan("taken:deleted").with(Take::DeleteReleased));
     plans.push(swept("taken:from-living", Take::DetachLiving));
     plans.push(swept("taken:deleted-living", Take::DeleteLiving));
+    plans.push(swept("taken:trunk", Take::DeleteTrunk));
     for (name, after_choice) in [("vswitch-full", false), ("vswitch-full-after-choice", true)] {
         plans.push(plan(name).with(Withhold {
             time: Duration::from_secs(2),
@@ -168,11 +169,6 @@ pub fn each_fault() -> Vec<Plan> {
         }));
     }
     plans
-}
-
-/// A trunk that somebody deletes under its members.
-pub fn trunk_taken() -> Plan {
-    swept("taken:trunk", Take::DeleteTrunk)
 }
 
 /// A run in which the sweep of the cloud has to notice what somebody has done.

@@ -20,13 +20,13 @@ use cloudsim::call_log::CallRecord;
 use futures::future::join_all;
 use parking_lot::Mutex;
 
-pub use faults::{Faults, each_fault, trunk_taken};
+pub use faults::{Faults, each_fault};
 pub use kill::{Kill, Moment};
 pub use leaders::{Handover, Stall, each_stall};
 pub use meddle::{Stuck, Take, Withhold};
 pub use mix::mix;
 pub use outage::each_outage;
-pub use rejoin::{each_node, each_rejoin};
+pub use rejoin::each_rejoin;
 pub use surroundings::each_surrounding;
 
 use crate::checker::{Violation, at_the_end, history};

@@ -71,20 +71,16 @@ impl Rejoin {
     }
 }
 
-/// A node that comes back on another instance, without its pods.
-pub fn each_node() -> Vec<Plan> {
-    vec![Plan::quiet(Play::Replaced, "node")]
-}
-
 /// A node with a trunk, a node with both kinds of pods, and a node with ordinary pods alone: each registers again at
-/// once, and after a time in which a release of its ENIs would be over.
+/// once, and after a time in which a release of its ENIs would be over. One more node comes back on another instance,
+/// without its pods.
 pub fn each_rejoin() -> Vec<Plan> {
     let nodes = [
         (Play::Members, "node2", Some(world::MEMBERS)),
         (Play::Shared, "pool1", Some(world::SMALL_MEMBERS)),
         (Play::Shared, "pool2", None),
     ];
-    let mut plans = Vec::new();
+    let mut plans = vec![Plan::quiet(Play::Replaced, "node")];
     for (play, node, members) in nodes {
         for (name, away) in [("at-once", 0), ("later", 2_000)] {
             let rejoin = Rejoin {
