@@ -17,6 +17,7 @@ pub mod meta;
 pub mod network_interface;
 pub mod news;
 pub mod node;
+pub mod ownership;
 pub mod pod;
 pub mod pod_eni;
 pub mod podnetworking;

@@ -8,6 +8,7 @@ use terway_crds::names::tag;
 use super::References;
 use crate::cloud::{CloudEni, EniKind, EniStatus};
 use crate::intent::{IntentId, elapsed};
+use crate::ownership::foreign;
 
 /// A younger ENI is not leaked, because an object that refers to it may be about to be written.
 pub const MIN_AGE: Duration = Duration::from_secs(600);
@@ -30,9 +31,8 @@ pub fn leaked<'a>(
 fn is_ours(eni: &CloudEni, cluster_id: &str) -> bool {
     let tagged = |key: &str, value: &str| eni.tags.get(key).is_some_and(|found| found == value);
     !cluster_id.is_empty()
-        && tagged(tag::CLUSTER, cluster_id)
+        && foreign(eni, cluster_id).is_none()
         && tagged(tag::CREATOR, tag::CREATOR_CONTROLLER)
-        && !tagged("terway.alibabacloud.com/excluded", "true")
 }
 
 /// Whether an ENI may be leaked: a free secondary ENI, a member (a leaked member stays on its trunk), or a free trunk.

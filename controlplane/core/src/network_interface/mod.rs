@@ -14,4 +14,4 @@ pub use build::{build, for_release, has_our_reference, is_of, owner};
 pub use observed::{Awaited, History, Holder, Observed};
 pub use plan::plan;
 pub use status::{attached, detached, lost, torn_off, waiting, with_term};
-pub use step::{ENI_NOT_FOUND, Step, Wait};
+pub use step::{DETACHED, ELSEWHERE, ENI_NOT_FOUND, FOREIGN, Step, Wait};

@@ -38,6 +38,9 @@ pub struct Observed<'a> {
     pub history: &'a History,
     /// The poller's last observation, and its time.
     pub seen: Option<(&'a EniObservation, Timestamp)>,
+    /// Whether this process has seen the ENI with the tag of this cluster.
+    pub ours: bool,
+    pub cluster_id: &'a str,
     /// This term of leadership, and the time since which no other process sends calls.
     pub term: &'a str,
     pub quiet_since: Timestamp,

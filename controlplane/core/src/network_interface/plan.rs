@@ -8,16 +8,39 @@ use terway_crds::{AttachTo, NetworkInterfaceStatus, Phase};
 use super::{Holder, Observed, Step, Wait};
 use crate::cloud::{CloudEni, EniObservation, EniStatus};
 use crate::intent::elapsed;
+use crate::ownership::{Foreign, foreign};
 
 /// Plans the next step.
 ///
 /// # Errors
 /// Why there is no step now.
 pub fn plan(observed: &Observed<'_>) -> Result<Step, Wait> {
-    let step = next(observed)?;
+    let step = guarded(observed, next(observed)?)?;
     match is_held_back(observed, &step) {
         true => Err(Wait::Degraded),
         false => Ok(step),
+    }
+}
+
+/// Lets a call pass only for an ENI that is this cluster's, by what the cloud says of it. Objects that were restored
+/// from another cluster name ENIs of that cluster.
+fn guarded(observed: &Observed<'_>, step: Step) -> Result<Step, Wait> {
+    if !matches!(
+        step,
+        Step::WriteTerm | Step::Attach(_) | Step::Detach { .. } | Step::Delete
+    ) {
+        return Ok(step);
+    }
+    match observed.seen {
+        Some((EniObservation::Present(eni), _)) => match foreign(eni, observed.cluster_id) {
+            None => Ok(step),
+            // A node takes over the ENIs that its instance has. Their objects have no owner.
+            Some(Foreign::Untagged) if observed.interface.spec.pod_eni_ref.is_none() => Ok(step),
+            Some(why) => Err(Wait::Foreign(why)),
+        },
+        _ if observed.ours || observed.history.made_here => Ok(step),
+        Some((EniObservation::Absent, at)) => absent(observed, at),
+        None => Ok(Step::Watch),
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use terway_crds::names::condition;
 use terway_crds::{AttachTo, BindStatus, EniInfo, EniKind, NetworkInterface, NetworkInterfaceStatus, Phase};
 
-use super::step::{ENI_NOT_FOUND, Wait};
+use super::step::{DETACHED, ELSEWHERE, ENI_NOT_FOUND, FOREIGN, Wait};
 use crate::cloud::{CloudEni, EniKind as CloudKind};
 use crate::conditions::{Statement, state};
 
@@ -82,7 +82,7 @@ pub fn detached(interface: &NetworkInterface, now: Timestamp) -> NetworkInterfac
     let ready = Statement {
         kind: condition::READY,
         holds: false,
-        reason: "Detached",
+        reason: DETACHED,
         message: "attached to no instance; kept for the next pod".into(),
     };
     state(&mut status.conditions, ready, interface.metadata.generation, now);
@@ -150,13 +150,14 @@ fn words(wait: &Wait) -> Option<(&'static str, String)> {
             "asked to go while the pod lives: the ENI is detached when the pod is gone".to_owned(),
         )),
         Wait::Elsewhere { instance_id } => Some((
-            "AttachedElsewhere",
+            ELSEWHERE,
             format!("the ENI is attached to instance {instance_id} by somebody else: detach it there"),
         )),
         Wait::Degraded => Some((
             "Degraded",
             "held back until degradation in ctrl-config.yaml is lifted".to_owned(),
         )),
+        Wait::Foreign(why) => Some((FOREIGN, why.to_string())),
         Wait::NotFound => Some((ENI_NOT_FOUND, NOT_FOUND.to_owned())),
         Wait::Done | Wait::Cloud | Wait::Later(_) => None,
     }
@@ -167,8 +168,8 @@ impl Wait {
     pub fn look_again(&self) -> Option<Duration> {
         match self {
             Self::Later(time) => Some(*time),
-            // No watch and no poll reports that somebody else detached the ENI, so the time is fixed.
-            Self::Elsewhere { .. } => Some(Duration::from_secs(30)),
+            // No watch and no poll reports that somebody else detached or tagged the ENI, so the time is fixed.
+            Self::Elsewhere { .. } | Self::Foreign(_) => Some(Duration::from_secs(30)),
             Self::Done | Self::Cloud | Self::HolderLives | Self::NotFound | Self::Degraded => None,
         }
     }

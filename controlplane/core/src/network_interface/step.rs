@@ -5,9 +5,17 @@ use std::time::Duration;
 use terway_crds::AttachTo;
 
 use crate::cloud::CloudEni;
+use crate::ownership::Foreign;
 
 /// Reason of the condition of an ENI that the cloud does not know, or no longer knows.
 pub const ENI_NOT_FOUND: &str = "ENINotFound";
+
+/// Reason of the condition of an ENI that is not this cluster's.
+pub const FOREIGN: &str = "ForeignENI";
+/// Reason of the condition of an ENI that somebody attached to another instance.
+pub const ELSEWHERE: &str = "AttachedElsewhere";
+/// Reason of the condition of an ENI that is attached to no instance, as wanted.
+pub const DETACHED: &str = "Detached";
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +81,8 @@ pub enum Wait {
     HolderLives,
     /// The ENI is attached to another instance, by somebody else.
     Elsewhere { instance_id: String },
+    /// The ENI is not this cluster's. Nothing is done with it.
+    Foreign(Foreign),
     /// The cloud does not know the ENI.
     NotFound,
     /// The setting `degradation` holds the step back.

@@ -11,7 +11,7 @@ use super::step::{Plan, Step, Wait, set_status, worse};
 use crate::carrier::Carrier;
 use crate::conditions::failing_reason;
 use crate::intent::{self, elapsed};
-use crate::network_interface::ENI_NOT_FOUND;
+use crate::network_interface::{DETACHED, ENI_NOT_FOUND};
 use crate::node::NodeFacts;
 use crate::pod::node_name;
 
@@ -107,22 +107,22 @@ fn bind_one(
     {
         return Ok(None);
     }
-    if !is_lost(interface) {
-        return Err(Wait::Interfaces);
-    }
-    match is_replaceable(allocation) {
-        true => Ok(Some(Step::Replace { index })),
-        false => Err(status::unattached(observed.record, interface)),
+    match failing(interface) {
+        None | Some(DETACHED) => Err(Wait::Interfaces),
+        Some(ENI_NOT_FOUND) if is_replaceable(allocation) => Ok(Some(Step::Replace { index })),
+        Some(_) => Err(status::unattached(observed.record, interface)),
     }
 }
 
 /// Whether the cloud does not know the ENI of a NetworkInterface.
 pub(super) fn is_lost(interface: &NetworkInterface) -> bool {
-    let conditions = interface
-        .status
-        .as_ref()
-        .map(|status| status.conditions.as_slice());
-    failing_reason(conditions.unwrap_or_default(), condition::READY) == Some(ENI_NOT_FOUND)
+    failing(interface) == Some(ENI_NOT_FOUND)
+}
+
+/// Why an ENI is not attached as wanted, if its NetworkInterface says so.
+fn failing(interface: &NetworkInterface) -> Option<&str> {
+    let status = interface.status.as_ref()?;
+    failing_reason(&status.conditions, condition::READY)
 }
 
 /// Whether another ENI may be made for an allocation: its request is recorded, and nobody relies on its address.

@@ -62,7 +62,7 @@ pub fn phase_reached(record: &PodEni, after: &PodEniStatus) -> Option<News> {
 pub fn held_up(wait: &Wait, note: &str) -> Option<News> {
     let matters = match wait {
         Wait::NoTrunk | Wait::NoNode | Wait::NotServed | Wait::Malformed | Wait::Degraded => true,
-        Wait::Unattached { lost, .. } => *lost,
+        Wait::Unattached { needs_help, .. } => *needs_help,
         Wait::Done
         | Wait::Interfaces
         | Wait::Later(_)

@@ -11,7 +11,7 @@ use terway_crds::{BindStatus, EniInfo, NetworkInterface, Phase, PodEni, PodEniSt
 use super::Wait;
 use crate::carrier::NotServed;
 use crate::conditions::{Statement, state};
-use crate::network_interface::ENI_NOT_FOUND;
+use crate::network_interface::{ELSEWHERE, ENI_NOT_FOUND, FOREIGN};
 use crate::pod::is_fixed;
 
 /// Reason and sentence of a record that was deleted while its pod lives.
@@ -139,7 +139,7 @@ pub fn unattached(record: &PodEni, interface: &NetworkInterface) -> Wait {
         return Wait::Unattached {
             reason: "NotAttached".to_owned(),
             message: format!("ENI {eni} is being attached to the pod's node"),
-            lost: false,
+            needs_help: false,
         };
     };
     let lost = known.reason == ENI_NOT_FOUND;
@@ -154,7 +154,7 @@ pub fn unattached(record: &PodEni, interface: &NetworkInterface) -> Wait {
     Wait::Unattached {
         reason: known.reason.clone(),
         message: format!("ENI {eni}: {}{cure}", known.message),
-        lost,
+        needs_help: lost || [FOREIGN, ELSEWHERE].contains(&known.reason.as_str()),
     }
 }
 

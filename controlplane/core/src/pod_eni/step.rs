@@ -86,12 +86,12 @@ pub enum Wait {
     Done,
     /// NetworkInterfaces are being attached or deleted. Each change wakes the record.
     Interfaces,
-    /// An ENI of a bound record is not attached, or an ENI that cannot be replaced does not exist. These are the reason
-    /// and the sentence for people, and whether the pod has lost its network for good.
+    /// An ENI is not attached where it should be. These are the reason and the sentence for people, and whether
+    /// somebody has to act.
     Unattached {
         reason: String,
         message: String,
-        lost: bool,
+        needs_help: bool,
     },
     /// Look again after this time.
     Later(Duration),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use terway_crds::names::tag;
 use terway_crds::node::{IpStatus, Nic, NicStatus, NodeEni};
 use terway_crds::{Family, Operation, OperationKind};
 
@@ -12,6 +13,7 @@ use super::{Call, Inventory, news};
 use crate::binding;
 use crate::cloud::{CloudEni, EniKind, EniStatus};
 use crate::intent::elapsed;
+use crate::ownership::{Foreign, foreign};
 
 /// Shortest time between two comparisons of a node because of contradictions.
 const SUSPECT_PACE: Duration = Duration::from_secs(30);
@@ -128,13 +130,23 @@ fn compare(draft: &mut Draft<'_>, inventory: &Inventory) {
     draft.news.push(news::synced());
 }
 
-/// Whether an ENI is left alone: it has a tag of the block list, or lacks a tag of the filter. It still takes a place
-/// of the instance, so the record shows it.
+/// Whether an ENI is left alone: it has a tag of the block list or of another cluster, or lacks a tag of the filter. It
+/// still takes a place of the instance, so the record shows it.
 fn is_left_alone(eni: &CloudEni, options: &NodeEni) -> bool {
     let has = |key: &str, value: &str| eni.tags.get(key).is_some_and(|known| known == value);
     let blocked = options.tag_block_list.iter().any(|tag| has(&tag.key, &tag.value));
     let passes = options.tag_filter.iter().all(|(key, value)| has(key, value));
-    blocked || !passes
+    // ENIs without the tag of any cluster were made by a program before us, and their pods run.
+    let cluster = options
+        .tag
+        .get(tag::CLUSTER)
+        .map(String::as_str)
+        .unwrap_or_default();
+    let others = matches!(
+        foreign(eni, cluster),
+        Some(Foreign::OtherCluster { .. } | Foreign::Excluded)
+    );
+    blocked || !passes || others
 }
 
 fn unknown(draft: &mut Draft<'_>, eni: &CloudEni, left_alone: bool) {

@@ -298,7 +298,7 @@ fn eni(id: &str) -> CloudEni {
         network_card_index: None,
         primary_ip: Some([10, 0, 0, 5].into()),
         private_ips: vec![PrivateIp::primary([10, 0, 0, 5])],
-        tags: BTreeMap::new(),
+        tags: terway_core::intent::own_tags("c"),
         creation_time: String::new(),
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 
 pub use hand_over::hand_over;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -54,6 +54,10 @@ pub struct NetworkInterfaceController {
     /// Nodes whose record something contradicted, and the queue of the node controller.
     suspects: Arc<Suspects>,
     nodes: Arc<Queue>,
+    /// By this id ENIs are tagged.
+    cluster_id: String,
+    /// ENIs that this process has seen with the tag of this cluster, and that have an object.
+    ours: Mutex<HashSet<String>>,
     history: Mutex<HashMap<String, History>>,
 }
 
@@ -74,6 +78,8 @@ impl NetworkInterfaceController {
             degradation: context.degradation.clone(),
             suspects: context.suspects.clone(),
             nodes: context.queues.nodes.clone(),
+            cluster_id: context.settings.pods.cluster_id.clone(),
+            ours: Mutex::default(),
             history: Mutex::default(),
         }
     }
@@ -100,6 +106,25 @@ impl NetworkInterfaceController {
         self.remember(id, history);
     }
 
+    /// Whether this process has seen the ENI with the tag of this cluster.
+    fn is_ours(&self, id: &str) -> bool {
+        self.ours.lock().contains(id)
+    }
+
+    /// Notes what the tags of an ENI say now.
+    fn note_owner(&self, id: &str, ours: bool) {
+        let mut known = self.ours.lock();
+        match ours {
+            true if known.contains(id) => {}
+            true => {
+                known.insert(id.to_owned());
+            }
+            false => {
+                known.remove(id);
+            }
+        }
+    }
+
     /// Drops what this process knows of the ENI.
     fn forget(&self, id: &str) {
         self.history.lock().remove(id);
@@ -115,6 +140,7 @@ impl Reconciler for NetworkInterfaceController {
         for _ in 0..MAX_STEPS {
             let Some(observed) = observe::observe(self, key, self.history_of(key.name())) else {
                 self.forget(key.name());
+                self.note_owner(key.name(), false);
                 return Ok(Next::OnChange);
             };
             if observed.history != self.history_of(key.name()) {

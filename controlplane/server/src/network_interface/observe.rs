@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use terway_core::cloud::EniObservation;
 use terway_core::network_interface::{History, Holder, Observed, is_of, owner};
+use terway_core::ownership::foreign;
 use terway_core::pod_eni::PodState;
 use terway_crds::{NetworkInterface, PodEni};
 
@@ -36,6 +37,9 @@ pub fn observe(
             history.absent_since.get_or_insert(*at);
         }
         Some((EniObservation::Present(_), _)) | None => history.absent_since = None,
+    }
+    if let Some((EniObservation::Present(eni), _)) = &observation {
+        controller.note_owner(&eni.id, foreign(eni, &controller.cluster_id).is_none());
     }
     let owner = owner_of(&controller.caches, &interface);
     let holder = holder_of(&controller.caches, owner.as_deref());
@@ -76,6 +80,8 @@ impl ObservedEni {
                 .observation
                 .as_ref()
                 .map(|(observation, at)| (observation, *at)),
+            ours: controller.is_ours(self.id()),
+            cluster_id: &controller.cluster_id,
             term: &controller.term.id,
             quiet_since: controller.term.since,
             now: self.now,

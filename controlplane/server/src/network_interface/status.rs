@@ -16,8 +16,8 @@ pub async fn wait(
     match wait {
         Wait::Done => controller.forget(observed.id()),
         Wait::NotFound => controller.forget_lost(observed.id()),
-        // The poller has found the ENI in use and does not ask again by itself.
-        Wait::Elsewhere { .. } => controller.cloud.watch().forget(observed.id()),
+        // The poller has its answer and does not ask again by itself.
+        Wait::Elsewhere { .. } | Wait::Foreign(_) => controller.cloud.watch().forget(observed.id()),
         Wait::Cloud | Wait::Later(_) | Wait::HolderLives | Wait::Degraded => {}
     }
     if let Some(status) = waiting(&observed.interface, &wait, observed.now) {

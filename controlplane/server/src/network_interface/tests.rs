@@ -76,6 +76,8 @@ impl Play {
 
     fn on(stage: Stage) -> Self {
         let controller = NetworkInterfaceController::new(&stage.context);
+        // This process has seen the ENI with the cluster's tag, when it was attached.
+        controller.note_owner("eni-1", true);
         Self { stage, controller }
     }
 
@@ -325,7 +327,13 @@ async fn looked_at(play: &Play) {
     }
 }
 
+/// The cloud's list of one ENI of this cluster.
 fn listed(eni: serde_json::Value) -> serde_json::Value {
+    listed_with(eni, &json!([{ "Key": "ack.aliyun.com", "Value": "c1" }]))
+}
+
+fn listed_with(mut eni: serde_json::Value, tags: &serde_json::Value) -> serde_json::Value {
+    eni["Tags"]["Tag"] = tags.clone();
     json!({ "NetworkInterfaceSets": { "NetworkInterfaceSet": [eni] } })
 }
 
@@ -407,6 +415,62 @@ async fn an_attach_to_a_trunk_that_the_cloud_does_not_know_has_the_node_compared
     assert!(play.reconcile().await.is_err());
     assert!(play.stage.context.suspects.of(&Key::cluster("n1")).is_some());
     assert_eq!(play.stage.context.queues.nodes.depth(), 1);
+}
+
+/// Objects that were restored from another cluster, or edited to name an ENI of somebody else, change nothing there.
+#[tokio::test]
+async fn an_eni_that_is_not_this_clusters_is_neither_attached_nor_detached_nor_deleted() {
+    let foreign = [
+        (
+            json!([{ "Key": "ack.aliyun.com", "Value": "c2" }]),
+            "another cluster's",
+        ),
+        (json!([]), "did not make it"),
+        (
+            json!([
+                { "Key": "ack.aliyun.com", "Value": "c1" },
+                { "Key": "terway.alibabacloud.com/excluded", "Value": "true" },
+            ]),
+            "until the tag is removed",
+        ),
+    ];
+    let free = json!({ "NetworkInterfaceId": "eni-1", "Status": "Available" });
+    let used = json!({ "NetworkInterfaceId": "eni-1", "Status": "InUse", "InstanceId": "i-1" });
+    for (tags, words) in &foreign {
+        for (interface, eni) in [
+            (wanted(), &free),
+            (leaving(wanted()), &free),
+            (leaving(wanted()), &used),
+            (leaving(bound()), &used),
+        ] {
+            let play = Play::with(interface).await;
+            let body = listed_with(eni.clone(), tags);
+            play.stage
+                .cloud
+                .will_answer("DescribeNetworkInterfaces", 200, body);
+            looked_at(&play).await;
+            assert_eq!(
+                play.reconcile().await.unwrap(),
+                Next::After(Duration::from_secs(30))
+            );
+            let (reason, message) = play.condition().unwrap();
+            assert_eq!(reason, "ForeignENI");
+            assert!(message.contains(words), "{message}");
+            assert_eq!(play.stage.cloud.changes(), [""; 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_attached_eni_of_a_term_before_is_looked_at_before_it_is_detached() {
+    let play = Play::with(leaving(bound())).await;
+    play.controller.note_owner("eni-1", false);
+    assert_eq!(
+        play.reconcile().await.unwrap(),
+        Next::After(Duration::from_secs(60))
+    );
+    assert_eq!(play.stage.cloud.changes(), [""; 0]);
+    assert_eq!(play.stage.context.cloud.watch().waiting(), 1);
 }
 
 #[tokio::test]

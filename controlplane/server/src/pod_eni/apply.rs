@@ -154,6 +154,10 @@ async fn record_eni(
     let allocation = with_eni(allocation, eni, cidrs);
     controller.fresh.made(&seen.intent_name(index), &eni.id);
     let wanted = attach_to.is_some();
+    // The ENI was just made. An ENI that is only named by the record may be attached, or may be somebody else's.
+    if seen.record.metadata.deletion_timestamp.is_none() {
+        controller.fresh.object_is_made(&eni.id);
+    }
     make_interface(controller, seen, &allocation, attach_to).await?;
     let mut allocations = seen.record.spec.allocations.clone();
     if let Some(place) = allocations.get_mut(index) {
@@ -178,18 +182,10 @@ async fn make_interface(
 ) -> Result<(), ReconcileError> {
     let interface = network_interface::build(&seen.record, allocation, attach_to);
     let id = allocation.eni.id.clone();
-    let fresh = allocation.creation.is_some() && seen.interfaces.iter().flatten().all(|i| !is_named(i, &id));
-    if fresh && seen.record.metadata.deletion_timestamp.is_none() {
-        controller.fresh.object_is_made(&id);
-    }
     if let Created::Exists = controller.write.create_interface(&interface).await? {
         controller.fresh.object_was_there(&id);
     }
     Ok(())
-}
-
-fn is_named(interface: &NetworkInterface, id: &str) -> bool {
-    interface.metadata.name.as_deref() == Some(id)
 }
 
 /// Writes an event about the pod, where people look, with the record as the related object.

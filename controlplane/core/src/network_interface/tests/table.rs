@@ -102,6 +102,7 @@ fn word(planned: Result<Step, Wait>) -> String {
         Err(Wait::HolderLives) => "lives".into(),
         Err(Wait::Elsewhere { .. }) => "elsewhere".into(),
         Err(Wait::NotFound) => "not found".into(),
+        Err(Wait::Foreign(_)) => "foreign".into(),
         Err(Wait::Degraded) => "degraded".into(),
     }
 }

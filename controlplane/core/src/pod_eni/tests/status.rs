@@ -238,9 +238,41 @@ fn an_eni_that_is_gone_is_replaced_only_before_its_pod_has_begun() {
     let plan = given.plan();
     assert_eq!(plan.steps, []);
     assert!(
-        matches!(&plan.wait, Wait::Unattached { lost: true, message, .. } if message.contains("delete the pod")),
+        matches!(&plan.wait, Wait::Unattached { needs_help: true, message, .. } if message.contains("delete the pod")),
         "{plan:?}"
     );
+}
+
+#[test]
+fn a_record_whose_eni_cannot_be_attached_repeats_the_words_of_its_interface() {
+    for (reason, said, needs_help) in [
+        ("Detached", false, false),
+        ("DetachedByOthers", true, false),
+        ("AttachedElsewhere", true, true),
+        ("ForeignENI", true, true),
+    ] {
+        let statement = crate::conditions::Statement {
+            kind: terway_crds::names::condition::READY,
+            holds: false,
+            reason,
+            message: "why".into(),
+        };
+        let mut interface = attached_one();
+        let status = interface.status.get_or_insert_default();
+        status.phase = Phase::Binding;
+        crate::conditions::state(&mut status.conditions, statement, None, NOW);
+        let mut given = bound_with(interface);
+        given.record.status.as_mut().unwrap().phase = Phase::Binding;
+        let wait = given.plan().wait;
+        match said {
+            false => assert_eq!(wait, Wait::Interfaces, "{reason}"),
+            true => {
+                let status = waiting(&given.record, &wait, NOW).unwrap();
+                assert!(status.msg.contains("eni-1: why"), "{reason}: {}", status.msg);
+                assert_eq!(held_up(&wait, &status.msg).is_some(), needs_help, "{reason}");
+            }
+        }
+    }
 }
 
 /// The record is being deleted, and its pod is gone.

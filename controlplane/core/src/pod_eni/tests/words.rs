@@ -36,7 +36,7 @@ fn every_wait_has_its_words_and_its_time() {
             Wait::Unattached {
                 reason: "ENINotFound".into(),
                 message: "ENI eni-1: gone".into(),
-                lost: true,
+                needs_help: true,
             },
             Some(("ENINotFound", "eni-1: gone")),
             true,
@@ -46,7 +46,7 @@ fn every_wait_has_its_words_and_its_time() {
             Wait::Unattached {
                 reason: "DetachedByOthers".into(),
                 message: "ENI eni-1: torn".into(),
-                lost: false,
+                needs_help: false,
             },
             Some(("DetachedByOthers", "eni-1: torn")),
             false,

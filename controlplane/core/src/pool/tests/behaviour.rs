@@ -307,6 +307,25 @@ fn blocked_and_filtered_enis_are_shown_and_left_alone() {
 }
 
 #[test]
+fn an_eni_of_another_cluster_is_shown_and_left_alone() {
+    let mut world = World::new();
+    let tags = &mut world.record.spec.eni.as_mut().unwrap().tag;
+    tags.insert("ack.aliyun.com".into(), "c1".into());
+    let theirs = world.cloud.attached("eni-theirs", 3);
+    theirs.tags.insert("ack.aliyun.com".into(), "c2".into());
+    world.add_pods(2);
+    world.settle(120);
+    assert!(world.status().network_interfaces["eni-theirs"].unschedulable);
+    assert_eq!(world.cloud.enis["eni-theirs"].private_ips.len(), 3);
+    assert_eq!(world.bound().len(), 2);
+    assert!(
+        !world.cloud.calls.iter().any(|call| call.contains("theirs")),
+        "{:?}",
+        world.cloud.calls
+    );
+}
+
+#[test]
 fn what_the_cloud_lost_is_invalid_and_said() {
     let mut world = joined(3, 3);
     world.settings.sync_period = Duration::from_secs(60);

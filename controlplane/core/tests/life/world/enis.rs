@@ -33,6 +33,8 @@ impl World {
                 holder: if living { Holder::Living } else { Holder::Gone },
                 history: &memory,
                 seen: seen.as_ref().map(|seen| (seen, self.now)),
+                ours: self.made_here.contains(&id),
+                cluster_id: "c",
                 term: &self.term.to_string(),
                 quiet_since: self.term_since,
                 now: self.now,
