@@ -5,6 +5,7 @@
 
 mod credit;
 mod expect;
+mod parts;
 mod queue;
 mod schedule;
 mod typical;
@@ -22,6 +23,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::expect::Expect;
+use self::parts::Answers;
 use self::schedule::Schedule;
 use crate::error::CloudError;
 use crate::limits::Priority;
@@ -105,7 +107,7 @@ impl Shared {
 struct PollResult {
     ids: Vec<String>,
     sent: Instant,
-    result: Result<Vec<CloudEni>, CloudError>,
+    result: Result<Answers, CloudError>,
 }
 
 async fn poll(shared: Arc<Shared>, transport: Arc<Transport>, token: CancellationToken) {
@@ -140,27 +142,37 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 async fn ask(transport: Arc<Transport>, ids: Vec<String>) -> PollResult {
-    let filter = EniFilter::ids(ids.iter().cloned());
     let sent = clock();
-    let result = transport.describe_enis(&filter, Priority::Attach).await;
+    let describe = |ids: Vec<String>| {
+        let transport = transport.clone();
+        async move {
+            let filter = EniFilter::ids(ids);
+            transport.describe_enis(&filter, Priority::Attach).await
+        }
+    };
+    let result = parts::ask(ids.clone(), describe).await;
     PollResult { ids, sent, result }
 }
 
 fn deliver(shared: &Shared, answer: PollResult) {
     let PollResult { ids, sent, result } = answer;
     match result {
-        Ok(enis) => {
-            let mut found: HashMap<String, CloudEni> =
-                enis.into_iter().map(|eni| (eni.id.clone(), eni)).collect();
+        Ok(answers) => {
+            let enis = answers.enis.into_iter();
+            let mut found: HashMap<String, CloudEni> = enis.map(|eni| (eni.id.clone(), eni)).collect();
             // The answer is complete, so an ENI that is not in it does not exist.
-            let seen = ids
+            let seen = answers
+                .answered
                 .into_iter()
                 .map(|id| match found.remove(&id) {
                     Some(eni) => (id, EniObservation::Present(Box::new(eni))),
                     None => (id, EniObservation::Absent),
                 })
                 .collect();
-            let news = shared.schedule.lock().answered(seen, sent, clock());
+            let mut schedule = shared.schedule.lock();
+            schedule.refused(&answers.refused, clock());
+            let news = schedule.answered(seen, sent, clock());
+            drop(schedule);
             shared.tell(&news);
         }
         Err(error) => {

@@ -32,6 +32,8 @@ const URGENT_PER_SECOND: f64 = 0.7;
 const PATIENT_PER_SECOND: f64 = 0.3;
 /// An observation of an ENI that nobody waits for is dropped after this time.
 const KEEP_SEEN: Duration = Duration::from_secs(600);
+/// Time between two questions for an id that the cloud refuses to look for.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// Number of variants of `Expect`.
 const KINDS: usize = 3;
 
@@ -263,6 +265,18 @@ impl Schedule {
         }
         self.learn(lessons, looked);
         news
+    }
+
+    /// Notes ids that the cloud refuses to look for. They are asked for rarely, because somebody has to act first.
+    pub(super) fn refused(&mut self, ids: &[String], now: Instant) {
+        let again = now + REFUSED_PAUSE;
+        for id in ids {
+            if let Some(interest) = self.interests.get_mut(id).filter(|interest| interest.asking) {
+                interest.asking = false;
+                interest.again = Some(again);
+                self.queues[interest.what as usize].add_again(again, id);
+            }
+        }
     }
 
     /// Notes a failed call. All its ENIs are due again after a pause, which grows with each failure.

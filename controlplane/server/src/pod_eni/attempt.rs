@@ -175,3 +175,6 @@ async fn write(
         .written(seen.uid(), &index.to_string(), attempt);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ mod namespaces;
 mod podnetworkings;
 mod pods;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
