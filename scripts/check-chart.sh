@@ -32,6 +32,7 @@ shows $agent 'appArmorProfile: {type: Unconfined}'
 shows $agent 'type: spc_t'
 lacks $agent seLinuxOptions --set terway.seLinuxOptions=null
 shows $agent 'add: [NET_ADMIN, SYS_ADMIN, BPF, PERFMON, SYS_RESOURCE, DAC_OVERRIDE]'
+refused "/terway/capabilities/0" "${values[@]}" --set 'terway.capabilities={CAP_BPF}'
 shows $agent 'capabilities: {drop: [ALL], add: [DAC_OVERRIDE]}'
 shows $agent 'mountPropagation: Bidirectional'
 lacks $agent 'privileged: true' --set terway.mountBpffs=false
