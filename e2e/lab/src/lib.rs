@@ -19,6 +19,7 @@ mod options;
 pub mod out;
 pub mod pki;
 pub mod process;
+pub mod reboot;
 pub mod state;
 pub mod supervisor;
 pub mod world;

@@ -95,6 +95,7 @@ fn a_lab_runs_pods_over_the_simulated_vpc_and_leaves_nothing() {
     a_host_network_pod_runs_before_there_is_a_network_plugin(&cluster);
     a_service_is_translated_on_the_node(&cluster);
     a_reference_plugin_makes_a_node_ready(&cluster);
+    a_rebooted_node_keeps_its_disk_and_runs_its_pods_again(&cluster);
 
     let again = Cluster::up(&options(dir.path()), |_| {});
     assert!(
@@ -184,6 +185,34 @@ fn a_reference_plugin_makes_a_node_ready(cluster: &Cluster) {
     kubectl(cluster, "wait --for=condition=Ready pod/pod --timeout=60s").unwrap();
     let address = kubectl(cluster, "get pod pod -o jsonpath={.status.podIP}").unwrap();
     assert!(address.starts_with("10.89.1."), "{address}");
+}
+
+fn a_rebooted_node_keeps_its_disk_and_runs_its_pods_again(cluster: &Cluster) {
+    let boot = "get node node1 -o jsonpath={.status.nodeInfo.bootID}";
+    let restarts = "get pod pod -o jsonpath={.status.containerStatuses[0].restartCount}";
+    let before = kubectl(cluster, boot).unwrap();
+    assert_eq!(kubectl(cluster, restarts).unwrap(), "0");
+    let mark = "echo kept >/var/lib/mark; echo lost >/run/mark; ip rule add pref 512 from 10.9.9.9 lookup 77";
+    exec(cluster, "node1", &["sh", "-c", mark]).unwrap();
+
+    lab::reboot::reboot(cluster.state(), &cluster.admin(), "node1").unwrap();
+    wait_until("the kubelet tells of another boot", 60, || {
+        kubectl(cluster, boot).is_ok_and(|now| now != before)
+    });
+    wait_until("the pod's container was started again", 60, || {
+        kubectl(cluster, restarts).is_ok_and(|count| count == "1")
+    });
+    kubectl(cluster, "wait --for=condition=Ready pod/pod --timeout=60s").unwrap();
+    assert_eq!(
+        exec(cluster, "node1", &["cat", "/var/lib/mark"]).unwrap(),
+        "kept\n"
+    );
+    assert!(exec(cluster, "node1", &["cat", "/run/mark"]).is_err());
+    let rules = exec(cluster, "node1", &["ip", "rule"]).unwrap();
+    assert!(!rules.contains("10.9.9.9"), "{rules}");
+    let ping = ["busybox", "ping", "-c", "1", "-W", "2", "10.0.0.12"];
+    exec(cluster, "node1", &ping).unwrap();
+    assert!(lab::reboot::reboot(cluster.state(), &cluster.admin(), "control").is_err());
 }
 
 fn apply(cluster: &Cluster, manifest: &str) {

@@ -58,6 +58,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,
     },
+    /// Reboot a node: everything but its disk (/var, /etc, /opt) is new
+    Reboot { node: String },
     /// Show the state of the simulated cloud: `enis`, `drops`, or a path of its admin API such as `/state`
     Cloud { what: String },
     /// Pack the images anew where their programs changed, and import them into the running nodes
@@ -125,6 +127,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let (program, arguments) = command.split_first().context("no command")?;
             let code = lab::exec::exec(&lab::open(&options)?, &machine, program, arguments)?;
             return Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
+        }
+        Command::Reboot { node } => {
+            let cluster = Cluster::attach(&options)?;
+            lab::reboot::reboot(cluster.state(), &cluster.admin(), &node)?;
+            lab::say!("{node} boots");
         }
         Command::Cloud { what } => cloud::show(&Cluster::attach(&options)?, &what)?,
         Command::Images => load_images(&lab::open(&options)?)?,

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use super::{Spec, mounts, network, tasks};
+use super::{Spec, mounts, network, reboot, tasks};
 use crate::cgroup::CgroupError;
 use crate::process::die_with_thread;
 use crate::state::{self, StateError};
@@ -44,7 +44,7 @@ pub enum LaunchError {
     Orphan,
 }
 
-fn system(act: &'static str) -> impl Fn(nix::Error) -> LaunchError {
+pub(super) fn system(act: &'static str) -> impl Fn(nix::Error) -> LaunchError {
     move |source| LaunchError::System {
         act,
         source: source.into(),
@@ -105,8 +105,12 @@ pub fn init(spec_path: &Path) -> Result<Infallible, LaunchError> {
     let spec = load(spec_path)?;
     nix::unistd::sethostname(&spec.name).map_err(system("set the machine's host name"))?;
     mounts::arrange(&spec)?;
-    network::configure(spec.address, spec.gateway)?;
-    Ok(tasks::run(&spec.tasks)?)
+    loop {
+        network::configure(spec.address, spec.gateway)?;
+        let tasks::Rebooting = tasks::run(&spec.tasks)?;
+        reboot::go_down()?;
+        mounts::arrange_anew(&spec)?;
+    }
 }
 
 fn load(path: &Path) -> Result<Spec, LaunchError> {

@@ -2,11 +2,13 @@
 //!
 //! The launcher creates cgroups and namespaces and starts the first process (`launch`). The first process mounts the
 //! file systems (`mounts`), waits for its NIC and configures it (`network`), and runs the machine's programs (`tasks`).
-//! Killing the first process ends the machine: processes, mounts and network end with their namespaces.
+//! Killing the first process ends the machine: processes, mounts and network end with their namespaces. SIGUSR1 lets it
+//! reboot (`reboot`).
 
 pub mod launch;
 mod mounts;
 mod network;
+mod reboot;
 pub mod tasks;
 
 use std::collections::BTreeMap;

@@ -48,8 +48,20 @@ pub(super) fn arrange(spec: &Spec) -> Result<()> {
     private_sysctls()?;
     let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
     raw("read-only root", None, "/", None, read_only, None)?;
-    // Mounts propagate within the machine, as volumes with Bidirectional mountPropagation need. The launcher has
-    // stopped the propagation to the host.
+    share()
+}
+
+/// Mounts after a reboot what did not outlive it. The disk is there already.
+pub(super) fn arrange_anew(spec: &Spec) -> Result<()> {
+    kernel_trees_without_proc(spec)?;
+    volatile_trees()?;
+    private_sysctls()?;
+    share()
+}
+
+/// Mounts propagate within the machine, as volumes with Bidirectional mountPropagation need. The launcher has stopped
+/// the propagation to the host.
+fn share() -> Result<()> {
     raw(
         "shared root",
         None,
@@ -98,6 +110,10 @@ fn bring_in(spec: &Spec) -> Result<()> {
 /// /proc, /sys and the cgroups as the machine's own namespaces show them.
 fn kernel_trees(spec: &Spec) -> Result<()> {
     file_system("proc", "/proc", None)?;
+    kernel_trees_without_proc(spec)
+}
+
+fn kernel_trees_without_proc(spec: &Spec) -> Result<()> {
     file_system("sysfs", "/sys", None)?;
     if spec.layout.v2_only() {
         file_system("cgroup2", "/sys/fs/cgroup", None)?;
@@ -138,18 +154,10 @@ fn private_trees(spec: &Spec) -> Result<()> {
         work.display()
     );
     file_system("overlay", "/etc", Some(&layers))?;
-    tmpfs("/tmp", "size=1g,mode=1777")?;
-    tmpfs("/run", "size=256m,mode=755")?;
+    volatile_trees()?;
     tmpfs("/opt", "size=1g,mode=755")?;
     tmpfs("/var", "size=8g,mode=755")?;
-    for dir in [
-        "/run/lock",
-        "/run/netns",
-        "/var/tmp",
-        "/var/log",
-        "/var/lib",
-        "/var/cache",
-    ] {
+    for dir in ["/var/tmp", "/var/log", "/var/lib", "/var/cache"] {
         make_dir(Path::new(dir))?;
     }
     for dir in &spec.directories {
@@ -167,6 +175,16 @@ fn private_trees(spec: &Spec) -> Result<()> {
             make_dir(dir)?;
         }
         std::fs::write(path, text).map_err(io("write", path))?;
+    }
+    Ok(())
+}
+
+/// /run and /tmp, which are empty after a boot.
+fn volatile_trees() -> Result<()> {
+    tmpfs("/tmp", "size=1g,mode=1777")?;
+    tmpfs("/run", "size=256m,mode=755")?;
+    for dir in ["/run/lock", "/run/netns"] {
+        make_dir(Path::new(dir))?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! and reaps it and all orphans.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
@@ -82,11 +81,15 @@ struct Runner<'a> {
     not_before: BTreeMap<String, Instant>,
 }
 
-/// Runs the tasks until the machine is killed.
-pub(super) fn run(tasks: &[Task]) -> Result<Infallible, TaskError> {
+/// The machine was asked to reboot.
+pub(super) struct Rebooting;
+
+/// Runs the tasks until the machine is killed or asked to reboot (SIGUSR1).
+pub(super) fn run(tasks: &[Task]) -> Result<Rebooting, TaskError> {
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     mask.add(Signal::SIGTERM);
+    mask.add(Signal::SIGUSR1);
     mask.thread_block().map_err(TaskError::Signals)?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     let signals = SignalFd::with_flags(&mask, flags).map_err(TaskError::Signals)?;
@@ -109,6 +112,9 @@ pub(super) fn run(tasks: &[Task]) -> Result<Infallible, TaskError> {
         while let Some(signal) = signals.read_signal().map_err(TaskError::Signals)? {
             if signal.ssi_signo == Signal::SIGTERM as u32 {
                 return Err(TaskError::Terminated);
+            }
+            if signal.ssi_signo == Signal::SIGUSR1 as u32 {
+                return Ok(Rebooting);
             }
         }
         runner.reap()?;

@@ -54,7 +54,7 @@ impl Admin {
     }
 
     /// Powers an instance on. Its NICs appear in the network namespace of the process `pid`.
-    pub(super) fn power_on(&self, instance: &str, pid: u32) -> Result<(), CloudError> {
+    pub(crate) fn power_on(&self, instance: &str, pid: u32) -> Result<(), CloudError> {
         let body = json!({"path": format!("/proc/{pid}/ns/net")}).to_string();
         self.call("PUT", &format!("/instances/{instance}/netns"), Some(&body))
             .map(|_| ())
