@@ -8,6 +8,10 @@ use terway_crds::{EniKind, Family, TerwayNode, TerwayNodeSpec, TrafficMode};
 use crate::binding;
 use crate::vswitch::Candidate;
 
+/// The family in which pools count: each pod has one address of this family, and ENIs are made, filled and given back
+/// by the number of these.
+pub const COUNTED: Family = Family::SERVED[0];
+
 /// How full an ENI is, in one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -115,7 +119,7 @@ pub fn is_sufficient(record: &TerwayNode, vswitches: &[Candidate]) -> bool {
         return true;
     }
     let has_some = |id: &String| vswitches.iter().any(|v| v.id == *id && v.available > 0);
-    let capacity = Capacity::of(&record.spec, Family::V4);
+    let capacity = Capacity::of(&record.spec, COUNTED);
     let takes_more = |nic: &Nic| {
         let comes = matches!(nic.status, NicStatus::InUse | NicStatus::Attaching);
         comes && binding::is_shared(nic) && capacity.room(nic).left() > 0 && has_some(&nic.vswitch_id)

@@ -1,13 +1,13 @@
 //! Limits of a node, from its instance type, and the spec of its Node object.
 
 use terway_crds::node::{NetworkCard, NodeCap, NodeMetadata};
-use terway_crds::{Family, TerwayNode, TerwayNodeSpec};
+use terway_crds::{TerwayNode, TerwayNodeSpec};
 
 use super::NodeFacts;
 use crate::carrier::check_node;
 use crate::cloud::InstanceTypeLimits;
 use crate::conditions::Statement;
-use crate::room::{Capacity, beside_primary};
+use crate::room::{COUNTED, Capacity, beside_primary};
 
 /// More network cards than any instance type has. A Node object lists its cards, and a wrong number in an answer of the
 /// cloud must not fill it.
@@ -83,7 +83,7 @@ const MIN_ADDRESSES: usize = 11;
 
 /// Number of addresses that pods of this node can have, by its flavors.
 pub fn max_available_ip(spec: &TerwayNodeSpec) -> usize {
-    Capacity::of(spec, Family::V4).addresses()
+    Capacity::of(spec, COUNTED).addresses()
 }
 
 /// Condition of a Node object: its instance type is large enough.
@@ -117,7 +117,7 @@ pub fn unknown_instance_type(instance_type: &str) -> Statement<'static> {
 
 /// The sentence about an instance type that is too small, if it is.
 fn too_small(metadata: &NodeMetadata, cap: &NodeCap) -> Option<String> {
-    let has = beside_primary(cap).saturating_mul(cap.per_adapter(Family::V4));
+    let has = beside_primary(cap).saturating_mul(cap.per_adapter(COUNTED));
     (has <= MIN_ADDRESSES).then(|| {
         format!(
             "instance type {} gives pods {has} addresses of shared ENIs, and more than {MIN_ADDRESSES} are \

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use terway_crds::names::condition;
 use terway_crds::node::NicStatus;
-use terway_crds::{Family, Operation, OperationKind, RequestParameters};
+use terway_crds::{Operation, OperationKind, RequestParameters};
 
 use super::draft::{Draft, at};
 use super::{BATCH, MAX_CREATE, MAX_OPERATIONS, adopt, creates, forecast, gone, trunk};
 use crate::binding;
-use crate::room::size;
+use crate::room::{COUNTED, size};
 
 /// Time after which a node that lacks addresses is planned again in any case.
 const SHORT: Duration = Duration::from_secs(30);
@@ -175,7 +175,7 @@ pub(super) fn begin_create(draft: &mut Draft<'_>, kind: OperationKind, wanted: u
     let Some(parameters) = parameters(draft, wanted) else {
         return 0;
     };
-    let count = parameters.address_count(Family::V4);
+    let count = parameters.address_count(COUNTED);
     let vswitch_id = parameters.vswitch_id.clone();
     draft.stock.take(&vswitch_id, count);
     let id = draft.new_id();

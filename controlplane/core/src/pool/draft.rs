@@ -15,7 +15,7 @@ use crate::binding::{self, Around};
 use crate::cloud::{CloudEni, EniKind as CloudKind, EniStatus};
 use crate::intent::{Evidence, elapsed};
 use crate::news::News;
-use crate::room::Capacity;
+use crate::room::{COUNTED, Capacity};
 
 pub(super) struct Draft<'a> {
     pub(super) observed: &'a Observed<'a>,
@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
 
     /// What the ENIs of the node can hold.
     pub(super) fn capacity(&self) -> Capacity<'a> {
-        Capacity::of(&self.observed.record.spec, Family::V4)
+        Capacity::of(&self.observed.record.spec, COUNTED)
     }
 
     /// Number of ENIs that take a place of the instance, or will.

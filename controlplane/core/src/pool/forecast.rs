@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_crds::node::NicStatus;
-use terway_crds::{Family, Operation, OperationKind};
+use terway_crds::{Operation, OperationKind};
 
 use super::draft::Draft;
 use super::{attaches, creates};
 use crate::binding;
-use crate::room::size;
+use crate::room::{COUNTED, size};
 
 /// An operation that takes longer than this is not waited for any more. Making an ENI takes less.
 const SOON: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ fn asked(operation: &Operation) -> usize {
     let parameters = operation.parameters.as_ref();
     match operation.kind {
         OperationKind::CreateEni | OperationKind::CreateTrunk => {
-            parameters.map_or(1, |parameters| parameters.address_count(Family::V4))
+            parameters.map_or(1, |parameters| parameters.address_count(COUNTED))
         }
         OperationKind::AssignIps => size(operation.count),
         OperationKind::AttachEni

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use terway_crds::node::{IpStatus, Nic, NicStatus};
-use terway_crds::{EniKind, Family, Operation, OperationKind};
+use terway_crds::{EniKind, Operation, OperationKind};
 
 use super::draft::{Draft, at};
 use super::{BATCH, MAX_OPERATIONS, adopt, forecast};
 use crate::binding;
 use crate::go_duration;
 use crate::intent::elapsed;
-use crate::room::{Room, size};
+use crate::room::{COUNTED, Room, size};
 
 /// Gives back surplus addresses. It does nothing while pods wait, while addresses are under way, or before the time
 /// between two checks has passed.
@@ -129,15 +129,15 @@ fn give_back(draft: &mut Draft<'_>, mut excess: usize) {
 /// Marks idle addresses, the highest first, because pods get the lowest first.
 fn mark(nic: &mut Nic, most: usize) -> Vec<String> {
     let mut idle: Vec<std::net::IpAddr> = nic
-        .addresses(Family::V4)
+        .addresses(COUNTED)
         .values()
         .filter(|ip| binding::is_free(ip) && !ip.primary)
-        .filter_map(|ip| ip.address(Family::V4).ok())
+        .filter_map(|ip| ip.address(COUNTED).ok())
         .collect();
     idle.sort_unstable();
     let chosen: Vec<String> = idle.iter().rev().take(most).map(ToString::to_string).collect();
     for address in &chosen {
-        if let Some(ip) = nic.addresses_mut(Family::V4).get_mut(address) {
+        if let Some(ip) = nic.addresses_mut(COUNTED).get_mut(address) {
             ip.status = IpStatus::Deleting;
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use terway_cloud::{Action, Addresses, AssignIps, AttachEni, Cloud, CloudError, CreateEni, UnassignIps};
 use terway_core::intent::{IntentId, Reply};
 use terway_core::pool::intent;
+use terway_core::room::COUNTED;
 use terway_crds::address::parse_any_address;
 use terway_crds::names::tag;
 use terway_crds::{Family, Operation, OperationKind, RequestParameters, TerwayNode};
@@ -59,12 +60,12 @@ impl Request {
             }),
             OperationKind::AssignIps => Self::Assign(AssignIps {
                 eni_id,
-                addresses: Addresses::count(Family::V4, u32::try_from(operation.count).unwrap_or(0)),
+                addresses: Addresses::count(COUNTED, u32::try_from(operation.count).unwrap_or(0)),
                 client_token: id.client_token(),
             }),
             OperationKind::UnassignIps => Self::Unassign(UnassignIps {
                 eni_id,
-                addresses: Addresses::listed(Family::V4, addresses(operation)),
+                addresses: Addresses::listed(COUNTED, addresses(operation)),
             }),
             OperationKind::Other(_) => return None,
         })

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use terway_crds::node::NicStatus;
-use terway_crds::{EniKind, Family, Operation, OperationKind};
+use terway_crds::{EniKind, Operation, OperationKind};
 
 use super::must_wait;
 use crate::cloud::CloudEni;
 use crate::intent::{self, Evidence, Refused, backoff, failure};
 use crate::pool::draft::{Draft, at, nic_of};
 use crate::pool::{Call, demand, index, news};
+use crate::room::COUNTED;
 
 pub fn create(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) -> Option<Operation> {
     // A request without parameters, in a record that somebody edited, cannot be sent. An ENI that was made is collected
@@ -74,7 +75,7 @@ fn recreate(draft: &mut Draft<'_>, operation: Operation, refused: Option<Refused
     let count = operation
         .parameters
         .as_ref()
-        .map_or(1, |parameters| parameters.address_count(Family::V4));
+        .map_or(1, |parameters| parameters.address_count(COUNTED));
     // Without a usable vSwitch the operation ends. The demand begins a new one when a vSwitch recovers.
     let parameters = demand::parameters(draft, count)?;
     let attempt = operation.attempt.saturating_add(1);

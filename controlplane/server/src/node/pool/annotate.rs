@@ -41,3 +41,47 @@ pub async fn note_addresses(
     }
     failed.map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::Retry;
+    use crate::objects::Caches;
+    use crate::testing::ApiServer;
+
+    #[tokio::test]
+    async fn a_pod_that_cannot_be_annotated_keeps_no_other_from_its_annotation() {
+        let api = ApiServer::default();
+        let names = ["a", "b", "c"];
+        let mut status = TerwayNodeStatus::default();
+        let nic = status.network_interfaces.entry("eni-1".into()).or_default();
+        let mut pods = Vec::new();
+        for (number, name) in names.into_iter().enumerate() {
+            let (uid, address) = (format!("uid-{name}"), format!("10.0.0.{number}"));
+            let path = format!("/api/v1/namespaces/shop/pods/{name}");
+            api.put_at(
+                &path,
+                json!({ "metadata": { "namespace": "shop", "name": name, "uid": uid } }),
+            );
+            let ip = json!({ "ip": address, "status": "Valid", "podUID": uid });
+            nic.ipv4.insert(address, serde_json::from_value(ip).unwrap());
+            pods.push(Arc::new(PodFacts {
+                namespace: "shop".into(),
+                name: name.into(),
+                uid,
+                ..PodFacts::default()
+            }));
+        }
+        // An admission policy does not like the first pod.
+        api.refuse("PATCH", "/pods/a", 403, usize::MAX);
+        let write = Writer::new(api.client(), Caches::default());
+        let error = note_addresses(&write, &pods, &status).await.unwrap_err();
+        assert_eq!(error.retry(), Retry::Slow, "{error}");
+        for (name, address) in [("b", "10.0.0.1"), ("c", "10.0.0.2")] {
+            let pod = api.object(&format!("namespaces/shop/pods/{name}")).unwrap();
+            assert_eq!(pod["metadata"]["annotations"]["k8s.aliyun.com/pod-ips"], address);
+        }
+    }
+}
