@@ -25,7 +25,8 @@ struct Runtime<'a> {
     host: &'a Host,
     pod: &'a Pod,
     version: &'static str,
-    /// Whether the pod's sending is limited too.
+    /// What is limited: what the pod receives, and what it sends.
+    ingress: bool,
     egress: bool,
     netns: OwnedFd,
 }
@@ -60,7 +61,11 @@ impl Runtime<'_> {
         let mut conf = json!({ "cniVersion": self.version, "name": "terway-chainer", "type": plugin,
             "socket": self.host.socket(), "runtimeConfig": {
                 "portMappings": [{ "hostPort": HOST_PORT, "containerPort": 7000, "protocol": "udp" }],
-                "bandwidth": { "ingressRate": 80_000_000, "ingressBurst": 80_000_000 } } });
+                "bandwidth": {} } });
+        if self.ingress {
+            conf["runtimeConfig"]["bandwidth"]["ingressRate"] = json!(80_000_000);
+            conf["runtimeConfig"]["bandwidth"]["ingressBurst"] = json!(80_000_000);
+        }
         if self.egress {
             conf["runtimeConfig"]["bandwidth"]["egressRate"] = json!(80_000_000);
             conf["runtimeConfig"]["bandwidth"]["egressBurst"] = json!(80_000_000);
@@ -150,6 +155,7 @@ fn portmap_and_bandwidth_take_our_result() {
                 host: &host,
                 pod: &pod,
                 version,
+                ingress: true,
                 egress: room,
                 netns: pod.netns.descriptor(),
             };
@@ -161,12 +167,14 @@ fn portmap_and_bandwidth_take_our_result() {
             assert_eq!(qdiscs.contains("qdisc ingress"), room, "{qdiscs}");
             if !room {
                 let limited = Runtime {
+                    ingress: false,
                     egress: true,
                     ..runtime
                 };
                 let refused = limited.call("ADD", "bandwidth", Some(&result)).await.unwrap_err();
                 assert!(refused.contains("create ingress qdisc"), "{refused}");
                 runtime = Runtime {
+                    ingress: true,
                     egress: false,
                     ..limited
                 };
