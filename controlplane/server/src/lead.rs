@@ -13,6 +13,7 @@ use crate::context::{Calls, Context, ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::Events;
 use crate::fresh_enis::FreshEnis;
+use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
 use crate::network_interface::NetworkInterfaceController;
@@ -107,6 +108,8 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
     let limits = parts.settings.limits;
     let fresh = FreshEnis::new(parts.settings.interface_workers);
     fresh.follow(&parts.caches);
+    let attempts: Arc<Attempts> = Arc::default();
+    attempts.follow(&parts.caches);
     Arc::new(Context {
         write: Writer::new(parts.client, parts.caches.clone()),
         caches: parts.caches,
@@ -118,7 +121,7 @@ fn context(parts: Parts, term: Term) -> Arc<Context> {
         vswitches: parts.vswitches,
         fresh,
         settings: parts.settings,
-        attempts: Arc::default(),
+        attempts,
         term,
         limits,
         attaching: Arc::default(),

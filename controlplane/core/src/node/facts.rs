@@ -135,13 +135,43 @@ impl NodeFacts {
 
     /// Whether the controllers manage this node: it names its instance, and nothing excludes it.
     pub fn is_managed(&self, white_list: &std::collections::BTreeMap<String, String>) -> bool {
-        !self.ignored
-            && !self.lingjun
-            && !self.region.is_empty()
-            && !self.instance_id.is_empty()
-            && white_list
-                .iter()
-                .all(|(key, value)| self.labels.get(key) == Some(value))
+        !self.is_left_alone(white_list) && self.lacks().is_none()
+    }
+
+    /// Whether the node is none of ours: a label or the settings exclude it.
+    fn is_left_alone(&self, white_list: &std::collections::BTreeMap<String, String>) -> bool {
+        let selected = white_list
+            .iter()
+            .all(|(key, value)| self.labels.get(key) == Some(value));
+        self.ignored || self.lingjun || !selected
+    }
+
+    /// What the node does not say of itself, and the cure.
+    fn lacks(&self) -> Option<String> {
+        if self.instance_id.is_empty() {
+            return Some(
+                "its spec.providerID does not name its instance: let the cloud controller manager set it"
+                    .into(),
+            );
+        }
+        self.region.is_empty().then(|| {
+            format!(
+                "it has no label {}: add the label with the node's region",
+                label::REGION
+            )
+        })
+    }
+
+    /// Why a node that should be managed is not, in a sentence for people.
+    pub fn why_unmanaged(&self, white_list: &std::collections::BTreeMap<String, String>) -> Option<String> {
+        if self.is_left_alone(white_list) {
+            return None;
+        }
+        let lacks = self.lacks()?;
+        Some(format!(
+            "pods of node {} get no addresses, because {lacks}",
+            self.name
+        ))
     }
 }
 

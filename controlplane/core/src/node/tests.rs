@@ -133,3 +133,34 @@ fn the_node_is_told_along_with_the_rest_whether_it_has_addresses() {
     assert_eq!(said(Some(true), false), (0, turns(false)));
     assert_eq!(said(Some(true), true), (300, None));
 }
+
+#[test]
+fn a_node_that_should_be_managed_and_is_not_says_what_it_lacks() {
+    let none = Default::default();
+    assert_eq!(facts().why_unmanaged(&none), None);
+    let without = |change: fn(&mut NodeFacts)| {
+        let mut node = facts();
+        change(&mut node);
+        assert!(!node.is_managed(&none));
+        node.why_unmanaged(&none)
+    };
+    let region = without(|node| node.region.clear()).unwrap();
+    assert!(
+        region.contains("topology.kubernetes.io/region") && region.contains("node1"),
+        "{region}"
+    );
+    let instance = without(|node| node.instance_id.clear()).unwrap();
+    assert!(instance.contains("providerID"), "{instance}");
+    for left_alone in [
+        without(|node| (node.ignored, node.region) = (true, String::new())),
+        without(|node| (node.lingjun, node.region) = (true, String::new())),
+    ] {
+        assert_eq!(left_alone, None);
+    }
+    let white_list = [("pool".to_owned(), "a".to_owned())].into();
+    assert_eq!(
+        facts().why_unmanaged(&white_list),
+        None,
+        "the settings exclude it"
+    );
+}

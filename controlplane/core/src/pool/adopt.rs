@@ -16,7 +16,7 @@ use crate::intent::elapsed;
 use crate::ownership::{Foreign, foreign};
 
 /// Shortest time between two comparisons of a node because of contradictions.
-const SUSPECT_PACE: Duration = Duration::from_secs(30);
+const SUSPECT_PACE: Duration = Duration::from_secs(15);
 
 /// An operation that was begun this long ago does not keep a comparison from being made. A comparison leaves the ENI of
 /// an operation alone.

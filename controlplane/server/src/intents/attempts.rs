@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use terway_core::intent::{Evidence, IntentId};
 
+use crate::objects::Caches;
 use crate::runtime::Key;
 
 /// Evidence of attempts: by the UID of the object that records the intent, then by the intent's index.
@@ -28,6 +30,18 @@ impl Drop for Creating<'_> {
 }
 
 impl Attempts {
+    /// Follows the PodENIs from now on. The evidence about a PodENI goes with it, whoever lets it go.
+    pub fn follow(self: &Arc<Self>, caches: &Caches) {
+        let attempts = self.clone();
+        caches.pod_enis.on_change(move |_, before, after| {
+            let uid = before.and_then(|record| record.metadata.uid.as_deref());
+            let same = after.is_some_and(|record| record.metadata.uid.as_deref() == uid);
+            uid.filter(|_| !same)
+                .into_iter()
+                .for_each(|uid| attempts.forget_all(uid));
+        });
+    }
+
     /// The evidence about an attempt. Only the last attempt of an intent has evidence.
     pub fn of(&self, id: &IntentId) -> Evidence {
         let known = self.known.lock();

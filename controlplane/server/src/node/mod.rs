@@ -16,17 +16,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use terway_cloud::Cloud;
 use terway_core::cloud::InstanceTypeLimits;
+use terway_core::intent::elapsed;
+use terway_core::news::News;
 use terway_core::node::{NodeFacts, is_on_instance_of, ready_again};
+use terway_crds::names::{action, event};
 use tokio_util::task::TaskTracker;
 
 use crate::config::controllers;
 use crate::context::{Calls, Context, ControllerSettings};
 use crate::degradation::DegradationSwitch;
 use crate::error::ReconcileError;
-use crate::events::Events;
+use crate::events::{Events, node_reference, planned};
 use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::objects::{Caches, NodeRecord, Writer};
@@ -34,6 +38,9 @@ use crate::runtime::{Key, Next, Queue, Reconciler, Slot, growing};
 use crate::vswitches::{Remembered, VSwitches};
 
 use self::pool::Pools;
+
+/// Time that a node has to name its instance and region.
+const UNMANAGED: Duration = Duration::from_secs(30);
 
 /// Reconciles nodes, by name. Clones share everything: calls to the cloud run beside the workers, each with a clone.
 #[derive(Clone)]
@@ -120,6 +127,28 @@ impl NodeController {
         remembered
     }
 
+    /// Tells why a node is not managed, if the reason lasts. A node that joins gets its instance and labels one after
+    /// the other.
+    fn tell_unmanaged(&self, key: &Key, node: &NodeFacts) -> Next {
+        let why = node.why_unmanaged(&self.settings.node_white_list);
+        let now = Timestamp::now();
+        let since = self.pools.change(key, |memory| {
+            let since = why.is_some().then(|| *memory.unmanaged.get_or_insert(now));
+            memory.unmanaged = since;
+            since
+        });
+        let (Some(why), Some(since)) = (why, since) else {
+            return Next::OnChange;
+        };
+        let left = UNMANAGED.saturating_sub(elapsed(since, now));
+        if !left.is_zero() {
+            return Next::After(left);
+        }
+        let news = News::bad(event::CONFIG_ERROR, action::CONFIG, why);
+        self.events.tell(node_reference(node), None, planned(news));
+        Next::OnChange
+    }
+
     /// Lets a deleted Node object go, or serves its node with it while pods use the node's ENIs.
     async fn let_go(
         &self,
@@ -182,8 +211,11 @@ impl Reconciler for NodeController {
                 self.let_go(key, seen.node.as_deref(), record).await
             }
             (None, Some(record)) => release::node_gone(self, record).await,
-            (Some(node), _) if !node.is_managed(white_list) => Ok(Next::OnChange),
-            (Some(node), None) => apply::create(self, key, node, slot).await,
+            (Some(node), _) if !node.is_managed(white_list) => Ok(self.tell_unmanaged(key, node)),
+            (Some(node), None) => {
+                self.pools.change(key, |memory| memory.unmanaged = None);
+                apply::create(self, key, node, slot).await
+            }
             (Some(node), Some(record)) if !is_on_instance_of(record, node) => {
                 tracing::info!(
                     node = %key,

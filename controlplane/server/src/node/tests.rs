@@ -205,3 +205,52 @@ async fn an_object_that_is_deleted_under_its_node_serves_the_node_until_nobody_u
     assert_eq!(nic.ipv4["10.0.0.6"].pod_uid, "uid-b", "a new pod is served");
     assert_eq!(deletes(&stage), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_node_that_does_not_say_where_it_is_is_told_what_it_lacks_once() {
+    let stage = Stage::set().await;
+    let mut lacking = node("uid-1", "i-1");
+    lacking.region.clear();
+    stage.context.caches.nodes.apply(lacking, false);
+    let controller = NodeController::new(&stage.context);
+    let next = controller.reconcile(&key(), &mut Slot::alone()).await.unwrap();
+    assert!(
+        matches!(next, Next::After(left) if left <= UNMANAGED),
+        "it may be joining: {next:?}"
+    );
+    let before = Timestamp::now() - UNMANAGED;
+    controller
+        .pools
+        .change(&key(), |memory| memory.unmanaged = Some(before));
+    for _ in 0..2 {
+        let next = controller.reconcile(&key(), &mut Slot::alone()).await.unwrap();
+        assert_eq!(next, Next::OnChange);
+    }
+    let events = stage.events().await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert!(events[0].contains("topology.kubernetes.io/region"), "{events:?}");
+}
+
+/// The type was wrong for a moment. What was said of it is not true any more.
+#[tokio::test]
+async fn a_condition_about_an_instance_type_is_taken_back() {
+    let mut record = limits_known(&record(json!({})));
+    let said = terway_core::node::unknown_instance_type("ecs.none");
+    let conditions = &mut record.status.as_mut().unwrap().conditions;
+    terway_core::conditions::state(conditions, said, None, Timestamp::now());
+    record.spec.node_cap.adapters = 4;
+    record.spec.node_cap.ipv4_per_adapter = 15;
+    let stage = stage(&record).await;
+    stage.context.caches.nodes.apply(node("uid-1", "i-1"), false);
+    reconcile(&stage).await;
+    let record = the_record(&stage);
+    let conditions = &record.status.as_ref().unwrap().conditions;
+    let now = conditions
+        .iter()
+        .find(|c| c.type_ == terway_core::node::LARGE_ENOUGH)
+        .unwrap();
+    assert_eq!(
+        (now.status.as_str(), now.reason.as_str()),
+        ("True", "InstanceTypeFits")
+    );
+}

@@ -396,3 +396,14 @@ async fn a_bound_record_is_told_on_its_pod_once() {
     assert_eq!(told.body["regarding"]["kind"], "Pod");
     assert_eq!(told.body["related"]["kind"], "PodENI");
 }
+
+/// Somebody removed the finalizer by hand while the record waited.
+#[tokio::test]
+async fn a_record_that_vanishes_takes_its_evidence_along() {
+    let stage = stage().await;
+    stage.put(&record());
+    assert!(!stage.context.attempts.of_owner("uid-record").is_empty());
+    stage.context.caches.pod_enis.remove(&key(), 1_000);
+    assert!(stage.context.attempts.of_owner("uid-record").is_empty());
+    assert_eq!(reconcile(&stage).await.unwrap(), Next::OnChange);
+}

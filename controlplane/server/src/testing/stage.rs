@@ -17,6 +17,7 @@ use crate::context::{Calls, Context, ControllerSettings, Queues};
 use crate::degradation::DegradationSwitch;
 use crate::events::{self, Events};
 use crate::fresh_enis::FreshEnis;
+use crate::intents::Attempts;
 use crate::leadership::Term;
 use crate::metrics::Metrics;
 use crate::objects::kinds::Kind;
@@ -44,6 +45,8 @@ impl Stage {
         let (events, told) = Events::new(events::LIMITS, metrics.events_dropped.clone());
         let fresh = FreshEnis::new(10);
         fresh.follow(&caches);
+        let attempts: Arc<Attempts> = Arc::default();
+        attempts.follow(&caches);
         let settings = settings();
         let context = Context {
             write: objects::Writer::new(api.client(), caches.clone()),
@@ -56,7 +59,7 @@ impl Stage {
             queues: Queues::default(),
             limits: settings.limits,
             settings,
-            attempts: Arc::default(),
+            attempts,
             fresh,
             term: Term {
                 id: "term-1".into(),

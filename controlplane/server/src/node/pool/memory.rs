@@ -19,6 +19,8 @@ pub struct NodeHistory {
     pub inventory: Option<Inventory>,
     /// When the last list that was compared was requested.
     pub compared: Option<Timestamp>,
+    /// Since when the node lacks what the controllers need to manage it.
+    pub unmanaged: Option<Timestamp>,
     /// A list of the node's ENIs is under way.
     pub listing: bool,
     /// A request for the node's vSwitches is under way.
