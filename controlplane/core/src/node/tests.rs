@@ -164,3 +164,24 @@ fn a_node_that_should_be_managed_and_is_not_says_what_it_lacks() {
         "the settings exclude it"
     );
 }
+
+#[test]
+fn no_number_of_the_cloud_fills_the_record_of_a_node() {
+    for number in [i32::MIN, -1, 0, 1, i32::MAX] {
+        let odd = InstanceTypeLimits {
+            eni_quantity: number,
+            eni_total_quantity: i32::MAX.wrapping_sub(number),
+            private_ips_per_eni: number,
+            network_cards: number,
+            ..limits()
+        };
+        let cap = node_cap(&odd);
+        assert!((1..=64).contains(&cap.network_cards.len()), "{number}");
+        assert!(cap.member_adapter_limit >= 0 && cap.max_member_adapter_limit >= 0);
+        let mut record = record();
+        record.spec.node_cap = cap;
+        // Both only have to come to an end.
+        large_enough(&facts(), &record.spec);
+        max_available_ip(&record.spec);
+    }
+}

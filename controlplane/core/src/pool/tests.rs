@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod gone;
+mod odd_values;
 mod properties;
 mod trunk;
 mod world;

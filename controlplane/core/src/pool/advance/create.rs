@@ -23,8 +23,6 @@ pub fn create(draft: &mut Draft<'_>, operation: Operation, evidence: &Evidence) 
     let started = operation.started_at.as_ref().map(|time| time.0);
     let name = index(&operation).to_owned();
     match intent::next(started, evidence, observed.now, &observed.settings.limits) {
-        // Without its parameters the request cannot be sent. The sweep finds the ENI of an earlier request.
-        intent::Step::Send if operation.parameters.is_none() => return recreate(draft, operation, None),
         intent::Step::Send => draft.calls.push(Call::Create(name)),
         intent::Step::LookUpByTag => draft.calls.push(Call::LookUpByTag(name)),
         intent::Step::LookUpById(eni) => draft.calls.push(Call::LookUp { operation: name, eni }),
