@@ -307,7 +307,8 @@ impl World {
         self.news.extend(plan.news);
         self.lost.extend(plan.lost);
         if plan.compared {
-            self.compared = self.inventory.take().map(|inventory| inventory.asked);
+            // The list stays, so that a plan which uses it twice shows.
+            self.compared = self.inventory.as_ref().map(|inventory| inventory.asked);
         }
         self.record.status = Some(plan.status);
         self.check();
