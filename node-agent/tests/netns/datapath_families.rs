@@ -1,6 +1,6 @@
 //! IPv6 is not served yet, and both families are looked at: what others have of IPv6 stays, what would be ours goes.
 
-use crate::datapath_world::{Pod, add, on_a_node, run, settle};
+use crate::datapath_world::{Pod, add, eventually, on_a_node, run, settle};
 
 /// A node's own IPv6: rules where ours have their priorities, routes where our tables are.
 const FOREIGN: &str = "ip -6 addr add fd00:9::1/64 dev eth0 nodad
@@ -22,6 +22,10 @@ fn ipv6_objects_of_others_are_never_touched() {
     on_a_node(async |node| {
         let (datapath, _trunk) = (node.datapath().await, node.trunk());
         run(FOREIGN);
+        // The kernel makes the local route of an address a little later than the address.
+        eventually("the address is a local one", || {
+            foreign().contains("local fd00:9::1 dev eth0")
+        });
         let before = foreign();
         let (one, two) = (Pod::new(1, "a"), Pod::shared(4, "a"));
         let _eni = node.shared_eni();
