@@ -61,6 +61,7 @@ proptest! {
             world.happen(Event::RecordDeleted);
             world.settle();
         }
+        world.sweep();
         world.check_empty();
     }
 }

@@ -149,6 +149,25 @@ impl World {
         }
     }
 
+    /// The sweep deletes objects of ENIs whose record is gone. A record that was deleted while its ENI was recorded,
+    /// and whose ENI is gone too, leaves such an object.
+    pub fn sweep(&mut self) {
+        let record = self
+            .record
+            .as_ref()
+            .and_then(|record| record.metadata.uid.clone());
+        for interface in self.interfaces.values_mut() {
+            let owner = interface.spec.pod_eni_ref.as_ref();
+            if owner.and_then(|owner| owner.uid.clone()) != record {
+                interface
+                    .metadata
+                    .deletion_timestamp
+                    .get_or_insert(Time(self.now));
+            }
+        }
+        self.settle();
+    }
+
     /// No plan has a step left, and a living pod has what it asked for.
     pub fn check_settled(&mut self) {
         let (calls, record) = (self.calls.len(), self.record.clone());

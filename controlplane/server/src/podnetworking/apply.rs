@@ -10,6 +10,10 @@ use crate::error::ReconcileError;
 use crate::events::{EventContent, Severity, pod_reference, reference};
 use crate::runtime::Key;
 
+/// Number of pods that are told that they have no network. A PodNetworking that is made for pods that run already may
+/// select thousands; its condition has their number.
+const TOLD: usize = 100;
+
 impl PodNetworkingController {
     /// Writes the status first and the event afterwards. An event before a failed write would be repeated.
     pub(super) async fn apply(
@@ -24,7 +28,7 @@ impl PodNetworkingController {
         if let Some(transition) = &plan.transition {
             self.events.tell(reference(networking), None, news(transition));
         }
-        for name in &findings.unserved {
+        for name in findings.unserved.iter().take(TOLD) {
             let pod = name.split_once('/').and_then(|(namespace, name)| {
                 let key = Key::namespaced(namespace, name);
                 self.caches.pods.get(&key)
