@@ -16,10 +16,10 @@ if ! [ -w /dev/kvm ] || ! grep -qwE 'vmx|svm' /proc/cpuinfo; then
 fi
 [ "$(id -u)" = 0 ] || { echo "kernels: needs root, for mounts" >&2; exit 1; }
 
-# One build for the tests and the agent.
+# With the features of the whole workspace, so that `make test` and this share what they build.
 built() { sed -n "s/.*\"executable\":\"\([^\"]*\/$1\)\".*/\1/p" | tail -1; }
-cargo build --locked -q -p terway-agent --bin terway-agent
-tests=$(cargo test --locked -q -p terway-agent --test netns --no-run --message-format=json | built 'netns-[0-9a-f]*')
+cargo build --locked -q --workspace --bin terway-agent
+tests=$(cargo test --locked -q --workspace --test netns --no-run --message-format=json | built 'netns-[0-9a-f]*')
 export AGENT=$PWD/target/debug/terway-agent
 capabilities=$("${XDG_CACHE_HOME:-$HOME/.cache}/terway/k8s-1.34.2/bin/helm" template terway charts/terway --kube-version 1.34.2 \
     --set terwayControlplane.clusterID=c --set terwayControlplane.vpcID=v --show-only templates/agent/daemonset.yaml |
@@ -28,12 +28,12 @@ capabilities=$("${XDG_CACHE_HOME:-$HOME/.cache}/terway/k8s-1.34.2/bin/helm" temp
 capabilities=${capabilities,,}
 export CAPABILITIES=+${capabilities//, /,+}
 
-# part SERIES PART: the command in a virtual machine, with its deadline. Emulated suites take three to eight minutes.
+# part SERIES PART: the command in a virtual machine, with a deadline for a machine that is busy with other work.
 part() {
-    local seconds=300 arguments= command
+    local seconds=900 arguments= command
     case $2 in
-    root) seconds=1500 command=("$tests" --test-threads 2) ;;
-    chart) seconds=1500 command=(setpriv --inh-caps="-all,$CAPABILITIES" --bounding-set="-all,$CAPABILITIES" "$tests" --test-threads 2) ;;
+    root) seconds=2400 command=("$tests" --test-threads 2) ;;
+    chart) seconds=2400 command=(setpriv --inh-caps="-all,$CAPABILITIES" --bounding-set="-all,$CAPABILITIES" "$tests" --test-threads 2) ;;
     rights) command=(bash "$here/guest/rights.sh") ;;
     apparmor) arguments="apparmor=1 security=apparmor" command=(bash "$here/guest/apparmor.sh") ;;
     nf_tables) command=(bash "$here/guest/without.sh" nf_tables) ;;

@@ -37,6 +37,12 @@ pub fn play(scene: &Scene<'_>) -> Result<()> {
         nodes.split(' ').all(|node| node == "node2"),
         "all pods run on node2 now",
     )?;
+    let replicas = "kubectl -n kube-system get pods -l k8s-app=terway-controlplane -o jsonpath='{.items[*].spec.nodeName}'";
+    let replicas = stage.get(replicas)?;
+    stage.check(
+        !replicas.split(' ').any(|node| node == "node1"),
+        "no replica of the control plane has come back to the drained node",
+    )?;
     let address = stage.get("kubectl get pod keeper-0 -o jsonpath='{.status.podIP}'")?;
     stage.check(
         identity()? == before && before.starts_with(&format!("{address} ")),
