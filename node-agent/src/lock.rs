@@ -33,8 +33,13 @@ fn try_take(path: &Path) -> io::Result<Option<Lock>> {
         .write(true)
         .mode(MODE)
         .open(path)?;
-    // An earlier release let everybody read the file.
-    file.set_permissions(Permissions::from_mode(MODE))?;
+    // An earlier release let everybody read the file. The file may belong to another user, and then only that user may
+    // change this.
+    if file.metadata()?.permissions().mode() & 0o7777 != MODE
+        && let Err(error) = file.set_permissions(Permissions::from_mode(MODE))
+    {
+        tracing::warn!(lock = %path.display(), %error, "others may read the lock and could hold it");
+    }
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(file) => Ok(Some(Lock { _file: file })),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),
