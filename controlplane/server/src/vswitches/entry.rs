@@ -84,6 +84,11 @@ impl Entry {
 
     /// The vSwitch refused an address.
     pub(super) fn refused(&mut self, now: Instant) {
+        // This call was sent before the first of them was refused, so it says nothing new. A hundred pods that come at
+        // once would otherwise block a vSwitch for minutes.
+        if self.refusals.is_some_and(|refusals| now < refusals.until) {
+            return;
+        }
         let before = self.refusals.map_or(0, |refusals| refusals.number);
         let block = BLOCK.saturating_mul(1 << before.min(8)).min(LONGEST_BLOCK);
         self.refusals = Some(Refusals {
@@ -149,6 +154,17 @@ mod tests {
     }
 
     #[test]
+    fn refusals_of_one_moment_block_as_long_as_one_refusal() {
+        let start = Instant::now();
+        let mut entry = Entry::new(vswitch(100), start);
+        for pod in 0..100u64 {
+            entry.refused(start + Duration::from_millis(pod));
+        }
+        assert_eq!(entry.available(start + seconds(1)), 0);
+        assert_eq!(entry.available(start + BLOCK), 100);
+    }
+
+    #[test]
     fn addresses_that_come_back_can_be_taken_again() {
         let now = Instant::now();
         let mut entry = Entry::new(vswitch(252), now);
@@ -174,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_vswitch_that_refuses_what_it_counts_is_tried_more_and_more_rarely() {
-        let now = Instant::now();
+        let mut now = Instant::now();
         let mut entry = Entry::new(vswitch(9), now);
         let mut last = Duration::ZERO;
         for _ in 0..20 {
@@ -186,6 +202,7 @@ mod tests {
                 .unwrap();
             assert!(block >= last && block <= LONGEST_BLOCK, "{block:?}");
             last = block;
+            now += block;
         }
         assert_eq!(last, LONGEST_BLOCK);
     }
