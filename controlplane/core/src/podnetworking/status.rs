@@ -115,7 +115,8 @@ pub(super) fn workloads(
         _ => (
             "NameNotKept",
             format!(
-                "{} selected, but their pods do not keep their names and cannot have a Fixed IP: use a StatefulSet, or narrow the selector",
+                "{} selected, but their pods do not keep their names and cannot have a Fixed IP: \
+                 use a StatefulSet, or narrow the selector",
                 names(passed_over)
             ),
         ),
@@ -141,7 +142,9 @@ pub(super) fn unserved(
         _ => (
             "CreatedWithoutNetwork",
             format!(
-                "{} selected, but no webhook gave them this network when they were created, so they have shared addresses and the node's security groups: delete them, so that their successors get it",
+                "{} selected, but no webhook gave them this network when they were created, \
+                 so they have shared addresses and the node's security groups: delete \
+                 them, so that their successors get it",
                 names(pods)
             ),
         ),

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use terway_core::node::NodeFacts;
 use terway_core::pod::PodFacts;
 use terway_crds::{PodEni, PodNetworking};
 
 use super::*;
 use crate::error::Retry;
-use crate::testing::Stage;
+use crate::testing::{Stage, shop};
 
 fn key() -> Key {
     Key::namespaced("shop", "db-0")
@@ -17,15 +16,9 @@ fn key() -> Key {
 
 fn pod() -> PodFacts {
     PodFacts {
-        namespace: "shop".into(),
-        name: "db-0".into(),
-        uid: "uid-pod".into(),
-        version: 1,
-        node: "n1".into(),
-        wants_pod_eni: true,
         fixed_name: true,
         pod_networking: Some("db".into()),
-        ..PodFacts::default()
+        ..shop::pod()
     }
 }
 
@@ -57,26 +50,12 @@ fn kept(last_seen: &str) -> PodEni {
 
 async fn stage() -> Stage {
     let stage = Stage::set().await;
-    let node = NodeFacts {
-        name: "n1".into(),
-        version: 1,
-        zone: "h".into(),
-        ..NodeFacts::default()
-    };
-    stage.context.caches.nodes.apply(node, false);
+    stage.context.caches.nodes.apply(shop::node(), false);
     stage
 }
 
 fn knows_the_vswitch(stage: &Stage) {
-    let vswitch = json!({
-        "VSwitchId": "vsw-1", "ZoneId": "h", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24",
-        "AvailableIpAddressCount": 9,
-    });
-    stage.cloud.will_answer(
-        "DescribeVSwitches",
-        200,
-        json!({ "VSwitches": { "VSwitch": [vswitch] } }),
-    );
+    stage.cloud.will_describe(&[shop::vswitch("vsw-1", "h", 9)]);
 }
 
 fn evidence(stage: &Stage, uid: &str) -> terway_core::intent::Evidence {

@@ -159,6 +159,21 @@ async fn record_eni(
         controller.fresh.object_is_made(&eni.id);
     }
     make_interface(controller, seen, &allocation, attach_to).await?;
+    write_allocation(controller, seen, index, allocation).await?;
+    controller.attempts.forget(seen.uid(), &index.to_string());
+    if wanted {
+        tell(controller, seen, created(eni));
+    }
+    Ok(())
+}
+
+/// Writes one allocation into the record.
+pub async fn write_allocation(
+    controller: &PodEniController,
+    seen: &ObservedPodEni,
+    index: usize,
+    allocation: Allocation,
+) -> Result<(), ReconcileError> {
     let mut allocations = seen.record.spec.allocations.clone();
     if let Some(place) = allocations.get_mut(index) {
         *place = allocation;
@@ -167,10 +182,6 @@ async fn record_eni(
         .write
         .write_allocations(&seen.record, &allocations)
         .await?;
-    controller.attempts.forget(seen.uid(), &index.to_string());
-    if wanted {
-        tell(controller, seen, created(eni));
-    }
     Ok(())
 }
 

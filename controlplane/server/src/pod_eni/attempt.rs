@@ -6,7 +6,7 @@ use terway_core::pod_eni::{corrected, create_refused, next_attempt, replaced};
 use terway_crds::Allocation;
 
 use super::PodEniController;
-use super::apply::{interface, tell};
+use super::apply::{interface, tell, write_allocation};
 use super::observe::ObservedPodEni;
 use crate::error::{NetworksError, ReconcileError};
 use crate::runtime::Slot;
@@ -162,14 +162,7 @@ async fn write(
         .creation
         .as_ref()
         .map_or(0, |creation| creation.attempt);
-    let mut allocations = seen.record.spec.allocations.clone();
-    if let Some(place) = allocations.get_mut(index) {
-        *place = allocation;
-    }
-    controller
-        .write
-        .write_allocations(&seen.record, &allocations)
-        .await?;
+    write_allocation(controller, seen, index, allocation).await?;
     controller
         .attempts
         .written(seen.uid(), &index.to_string(), attempt);

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use terway_core::intent::Evidence;
-use terway_core::node::NodeFacts;
-use terway_core::pod::PodFacts;
 use terway_crds::names::tag;
 use terway_crds::{NetworkInterface, Phase, PodEni};
 
 use super::*;
 use crate::error::Retry;
-use crate::testing::Stage;
+use crate::testing::{Stage, shop};
 
 const RECORD: &str = "namespaces/shop/podenis/db-0";
 
@@ -79,31 +77,11 @@ fn bound() -> NetworkInterface {
     interface(json!({ "phase": "Bind", "instanceID": "i-1", "trunkENIID": "eni-trunk", "nodeName": "n1" }))
 }
 
-fn pod() -> PodFacts {
-    PodFacts {
-        namespace: "shop".into(),
-        name: "db-0".into(),
-        uid: "uid-pod".into(),
-        version: 1,
-        node: "n1".into(),
-        wants_pod_eni: true,
-        ..PodFacts::default()
-    }
-}
-
 /// A stage with a node that has a trunk, and with the living pod.
 async fn stage() -> Stage {
     let stage = Stage::set().await;
-    let node = NodeFacts {
-        name: "n1".into(),
-        version: 1,
-        zone: "h".into(),
-        instance_id: "i-1".into(),
-        trunk_on: Some("eni-trunk".into()),
-        ..NodeFacts::default()
-    };
-    stage.context.caches.nodes.apply(node, false);
-    stage.put_pod(pod());
+    stage.context.caches.nodes.apply(shop::node(), false);
+    stage.put_pod(shop::pod());
     stage.context.attempts.written("uid-record", "0", 1);
     stage
 }
@@ -345,12 +323,7 @@ async fn an_eni_that_the_cloud_lost_gives_up_its_object_before_the_record_forget
 #[tokio::test]
 async fn a_record_without_room_for_its_eni_in_the_cloud_marks_the_vswitch() {
     let stage = stage().await;
-    let vswitch = json!({
-        "VSwitchId": "vsw-1", "ZoneId": "h", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24",
-        "AvailableIpAddressCount": 9,
-    });
-    let body = json!({ "VSwitches": { "VSwitch": [vswitch] } });
-    stage.cloud.will_answer("DescribeVSwitches", 200, body);
+    stage.cloud.will_describe(&[shop::vswitch("vsw-1", "h", 9)]);
     let ids = ["vsw-1".to_owned()];
     stage.context.vswitches.resolve(&ids).await.unwrap();
     stage.put(&record());

@@ -35,7 +35,9 @@ impl PodNetworkingController {
             });
             if let Some(pod) = pod {
                 let note = format!(
-                    "PodNetworking {} selects this pod, but no webhook gave the pod its network when the pod was created. The pod has a shared address and the node's security groups: delete it, so that its successor gets the network",
+                    "PodNetworking {} selects this pod, but no webhook gave the pod its network when the \
+                     pod was created. The pod has a shared address and the node's security groups: delete \
+                     it, so that its successor gets the network",
                     networking.name_any()
                 );
                 let news = EventContent {

@@ -7,7 +7,7 @@ use terway_core::pod::PodFacts;
 use terway_crds::PodNetworking;
 
 use super::*;
-use crate::testing::Stage;
+use crate::testing::{Stage, shop};
 
 fn networking(spec: Value) -> PodNetworking {
     let mut spec = spec;
@@ -21,15 +21,9 @@ fn networking(spec: Value) -> PodNetworking {
 }
 
 fn knows_the_vswitch(stage: &Stage) {
-    let vswitch = json!({
-        "VSwitchId": "vsw-1", "ZoneId": "cn-hangzhou-h", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24",
-        "AvailableIpAddressCount": 9,
-    });
-    stage.cloud.will_answer(
-        "DescribeVSwitches",
-        200,
-        json!({ "VSwitches": { "VSwitch": [vswitch] } }),
-    );
+    stage
+        .cloud
+        .will_describe(&[shop::vswitch("vsw-1", "cn-hangzhou-h", 9)]);
 }
 
 async fn reconcile(stage: &Stage) -> Result<Next, ReconcileError> {

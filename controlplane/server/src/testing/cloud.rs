@@ -57,6 +57,12 @@ impl CloudServer {
             .push_back((status, body));
     }
 
+    /// The answer to one of the next DescribeVSwitches.
+    pub fn will_describe(&self, vswitches: &[Value]) {
+        let body = json!({ "VSwitches": { "VSwitch": vswitches } });
+        self.will_answer("DescribeVSwitches", 200, body);
+    }
+
     /// The refusal of one of the next calls of this action.
     pub fn will_refuse(&self, action: &str, status: u16, code: &str) {
         let body = json!({ "RequestId": "R", "Code": code, "Message": "refused by the test" });

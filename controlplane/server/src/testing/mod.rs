@@ -4,6 +4,7 @@
 mod api;
 mod cloud;
 mod objects;
+pub(crate) mod shop;
 mod stage;
 
 pub(crate) use self::api::ApiServer;

@@ -1,26 +1,16 @@
 //! What is asked of the cloud about vSwitches, how often, and what is remembered.
 
 use futures::future::join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 use terway_crds::PodNetwork;
 
 use super::*;
-use crate::testing::CloudServer;
+use crate::testing::{CloudServer, shop};
 
 const LONG: Duration = Duration::from_secs(600);
 
 fn vswitch(id: &str, zone: &str) -> Value {
-    json!({
-        "VSwitchId": id, "ZoneId": zone, "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24", "AvailableIpAddressCount": 9,
-    })
-}
-
-fn will_list(cloud: &CloudServer, found: &[Value]) {
-    cloud.will_answer(
-        "DescribeVSwitches",
-        200,
-        json!({ "VSwitches": { "VSwitch": found } }),
-    );
+    shop::vswitch(id, zone, 9)
 }
 
 fn ids(ids: &[&str]) -> Vec<String> {
@@ -39,7 +29,7 @@ async fn available(vswitches: &VSwitches, id: &str) -> i64 {
 async fn many_who_want_the_same_vswitch_ask_once() {
     let cloud = CloudServer::default();
     let vswitches = vswitches(&cloud, LONG, 10).await;
-    will_list(&cloud, &[vswitch("vsw-1", "h")]);
+    cloud.will_describe(&[vswitch("vsw-1", "h")]);
     let wanted = ids(&["vsw-1"]);
     let answers = join_all((0..50).map(|_| vswitches.resolve(&wanted))).await;
     assert!(answers.into_iter().all(|found| found.unwrap().len() == 1));
@@ -50,7 +40,7 @@ async fn many_who_want_the_same_vswitch_ask_once() {
 async fn vswitches_come_in_the_order_that_was_asked_for() {
     let cloud = CloudServer::default();
     let vswitches = vswitches(&cloud, LONG, 10).await;
-    will_list(&cloud, &[vswitch("vsw-1", "h"), vswitch("vsw-2", "i")]);
+    cloud.will_describe(&[vswitch("vsw-1", "h"), vswitch("vsw-2", "i")]);
     let found = vswitches.resolve(&ids(&["vsw-2", "vsw-1"])).await.unwrap();
     let found: Vec<&str> = found.iter().map(|vswitch| vswitch.id.as_str()).collect();
     assert_eq!(found, ["vsw-2", "vsw-1"]);
@@ -61,7 +51,7 @@ async fn an_answer_that_is_old_is_asked_for_again() {
     let cloud = CloudServer::default();
     let vswitches = vswitches(&cloud, Duration::ZERO, 10).await;
     for _ in 0..2 {
-        will_list(&cloud, &[vswitch("vsw-1", "h")]);
+        cloud.will_describe(&[vswitch("vsw-1", "h")]);
         vswitches.resolve(&ids(&["vsw-1"])).await.unwrap();
     }
     assert_eq!(cloud.log().len(), 2);
@@ -111,7 +101,7 @@ async fn a_vswitch_that_somebody_makes_is_found() {
     let mut vswitches = vswitches(&cloud, LONG, 10).await;
     vswitches.lives.absent = Duration::ZERO;
     assert_eq!(vswitches.resolve(&ids(&["vsw-none"])).await.unwrap(), []);
-    will_list(&cloud, &[vswitch("vsw-none", "h")]);
+    cloud.will_describe(&[vswitch("vsw-none", "h")]);
     assert_eq!(vswitches.resolve(&ids(&["vsw-none"])).await.unwrap().len(), 1);
 }
 
@@ -119,7 +109,7 @@ async fn a_vswitch_that_somebody_makes_is_found() {
 async fn a_vswitch_that_somebody_deletes_is_not_chosen_any_more() {
     let cloud = CloudServer::default();
     let mut vswitches = vswitches(&cloud, LONG, 10).await;
-    will_list(&cloud, &[vswitch("vsw-a", "h"), vswitch("vsw-b", "h")]);
+    cloud.will_describe(&[vswitch("vsw-a", "h"), vswitch("vsw-b", "h")]);
     let network = PodNetwork {
         vswitch_options: ids(&["vsw-a", "vsw-b"]),
         ..PodNetwork::default()
@@ -128,7 +118,7 @@ async fn a_vswitch_that_somebody_deletes_is_not_chosen_any_more() {
     assert_eq!(first.id, "vsw-a");
     // The next answer, after the first has become too old.
     vswitches.lives.known = Duration::ZERO;
-    will_list(&cloud, &[vswitch("vsw-b", "h")]);
+    cloud.will_describe(&[vswitch("vsw-b", "h")]);
     let next = vswitches.choose_for(&network, "h", "uid-1").await.unwrap();
     assert_eq!(next.id, "vsw-b");
     assert!(vswitches.remembered(&ids(&["vsw-a"])).vswitches.is_empty());
@@ -143,9 +133,7 @@ async fn a_pod_that_waits_for_a_full_vswitch_learns_that_it_has_room_again() {
         ..PodNetwork::default()
     };
     let with_room = |count: i64| {
-        let mut described = vswitch("vsw-1", "h");
-        described["AvailableIpAddressCount"] = json!(count);
-        will_list(&cloud, &[described]);
+        cloud.will_describe(&[shop::vswitch("vsw-1", "h", count)]);
     };
     with_room(0);
     assert!(vswitches.choose_for(&network, "h", "uid-1").await.is_err());
@@ -169,13 +157,13 @@ async fn a_pod_that_waits_for_a_full_vswitch_learns_that_it_has_room_again() {
 async fn addresses_that_were_taken_are_counted_until_the_next_answer() {
     let cloud = CloudServer::default();
     let mut vswitches = vswitches(&cloud, LONG, 10).await;
-    will_list(&cloud, &[vswitch("vsw-1", "h")]);
+    cloud.will_describe(&[vswitch("vsw-1", "h")]);
     assert_eq!(available(&vswitches, "vsw-1").await, 9);
     vswitches.used("vsw-1", 1);
     vswitches.used("vsw-1", 3);
     assert_eq!(available(&vswitches, "vsw-1").await, 5);
     vswitches.lives.known = Duration::ZERO;
-    will_list(&cloud, &[vswitch("vsw-1", "h")]);
+    cloud.will_describe(&[vswitch("vsw-1", "h")]);
     assert_eq!(available(&vswitches, "vsw-1").await, 9);
 }
 
@@ -183,7 +171,7 @@ async fn addresses_that_were_taken_are_counted_until_the_next_answer() {
 async fn an_exhausted_vswitch_is_left_alone_until_it_got_addresses_back() {
     let cloud = CloudServer::default();
     let vswitches = vswitches(&cloud, LONG, 10).await;
-    will_list(&cloud, &[vswitch("vsw-1", "h")]);
+    cloud.will_describe(&[vswitch("vsw-1", "h")]);
     vswitches.resolve(&ids(&["vsw-1"])).await.unwrap();
     vswitches.exhausted("vsw-1");
     assert_eq!(available(&vswitches, "vsw-1").await, 0);
@@ -197,7 +185,7 @@ async fn the_oldest_vswitch_makes_room_for_a_new_one() {
     let cloud = CloudServer::default();
     let vswitches = vswitches(&cloud, LONG, 1).await;
     for id in ["vsw-1", "vsw-2"] {
-        will_list(&cloud, &[vswitch(id, "h")]);
+        cloud.will_describe(&[vswitch(id, "h")]);
         vswitches.resolve(&ids(&[id])).await.unwrap();
     }
     let kept = vswitches.remembered(&ids(&["vsw-1", "vsw-2"])).vswitches;
@@ -211,14 +199,11 @@ async fn the_oldest_vswitch_makes_room_for_a_new_one() {
 async fn a_pod_draws_a_vswitch_of_its_zone_and_always_the_same() {
     let cloud = CloudServer::default();
     let vswitches = vswitches(&cloud, LONG, 10).await;
-    will_list(
-        &cloud,
-        &[
-            vswitch("vsw-1", "h"),
-            vswitch("vsw-2", "i"),
-            vswitch("vsw-3", "h"),
-        ],
-    );
+    cloud.will_describe(&[
+        vswitch("vsw-1", "h"),
+        vswitch("vsw-2", "i"),
+        vswitch("vsw-3", "h"),
+    ]);
     let network = PodNetwork {
         vswitch_options: ids(&["vsw-1", "vsw-2", "vsw-3"]),
         ..PodNetwork::default()

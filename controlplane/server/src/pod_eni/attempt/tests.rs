@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use terway_core::node::NodeFacts;
 use terway_core::pod::PodFacts;
 use terway_crds::{Creation, PodEni, PodNetworking};
 
 use super::*;
 use crate::error::Retry;
 use crate::runtime::{Key, Next, Reconciler};
-use crate::testing::Stage;
+use crate::testing::{Stage, shop};
 
 fn key() -> Key {
     Key::namespaced("shop", "db-0")
@@ -43,37 +42,20 @@ fn first_attempt() -> Value {
 }
 
 fn vswitch(id: &str, available: i64) -> Value {
-    json!({
-        "VSwitchId": id, "ZoneId": "h", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24",
-        "AvailableIpAddressCount": available,
-    })
+    shop::vswitch(id, "h", available)
 }
 
 /// The living pod on its node, its PodNetworking with these vSwitches, and a cloud that has these.
 async fn stage(options: &[&str], vswitches: &[Value]) -> Stage {
     let stage = Stage::set().await;
-    let node = NodeFacts {
-        name: "n1".into(),
-        version: 1,
-        zone: "h".into(),
-        instance_id: "i-1".into(),
-        trunk_on: Some("eni-trunk".into()),
-        ..NodeFacts::default()
-    };
-    stage.context.caches.nodes.apply(node, false);
+    stage.context.caches.nodes.apply(shop::node(), false);
     stage.put_pod(PodFacts {
-        namespace: "shop".into(),
-        name: "db-0".into(),
-        uid: "uid-pod".into(),
-        version: 1,
-        node: "n1".into(),
-        wants_pod_eni: true,
         // The webhook wrote this when the pod was created.
         networks: Some(
             r#"{"podNetworks":[{"interface":"eth0","vSwitchOptions":["vsw-1"],"securityGroupIDs":["sg-1"]}]}"#.into(),
         ),
         pod_networking: Some("db".into()),
-        ..PodFacts::default()
+        ..shop::pod()
     });
     let networking: PodNetworking = serde_json::from_value(json!({
         "apiVersion": "network.alibabacloud.com/v1beta1", "kind": "PodNetworking", "metadata": { "name": "db" },
@@ -81,8 +63,7 @@ async fn stage(options: &[&str], vswitches: &[Value]) -> Stage {
     }))
     .unwrap();
     stage.put(&networking);
-    let body = json!({ "VSwitches": { "VSwitch": vswitches } });
-    stage.cloud.will_answer("DescribeVSwitches", 200, body);
+    stage.cloud.will_describe(vswitches);
     let ids: Vec<String> = options.iter().map(ToString::to_string).collect();
     stage.context.vswitches.resolve(&ids).await.unwrap();
     stage
